@@ -1,0 +1,160 @@
+// The project's own commands: set-up, start, checks, and the one binary. Needs nothing installed but Bun: what it
+// imports at the top uses Bun and Node built-ins alone. `npm run <script>` calls it with the pinned Bun.
+
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { buildNative, type Gpu, NATIVE_LINK, type NativeOptions, nativeFiles } from "./native/build.ts";
+import { generateSymbols, SYMBOLS_FILE } from "./native/symbols.ts";
+import { fetchLlama } from "./vendor/fetch.ts";
+import { run, SetupError, say } from "./vendor/tools.ts";
+
+const ROOT = import.meta.dir;
+const DIST = join(ROOT, "dist");
+
+export const BINARY = join(DIST, `ml-offload-${process.platform}-${process.arch}`);
+
+interface Options extends NativeOptions {
+  rest: string[];
+}
+
+const GPUS: readonly string[] = ["none", "cuda", "metal"];
+
+function parseOptions(argv: string[]): Options {
+  const options: Options = { gpu: "none", cpu: "host", peer: false, rest: [] };
+  for (let i = 0; i < argv.length; i++) {
+    const [flag = "", inline] = (argv[i] ?? "").split("=", 2);
+    if (flag !== "--gpu" && flag !== "--cpu") {
+      options.rest.push(argv[i] ?? "");
+      continue;
+    }
+    const value = inline ?? argv[++i] ?? "";
+    if (flag === "--gpu" && GPUS.includes(value)) options.gpu = value as Gpu;
+    else if (flag === "--cpu" && (value === "host" || value === "all")) options.cpu = value;
+    else throw new SetupError(`${flag} ${value}: use --gpu none|cuda|metal and --cpu host|all.`);
+  }
+  return options;
+}
+
+/** Installs the packages of the lockfile when it changed since the last time. */
+async function installPackages(): Promise<void> {
+  const stamp = join(ROOT, "node_modules", ".ml-offload-lock");
+  const lock = readFileSync(join(ROOT, "bun.lock"), "utf8");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
+  say("installing packages");
+  await run([process.execPath, "install", "--frozen-lockfile"], {
+    cwd: ROOT,
+    what: "installing packages",
+    hint: "Is there a network?",
+  });
+  await Bun.write(stamp, lock);
+}
+
+/** Packages, source and libraries: whatever is missing. */
+async function setUp(options: NativeOptions): Promise<string> {
+  await installPackages();
+  await fetchLlama();
+  return await buildNative(options);
+}
+
+/** Runs the project with the Bun that runs this; returns its exit code. */
+async function child(args: string[], env: Record<string, string> = {}): Promise<number> {
+  const started = Bun.spawn([process.execPath, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ["inherit", "inherit", "inherit"],
+  });
+  // A terminal sends Ctrl-C to the whole group: the child decides when to end, and we wait for it.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => started.kill(signal));
+  return await started.exited;
+}
+
+/** Copies of all files that the binary carries, under names that one loader rule fits. */
+async function stageEmbedded(native: string): Promise<string[]> {
+  const { collectNotices } = await import("./src/commands/licenses.ts");
+  const staging = join(ROOT, "build", "embed");
+  rmSync(staging, { recursive: true, force: true });
+  mkdirSync(staging, { recursive: true });
+  const hash = new Bun.CryptoHasher("sha256");
+  const stage = (name: string, bytes: Uint8Array): string => {
+    const path = join(staging, `${name}.embedded`);
+    writeFileSync(path, bytes);
+    hash.update(name).update(bytes);
+    return path;
+  };
+  const paths = nativeFiles(native).map((name) => stage(name, readFileSync(join(native, name))));
+  paths.push(stage("demo.gguf", readFileSync(join(ROOT, "src", "demo", "demo.gguf"))));
+  paths.push(stage("third-party-notices.txt", new TextEncoder().encode(collectNotices(ROOT))));
+  const manifest = JSON.stringify({ hash: hash.digest("hex").slice(0, 16) });
+  return [...paths, stage("native-manifest.json", new TextEncoder().encode(manifest))];
+}
+
+/** The compiled binary, with the libraries, the demo model, Swagger's assets and the notices inside. */
+async function compileBinary(options: NativeOptions): Promise<void> {
+  const embedded = await stageEmbedded(await setUp(options));
+  mkdirSync(DIST, { recursive: true });
+  const result = await Bun.build({
+    entrypoints: [join(ROOT, "src", "main.ts"), ...embedded],
+    compile: { outfile: BINARY },
+    loader: { ".embedded": "file" },
+    naming: { asset: "[name].[ext]" },
+    minify: { whitespace: true, syntax: true },
+  });
+  if (!result.success) throw new SetupError(`bun build failed.\n${result.logs.join("\n")}`);
+  const version = await run([BINARY, "--version"], { what: "the smoke run of the binary" });
+  say(`${BINARY}: ${version.trim()}`);
+}
+
+async function runChecks(options: Options): Promise<number> {
+  await compileBinary({ ...options, peer: true });
+  const checks: [string, string[]][] = [
+    ["types", ["x", "tsc", "--noEmit"]],
+    ["lint", ["x", "biome", "check", "--error-on-warnings"]],
+  ];
+  for (const [name, args] of checks) {
+    say(`check: ${name}`);
+    const code = await child(args);
+    if (code !== 0) return code;
+  }
+  return await child(["test", "--timeout", "120000", ...options.rest], { ML_OFFLOAD_BINARY: BINARY });
+}
+
+async function main(): Promise<number> {
+  const [command = "", ...argv] = process.argv.slice(2);
+  const options = parseOptions(argv);
+  switch (command) {
+    case "setup":
+      await setUp(options);
+      return 0;
+    case "start":
+      await setUp(options);
+      return await child([join(ROOT, "src", "main.ts"), "serve", ...options.rest], {
+        ML_OFFLOAD_NATIVE_DIR: NATIVE_LINK,
+      });
+    case "binary":
+      await compileBinary(options);
+      return 0;
+    case "test":
+      return await runChecks(options);
+    case "lint":
+      await installPackages();
+      return await child(["x", "biome", "check", "--error-on-warnings", ...options.rest]);
+    case "typecheck":
+      await installPackages();
+      return await child(["x", "tsc", "--noEmit"]);
+    case "symbols":
+      await Bun.write(SYMBOLS_FILE, generateSymbols());
+      return 0;
+    default:
+      throw new SetupError(`'${command}' is no command: use setup, start, binary, test, lint, typecheck or symbols.`);
+  }
+}
+
+if (import.meta.main) {
+  try {
+    process.exitCode = await main();
+  } catch (thrown) {
+    if (!(thrown instanceof SetupError)) throw thrown;
+    say(`error: ${thrown.message}`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,176 @@
+// Contexts: decode, embeddings, sequences, and the cell counts that the engine's ledger is checked against.
+#include "internal.h"
+
+#include "llama-kv-cache-iswa.h"
+#include "llama-kv-cache.h"
+#include "llama-memory-hybrid-iswa.h"
+#include "llama-memory-hybrid.h"
+#include "llama-memory-recurrent.h"
+
+#include <cmath>
+
+mlo_context::~mlo_context() {
+    if (context) {
+        llama_free(context);
+    }
+}
+
+mlo_context * mlo_context_new(mlo_model * model, const char * settings) {
+    return mlo::guard<mlo_context *>(nullptr, [&](auto & capture) -> mlo_context * {
+        const common_json json = common_json::parse(settings);
+        llama_context_params params = llama_context_default_params();
+        params.n_ctx = json.at("contextLength").get<int32_t>();
+        params.n_batch = json.at("batchSize").get<int32_t>();
+        params.n_ubatch = json.at("microBatchSize").get<int32_t>();
+        params.n_seq_max = json.at("parallel").get<int32_t>();
+        params.n_threads = json.at("threads").get<int32_t>();
+        params.n_threads_batch = params.n_threads;
+        params.embeddings = json.value("embeddings", false);
+        params.pooling_type = (enum llama_pooling_type) json.value("pooling", -1);
+        params.kv_unified = true;
+        params.no_perf = true;
+        // Each sequence of a batch has one row of output at most, unless every token is pooled.
+        params.n_outputs_max = params.embeddings ? params.n_batch : params.n_seq_max;
+
+        auto made = std::make_unique<mlo_context>();
+        made->model = model;
+        made->context = llama_init_from_model(model->model, params);
+        if (!made->context) {
+            throw std::runtime_error("llama.cpp can't make a context");
+        }
+        (void) capture;
+        return made.release();
+    });
+}
+
+void mlo_context_free(mlo_context * context) {
+    delete context;
+}
+
+char * mlo_context_info(mlo_context * c) {
+    return mlo::guard<char *>(nullptr, [&](auto &) {
+        llama_memory_t memory = llama_get_memory(c->context);
+        return mlo::own_text(common_json({
+            {"contextLength", (int64_t) llama_n_ctx(c->context)},
+            {"sequenceContextLength", (int64_t) llama_n_ctx_seq(c->context)},
+            {"batchSize", (int64_t) llama_n_batch(c->context)},
+            {"microBatchSize", (int64_t) llama_n_ubatch(c->context)},
+            {"parallel", (int64_t) llama_n_seq_max(c->context)},
+            {"pooling", (int) llama_pooling_type(c->context)},
+            {"canShift", memory && llama_memory_can_shift(memory)},
+        }).dump());
+    });
+}
+
+int32_t mlo_decode(mlo_context * c, int32_t n, int32_t * tokens, int32_t * positions, int32_t * sequences, int8_t * outputs) {
+    return mlo::guard<int32_t>(-100, [&](auto & capture) {
+        thread_local std::vector<int32_t> counts;
+        thread_local std::vector<llama_seq_id *> ids;
+        counts.assign(n, 1);
+        ids.resize(n);
+        for (int32_t i = 0; i < n; ++i) {
+            ids[i] = sequences + i;
+        }
+        llama_batch batch = {n, tokens, nullptr, positions, counts.data(), ids.data(), outputs};
+        const int32_t result = llama_decode(c->context, batch);
+        if (result < 0) {
+            mlo::set_error("llama_decode failed with " + std::to_string(result) + capture.lines());
+        }
+        return result;
+    });
+}
+
+int32_t mlo_top_two(mlo_context * c, int32_t row, int32_t * tokens, float * logits) {
+    return mlo::guard<int32_t>(-1, [&](auto &) {
+        llama_synchronize(c->context);
+        const float * values = llama_get_logits_ith(c->context, row);
+        if (!values) {
+            throw std::invalid_argument("row " + std::to_string(row) + " has no output");
+        }
+        const int32_t vocabulary = llama_vocab_n_tokens(c->model->vocab);
+        tokens[0] = tokens[1] = -1;
+        logits[0] = logits[1] = -INFINITY;
+        for (int32_t t = 0; t < vocabulary; ++t) {
+            if (values[t] > logits[0]) {
+                tokens[1] = tokens[0];
+                logits[1] = logits[0];
+                tokens[0] = t;
+                logits[0] = values[t];
+            } else if (values[t] > logits[1]) {
+                tokens[1] = t;
+                logits[1] = values[t];
+            }
+        }
+        return 0;
+    });
+}
+
+int32_t mlo_embedding(mlo_context * c, int32_t sequence, float * vector, int32_t dimensions) {
+    return mlo::guard<int32_t>(-1, [&](auto &) {
+        llama_synchronize(c->context);
+        const float * pooled = llama_get_embeddings_seq(c->context, sequence);
+        if (!pooled) {
+            throw std::runtime_error("sequence " + std::to_string(sequence) + " has no pooled embedding");
+        }
+        common_embd_normalize(pooled, vector, dimensions, 2);
+        return 0;
+    });
+}
+
+int32_t mlo_seq_remove(mlo_context * c, int32_t sequence, int32_t from, int32_t to) {
+    llama_memory_t memory = llama_get_memory(c->context);
+    // Encoders have no cache: there is nothing to remove.
+    return !memory || llama_memory_seq_rm(memory, sequence, from, to) ? 0 : -1;
+}
+
+void mlo_memory_clear(mlo_context * c) {
+    if (llama_memory_t memory = llama_get_memory(c->context)) {
+        llama_memory_clear(memory, false);
+    }
+}
+
+namespace {
+
+struct cell_counts {
+    int32_t * pairs;
+    int32_t   capacity;
+    int32_t   count = 0;
+
+    void add(uint32_t size, uint32_t used) {
+        if (count < capacity) {
+            pairs[2 * count] = (int32_t) size;
+            pairs[2 * count + 1] = (int32_t) used;
+        }
+        ++count;
+    }
+    // Unified KV keeps all sequences in one stream: sequence 0's cells are everybody's.
+    void add(const llama_kv_cache * cache) { add(cache->get_size(), cache->get_cells(0).get_used()); }
+    void add(const llama_kv_cache_iswa * cache) {
+        add(cache->get_base());
+        add(cache->get_swa());
+    }
+    void add(const llama_memory_recurrent * cache) { add(cache->size, cache->used); }
+};
+
+} // namespace
+
+int32_t mlo_cells(mlo_context * c, int32_t * pairs, int32_t capacity) {
+    return mlo::guard<int32_t>(-1, [&](auto &) {
+        llama_memory_t memory = llama_get_memory(c->context);
+        cell_counts counts{pairs, capacity};
+        if (auto * plain = dynamic_cast<llama_kv_cache *>(memory)) {
+            counts.add(plain);
+        } else if (auto * sliding = dynamic_cast<llama_kv_cache_iswa *>(memory)) {
+            counts.add(sliding);
+        } else if (auto * recurrent = dynamic_cast<llama_memory_recurrent *>(memory)) {
+            counts.add(recurrent);
+        } else if (auto * hybrid = dynamic_cast<llama_memory_hybrid *>(memory)) {
+            counts.add(hybrid->get_mem_attn());
+            counts.add(hybrid->get_mem_recr());
+        } else if (auto * both = dynamic_cast<llama_memory_hybrid_iswa *>(memory)) {
+            counts.add(both->get_mem_attn());
+            counts.add(both->get_mem_recr());
+        }
+        return counts.count;
+    });
+}

@@ -1,0 +1,97 @@
+// What the shim's files share: the handles' contents, error capture, and live counts. Not part of the ABI.
+#pragma once
+#include "mlo.h"
+
+#include "chat.h"
+#include "common.h"
+#include "json.h"
+#include "llama.h"
+#include "sampling.h"
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace mlo {
+
+// Counts handles by kind, so that tests can see a leak.
+enum kind { KIND_JOB, KIND_MODEL, KIND_CONTEXT, KIND_PROMPT, KIND_SAMPLER, KIND_PARSER, KIND_COUNT };
+extern std::atomic<int> live[KIND_COUNT];
+
+template <kind K> struct counted {
+    counted() { ++live[K]; }
+    ~counted() { --live[K]; }
+    counted(const counted &) = delete;
+    counted & operator=(const counted &) = delete;
+};
+
+// Collects llama.cpp's warnings and errors on this thread while it lives.
+class log_capture {
+  public:
+    log_capture();
+    ~log_capture();
+    std::string lines() const;
+    std::string buffer;
+
+  private:
+    log_capture * outer;
+};
+
+void set_error(const std::string & message);
+char * own_text(const std::string & text);
+void wake_waiter();
+void log_warning(const std::string & message);
+
+// Runs body on this thread; on an exception sets the error and returns `failed`.
+template <typename T, typename F> T guard(T failed, F && body) {
+    log_capture capture;
+    try {
+        return body(capture);
+    } catch (const std::exception & e) {
+        set_error(std::string(e.what()) + capture.lines());
+    } catch (...) {
+        set_error("unknown native error" + capture.lines());
+    }
+    return failed;
+}
+
+} // namespace mlo
+
+// A job owns its thread and its result; `drop` frees a result that nobody took.
+struct mlo_job : mlo::counted<mlo::KIND_JOB> {
+    std::atomic<int>   state{0};
+    std::atomic<float> progress{0.0f};
+    std::atomic<bool>  cancelled{false};
+    void *             result = nullptr;
+    std::string        error;
+    std::function<void(void *)> drop;
+    std::thread        thread;
+
+    void start(std::function<void *(mlo_job &)> work);
+    void * take();
+};
+
+struct mlo_model : mlo::counted<mlo::KIND_MODEL> {
+    llama_model *             model = nullptr;
+    const llama_vocab *       vocab = nullptr;
+    common_chat_templates_ptr templates;
+    bool                      has_template = false;
+    ~mlo_model();
+};
+
+struct mlo_context : mlo::counted<mlo::KIND_CONTEXT> {
+    llama_context *   context = nullptr;
+    const mlo_model * model = nullptr;
+    ~mlo_context();
+};
+
+struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {
+    std::vector<llama_token> tokens;
+    std::string              text;
+    bool                     is_chat = false;
+    bool                     has_tools = false;
+    common_chat_params       chat;
+};

@@ -1,0 +1,129 @@
+// mlo.h: the whole C ABI between TypeScript (src/ffi) and llama.cpp.
+//
+// Rules, which native/symbols.ts relies on to generate src/ffi/symbols.ts:
+//   - one declaration a line, `MLO_API <type> mlo_<name>(<type> <name>, ...);`
+//   - types are void, int32_t, int64_t, float, `const char *` (borrowed text), `char *` (owned text, free with
+//     mlo_text_free), pointers to the handles below, and pointers to int8_t, int32_t, float or uint8_t arrays.
+// Ownership: `_new`, `_start`, `_take` and `char *` results are owned by the caller and freed by the matching `_free`.
+// Everything else is borrowed: valid until the next call on the same object.
+// Errors: a null pointer or a negative number; mlo_error() then explains, with llama.cpp's own log lines.
+// No C++ exception crosses. One thread calls; jobs run on threads of their own and touch nothing that is shared.
+#pragma once
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define MLO_API extern "C" __attribute__((visibility("default")))
+#else
+#define MLO_API
+#endif
+
+// NOLINTBEGIN(modernize-use-using): this header is C
+typedef struct mlo_job mlo_job;           // work on a thread of its own, with a result to take
+typedef struct mlo_model mlo_model;       // weights, vocabulary and chat template
+typedef struct mlo_context mlo_context;   // KV cache and compute buffers over a model
+typedef struct mlo_prompt mlo_prompt;     // a prompt: tokens, and how its answer is constrained and parsed
+typedef struct mlo_sampler mlo_sampler;   // the sampling state of one sequence
+typedef struct mlo_parser mlo_parser;     // splits one answer into content, reasoning and tool calls
+// NOLINTEND
+
+// --- library ---------------------------------------------------------------------------------------------------------
+// SHA-256 of this header as the library was built: must equal the one in symbols.ts.
+MLO_API const char * mlo_header_hash(void);
+// {"version","commit","compiler"} of the llama.cpp inside.
+MLO_API char * mlo_llama_version(void);
+// Why the last call failed. Borrowed until the next call.
+MLO_API const char * mlo_error(void);
+MLO_API void mlo_text_free(char * text);
+// Takes captured log lines, `<level digit><text>\n` each (1 debug, 2 info, 3 warning, 4 error): bytes written, 0 = none.
+MLO_API int32_t mlo_log_read(uint8_t * buffer, int32_t capacity);
+// Live handles by kind, as JSON: {"model":1,"context":1,…}.
+MLO_API char * mlo_live_handles(void);
+
+// --- backends --------------------------------------------------------------------------------------------------------
+// How well a CPU plug-in fits this processor: 0 = not at all, higher = better, -1 = it can't be loaded.
+MLO_API int32_t mlo_plugin_score(const char * path);
+// Loads one plug-in file. All of them before mlo_start. 0 = done.
+MLO_API int32_t mlo_plugin_load(const char * path);
+// Initialises llama.cpp with the plug-ins that are loaded. 0 = done, negative: there is no usable device.
+MLO_API int32_t mlo_start(void);
+// [{"name","description","kind","memoryBytes","freeBytes"}]
+MLO_API char * mlo_devices(void);
+// Multiplies a quantised matrix and compares with plain arithmetic. 0 = equal within rounding.
+MLO_API int32_t mlo_selftest_matmul(void);
+
+// --- jobs ------------------------------------------------------------------------------------------------------------
+// 0 = running, 1 = done, -1 = failed (mlo_job_error).
+MLO_API int32_t mlo_job_poll(mlo_job * job);
+// 0 to 1; for model loads.
+MLO_API float mlo_job_progress(mlo_job * job);
+MLO_API const char * mlo_job_error(mlo_job * job);
+// Asks the job to end early; it then fails. It still has to be freed.
+MLO_API void mlo_job_cancel(mlo_job * job);
+// Cancels, waits for the thread, and frees the job with a result that nobody took.
+MLO_API void mlo_job_free(mlo_job * job);
+
+// --- model -----------------------------------------------------------------------------------------------------------
+// settings: {"gpuLayers": -1, "useMmap": true}
+MLO_API mlo_job * mlo_model_load_start(const char * path, const char * settings);
+MLO_API mlo_model * mlo_model_take(mlo_job * job);
+MLO_API void mlo_model_free(mlo_model * model);
+// Architecture, sizes, context, pooling, template: see src/ffi/model.ts.
+MLO_API char * mlo_model_info(mlo_model * model);
+// Bytes of a token's text, not terminated; negative: the capacity that is needed. special != 0 shows control tokens.
+MLO_API int32_t mlo_token_text(mlo_model * model, int32_t token, int32_t special, uint8_t * buffer, int32_t capacity);
+// The one token that a text is, control tokens included; -1 when it is several.
+MLO_API int32_t mlo_token_of(mlo_model * model, const char * text);
+MLO_API int32_t mlo_token_is_end(mlo_model * model, int32_t token);
+
+// --- prompt ----------------------------------------------------------------------------------------------------------
+// request: src/protocol/generation.ts' Prompt as JSON, or {"kind":"embedding","text":…}.
+MLO_API mlo_job * mlo_prompt_start(mlo_model * model, const char * request);
+MLO_API mlo_prompt * mlo_prompt_take(mlo_job * job);
+MLO_API void mlo_prompt_free(mlo_prompt * prompt);
+MLO_API int32_t mlo_prompt_length(mlo_prompt * prompt);
+// Copies mlo_prompt_length token ids.
+MLO_API void mlo_prompt_tokens(mlo_prompt * prompt, int32_t * tokens);
+// {"stops":[…],"preserved":[token,…],"needsParser":bool,"text":"the rendered prompt"}
+MLO_API char * mlo_prompt_info(mlo_prompt * prompt);
+
+// --- context ---------------------------------------------------------------------------------------------------------
+// settings: {"contextLength","batchSize","microBatchSize","parallel","threads","embeddings":bool,"pooling":-1..4}
+MLO_API mlo_context * mlo_context_new(mlo_model * model, const char * settings);
+MLO_API void mlo_context_free(mlo_context * context);
+// {"contextLength","sequenceContextLength","batchSize","microBatchSize","parallel","pooling","canShift"} as llama.cpp settled them.
+MLO_API char * mlo_context_info(mlo_context * context);
+// Runs n tokens. Arrays of n: token id, position, seq-id, and 1 where logits or embeddings are wanted.
+// 0 = done, 1 = no room in the KV cache, 2 = aborted, negative = failed. After 1 the cache is as before.
+MLO_API int32_t mlo_decode(mlo_context * context, int32_t n, int32_t * tokens, int32_t * positions, int32_t * sequences, int8_t * outputs);
+// Samples n rows in one go: rows are batch indices with output, samplers one each. Accepts each token. 0 = done.
+MLO_API int32_t mlo_sample(mlo_context * context, int32_t n, int32_t * rows, mlo_sampler ** samplers, int32_t * tokens);
+// The two largest logits of a row and their tokens, for the near-tie rule of the tests. 0 = done.
+MLO_API int32_t mlo_top_two(mlo_context * context, int32_t row, int32_t * tokens, float * logits);
+// Copies the pooled vector of a sequence, L2-normalised. 0 = done.
+MLO_API int32_t mlo_embedding(mlo_context * context, int32_t sequence, float * vector, int32_t dimensions);
+// Removes positions [from, to) of a sequence; to < 0 = to the end. 0 = done, negative: not possible here.
+MLO_API int32_t mlo_seq_remove(mlo_context * context, int32_t sequence, int32_t from, int32_t to);
+MLO_API void mlo_memory_clear(mlo_context * context);
+// llama.cpp's own cell counts: (size, used) for each of its caches. Returns how many caches there are.
+MLO_API int32_t mlo_cells(mlo_context * context, int32_t * pairs, int32_t capacity);
+
+// --- sampler ---------------------------------------------------------------------------------------------------------
+// settings: SamplingParams as JSON. prompt, when not null, gives the grammar of its tools or schema.
+MLO_API mlo_sampler * mlo_sampler_new(mlo_model * model, const char * settings, mlo_prompt * prompt);
+MLO_API void mlo_sampler_free(mlo_sampler * sampler);
+
+// --- parser ----------------------------------------------------------------------------------------------------------
+MLO_API mlo_parser * mlo_parser_new(mlo_prompt * prompt);
+MLO_API void mlo_parser_free(mlo_parser * parser);
+// Appends text of the answer. Result: [{"text"?,"reasoning"?,"toolCall"?:{"index","id","name","arguments"}}], new since the last call.
+MLO_API char * mlo_parser_push(mlo_parser * parser, const char * text, int32_t final);
+
+// --- process ---------------------------------------------------------------------------------------------------------
+// The kernel kills this process when its parent dies (elsewhere: a thread that watches). 0 = done.
+MLO_API int32_t mlo_die_with_parent(int32_t parent);
+// Waits for the socket or for a job to end: bit 0 = readable, bit 1 = a job ended, 0 = timeout. timeout < 0 = for ever.
+MLO_API int32_t mlo_wait(int32_t socket, int32_t timeoutMs);
+// Bytes read, 0 = the peer closed, -1 = nothing there now, other negatives = -errno.
+MLO_API int32_t mlo_read(int32_t socket, uint8_t * buffer, int32_t capacity);
+// Writes all of it, waiting as needed. 0 = done, negative = -errno.
+MLO_API int32_t mlo_write(int32_t socket, uint8_t * bytes, int32_t length);

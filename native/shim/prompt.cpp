@@ -1,0 +1,120 @@
+// Prompts: a chat rendered by the model's own template, or plain text, as tokens, with what shapes the answer:
+// stop strings, grammar and parser. Rendering and tokenising run on a job's thread.
+#include "internal.h"
+
+#include <algorithm>
+
+namespace {
+
+common_chat_templates_inputs chat_inputs(const common_json & request) {
+    common_chat_templates_inputs inputs;
+    inputs.use_jinja = true;
+    inputs.messages = common_chat_msgs_parse_oaicompat(request.at("messages"));
+    if (request.contains("tools")) {
+        inputs.tools = common_chat_tools_parse_oaicompat(request.at("tools"));
+    }
+    inputs.tool_choice = common_chat_tool_choice_parse_oaicompat(request.value("toolChoice", "auto"));
+    inputs.parallel_tool_calls = request.value("parallelToolCalls", false);
+    if (request.contains("jsonSchema")) {
+        inputs.json_schema = request.at("jsonSchema").dump();
+    }
+    inputs.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+    if (request.contains("templateArgs")) {
+        for (const auto & entry : request.at("templateArgs").items()) {
+            inputs.chat_template_kwargs[entry.key()] = entry.value().dump();
+            if (entry.key() == "enable_thinking" && entry.value().is_boolean()) {
+                inputs.enable_thinking = entry.value().get<bool>();
+            }
+        }
+    }
+    return inputs;
+}
+
+// A template writes the first special token itself where the tokenizer would add it: one is enough.
+bool starts_with_bos(const llama_vocab * vocab, const std::string & text) {
+    const llama_token bos = llama_vocab_bos(vocab);
+    if (bos == LLAMA_TOKEN_NULL || !llama_vocab_get_add_bos(vocab)) {
+        return false;
+    }
+    const std::string piece = llama_vocab_get_text(vocab, bos);
+    return !piece.empty() && text.compare(0, piece.size(), piece) == 0;
+}
+
+void read_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request) {
+    if (!model.templates) {
+        throw std::invalid_argument("the model's chat template does not parse, so it can't chat; /v1/completions works");
+    }
+    const common_chat_templates_inputs inputs = chat_inputs(request);
+    prompt.is_chat = true;
+    prompt.has_tools = !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
+    prompt.chat = common_chat_templates_apply(model.templates.get(), inputs);
+    prompt.text = prompt.chat.prompt;
+    const bool add_special = !starts_with_bos(model.vocab, prompt.text);
+    prompt.tokens = common_tokenize(model.vocab, prompt.text, add_special, true);
+}
+
+void read_tokens(mlo_prompt & prompt, const mlo_model & model, const common_json & request) {
+    const int32_t vocabulary = llama_vocab_n_tokens(model.vocab);
+    for (const auto & token : request.at("tokens")) {
+        const int64_t id = token.get<int64_t>();
+        if (id < 0 || id >= vocabulary) {
+            throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(vocabulary));
+        }
+        prompt.tokens.push_back((llama_token) id);
+    }
+}
+
+void * read_prompt(const mlo_model & model, const std::string & text) {
+    const common_json request = common_json::parse(text);
+    const std::string kind = request.at("kind").get<std::string>();
+    auto prompt = std::make_unique<mlo_prompt>();
+    if (kind == "chat") {
+        read_chat(*prompt, model, request);
+    } else if (kind == "tokens") {
+        read_tokens(*prompt, model, request);
+    } else {
+        // An embedding's text is data: what looks like a special token in it is not one.
+        prompt->text = request.at("text").get<std::string>();
+        prompt->tokens = common_tokenize(model.vocab, prompt->text, true, kind != "embedding");
+    }
+    return prompt.release();
+}
+
+} // namespace
+
+mlo_job * mlo_prompt_start(mlo_model * model, const char * request) {
+    return mlo::guard<mlo_job *>(nullptr, [&](auto &) {
+        auto job = std::make_unique<mlo_job>();
+        job->drop = [](void * result) { delete (mlo_prompt *) result; };
+        job->start([model, text = std::string(request)](mlo_job &) { return read_prompt(*model, text); });
+        return job.release();
+    });
+}
+
+mlo_prompt * mlo_prompt_take(mlo_job * job) {
+    return (mlo_prompt *) job->take();
+}
+
+void mlo_prompt_free(mlo_prompt * prompt) {
+    delete prompt;
+}
+
+int32_t mlo_prompt_length(mlo_prompt * prompt) {
+    return (int32_t) prompt->tokens.size();
+}
+
+void mlo_prompt_tokens(mlo_prompt * prompt, int32_t * tokens) {
+    std::copy(prompt->tokens.begin(), prompt->tokens.end(), tokens);
+}
+
+char * mlo_prompt_info(mlo_prompt * prompt) {
+    return mlo::guard<char *>(nullptr, [&](auto &) {
+        const bool thinks = prompt->is_chat && prompt->chat.supports_thinking;
+        return mlo::own_text(common_json({
+            {"stops", prompt->chat.additional_stops},
+            {"preserved", prompt->chat.preserved_tokens},
+            {"needsParser", prompt->is_chat && (prompt->has_tools || thinks)},
+            {"text", prompt->text},
+        }).dump_safe());
+    });
+}

@@ -1,0 +1,198 @@
+// Samplers: llama.cpp's chain over raw logits, and a shortcut where the chain could only pick the largest logit.
+#include "internal.h"
+
+#include <algorithm>
+#include <cmath>
+
+struct mlo_sampler : mlo::counted<mlo::KIND_SAMPLER> {
+    common_sampler_ptr            chain;  // null: greedy, by argmax
+    std::vector<llama_logit_bias> biases; // of the greedy case, sorted by token, one each
+};
+
+namespace {
+
+void read_numbers(const common_json & s, common_params_sampling & p) {
+    p.seed = (uint32_t) s.value("seed", (int64_t) LLAMA_DEFAULT_SEED);
+    p.temp = s.value("temperature", p.temp);
+    p.top_k = s.value("topK", p.top_k);
+    p.top_p = s.value("topP", p.top_p);
+    p.min_p = s.value("minP", p.min_p);
+    p.typ_p = s.value("typicalP", p.typ_p);
+    p.top_n_sigma = s.value("topNSigma", p.top_n_sigma);
+    p.penalty_repeat = s.value("repeatPenalty", p.penalty_repeat);
+    p.penalty_last_n = s.value("repeatLastN", p.penalty_last_n);
+    p.penalty_freq = s.value("frequencyPenalty", p.penalty_freq);
+    p.penalty_present = s.value("presencePenalty", p.penalty_present);
+    p.dry_multiplier = s.value("dryMultiplier", p.dry_multiplier);
+    p.dry_base = s.value("dryBase", p.dry_base);
+    p.dry_allowed_length = s.value("dryAllowedLength", p.dry_allowed_length);
+    p.dry_penalty_last_n = s.value("dryPenaltyLastN", p.dry_penalty_last_n);
+    p.xtc_probability = s.value("xtcProbability", p.xtc_probability);
+    p.xtc_threshold = s.value("xtcThreshold", p.xtc_threshold);
+    p.dynatemp_range = s.value("dynatempRange", p.dynatemp_range);
+    p.dynatemp_exponent = s.value("dynatempExponent", p.dynatemp_exponent);
+    p.mirostat = s.value("mirostat", p.mirostat);
+    p.mirostat_tau = s.value("mirostatTau", p.mirostat_tau);
+    p.mirostat_eta = s.value("mirostatEta", p.mirostat_eta);
+    p.min_keep = s.value("minKeep", p.min_keep);
+    p.n_prev = std::max(p.n_prev, p.penalty_last_n);
+    p.no_perf = true;
+}
+
+void read_biases(const common_json & s, const llama_vocab * vocab, std::vector<llama_logit_bias> & biases) {
+    const int32_t vocabulary = llama_vocab_n_tokens(vocab);
+    if (s.contains("logitBias")) {
+        for (const auto & pair : s.at("logitBias")) {
+            const int64_t token = pair.at(0).get<int64_t>();
+            if (token < 0 || token >= vocabulary) {
+                throw std::invalid_argument("logit_bias: token " + std::to_string(token) + " is not in the vocabulary of " + std::to_string(vocabulary));
+            }
+            const float bias = pair.at(1).get<float>();
+            biases.push_back({(llama_token) token, bias <= -100.0f ? -INFINITY : bias});
+        }
+    }
+    if (s.value("ignoreEos", false)) {
+        for (llama_token token = 0; token < vocabulary; ++token) {
+            if (llama_vocab_is_eog(vocab, token)) {
+                biases.push_back({token, -INFINITY});
+            }
+        }
+    }
+}
+
+void add_trigger(const common_grammar_trigger & trigger, const llama_vocab * vocab, common_params_sampling & params) {
+    if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD) {
+        // A word that is one preserved token triggers by the token: its text may never be rendered.
+        const auto ids = common_tokenize(vocab, trigger.value, false, true);
+        if (ids.size() == 1 && params.preserved_tokens.count(ids[0])) {
+            common_grammar_trigger by_token;
+            by_token.type = COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
+            by_token.value = trigger.value;
+            by_token.token = ids[0];
+            params.grammar_triggers.push_back(by_token);
+            return;
+        }
+    }
+    params.grammar_triggers.push_back(trigger);
+}
+
+void read_constraints(const common_json & s, const mlo_prompt * prompt, const llama_vocab * vocab, common_params_sampling & params) {
+    const std::string user_grammar = s.value("grammar", "");
+    if (!user_grammar.empty()) {
+        if (user_grammar.compare(0, 11, "%llguidance") == 0) {
+            throw std::invalid_argument("grammar: llguidance is not built in; use GBNF");
+        }
+        params.grammar = {COMMON_GRAMMAR_TYPE_USER, user_grammar};
+        return;
+    }
+    if (!prompt || prompt->chat.grammar.empty()) {
+        return;
+    }
+    params.grammar = {prompt->has_tools ? COMMON_GRAMMAR_TYPE_TOOL_CALLS : COMMON_GRAMMAR_TYPE_OUTPUT_FORMAT, prompt->chat.grammar};
+    params.grammar_lazy = prompt->chat.grammar_lazy;
+    params.generation_prompt = prompt->chat.generation_prompt;
+    for (const auto & text : prompt->chat.preserved_tokens) {
+        const auto ids = common_tokenize(vocab, text, false, true);
+        if (ids.size() == 1) {
+            params.preserved_tokens.insert(ids[0]);
+        }
+    }
+    for (const auto & trigger : prompt->chat.grammar_triggers) {
+        add_trigger(trigger, vocab, params);
+    }
+    if (!prompt->chat.thinking_end_tags.empty()) {
+        params.reasoning_budget_start = common_tokenize(vocab, prompt->chat.thinking_start_tag, false, true);
+        for (const auto & tag : prompt->chat.thinking_end_tags) {
+            params.reasoning_budget_end.push_back(common_tokenize(vocab, tag, false, true));
+        }
+    }
+}
+
+bool is_greedy(const common_params_sampling & p) {
+    return p.temp <= 0.0f && p.mirostat == 0 && p.dynatemp_range == 0.0f && p.xtc_probability == 0.0f && p.dry_multiplier == 0.0f &&
+           p.grammar.empty() && (p.penalty_last_n == 0 || (p.penalty_repeat == 1.0f && p.penalty_freq == 0.0f && p.penalty_present == 0.0f));
+}
+
+void add_suppressed(const llama_vocab * vocab, std::vector<llama_logit_bias> & biases) {
+    int32_t count = 0;
+    const llama_token * tokens = llama_vocab_get_suppress_tokens(vocab, &count);
+    for (int32_t i = 0; i < count; ++i) {
+        biases.push_back({tokens[i], -INFINITY});
+    }
+}
+
+// Sums the biases of a token, as the chain would, and sorts them for the scan.
+std::vector<llama_logit_bias> merged(std::vector<llama_logit_bias> biases) {
+    std::stable_sort(biases.begin(), biases.end(), [](const auto & a, const auto & b) { return a.token < b.token; });
+    std::vector<llama_logit_bias> out;
+    for (const auto & bias : biases) {
+        if (!out.empty() && out.back().token == bias.token) {
+            out.back().bias += bias.bias;
+        } else {
+            out.push_back(bias);
+        }
+    }
+    return out;
+}
+
+llama_token argmax(const float * logits, int32_t vocabulary, const std::vector<llama_logit_bias> & biases) {
+    llama_token best = 0;
+    float best_logit = -INFINITY;
+    size_t next = 0;
+    for (llama_token token = 0; token < vocabulary; ++token) {
+        float logit = logits[token];
+        if (next < biases.size() && biases[next].token == token) {
+            logit += biases[next++].bias;
+        }
+        if (logit > best_logit) {
+            best_logit = logit;
+            best = token;
+        }
+    }
+    return best;
+}
+
+} // namespace
+
+mlo_sampler * mlo_sampler_new(mlo_model * model, const char * settings, mlo_prompt * prompt) {
+    return mlo::guard<mlo_sampler *>(nullptr, [&](auto &) {
+        const common_json json = common_json::parse(settings);
+        common_params_sampling params;
+        read_numbers(json, params);
+        read_biases(json, model->vocab, params.logit_bias);
+        read_constraints(json, prompt, model->vocab, params);
+        auto sampler = std::make_unique<mlo_sampler>();
+        if (is_greedy(params)) {
+            add_suppressed(model->vocab, params.logit_bias);
+            sampler->biases = merged(params.logit_bias);
+        } else {
+            sampler->chain.reset(common_sampler_init(model->model, params));
+        }
+        return sampler.release();
+    });
+}
+
+void mlo_sampler_free(mlo_sampler * sampler) {
+    delete sampler;
+}
+
+int32_t mlo_sample(mlo_context * c, int32_t n, int32_t * rows, mlo_sampler ** samplers, int32_t * tokens) {
+    return mlo::guard<int32_t>(-1, [&](auto &) {
+        llama_synchronize(c->context);
+        const int32_t vocabulary = llama_vocab_n_tokens(c->model->vocab);
+        for (int32_t i = 0; i < n; ++i) {
+            const float * logits = llama_get_logits_ith(c->context, rows[i]);
+            if (!logits) {
+                throw std::invalid_argument("row " + std::to_string(rows[i]) + " has no output");
+            }
+            mlo_sampler * sampler = samplers[i];
+            if (!sampler->chain) {
+                tokens[i] = argmax(logits, vocabulary, sampler->biases);
+                continue;
+            }
+            tokens[i] = common_sampler_sample_logits(sampler->chain.get(), logits);
+            common_sampler_accept(sampler->chain.get(), tokens[i], true);
+        }
+        return 0;
+    });
+}

@@ -1,0 +1,137 @@
+// Builds the HTTP app: routes, and around them what holds for every request (request id, Host and Origin
+// checks, CORS, error envelope, one log line). It does not listen; `listen.ts` does.
+
+import { Elysia } from "elysia";
+import { systemClock } from "../lib/clock.ts";
+import { AppError, toAppError } from "../protocol/errors.ts";
+import { answerPreflight, buildCorsHeaders, isOriginAllowed, isPreflight } from "./cors.ts";
+import { addDocsRoutes } from "./docs.ts";
+import { encodeErrorResponse } from "./errors.ts";
+import { isHostAllowed } from "./host-check.ts";
+import { addChatRoute } from "./openai/chat.ts";
+import { addCompletionRoute } from "./openai/completions.ts";
+import { addEmbeddingRoute } from "./openai/embeddings.ts";
+import { addModelRoutes } from "./openai/models.ts";
+import type { DocumentedRoute } from "./openapi.ts";
+import type { ApiContext, ApiDependencies } from "./options.ts";
+import { chooseRequestId, REQUEST_ID_HEADER } from "./request-id.ts";
+import { addBackendRoute } from "./system/backend.ts";
+import { addHealthRoutes } from "./system/health.ts";
+import { addRootRoute } from "./system/root.ts";
+
+export interface HttpApp {
+  /** Answers one request; never throws. */
+  handle(request: Request): Promise<Response>;
+  routes(): DocumentedRoute[];
+}
+
+export function createApp(dependencies: ApiDependencies): HttpApp {
+  const api: ApiContext = { ...dependencies, clock: dependencies.clock ?? systemClock };
+  const elysia = new Elysia();
+  const routes = () =>
+    elysia.routes.map(({ method, path, hooks }): DocumentedRoute => ({ method, path, detail: hooks?.detail }));
+  elysia.onError(({ code, error, request }) => {
+    const failure = code === "NOT_FOUND" ? explainNoRoute(request, routes()) : toAppError(error);
+    logFailure(api, request, failure);
+    return encodeErrorResponse(failure, describeAllowed(request, failure, routes()));
+  });
+  addRootRoute(elysia);
+  addHealthRoutes(elysia, api);
+  addBackendRoute(elysia, api);
+  addModelRoutes(elysia, api);
+  addChatRoute(elysia, api);
+  addCompletionRoute(elysia, api);
+  addEmbeddingRoute(elysia, api);
+  addDocsRoutes(elysia, routes);
+  return { handle: (request) => handleAtEdge(api, request, (inner) => elysia.handle(inner)), routes };
+}
+
+/** The checks before a route and the headers after it, in one place for every path and every error. */
+async function handleAtEdge(
+  api: ApiContext,
+  request: Request,
+  route: (request: Request) => Response | Promise<Response>,
+): Promise<Response> {
+  const startedMs = api.clock.monotonicMs();
+  const requestId = chooseRequestId(request.headers.get(REQUEST_ID_HEADER));
+  const url = new URL(request.url);
+  const host = request.headers.get("Host") ?? url.host;
+  const origin = request.headers.get("Origin");
+  const response = await answerWithinRules(api, request, host, origin, route);
+  response.headers.set(REQUEST_ID_HEADER, requestId);
+  if (origin !== null && isOriginAllowed(origin, api.options.corsOrigins, host)) {
+    for (const [name, value] of Object.entries(buildCorsHeaders(origin, api.options.corsOrigins))) {
+      response.headers.set(name, value);
+    }
+  }
+  api.log.debug("request", {
+    requestId,
+    method: request.method,
+    path: url.pathname,
+    status: response.status,
+    ms: Math.round(api.clock.monotonicMs() - startedMs),
+  });
+  return response;
+}
+
+async function answerWithinRules(
+  api: ApiContext,
+  request: Request,
+  host: string,
+  origin: string | null,
+  route: (request: Request) => Response | Promise<Response>,
+): Promise<Response> {
+  if (!isHostAllowed(host, api.options)) {
+    const message = `the Host header ${JSON.stringify(host)} is not a name of this server`;
+    return encodeErrorResponse(new AppError({ code: "forbidden", message, hint: "Add the name with --allowed-host." }));
+  }
+  if (origin !== null && !isOriginAllowed(origin, api.options.corsOrigins, host)) {
+    const message = `web pages of ${JSON.stringify(origin)} may not use this server`;
+    return encodeErrorResponse(
+      new AppError({ code: "forbidden", message, hint: "Add the origin with --cors-origin." }),
+    );
+  }
+  if (isPreflight(request)) return answerPreflight(request);
+  try {
+    return await route(request);
+  } catch (thrown) {
+    const failure = toAppError(thrown);
+    logFailure(api, request, failure);
+    return encodeErrorResponse(failure);
+  }
+}
+
+function explainNoRoute(request: Request, routes: DocumentedRoute[]): AppError {
+  const { pathname } = new URL(request.url);
+  if (listMethods(pathname, routes).length === 0) {
+    return new AppError({ code: "not_found", message: `there is no route ${request.method} ${pathname}` });
+  }
+  return new AppError({ code: "method_not_allowed", message: `${pathname} does not take ${request.method}` });
+}
+
+function describeAllowed(request: Request, failure: AppError, routes: DocumentedRoute[]): Record<string, string> {
+  if (failure.code !== "method_not_allowed") return {};
+  return { Allow: listMethods(new URL(request.url).pathname, routes).join(", ") };
+}
+
+function listMethods(pathname: string, routes: DocumentedRoute[]): string[] {
+  const methods = routes.filter(({ path }) => matchesPath(path, pathname)).map(({ method }) => method);
+  return [...new Set(methods)];
+}
+
+function matchesPath(pattern: string, pathname: string): boolean {
+  return pattern.endsWith("*")
+    ? pathname.startsWith(pattern.slice(0, -1))
+    : pathname === pattern || pathname === `${pattern}/`;
+}
+
+/** Our own faults are errors in the log; a client's mistake or departure is not. */
+function logFailure(api: ApiContext, request: Request, failure: AppError): void {
+  const fields = { code: failure.code, method: request.method, path: new URL(request.url).pathname };
+  if (failure.status < 500 || request.signal.aborted) {
+    api.log.debug(failure.message, fields);
+    return;
+  }
+  const cause = failure.cause instanceof Error ? failure.cause.stack : undefined;
+  api.log.error(failure.message, cause === undefined ? fields : { ...fields, stack: cause });
+}

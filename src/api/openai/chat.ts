@@ -1,0 +1,77 @@
+// POST /v1/chat/completions: validate → generate → encode.
+
+import type { Elysia } from "elysia";
+import { BodyReader } from "../body.ts";
+import { answerGeneration } from "../generate.ts";
+import type { ApiContext } from "../options.ts";
+import { createId } from "../request-id.ts";
+import { describeRoute } from "../route-docs.ts";
+import { readChatRequest } from "./chat-prompt.ts";
+import { type AnswerHead, createChatStream, encodeChat } from "./encode.ts";
+import { chooseContextLength } from "./models.ts";
+import { ChatRequest } from "./schema.ts";
+
+const bodies = new BodyReader(ChatRequest);
+
+export function addChatRoute(app: Elysia, api: ApiContext): void {
+  app.post(
+    "/v1/chat/completions",
+    async ({ request }) => {
+      const body = await bodies.read(request, api.options.bodyBytesMax);
+      const card = api.inference.resolveModel(body.model);
+      const stream = body.stream ?? false;
+      return answerGeneration(api, request, {
+        model: body.model,
+        generation: readChatRequest(body, chooseContextLength(card)),
+        stream,
+        chooseFormat({ model }) {
+          const created = Math.floor(api.clock.wallMs() / 1000);
+          const head: AnswerHead = { id: createId("chatcmpl-"), created, model: model.id };
+          return {
+            encodeWhole: (answer) => encodeChat(head, answer),
+            createStream: () => createChatStream(head, body.stream_options?.include_usage ?? false),
+          };
+        },
+      });
+    },
+    { detail: DOCS },
+  );
+}
+
+const DOCS = describeRoute({
+  operationId: "createChatCompletion",
+  tag: "OpenAI",
+  summary: "Answer a conversation",
+  description:
+    "As OpenAI's route, plus llama.cpp's sampling fields. With `stream: true` the answer is server-sent events: " +
+    "chunks, then `[DONE]`; an error after the first byte is a frame with an `error` object, without `[DONE]`. " +
+    "Fields that we do not know are ignored.",
+  body: {
+    schema: "ChatRequest",
+    examples: {
+      greeting: { model: "demo", messages: [{ role: "user", content: "Hello!" }] },
+      streamed: {
+        model: "demo",
+        messages: [{ role: "user", content: "Count to five." }],
+        temperature: 0,
+        max_tokens: 64,
+        stream: true,
+        stream_options: { include_usage: true },
+      },
+    },
+  },
+  reply: { schema: "ChatReply", description: "The answer.", streamSchema: "ChatChunk" },
+  errors: [
+    "invalid_request",
+    "not_supported",
+    "context_length_exceeded",
+    "model_not_found",
+    "payload_too_large",
+    "model_damaged",
+    "model_loading",
+    "out_of_memory",
+    "engine_crashed",
+    "overloaded",
+    "timeout",
+  ],
+});

@@ -1,0 +1,166 @@
+// The shapes of OpenAI's responses as we send them: the only source of their types and documentation.
+
+import { type Static, Type } from "@sinclair/typebox";
+
+const orNull = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) => Type.Union([schema, Type.Null()]);
+
+const FinishReason = Type.Union([Type.Literal("stop"), Type.Literal("length"), Type.Literal("tool_calls")]);
+
+export const UsageReply = Type.Object({
+  prompt_tokens: Type.Integer(),
+  completion_tokens: Type.Integer(),
+  total_tokens: Type.Integer(),
+  prompt_tokens_details: Type.Object({ cached_tokens: Type.Integer() }),
+});
+export type UsageReply = Static<typeof UsageReply>;
+
+export const TimingsReply = Type.Object(
+  {
+    queued_ms: Type.Number(),
+    cache_n: Type.Integer({ description: "Prompt tokens whose state was already there." }),
+    prompt_n: Type.Integer({ description: "Prompt tokens that were computed." }),
+    prompt_ms: Type.Number(),
+    prompt_per_token_ms: orNull(Type.Number()),
+    prompt_per_second: orNull(Type.Number()),
+    predicted_n: Type.Integer(),
+    predicted_ms: Type.Number(),
+    predicted_per_token_ms: orNull(Type.Number()),
+    predicted_per_second: orNull(Type.Number()),
+  },
+  { description: "Wall-clock times as llama.cpp's server names them; a rate is null when nothing was computed." },
+);
+export type TimingsReply = Static<typeof TimingsReply>;
+
+const HEAD = {
+  id: Type.String(),
+  created: Type.Integer({ description: "Seconds since the epoch." }),
+  model: Type.String(),
+  system_fingerprint: Type.String(),
+};
+
+const ToolCallReply = Type.Object({
+  id: Type.String(),
+  type: Type.Literal("function"),
+  function: Type.Object({ name: Type.String(), arguments: Type.String() }),
+});
+
+export const ChatReply = Type.Object({
+  ...HEAD,
+  object: Type.Literal("chat.completion"),
+  choices: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      message: Type.Object({
+        role: Type.Literal("assistant"),
+        content: orNull(Type.String()),
+        refusal: Type.Null(),
+        reasoning_content: Type.Optional(Type.String()),
+        tool_calls: Type.Optional(Type.Array(ToolCallReply)),
+      }),
+      logprobs: Type.Null(),
+      finish_reason: FinishReason,
+    }),
+  ),
+  usage: UsageReply,
+  timings: TimingsReply,
+});
+export type ChatReply = Static<typeof ChatReply>;
+
+const ToolCallChunk = Type.Object({
+  index: Type.Integer(),
+  id: Type.Optional(Type.String()),
+  type: Type.Optional(Type.Literal("function")),
+  function: Type.Object({ name: Type.Optional(Type.String()), arguments: Type.Optional(Type.String()) }),
+});
+export type ToolCallChunk = Static<typeof ToolCallChunk>;
+
+export const ChatDelta = Type.Object({
+  role: Type.Optional(Type.Literal("assistant")),
+  content: Type.Optional(Type.String()),
+  reasoning_content: Type.Optional(Type.String()),
+  tool_calls: Type.Optional(Type.Array(ToolCallChunk)),
+});
+export type ChatDelta = Static<typeof ChatDelta>;
+
+const CHUNK_USAGE = {
+  usage: Type.Optional(orNull(UsageReply)),
+};
+
+export const ChatChunk = Type.Object({
+  ...HEAD,
+  object: Type.Literal("chat.completion.chunk"),
+  choices: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      delta: ChatDelta,
+      logprobs: Type.Null(),
+      finish_reason: orNull(FinishReason),
+    }),
+  ),
+  ...CHUNK_USAGE,
+});
+export type ChatChunk = Static<typeof ChatChunk>;
+
+export const CompletionReply = Type.Object({
+  ...HEAD,
+  object: Type.Literal("text_completion"),
+  choices: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      text: Type.String(),
+      logprobs: Type.Null(),
+      finish_reason: orNull(FinishReason),
+    }),
+  ),
+  usage: Type.Optional(orNull(UsageReply)),
+  timings: Type.Optional(TimingsReply),
+});
+export type CompletionReply = Static<typeof CompletionReply>;
+
+export const EmbeddingReply = Type.Object({
+  object: Type.Literal("list"),
+  model: Type.String(),
+  data: Type.Array(
+    Type.Object({
+      object: Type.Literal("embedding"),
+      index: Type.Integer(),
+      embedding: Type.Union([Type.Array(Type.Number()), Type.String({ description: "base64 of float32" })]),
+    }),
+  ),
+  usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
+});
+export type EmbeddingReply = Static<typeof EmbeddingReply>;
+
+export const ModelReply = Type.Object({
+  id: Type.String(),
+  object: Type.Literal("model"),
+  created: Type.Integer({ description: "The file's modification time in seconds since the epoch." }),
+  owned_by: Type.String(),
+  aliases: Type.Array(Type.String()),
+  context_length: orNull(Type.Integer({ description: "Most tokens of one request, prompt and answer." })),
+  max_model_len: orNull(Type.Integer({ description: "The same number under vLLM's name." })),
+  trained_context_length: orNull(Type.Integer()),
+  quantization: orNull(Type.String()),
+  parameter_count: orNull(Type.Integer()),
+  size_bytes: Type.Integer(),
+  architecture: orNull(Type.String()),
+  capabilities: Type.Object({ chat: Type.Boolean(), completion: Type.Boolean(), embedding: Type.Boolean() }),
+  embedding: orNull(
+    Type.Object({
+      pooling: Type.String(),
+      source: Type.Union([Type.Literal("model"), Type.Literal("default")], {
+        description: "Whether the pooling is the model's own, or what a model without one gets.",
+      }),
+    }),
+  ),
+  state: Type.Union(["unloaded", "loading", "loaded", "failed"].map((state) => Type.Literal(state))),
+  loaded: Type.Boolean(),
+  error: orNull(Type.String({ description: "Why the last load failed." })),
+  default: Type.Boolean(),
+  demo: Type.Boolean(),
+  note: Type.Optional(Type.String()),
+});
+export type ModelReply = Static<typeof ModelReply>;
+
+export const ModelListReply = Type.Object({ object: Type.Literal("list"), data: Type.Array(ModelReply) });
+export type ModelListReply = Static<typeof ModelListReply>;

@@ -1,0 +1,163 @@
+// The shapes of OpenAI's requests as we take them: the only source of their types, of the checks and of
+// the documentation. Unknown fields pass; null is the same as absent (api/body.ts). Fields that are
+// here only to be refused by name say so in their description.
+
+import { type Static, Type } from "@sinclair/typebox";
+import { SAMPLING_FIELDS } from "./sampling.ts";
+
+/** One request can't make the matching of stops slow: at most this many, each this long. */
+const STOPS_MAX = 16;
+const STOP_CHARS_MAX = 1024;
+
+/** Every tool goes into the prompt and the grammar; OpenAI takes 128. */
+const TOOLS_MAX = 512;
+
+/** OpenAI's own limit. */
+export const EMBEDDING_INPUTS_MAX = 2048;
+
+const TokenId = Type.Integer({ minimum: 0, maximum: 2_147_483_647 });
+
+const Model = Type.Optional(
+  Type.String({ description: "A model's id or alias; absent, `default` or `auto-select` is the default model." }),
+);
+
+const TokenLimit = (description: string) =>
+  Type.Optional(Type.Integer({ minimum: -1, maximum: 2_147_483_647, description }));
+
+const Stop = Type.Optional(
+  Type.Union(
+    [
+      Type.String({ minLength: 1, maxLength: STOP_CHARS_MAX }),
+      Type.Array(Type.String({ minLength: 1, maxLength: STOP_CHARS_MAX }), { maxItems: STOPS_MAX }),
+    ],
+    { description: "Generation ends before the first of these; they are not part of the output." },
+  ),
+);
+
+const GENERATION_FIELDS = {
+  model: Model,
+  max_tokens: TokenLimit("Most tokens to generate; absent or -1: until the context is full."),
+  stop: Stop,
+  stream: Type.Optional(Type.Boolean({ description: "Answer as server-sent events." })),
+  stream_options: Type.Optional(
+    Type.Object({ include_usage: Type.Optional(Type.Boolean({ description: "Send the usage in a last chunk." })) }),
+  ),
+  n: Type.Optional(Type.Integer({ minimum: 1, maximum: 128, description: "Only 1 is supported." })),
+  ...SAMPLING_FIELDS,
+};
+
+const ContentPart = Type.Object({
+  type: Type.String({ description: "Only `text` is supported." }),
+  text: Type.Optional(Type.String()),
+});
+
+const MessageToolCall = Type.Object({
+  id: Type.Optional(Type.String()),
+  type: Type.Optional(Type.Literal("function")),
+  function: Type.Object({
+    name: Type.String({ minLength: 1 }),
+    arguments: Type.String({ description: "JSON text." }),
+  }),
+});
+
+export const ChatMessageBody = Type.Object({
+  role: Type.Union(
+    ["system", "developer", "user", "assistant", "tool"].map((role) => Type.Literal(role)),
+    { description: "`developer` is the same as `system`." },
+  ),
+  content: Type.Optional(Type.Union([Type.String(), Type.Array(ContentPart)])),
+  name: Type.Optional(Type.String()),
+  reasoning_content: Type.Optional(Type.String()),
+  tool_call_id: Type.Optional(Type.String()),
+  tool_calls: Type.Optional(Type.Array(MessageToolCall)),
+});
+export type ChatMessageBody = Static<typeof ChatMessageBody>;
+
+export const ToolBody = Type.Object({
+  type: Type.String({ description: "Only `function` is supported." }),
+  function: Type.Optional(
+    Type.Object({
+      name: Type.String({ minLength: 1, maxLength: 256 }),
+      description: Type.Optional(Type.String()),
+      parameters: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: "A JSON schema." })),
+      strict: Type.Optional(Type.Boolean()),
+    }),
+  ),
+});
+export type ToolBody = Static<typeof ToolBody>;
+
+const ToolChoice = Type.Union([
+  Type.Literal("auto"),
+  Type.Literal("none"),
+  Type.Literal("required"),
+  Type.Object({ type: Type.Literal("function"), function: Type.Object({ name: Type.String() }) }),
+]);
+
+const ResponseFormat = Type.Object({
+  type: Type.Union([Type.Literal("text"), Type.Literal("json_object"), Type.Literal("json_schema")]),
+  json_schema: Type.Optional(
+    Type.Object({
+      name: Type.Optional(Type.String()),
+      schema: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    }),
+  ),
+  schema: Type.Optional(
+    Type.Record(Type.String(), Type.Unknown(), { description: "With `json_object`, as llama.cpp's server takes it." }),
+  ),
+});
+
+export const ChatRequest = Type.Object({
+  ...GENERATION_FIELDS,
+  messages: Type.Array(ChatMessageBody, { minItems: 1 }),
+  max_completion_tokens: TokenLimit("The same as `max_tokens`, and comes first."),
+  tools: Type.Optional(Type.Array(ToolBody, { maxItems: TOOLS_MAX })),
+  tool_choice: Type.Optional(ToolChoice),
+  parallel_tool_calls: Type.Optional(Type.Boolean()),
+  response_format: Type.Optional(ResponseFormat),
+  chat_template_kwargs: Type.Optional(
+    Type.Record(Type.String(), Type.Unknown(), {
+      description: "Variables for the chat template: `enable_thinking`, …",
+    }),
+  ),
+  logprobs: Type.Optional(Type.Boolean({ description: "Only false is supported." })),
+  top_logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, description: "Only 0 is supported." })),
+});
+export type ChatRequest = Static<typeof ChatRequest>;
+
+export const CompletionRequest = Type.Object({
+  ...GENERATION_FIELDS,
+  prompt: Type.Union(
+    [
+      Type.String(),
+      Type.Array(Type.Union([Type.String(), TokenId, Type.Array(TokenId, { minItems: 1 })]), { minItems: 1 }),
+    ],
+    { description: "One text, or one list of token ids; either may stand alone in an array." },
+  ),
+  best_of: Type.Optional(Type.Integer({ minimum: 1, description: "Only 1 is supported." })),
+  echo: Type.Optional(Type.Boolean({ description: "Only false is supported." })),
+  logprobs: Type.Optional(Type.Integer({ minimum: 0, description: "Not supported." })),
+  suffix: Type.Optional(Type.String({ description: "Not supported." })),
+});
+export type CompletionRequest = Static<typeof CompletionRequest>;
+
+export const EmbeddingRequest = Type.Object({
+  model: Model,
+  input: Type.Union(
+    [
+      Type.String({ minLength: 1 }),
+      Type.Array(Type.Union([Type.String({ minLength: 1 }), TokenId, Type.Array(TokenId, { minItems: 1 })]), {
+        minItems: 1,
+      }),
+    ],
+    { description: "One text, one list of token ids, or up to 2048 of either; none empty." },
+  ),
+  encoding_format: Type.Optional(
+    Type.Union([Type.Literal("float"), Type.Literal("base64")], {
+      description: "`base64` is little-endian float32. Default `float`.",
+    }),
+  ),
+  dimensions: Type.Optional(
+    Type.Integer({ minimum: 1, description: "Only the model's own number of dimensions is supported." }),
+  ),
+});
+export type EmbeddingRequest = Static<typeof EmbeddingRequest>;

@@ -1,0 +1,85 @@
+// A route's documentation as it stands beside the route → an OpenAPI operation. Pure.
+// Every operation gets a request schema, examples, the reply's schema and each error it can answer with.
+
+import type { DocumentDecoration } from "elysia";
+import { ERROR_KINDS, type ErrorCode } from "../protocol/errors.ts";
+import { encodeErrorEnvelope } from "./errors.ts";
+
+export interface RouteDocs {
+  operationId: string;
+  tag: "OpenAI" | "System" | "Documentation";
+  summary: string;
+  description?: string;
+  /** For a route that ends in `*`: the name of what stands there. */
+  pathParameter?: { name: string; description: string; example: string };
+  body?: { schema: string; examples: Record<string, object> };
+  reply: {
+    description: string;
+    /** A component's name; absent for what is not JSON. */
+    schema?: string;
+    /** A component's name: one `data:` line of the streamed answer. */
+    streamSchema?: string;
+    mediaType?: string;
+    /** A second status with the same schema. */
+    alsoStatus?: { status: number; description: string };
+  };
+  errors: ErrorCode[];
+}
+
+/** Any route can be refused by the Host and Origin checks, or meet a bug. */
+const COMMON_ERRORS: ErrorCode[] = ["forbidden", "internal"];
+
+export function describeRoute(docs: RouteDocs): DocumentDecoration {
+  const operation = {
+    operationId: docs.operationId,
+    tags: [docs.tag],
+    summary: docs.summary,
+    ...(docs.description === undefined ? {} : { description: docs.description }),
+    ...(docs.pathParameter === undefined ? {} : { parameters: [describePathParameter(docs.pathParameter)] }),
+    ...(docs.body === undefined ? {} : { requestBody: describeBody(docs.body) }),
+    responses: { ...describeReply(docs.reply), ...describeErrors([...docs.errors, ...COMMON_ERRORS]) },
+  };
+  // Elysia's type is OpenAPI 3.0's; ours is the same but for JSON schema's newer words.
+  return operation as DocumentDecoration;
+}
+
+function describePathParameter(parameter: NonNullable<RouteDocs["pathParameter"]>): object {
+  const { name, description, example } = parameter;
+  return { name, in: "path", required: true, description, example, schema: { type: "string" } };
+}
+
+function describeBody(body: NonNullable<RouteDocs["body"]>): object {
+  const examples = Object.entries(body.examples).map(([name, value]) => [name, { value }]);
+  const json = { schema: refer(body.schema), examples: Object.fromEntries(examples) };
+  return { required: true, content: { "application/json": json } };
+}
+
+function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
+  const content: Record<string, object> = {};
+  const mediaType = reply.mediaType ?? "application/json";
+  content[mediaType] = { schema: reply.schema === undefined ? { type: "string" } : refer(reply.schema) };
+  if (reply.streamSchema !== undefined) content["text/event-stream"] = { schema: refer(reply.streamSchema) };
+  const responses: Record<string, object> = { 200: { description: reply.description, content } };
+  if (reply.alsoStatus !== undefined) {
+    responses[reply.alsoStatus.status] = { description: reply.alsoStatus.description, content };
+  }
+  return responses;
+}
+
+/** Codes that share a status share a response, with one example each. */
+function describeErrors(codes: ErrorCode[]): Record<string, object> {
+  const responses: Record<string, object> = {};
+  for (const status of new Set(codes.map((code) => ERROR_KINDS[code].status))) {
+    const own = codes.filter((code) => ERROR_KINDS[code].status === status);
+    const examples = own.map((code) => [code, { value: encodeErrorEnvelope({ code, message: "What went wrong." }) }]);
+    responses[status] = {
+      description: own.map((code) => `\`${code}\`: ${ERROR_KINDS[code].hint}`).join(" "),
+      content: { "application/json": { schema: refer("ErrorReply"), examples: Object.fromEntries(examples) } },
+    };
+  }
+  return responses;
+}
+
+function refer(component: string): { $ref: string } {
+  return { $ref: `#/components/schemas/${component}` };
+}

@@ -1,0 +1,29 @@
+// GET /health and GET /api/health: whether requests can be served. 503 only when they can't be at all.
+
+import type { Elysia } from "elysia";
+import type { ApiContext } from "../options.ts";
+import { describeRoute } from "../route-docs.ts";
+import type { HealthReply } from "./schema.ts";
+
+export function addHealthRoutes(app: Elysia, api: ApiContext): void {
+  const answer = () => {
+    const health: HealthReply = api.inference.health();
+    return Response.json(health, { status: health.status === "unhealthy" ? 503 : 200 });
+  };
+  app.get("/health", answer, { detail: describeHealth("getHealth") });
+  app.get("/api/health", answer, { detail: describeHealth("getApiHealth") });
+}
+
+function describeHealth(operationId: string) {
+  return describeRoute({
+    operationId,
+    tag: "System",
+    summary: "Can requests be served?",
+    reply: {
+      schema: "HealthReply",
+      description: "`healthy`, or `degraded` with the reason in `details`.",
+      alsoStatus: { status: 503, description: "`unhealthy`: nothing can be served." },
+    },
+    errors: [],
+  });
+}

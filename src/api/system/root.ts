@@ -1,0 +1,34 @@
+// GET /: what this is and where to go on.
+
+import type { Elysia } from "elysia";
+import { describeRoute } from "../route-docs.ts";
+import { PROJECT_NAME, PROJECT_VERSION } from "../version.ts";
+import type { RootReply } from "./schema.ts";
+
+const ROOT: RootReply = {
+  name: PROJECT_NAME,
+  version: PROJECT_VERSION,
+  description: "Serves local language models with OpenAI's API.",
+  links: {
+    documentation: "/swagger",
+    openapi: "/swagger/json",
+    models: "/v1/models",
+    chat: "/v1/chat/completions",
+    completions: "/v1/completions",
+    embeddings: "/v1/embeddings",
+    health: "/api/health",
+    backend: "/api/backend/info",
+  },
+};
+
+export function addRootRoute(app: Elysia): void {
+  app.get("/", () => Response.json(ROOT), { detail: DOCS });
+}
+
+const DOCS = describeRoute({
+  operationId: "getRoot",
+  tag: "System",
+  summary: "Name, version and links",
+  reply: { schema: "RootReply", description: "Where to start." },
+  errors: [],
+});

@@ -1,0 +1,179 @@
+// The command line → a typed invocation. Pure: prints nothing, reads nothing, exits nothing.
+// What it can't understand is an `invalid_request` that names the nearest word.
+
+import { findNearest } from "../lib/nearest.ts";
+import { flagOf, type OptionSpec, type RawFlags } from "../lib/option.ts";
+import { AppError } from "../protocol/errors.ts";
+import { COMMANDS, type CommandSpec, findCommand, RUN_OPTIONS } from "./specs.ts";
+
+/** What `run` needs besides settings. Empty texts and a 0 limit mean "not given". */
+export interface RunArguments {
+  model: string;
+  prompt: string | null;
+  server: string | null;
+  apiKey: string | null;
+  system: string | null;
+  maxTokens: number | null;
+  /** Null: the server's default. */
+  temperature: number | null;
+  json: boolean;
+}
+
+export type Invocation =
+  | { command: "help"; topic: string | null }
+  | { command: "version"; json: boolean }
+  | { command: "licenses" }
+  | { command: "serve"; flags: RawFlags; configPath: string | null; printConfig: boolean; json: boolean }
+  | { command: "run"; flags: RawFlags; configPath: string | null; run: RunArguments }
+  | { command: "engine"; job: string | null; flags: RawFlags };
+
+/** `args` are those behind the program's name. None at all asks for help. */
+export function parseArgv(args: readonly string[]): Invocation {
+  const [first, ...rest] = args;
+  if (first === undefined || first === "--help" || first === "-h") return { command: "help", topic: null };
+  if (first === "--version" || first === "-V") return { command: "version", json: rest.includes("--json") };
+  const spec = findCommand(first);
+  if (spec === undefined) throw unknownCommand(first);
+  const parsed = parseFlags(rest, spec);
+  if (parsed.help) return { command: "help", topic: spec.name };
+  if (parsed.operands.length > spec.operandsMax) {
+    throw usageError(`"${spec.name}" does not take the argument "${parsed.operands[spec.operandsMax]}"`, spec.name);
+  }
+  return toInvocation(spec, parsed);
+}
+
+interface ParsedFlags {
+  flags: Map<string, string[]>;
+  operands: string[];
+  help: boolean;
+}
+
+function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invocation {
+  const configPath = lastOf(flags, "config");
+  switch (spec.name) {
+    case "serve": {
+      if (operands.length > 0) flags.set("model", [...(flags.get("model") ?? []), ...operands]);
+      const printConfig = isOn(flags, "print_config");
+      return { command: "serve", flags, configPath, printConfig, json: isOn(flags, "json") };
+    }
+    case "run":
+      return { command: "run", flags, configPath, run: toRunArguments(flags, operands) };
+    case "engine":
+      return { command: "engine", job: lastOf(flags, "job"), flags };
+    case "version":
+      return { command: "version", json: isOn(flags, "json") };
+    case "licenses":
+      return { command: "licenses" };
+    default: {
+      const topic = operands[0] ?? null;
+      if (topic !== null && findCommand(topic) === undefined) throw unknownCommand(topic);
+      return { command: "help", topic };
+    }
+  }
+}
+
+function toRunArguments(flags: RawFlags, operands: readonly string[]): RunArguments {
+  const [model, ...words] = operands;
+  if (model === undefined) throw usageError("run needs a model: a name or the path of a GGUF file", "run");
+  const orNull = (value: string): string | null => (value === "" ? null : value);
+  const maxTokens = checkOption(RUN_OPTIONS.maxTokens, flags);
+  return {
+    model,
+    prompt: orNull(words.join(" ")),
+    server: orNull(checkOption(RUN_OPTIONS.server, flags)),
+    apiKey: orNull(checkOption(RUN_OPTIONS.apiKey, flags)),
+    system: orNull(checkOption(RUN_OPTIONS.system, flags)),
+    maxTokens: maxTokens === 0 ? null : maxTokens,
+    temperature: flags.has("temperature") ? checkOption(RUN_OPTIONS.temperature, flags) : null,
+    json: isOn(flags, "json"),
+  };
+}
+
+/** The command's own options have no other source than the command line. */
+function checkOption<T>(spec: OptionSpec & { default: T }, flags: RawFlags): T {
+  const value = lastOf(flags, spec.name);
+  if (value === null) return spec.default;
+  const result = spec.schema.safeParse(value);
+  if (!result.success) throw usageError(`${flagOf(spec.name)} must be ${spec.expected}, not "${value}"`, "run");
+  return result.data as T;
+}
+
+/** `--name=value`, `--name value`, `--name` and `--no-name` of booleans; `--` ends the options. */
+export function parseFlags(args: readonly string[], spec: CommandSpec): ParsedFlags {
+  const parsed: ParsedFlags = { flags: new Map(), operands: [], help: false };
+  for (let index = 0; index < args.length; index++) {
+    const word = args[index] ?? "";
+    if (word === "--") {
+      parsed.operands.push(...args.slice(index + 1));
+      break;
+    }
+    if (word === "--help" || word === "-h") parsed.help = true;
+    // A lone dash is an operand by custom; so is what does not begin with one.
+    else if (!word.startsWith("-") || word === "-") parsed.operands.push(word);
+    else if (readFlag(word, args[index + 1], spec, parsed)) index += 1;
+  }
+  return parsed;
+}
+
+/** Returns true when the next word was the flag's value. */
+function readFlag(word: string, next: string | undefined, spec: CommandSpec, parsed: ParsedFlags): boolean {
+  const equals = word.indexOf("=");
+  const flag = equals === -1 ? word : word.slice(0, equals);
+  const inline = equals === -1 ? null : word.slice(equals + 1);
+  const negated = spec.options.find((option) => option.kind === "boolean" && flag === negationOf(option));
+  if (negated !== undefined && inline === null) {
+    parsed.flags.set(negated.name, ["false"]);
+    return false;
+  }
+  const option = spec.options.find((candidate) => flagOf(candidate.name) === flag);
+  if (option === undefined) throw unknownFlag(flag, spec);
+  if (option.kind === "boolean") {
+    parsed.flags.set(option.name, [inline ?? "true"]);
+    return false;
+  }
+  const value = inline ?? next;
+  // `--host --port 1` is a forgotten value; one that does begin with two dashes can be given by `=`.
+  if (value === undefined || (inline === null && value.startsWith("--"))) {
+    throw usageError(`${flag} needs a value: ${flag} ${option.placeholder} (${option.expected})`, spec.name);
+  }
+  parsed.flags.set(option.name, [...(parsed.flags.get(option.name) ?? []), value]);
+  return inline === null;
+}
+
+function negationOf(option: OptionSpec): string {
+  return flagOf(`no_${option.name}`);
+}
+
+function lastOf(flags: RawFlags, name: string): string | null {
+  return flags.get(name)?.at(-1) ?? null;
+}
+
+function isOn(flags: RawFlags, name: string): boolean {
+  const value = lastOf(flags, name);
+  if (value === null) return false;
+  if (["true", "1", "yes", "on"].includes(value.toLowerCase())) return true;
+  if (["false", "0", "no", "off"].includes(value.toLowerCase())) return false;
+  throw usageError(`${flagOf(name)} must be true or false, not "${value}"`, null);
+}
+
+function unknownCommand(name: string): AppError {
+  const names = COMMANDS.filter((command) => command.hidden !== true).map((command) => command.name);
+  const flag = name.startsWith("-");
+  const what = flag ? `the option ${name} must come after a command` : `there is no command "${name}"`;
+  const [near] = flag ? [] : findNearest(name, names, 1);
+  return usageError(near === undefined ? what : `${what}; did you mean ${near}?`, null);
+}
+
+function unknownFlag(flag: string, spec: CommandSpec): AppError {
+  const known = spec.options.flatMap((option) =>
+    option.kind === "boolean" ? [flagOf(option.name), negationOf(option)] : [flagOf(option.name)],
+  );
+  const [near] = findNearest(flag, known, 1);
+  const what = `"${spec.name}" has no option ${flag}`;
+  return usageError(near === undefined ? what : `${what}; did you mean ${near}?`, spec.name);
+}
+
+function usageError(message: string, topic: string | null): AppError {
+  const command = topic === null ? "ml-offload --help" : `ml-offload ${topic} --help`;
+  return new AppError({ code: "invalid_request", message, hint: `${command} shows what there is.` });
+}

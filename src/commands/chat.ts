@@ -1,0 +1,53 @@
+// `run MODEL [PROMPT]`: chats with a server that is given, or with one that it starts for itself on a free port.
+
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { loadConfig } from "../config.ts";
+import { createLogger } from "../lib/log.ts";
+import type { RawFlags } from "../lib/option.ts";
+import { type Environment, resolveFolders } from "../lib/paths.ts";
+import { idFromFileName } from "../models/name.ts";
+import type { RunArguments } from "./argv.ts";
+import type { ExitCode } from "./exit-codes.ts";
+import { runChat } from "./run.ts";
+import { startServer } from "./server.ts";
+
+export async function chat(
+  { run, flags, configPath }: { run: RunArguments; flags: RawFlags; configPath: string | null },
+  env: Environment,
+  cwd: string,
+): Promise<ExitCode> {
+  const interrupted = new AbortController();
+  const isTty = { stdin: process.stdin.isTTY === true, stdout: process.stdout.isTTY === true };
+  const options = {
+    ...run,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    isTty,
+    signal: interrupted.signal,
+  };
+  // An interactive chat reads Ctrl-C itself; otherwise it ends the one answer.
+  const onSignal = (): void => interrupted.abort();
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  if (run.server !== null) return await runChat({ ...options, baseUrl: run.server });
+
+  const path = resolve(cwd, run.model);
+  const isFile = existsSync(path);
+  const ownFlags = new Map([...flags, ["port", ["0"]], ...(isFile ? ([["model", [path]]] as const) : [])] as [
+    string,
+    string[],
+  ][]);
+  if (!flags.has("log_level")) ownFlags.set("log_level", ["warn"]);
+  const folders = resolveFolders(env);
+  const { values } = loadConfig({ flags: ownFlags, env, folders, cwd }, configPath);
+  const log = createLogger({ level: values.logLevel, format: values.logFormat });
+  const server = await startServer({ config: values, folders, env, log });
+  try {
+    const model = isFile ? idFromFileName(path) : run.model;
+    return await runChat({ ...options, model, baseUrl: server.url });
+  } finally {
+    await server.stop(false);
+  }
+}

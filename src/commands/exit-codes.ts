@@ -1,0 +1,17 @@
+// The process's exit codes. Fixed: tools that embed us rely on them (docs/embedding.md).
+
+export const EXIT_CODES = {
+  ok: 0,
+  /** The command ran and failed: the message is on stderr. */
+  failed: 1,
+  /** The command line, the environment or the config file is wrong. */
+  usage: 2,
+  /** `serve`: the address is in use or can't be bound. */
+  addressUnavailable: 3,
+  /** No native library or no backend that runs here. */
+  nativeUnavailable: 4,
+  /** Ended by Ctrl-C, as shells report SIGINT. */
+  interrupted: 130,
+} as const;
+
+export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];

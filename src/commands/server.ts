@@ -1,0 +1,107 @@
+// Puts the server together: files, plug-ins, registry, router, HTTP. `serve` and `run` both start it from here.
+
+import { basename } from "node:path";
+import pin from "../../vendor/llama.cpp.json" with { type: "json" };
+import { createApp } from "../api/app.ts";
+import { listen } from "../api/listen.ts";
+import { DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
+import { PROJECT_VERSION } from "../api/version.ts";
+import type { ServeConfig } from "../config.ts";
+import { endWithParent } from "../engine/parent.ts";
+import { systemClock } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import type { Environment, Folders } from "../lib/paths.ts";
+import { ModelRegistry } from "../models/registry.ts";
+import { EngineProcess } from "../router/engine-process.ts";
+import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
+import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
+import { Router } from "../router/router.ts";
+
+export interface StartOptions {
+  config: ServeConfig;
+  folders: Folders;
+  env: Environment;
+  log: Logger;
+}
+
+export interface StartedServer {
+  url: string;
+  /** Graceful: requests in progress are answered first. Engines end in either case. */
+  stop(graceful: boolean): Promise<void>;
+}
+
+/** Throws AppError: the address can't be had, or no backend runs here. */
+export async function startServer({ config, folders, env, log }: StartOptions): Promise<StartedServer> {
+  const files = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
+  if (config.exitWithParent) endWithParent(files.library);
+  const choice = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock));
+  const registry = new ModelRegistry({
+    models: config.model,
+    modelsDirs: config.modelsDir,
+    demoPath: files.demoModel,
+    logger: log,
+  });
+  const router = buildRouter(config, files, choice, registry, log);
+  const app = createApp({
+    inference: router,
+    log,
+    options: {
+      ...DEFAULT_API_OPTIONS,
+      host: config.host,
+      port: config.port,
+      corsOrigins: [...DEFAULT_CORS_ORIGINS, ...config.corsOrigin],
+      allowedHosts: config.allowedHost,
+      bodyBytesMax: config.bodyLimitBytes,
+      requestTimeoutMs: config.requestTimeoutSeconds * 1000,
+    },
+  });
+  const server = listen(app, { host: config.host, port: config.port });
+  return {
+    url: server.url,
+    async stop(graceful) {
+      await server.stop(graceful);
+      await router.stop();
+    },
+  };
+}
+
+function buildRouter(
+  config: ServeConfig,
+  files: NativeFiles,
+  { plugins, skipped }: PluginChoice,
+  registry: ModelRegistry,
+  log: Logger,
+): Router {
+  return new Router({
+    registry,
+    log,
+    clock: systemClock,
+    facts: {
+      version: PROJECT_VERSION,
+      llamaCpp: { version: pin.version, commit: pin.commit },
+      plugins: plugins.map((path) => basename(path)),
+      skippedPlugins: skipped,
+      contextLength: config.ctx,
+    },
+    effects: {
+      startEngine: (entry) =>
+        EngineProcess.start({
+          libraryPath: files.library,
+          modelId: entry.id,
+          loadTimeoutMs: config.loadTimeoutSeconds * 1000,
+          log,
+          clock: systemClock,
+          settings: {
+            modelPath: entry.path,
+            plugins,
+            contextLength: config.ctx,
+            parallel: config.parallel,
+            batchSize: config.batchSize,
+            microBatchSize: config.ubatchSize,
+            threads: config.threads,
+            gpuLayers: config.gpuLayers,
+          },
+        }),
+    },
+  });
+}

@@ -1,0 +1,133 @@
+// Every command with its options, declaratively: argv.ts parses by it and help.ts prints it.
+// The settings of `serve` come from config.ts; the rest are options of one command.
+
+import { SERVE_OPTIONS } from "../config.ts";
+import { booleanOption, integerOption, type OptionSpec, secondsOption, textOption } from "../lib/option.ts";
+
+export interface CommandSpec {
+  name: string;
+  /** What follows the name, such as `MODEL [PROMPT]`. */
+  operands: string;
+  operandsMax: number;
+  summary: string;
+  options: readonly OptionSpec[];
+  /** Lines that end the command's help. */
+  notes: readonly string[];
+  /** Left out of the help: for our own child processes. */
+  hidden?: boolean;
+}
+
+const text = (name: string, placeholder: string, description: string) => ({ name, placeholder, description });
+
+const configFile = textOption(
+  text("config", "FILE", "Config file to read instead of the standard one"),
+  /./,
+  "a path",
+  "",
+);
+
+const JSON_OPTION = booleanOption("json", "Print JSON for a machine to read");
+
+export const RUN_OPTIONS = {
+  server: textOption(
+    text("server", "URL", "Ask a running server instead of starting one in this process"),
+    /^https?:\/\/\S+$/,
+    "a URL such as http://127.0.0.1:9000",
+    "",
+  ),
+  apiKey: textOption(text("api_key", "KEY", "Key to send to that server"), /^\S+$/, "a key without spaces", ""),
+  system: textOption(text("system", "TEXT", "System prompt"), /^[\s\S]*$/, "text", ""),
+  maxTokens: integerOption(text("max_tokens", "N", "Most tokens of an answer; 0 is no limit"), 0, 2 ** 31 - 1, 0),
+  // Not seconds, but the same kind of number: a fraction with bounds.
+  temperature: {
+    ...secondsOption(text("temperature", "T", "0 is greedy"), 0, 100, 0.8),
+    expected: "a number from 0 to 100",
+  },
+  json: { ...JSON_OPTION, description: "Print one JSON object instead of streaming text" },
+};
+
+/** Settings of `serve` that also mean something to the server that `run` starts in its own process. */
+const ENGINE_OPTIONS: readonly OptionSpec[] = [
+  SERVE_OPTIONS.modelsDir,
+  SERVE_OPTIONS.ctx,
+  SERVE_OPTIONS.threads,
+  SERVE_OPTIONS.gpuLayers,
+  SERVE_OPTIONS.batchSize,
+  SERVE_OPTIONS.ubatchSize,
+  SERVE_OPTIONS.loadTimeoutSeconds,
+  SERVE_OPTIONS.logLevel,
+  SERVE_OPTIONS.logFormat,
+];
+
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: "serve",
+    operands: "[PATH...]",
+    operandsMax: 1024,
+    summary: "Serve models over HTTP",
+    options: [
+      ...Object.values(SERVE_OPTIONS),
+      configFile,
+      booleanOption("print_config", "Print every setting and where it comes from, then end"),
+      { ...JSON_OPTION, description: "With --print-config: print JSON" },
+    ],
+    notes: [
+      "A PATH is the same as --model PATH.",
+      "Each setting is also a key of the config file (snake_case) and an environment variable",
+      "(ML_OFFLOAD_PORT for --port). Flags win over variables, those over the file.",
+      "In a variable, several paths are separated like those in PATH, other lists by commas.",
+    ],
+  },
+  {
+    name: "run",
+    operands: "MODEL [PROMPT...]",
+    operandsMax: 1024,
+    summary: "Chat with a model in the terminal",
+    options: [...Object.values(RUN_OPTIONS), ...ENGINE_OPTIONS, configFile],
+    notes: [
+      "MODEL is a model's name or the path of a GGUF file.",
+      "Text on stdin is part of the prompt. Ctrl-C stops the answer; twice at the prompt ends the chat.",
+    ],
+  },
+  {
+    name: "licenses",
+    operands: "",
+    operandsMax: 0,
+    summary: "Print the licenses of ml-offload and of what it contains",
+    options: [],
+    notes: [],
+  },
+  {
+    name: "version",
+    operands: "",
+    operandsMax: 0,
+    summary: "Print the version (also --version)",
+    options: [JSON_OPTION],
+    notes: [],
+  },
+  {
+    name: "help",
+    operands: "[COMMAND]",
+    operandsMax: 1,
+    summary: "Print this text, or a command's (also COMMAND --help)",
+    options: [],
+    notes: [],
+  },
+  {
+    name: "engine",
+    operands: "",
+    operandsMax: 0,
+    summary: "The child process that runs one model",
+    options: [
+      textOption(text("job", "NAME", "Answer one question and end"), /^[a-z]+$/, "a job's name", ""),
+      SERVE_OPTIONS.logLevel,
+      SERVE_OPTIONS.logFormat,
+    ],
+    notes: [],
+    hidden: true,
+  },
+];
+
+export function findCommand(name: string): CommandSpec | undefined {
+  return COMMANDS.find((command) => command.name === name);
+}

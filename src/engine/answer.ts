@@ -1,0 +1,71 @@
+// One sequence's way from tokens to events: text, stop strings, and the parser of reasoning and tool calls.
+
+import type { FinishReason, GenerationEvent, ToolCallDelta } from "../protocol/generation.ts";
+import type { AnswerParser, ParsedPiece } from "./backend.ts";
+import type { Detokenizer } from "./detokenizer.ts";
+import type { StopMatcher } from "./stop-matcher.ts";
+
+type Delta = Extract<GenerationEvent, { type: "delta" }>;
+
+export interface AnswerParts {
+  detokenizer: Detokenizer;
+  stops: StopMatcher;
+  parser: AnswerParser | null;
+}
+
+export class Answer implements Disposable {
+  readonly #parts: AnswerParts;
+  #calledTools = false;
+  #stopString: string | null = null;
+
+  constructor(parts: AnswerParts) {
+    this.#parts = parts;
+  }
+
+  /** The stop string that ended the answer, if one did. */
+  get stopString(): string | null {
+    return this.#stopString;
+  }
+
+  /** Events that a token makes certain. `stopped`: a stop string was met, so the sequence ends. */
+  push(token: number): { events: Delta[]; stopped: boolean } {
+    const { text, stop } = this.#parts.stops.push(this.#parts.detokenizer.push(token));
+    this.#stopString = stop;
+    return { events: this.#emit(text, false), stopped: stop !== null };
+  }
+
+  /** What was held back. */
+  finish(): Delta[] {
+    const { stops, detokenizer } = this.#parts;
+    if (this.#stopString !== null) return this.#emit("", true);
+    const last = stops.push(detokenizer.flush());
+    this.#stopString = last.stop;
+    return this.#emit(last.stop === null ? last.text + stops.flush() : last.text, true);
+  }
+
+  finishReason(reason: FinishReason): FinishReason {
+    return this.#calledTools && reason === "stop" ? "tool_calls" : reason;
+  }
+
+  #emit(text: string, final: boolean): Delta[] {
+    const { parser } = this.#parts;
+    if (parser === null) return text === "" ? [] : [{ type: "delta", text }];
+    if (text === "" && !final) return [];
+    return parser.push(text, final).map((piece) => this.#toDelta(piece));
+  }
+
+  #toDelta(piece: ParsedPiece): Delta {
+    const delta: Delta = { type: "delta" };
+    if (piece.text !== undefined) delta.text = piece.text;
+    if (piece.reasoning !== undefined) delta.reasoning = piece.reasoning;
+    if (piece.toolCall !== undefined) {
+      this.#calledTools = true;
+      delta.toolCalls = [piece.toolCall satisfies ToolCallDelta];
+    }
+    return delta;
+  }
+
+  [Symbol.dispose](): void {
+    this.#parts.parser?.[Symbol.dispose]();
+  }
+}

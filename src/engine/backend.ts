@@ -1,0 +1,68 @@
+// What the engine needs from the machine that runs tokens. Two implementations: llama.cpp, and a fake for tests.
+
+import type { EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
+import type { LoadedModelInfo } from "../protocol/model-info.ts";
+
+/** Work that runs beside the engine's thread. */
+export interface Task<T> extends Disposable {
+  poll(): { kind: "running" } | { kind: "done" } | { kind: "failed"; error: Error };
+  /** The result of a task that is done; once. */
+  take(): T;
+}
+
+/** A prompt ready to run. The engine disposes of it when the sequence ends. */
+export interface PreparedPrompt extends Disposable {
+  readonly tokens: Int32Array;
+  readonly stops: readonly string[];
+  /** Tokens whose text the parser must see although they are control tokens. */
+  readonly preserved: ReadonlySet<number>;
+  readonly needsParser: boolean;
+}
+
+export interface Sampler extends Disposable {
+  readonly kind: "sampler";
+}
+
+export interface ParsedPiece {
+  text?: string;
+  reasoning?: string;
+  toolCall?: { index: number; id?: string; name?: string; arguments: string };
+}
+
+export interface AnswerParser extends Disposable {
+  push(text: string, final: boolean): ParsedPiece[];
+}
+
+/** One sequence's rows in a batch: positions start, start+1, … of the sequence `seqId`. */
+export interface BatchPart {
+  seqId: number;
+  tokens: Int32Array;
+  start: number;
+  /** True when the last row's logits are wanted. */
+  output: boolean;
+}
+
+export type DecodeResult = "done" | "full" | "aborted";
+
+export interface Backend extends Disposable {
+  readonly info: LoadedModelInfo;
+  preparePrompt(prompt: Prompt): Task<PreparedPrompt>;
+  makeSampler(params: SamplingParams, prompt: PreparedPrompt): Sampler;
+  makeParser(prompt: PreparedPrompt): AnswerParser;
+  decode(parts: BatchPart[]): DecodeResult;
+  /** One token for each part with output of the last decode, in their order. */
+  sample(samplers: Sampler[]): Int32Array;
+  tokenBytes(token: number, special: boolean): Uint8Array;
+  isEnd(token: number): boolean;
+  /** Frees the KV cells of a sequence. */
+  removeSequence(seqId: number): void;
+  cells(): { size: number; used: number }[];
+  liveHandles(): Record<string, number>;
+  /** Longest embedding input in tokens. Makes the embedding context on first use. */
+  embeddingLimit(): number;
+  prepareEmbedding(input: EmbeddingInput): Task<PreparedPrompt>;
+  /** Vectors of one batch of inputs, which fit in one batch together. */
+  embed(inputs: Int32Array[]): Float32Array[];
+  /** How many inputs, and how many tokens together, one `embed` takes. */
+  readonly embeddingBatch: { inputs: number; tokens: number };
+}

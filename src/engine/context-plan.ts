@@ -1,0 +1,66 @@
+// Settings and a model's facts → the contexts to make. Pure.
+
+import type { ContextSettings } from "../ffi/context.ts";
+import type { ModelFacts } from "../ffi/model.ts";
+import type { EngineSettings } from "../protocol/messages.ts";
+import { automaticContextLength, type Pooling } from "../protocol/model-info.ts";
+
+export interface ContextPlan {
+  main: ContextSettings;
+  /** Made on the first embedding; the same as `main` for a model that only embeds. */
+  embedding: ContextSettings;
+  /** Longest embedding input, in tokens. */
+  embeddingLimit: number;
+  canGenerate: boolean;
+  pooling: Pooling;
+}
+
+const POOLINGS: readonly Pooling[] = ["none", "mean", "cls", "last", "rank"];
+const LAST = 3;
+const MEAN = 1;
+
+/** An embedding input must fit one micro batch, whose compute buffers grow with its square. */
+const EMBEDDING_ROWS = 2048;
+/** Embedding inputs in one batch. */
+const EMBEDDING_INPUTS = 16;
+/** Under this, a second thread costs more in waiting than it saves in arithmetic. */
+const SINGLE_THREAD_BYTES = 16 * 1024 * 1024;
+
+export function planContexts(settings: EngineSettings, facts: ModelFacts, cores: number): ContextPlan {
+  const trained = Math.max(1, facts.trainedContextLength);
+  const contextLength = settings.contextLength > 0 ? settings.contextLength : automaticContextLength(trained);
+  const threads = settings.threads > 0 ? settings.threads : facts.sizeBytes < SINGLE_THREAD_BYTES ? 1 : cores;
+  const embeds = !facts.causal || !facts.hasDecoder || facts.pooling > 0;
+  const rows = Math.min(trained, Math.max(settings.microBatchSize, EMBEDDING_ROWS));
+  const embedding: ContextSettings = {
+    contextLength: rows,
+    batchSize: rows,
+    microBatchSize: rows,
+    parallel: EMBEDDING_INPUTS,
+    threads,
+    embeddings: true,
+    pooling: embeddingPooling(facts),
+  };
+  const generation: ContextSettings = {
+    contextLength,
+    batchSize: Math.min(settings.batchSize, contextLength),
+    microBatchSize: Math.min(settings.microBatchSize, settings.batchSize, contextLength),
+    parallel: settings.parallel,
+    threads,
+    embeddings: false,
+    pooling: -1,
+  };
+  return {
+    main: embeds ? embedding : generation,
+    embedding,
+    embeddingLimit: rows,
+    canGenerate: !embeds,
+    pooling: POOLINGS[embedding.pooling] ?? "none",
+  };
+}
+
+/** The model's own pooling; without one, the last token of a decoder and the mean of an encoder. */
+function embeddingPooling(facts: ModelFacts): number {
+  if (facts.pooling > 0) return facts.pooling;
+  return facts.causal ? LAST : MEAN;
+}

@@ -1,0 +1,127 @@
+// Embedding requests: inputs are tokenised beside the engine's thread, checked, and run in batches, one batch a
+// step, so that running streams go on between them.
+
+import { AppError, toAppError } from "../protocol/errors.ts";
+import type { EmbeddingInput } from "../protocol/generation.ts";
+import type { Backend, PreparedPrompt, Task } from "./backend.ts";
+import type { Send } from "./outbox.ts";
+
+interface Entry {
+  id: number;
+  inputs: EmbeddingInput[];
+  task: Task<PreparedPrompt> | null;
+  /** Tokens of the inputs that are ready: [inputs][tokens]. */
+  tokens: Int32Array[];
+  /** Vectors so far, each `dimensions` long. */
+  vectors: Float32Array[];
+}
+
+export class Embedder implements Disposable {
+  readonly #backend: Backend;
+  readonly #send: Send;
+  readonly #entries: Entry[] = [];
+
+  constructor(backend: Backend, send: Send) {
+    this.#backend = backend;
+    this.#send = send;
+  }
+
+  /** A batch can run now, or a tokenisation be looked at. */
+  get isReady(): boolean {
+    const first = this.#entries[0];
+    if (first === undefined) return false;
+    return first.task === null || first.task.poll().kind !== "running";
+  }
+
+  add(id: number, inputs: EmbeddingInput[]): void {
+    this.#entries.push({ id, inputs, task: null, tokens: [], vectors: [] });
+  }
+
+  cancel(id: number): boolean {
+    const entry = this.#entries.find((candidate) => candidate.id === id);
+    if (entry === undefined) return false;
+    this.#remove(entry);
+    return true;
+  }
+
+  /** Tokenises what it can, or runs one batch. */
+  step(): void {
+    const entry = this.#entries[0];
+    if (entry === undefined) return;
+    try {
+      if (!this.#tokenize(entry)) return;
+      this.#runBatch(entry);
+      if (entry.vectors.length === entry.inputs.length) this.#answer(entry);
+    } catch (thrown) {
+      this.#remove(entry);
+      this.#send({ type: "refused", id: entry.id, error: toAppError(thrown).toBody() });
+    }
+  }
+
+  /** True when all inputs are tokens and short enough. All are checked before the first one runs. */
+  #tokenize(entry: Entry): boolean {
+    while (entry.tokens.length < entry.inputs.length) {
+      const index = entry.tokens.length;
+      const input = entry.inputs[index];
+      if (input === undefined) return true;
+      entry.task ??= this.#backend.prepareEmbedding(input);
+      const state = entry.task.poll();
+      if (state.kind === "running") return false;
+      if (state.kind === "failed") {
+        throw new AppError({ code: "invalid_request", message: state.error.message, param: `input[${index}]` });
+      }
+      using prompt = entry.task.take();
+      entry.tokens.push(prompt.tokens);
+      entry.task[Symbol.dispose]();
+      entry.task = null;
+      checkInput(prompt.tokens.length, this.#backend.embeddingLimit(), index);
+    }
+    return true;
+  }
+
+  #runBatch(entry: Entry): void {
+    const { inputs, tokens } = this.#backend.embeddingBatch;
+    const batch: Int32Array[] = [];
+    let rows = 0;
+    for (const input of entry.tokens.slice(entry.vectors.length)) {
+      if (batch.length === inputs || rows + input.length > tokens) break;
+      batch.push(input);
+      rows += input.length;
+    }
+    entry.vectors.push(...this.#backend.embed(batch));
+  }
+
+  #answer(entry: Entry): void {
+    const dimensions = entry.vectors[0]?.length ?? 0;
+    const payload = new Float32Array(dimensions * entry.vectors.length);
+    for (const [i, vector] of entry.vectors.entries()) payload.set(vector, i * dimensions);
+    const promptTokens = entry.tokens.reduce((sum, input) => sum + input.length, 0);
+    this.#remove(entry);
+    this.#send(
+      { type: "embeddings", id: entry.id, count: entry.vectors.length, dimensions, promptTokens },
+      new Uint8Array(payload.buffer),
+    );
+  }
+
+  #remove(entry: Entry): void {
+    entry.task?.[Symbol.dispose]();
+    this.#entries.splice(this.#entries.indexOf(entry), 1);
+  }
+
+  [Symbol.dispose](): void {
+    for (const entry of this.#entries.splice(0)) entry.task?.[Symbol.dispose]();
+  }
+}
+
+/** llama.cpp aborts the process on an input that is longer than its batch: it never gets there. */
+function checkInput(tokens: number, limit: number, index: number): void {
+  const param = `input[${index}]`;
+  if (tokens === 0) throw new AppError({ code: "invalid_request", message: `${param} is empty.`, param });
+  if (tokens <= limit) return;
+  throw new AppError({
+    code: "context_length_exceeded",
+    message: `${param} has ${tokens} tokens and an input of this model holds at most ${limit}.`,
+    hint: "Split the text, or raise --ubatch-size where the model's own context allows it.",
+    param,
+  });
+}

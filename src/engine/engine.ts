@@ -1,0 +1,300 @@
+// The engine's decisions around one backend: receive → admit → plan → decode → sample → emit, a step at a time.
+// It owns every sequence and the ledger. It knows no sockets and no llama.cpp.
+
+import { assert } from "../lib/assert.ts";
+import type { Clock } from "../lib/clock.ts";
+import { AppError, toAppError } from "../protocol/errors.ts";
+import type { FinishReason, GenerationEvent } from "../protocol/generation.ts";
+import type { ToEngine } from "../protocol/messages.ts";
+import type { EngineStats } from "../protocol/model-info.ts";
+import type { Backend, BatchPart } from "./backend.ts";
+import { TokenTexts } from "./detokenizer.ts";
+import { Embedder } from "./embedder.ts";
+import { Intake } from "./intake.ts";
+import { KvLedger } from "./kv-ledger.ts";
+import { Outbox, type Send } from "./outbox.ts";
+import { admits, chooseVictim, plan } from "./scheduler.ts";
+import { doneEvent, type Sequence } from "./sequence.ts";
+
+export class Engine implements Disposable {
+  readonly #backend: Backend;
+  readonly #clock: Clock;
+  readonly #send: Send;
+  readonly #outbox: Outbox;
+  readonly #intake: Intake;
+  readonly #embedder: Embedder;
+  readonly #ledger: KvLedger;
+  /** Ready and without a seq-id, in order of arrival. */
+  readonly #waiting: Sequence[] = [];
+  readonly #running = new Map<number, Sequence>();
+  /** Paused before their prompt was ready. */
+  readonly #pausedEarly = new Set<number>();
+  #steps = 0;
+  #decodedTokens = 0;
+
+  constructor(backend: Backend, clock: Clock, send: Send) {
+    this.#backend = backend;
+    this.#clock = clock;
+    this.#send = send;
+    this.#outbox = new Outbox(send);
+    this.#intake = new Intake(backend, new TokenTexts(backend));
+    this.#embedder = new Embedder(backend, send);
+    this.#ledger = new KvLedger(backend.info.contextLength, backend.info.parallel);
+  }
+
+  /** Something can be done now, without waiting for a message or a task. */
+  get isBusy(): boolean {
+    const runnable = [...this.#running.values()].some((sequence) => !sequence.paused);
+    return runnable || this.#embedder.isReady || this.#nextWaiting() !== null;
+  }
+
+  receive(message: ToEngine): void {
+    switch (message.type) {
+      case "generate":
+        this.#outbox.open(message.id);
+        if (this.#backend.info.canGenerate) {
+          this.#intake.add(message.id, message.request, this.#clock.monotonicMs());
+        } else {
+          const text = `${this.#backend.info.description} only embeds: it can't generate.`;
+          this.#fail(message.id, new AppError({ code: "not_supported", message: text, hint: "Use /v1/embeddings." }));
+        }
+        break;
+      case "embed":
+        this.#embedder.add(message.id, message.inputs);
+        break;
+      case "cancel":
+        this.#cancel(message.id);
+        break;
+      case "pause":
+      case "resume":
+        this.#setPaused(message.id, message.type === "pause");
+        break;
+      case "stats":
+        this.#send({ type: "stats", id: message.id, stats: this.stats() });
+        break;
+      case "load":
+      case "shutdown":
+        throw new Error(`'${message.type}' belongs to the process around the engine`);
+    }
+  }
+
+  /** One turn: what is ready comes in, one batch runs, and all its events go out in one message. */
+  step(): void {
+    this.#takeArrivals();
+    this.#admitWaiting();
+    this.#embedder.step();
+    if (this.#running.size > 0) this.#runBatch();
+    if (this.#running.size === 0 && this.#waiting.length === 0) this.#ledger.checkIntegrity();
+    this.#outbox.flush();
+  }
+
+  stats(): EngineStats {
+    const all = [...this.#waiting, ...this.#running.values()];
+    return {
+      waiting: this.#waiting.length + this.#intake.size,
+      running: this.#running.size,
+      paused: all.filter((sequence) => sequence.paused).length,
+      ledger: { total: this.#ledger.total, used: this.#ledger.used },
+      cells: this.#backend.cells(),
+      handles: this.#backend.liveHandles(),
+      steps: this.#steps,
+      decodedTokens: this.#decodedTokens,
+    };
+  }
+
+  #takeArrivals(): void {
+    for (;;) {
+      const arrival = this.#intake.next();
+      if (arrival.kind === "none") return;
+      if (arrival.kind === "refused") {
+        this.#fail(arrival.id, arrival.error);
+        continue;
+      }
+      const { sequence } = arrival;
+      sequence.paused = this.#pausedEarly.delete(sequence.id);
+      this.#waiting.push(sequence);
+      this.#outbox.emit(sequence.id, { type: "started", promptTokens: sequence.promptLength, cachedTokens: 0 });
+    }
+  }
+
+  /** The first waiting sequence, if it may start now. */
+  #nextWaiting(): Sequence | null {
+    const sequence = this.#waiting.find((candidate) => !candidate.paused);
+    if (sequence === undefined || this.#ledger.freeSequences === 0) return null;
+    return admits(sequence.length, this.#running.size, this.#ledger.free) ? sequence : null;
+  }
+
+  #admitWaiting(): void {
+    for (let sequence = this.#nextWaiting(); sequence !== null; sequence = this.#nextWaiting()) {
+      this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
+      sequence.seqId = this.#ledger.open();
+      sequence.startedMs ??= this.#clock.monotonicMs();
+      this.#running.set(sequence.id, sequence);
+    }
+  }
+
+  #runBatch(): void {
+    const active = [...this.#running.values()].filter((sequence) => !sequence.paused);
+    if (active.length === 0) return;
+    const budget = { batchSize: this.#backend.info.batchSize, freeCells: this.#ledger.free };
+    const decision = plan(active, budget);
+    if (decision.kind === "full") {
+      this.#preempt();
+      return;
+    }
+    const chosen = decision.rows.map(({ id, count }) => ({ sequence: this.#runningSequence(id), count }));
+    const parts = chosen.map(({ sequence, count }) => toPart(sequence, count));
+    try {
+      const result = this.#backend.decode(parts);
+      if (result === "full") {
+        this.#preempt();
+        return;
+      }
+      if (result === "aborted") return;
+    } catch (thrown) {
+      for (const { sequence } of chosen) this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
+      return;
+    }
+    this.#steps++;
+    for (const { sequence, count } of chosen) {
+      sequence.computed += count;
+      this.#ledger.grow(seqIdOf(sequence), count);
+    }
+    this.#sample(chosen.map(({ sequence }) => sequence).filter((sequence) => sequence.missing === 0));
+  }
+
+  /** One token for each sequence whose last row had output. */
+  #sample(sequences: Sequence[]): void {
+    if (sequences.length === 0) return;
+    let tokens: Int32Array;
+    try {
+      tokens = this.#backend.sample(sequences.map((sequence) => sequence.sampler));
+    } catch (thrown) {
+      for (const sequence of sequences) this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
+      return;
+    }
+    const now = this.#clock.monotonicMs();
+    for (const [i, sequence] of sequences.entries()) {
+      const token = tokens[i];
+      assert(token !== undefined, "every sampled row has a token");
+      sequence.firstTokenMs ??= now;
+      this.#take(sequence, token);
+    }
+  }
+
+  #take(sequence: Sequence, token: number): void {
+    this.#decodedTokens++;
+    if (this.#backend.isEnd(token)) {
+      sequence.append(token);
+      this.#finish(sequence, "stop");
+      return;
+    }
+    sequence.append(token);
+    try {
+      const { events, stopped } = sequence.answer.push(token);
+      for (const event of events) this.#outbox.emit(sequence.id, event);
+      if (stopped) this.#finish(sequence, "stop");
+      else if (sequence.isFull) this.#finish(sequence, "length");
+    } catch (thrown) {
+      this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
+    }
+  }
+
+  #finish(sequence: Sequence, reason: FinishReason): void {
+    try {
+      for (const event of sequence.answer.finish()) this.#outbox.emit(sequence.id, event);
+    } catch (thrown) {
+      this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
+      return;
+    }
+    this.#end(sequence, doneEvent(sequence, reason, this.#clock.monotonicMs()));
+  }
+
+  /** Somebody leaves the cache and waits to be read again. With nobody to leave, the last one ends. */
+  #preempt(): void {
+    const id = chooseVictim([...this.#running.values()]);
+    assert(id !== null, "the cache is full and nobody runs");
+    const sequence = this.#runningSequence(id);
+    if (this.#running.size === 1) {
+      const message = `The KV cache of ${this.#ledger.total} tokens is full.`;
+      this.#end(sequence, { type: "error", error: new AppError({ code: "out_of_memory", message }).toBody() });
+      return;
+    }
+    this.#release(sequence);
+    sequence.computed = 0;
+    this.#waiting.unshift(sequence);
+  }
+
+  #cancel(id: number): void {
+    if (this.#embedder.cancel(id)) return;
+    if (!this.#outbox.isOpen(id)) return;
+    this.#pausedEarly.delete(id);
+    if (this.#intake.cancel(id)) {
+      this.#outbox.emit(id, { type: "cancelled" });
+    } else {
+      const sequence = this.#find(id);
+      assert(sequence !== undefined, `request ${id} is open and nowhere`);
+      this.#end(sequence, { type: "cancelled" });
+    }
+    this.#outbox.flush();
+  }
+
+  #setPaused(id: number, paused: boolean): void {
+    const sequence = this.#find(id);
+    if (sequence !== undefined) sequence.paused = paused;
+    else if (paused && this.#outbox.isOpen(id)) this.#pausedEarly.add(id);
+    else this.#pausedEarly.delete(id);
+  }
+
+  #find(id: number): Sequence | undefined {
+    return this.#running.get(id) ?? this.#waiting.find((sequence) => sequence.id === id);
+  }
+
+  #runningSequence(id: number): Sequence {
+    const sequence = this.#running.get(id);
+    assert(sequence !== undefined, `request ${id} does not run`);
+    return sequence;
+  }
+
+  /** The only way out for a sequence: its cells, its native objects and its request end together. */
+  #end(sequence: Sequence, event: GenerationEvent): void {
+    if (this.#running.has(sequence.id)) this.#release(sequence);
+    else this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
+    sequence[Symbol.dispose]();
+    this.#outbox.emit(sequence.id, event);
+  }
+
+  #release(sequence: Sequence): void {
+    const seqId = seqIdOf(sequence);
+    this.#backend.removeSequence(seqId);
+    this.#ledger.close(seqId);
+    this.#running.delete(sequence.id);
+    sequence.seqId = null;
+  }
+
+  #fail(id: number, error: AppError): void {
+    this.#pausedEarly.delete(id);
+    this.#outbox.emit(id, { type: "error", error: error.toBody() });
+  }
+
+  [Symbol.dispose](): void {
+    this.#intake[Symbol.dispose]();
+    this.#embedder[Symbol.dispose]();
+    for (const sequence of [...this.#waiting.splice(0), ...this.#running.values()]) sequence[Symbol.dispose]();
+    this.#running.clear();
+  }
+}
+
+function seqIdOf(sequence: Sequence): number {
+  assert(sequence.seqId !== null, `request ${sequence.id} has no seq-id`);
+  return sequence.seqId;
+}
+
+function toPart(sequence: Sequence, count: number): BatchPart {
+  return {
+    seqId: seqIdOf(sequence),
+    tokens: sequence.next(count),
+    start: sequence.computed,
+    output: count === sequence.missing,
+  };
+}

@@ -1,0 +1,125 @@
+// Requests on their way in: the prompt is rendered and tokenised beside the engine's thread, then checked.
+
+import { AppError, toAppError } from "../protocol/errors.ts";
+import type { GenerationRequest } from "../protocol/generation.ts";
+import { Answer } from "./answer.ts";
+import type { Backend, PreparedPrompt, Task } from "./backend.ts";
+import { Detokenizer, type TokenTexts } from "./detokenizer.ts";
+import { Sequence } from "./sequence.ts";
+import { StopMatcher } from "./stop-matcher.ts";
+
+/** Prompts prepared at once: each takes a thread, and the engine's own threads need the cores. */
+const TASKS_MAX = 4;
+
+interface Entry {
+  id: number;
+  request: GenerationRequest;
+  receivedMs: number;
+  task: Task<PreparedPrompt> | null;
+}
+
+export type Arrival =
+  | { kind: "ready"; sequence: Sequence }
+  | { kind: "refused"; id: number; error: AppError }
+  | { kind: "none" };
+
+export class Intake {
+  readonly #backend: Backend;
+  readonly #texts: TokenTexts;
+  readonly #entries: Entry[] = [];
+  #arrivals = 0;
+
+  constructor(backend: Backend, texts: TokenTexts) {
+    this.#backend = backend;
+    this.#texts = texts;
+  }
+
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  add(id: number, request: GenerationRequest, receivedMs: number): void {
+    this.#entries.push({ id, request, receivedMs, task: null });
+  }
+
+  /** True when the request was still here. */
+  cancel(id: number): boolean {
+    const at = this.#entries.findIndex((entry) => entry.id === id);
+    if (at < 0) return false;
+    this.#entries.splice(at, 1)[0]?.task?.[Symbol.dispose]();
+    return true;
+  }
+
+  /** The next request that is ready, in order of arrival, so that a short prompt does not overtake a long one. */
+  next(): Arrival {
+    for (const entry of this.#entries.slice(0, TASKS_MAX)) {
+      if (entry.task !== null) continue;
+      try {
+        entry.task = this.#backend.preparePrompt(entry.request.prompt);
+      } catch (thrown) {
+        return this.#refuse(entry, thrown);
+      }
+    }
+    const first = this.#entries[0];
+    if (first === undefined || first.task === null) return { kind: "none" };
+    const state = first.task.poll();
+    if (state.kind === "running") return { kind: "none" };
+    if (state.kind === "failed") return this.#refuse(first, state.error);
+    try {
+      const sequence = this.#build(first, first.task.take());
+      this.#remove(first);
+      return { kind: "ready", sequence };
+    } catch (thrown) {
+      return this.#refuse(first, thrown);
+    }
+  }
+
+  #build(entry: Entry, prompt: PreparedPrompt): Sequence {
+    try {
+      const limit = this.#backend.info.sequenceContextLength;
+      checkLength(prompt.tokens.length, limit);
+      const sampler = this.#backend.makeSampler(entry.request.sampling, prompt);
+      const answer = new Answer({
+        detokenizer: new Detokenizer(this.#texts, prompt.preserved),
+        stops: new StopMatcher([...entry.request.stop, ...prompt.stops]),
+        parser: prompt.needsParser ? this.#backend.makeParser(prompt) : null,
+      });
+      const limits = { contextLength: limit, receivedMs: entry.receivedMs };
+      return new Sequence(entry.id, this.#arrivals++, entry.request, { prompt, sampler, answer }, limits);
+    } catch (thrown) {
+      prompt[Symbol.dispose]();
+      throw thrown;
+    }
+  }
+
+  #refuse(entry: Entry, thrown: unknown): Arrival {
+    this.#remove(entry);
+    return { kind: "refused", id: entry.id, error: toRefusal(thrown) };
+  }
+
+  #remove(entry: Entry): void {
+    entry.task?.[Symbol.dispose]();
+    this.#entries.splice(this.#entries.indexOf(entry), 1);
+  }
+
+  [Symbol.dispose](): void {
+    for (const entry of this.#entries.splice(0)) entry.task?.[Symbol.dispose]();
+  }
+}
+
+/** A prompt never loses tokens in silence: what does not fit is refused, with both numbers. */
+export function checkLength(tokens: number, limit: number): void {
+  if (tokens === 0) throw new AppError({ code: "invalid_request", message: "The prompt is empty." });
+  if (tokens < limit) return;
+  throw new AppError({
+    code: "context_length_exceeded",
+    message: `The prompt has ${tokens} tokens and the context holds ${limit}, of which one at least is for the answer.`,
+  });
+}
+
+/** What a template, a tokenizer or a sampler refuses is the request's fault. */
+function toRefusal(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown;
+  const { message } = toAppError(thrown);
+  return new AppError({ code: "invalid_request", message }, { cause: thrown });
+}

@@ -1,0 +1,182 @@
+// The backend over llama.cpp: the engine's only user of src/ffi. Mechanism only; every decision is the engine's.
+
+import { NativeContext } from "../ffi/context.ts";
+import type { NativeJob } from "../ffi/job.ts";
+import type { NativeLibrary } from "../ffi/library.ts";
+import type { NativeModel } from "../ffi/model.ts";
+import { NativeParser } from "../ffi/parser.ts";
+import { NativePrompt } from "../ffi/prompt.ts";
+import { NativeSampler } from "../ffi/sampler.ts";
+import { assert } from "../lib/assert.ts";
+import type { EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
+import type { LoadedModelInfo } from "../protocol/model-info.ts";
+import type { AnswerParser, Backend, BatchPart, DecodeResult, PreparedPrompt, Sampler, Task } from "./backend.ts";
+import { Batch } from "./batch.ts";
+import type { ContextPlan } from "./context-plan.ts";
+
+class LlamaPrompt implements PreparedPrompt {
+  readonly tokens: Int32Array;
+  readonly stops: readonly string[];
+  readonly preserved: ReadonlySet<number>;
+  readonly needsParser: boolean;
+
+  constructor(
+    readonly native: NativePrompt,
+    tokenOf: (text: string) => number | null,
+  ) {
+    const facts = native.facts();
+    this.tokens = native.tokens();
+    this.stops = facts.stops;
+    this.needsParser = facts.needsParser;
+    const preserved = facts.needsParser ? facts.preserved.map(tokenOf) : [];
+    this.preserved = new Set(preserved.filter((token) => token !== null));
+  }
+
+  [Symbol.dispose](): void {
+    this.native[Symbol.dispose]();
+  }
+}
+
+class LlamaSampler implements Sampler {
+  readonly kind = "sampler";
+  constructor(readonly native: NativeSampler) {}
+
+  [Symbol.dispose](): void {
+    this.native[Symbol.dispose]();
+  }
+}
+
+export class LlamaBackend implements Backend {
+  readonly info: LoadedModelInfo;
+  readonly #library: NativeLibrary;
+  readonly #model: NativeModel;
+  readonly #plan: ContextPlan;
+  readonly #context: NativeContext;
+  readonly #batch: Batch;
+  #embedding: { context: NativeContext; batch: Batch } | null = null;
+
+  /** Takes over the model and the context. */
+  constructor(
+    library: NativeLibrary,
+    model: NativeModel,
+    context: NativeContext,
+    plan: ContextPlan,
+    info: LoadedModelInfo,
+  ) {
+    this.info = info;
+    this.#library = library;
+    this.#model = model;
+    this.#plan = plan;
+    this.#context = context;
+    this.#batch = new Batch(plan.main.batchSize);
+    // A model that only embeds has one context, which does that.
+    if (plan.main.embeddings) this.#embedding = { context, batch: this.#batch };
+  }
+
+  preparePrompt(prompt: Prompt): Task<PreparedPrompt> {
+    return this.#promptTask(prompt);
+  }
+
+  prepareEmbedding(input: EmbeddingInput): Task<PreparedPrompt> {
+    return this.#promptTask(
+      typeof input === "string" ? { kind: "embedding", text: input } : { kind: "tokens", tokens: input },
+    );
+  }
+
+  #promptTask(request: object): Task<PreparedPrompt> {
+    const job: NativeJob<NativePrompt> = NativePrompt.read(this.#model, request);
+    return {
+      poll: () => job.poll(),
+      take: () => new LlamaPrompt(job.take(), (text) => this.#model.tokenOf(text)),
+      [Symbol.dispose]: () => job[Symbol.dispose](),
+    };
+  }
+
+  makeSampler(params: SamplingParams, prompt: PreparedPrompt): Sampler {
+    return new LlamaSampler(NativeSampler.make(this.#model, params, nativePrompt(prompt)));
+  }
+
+  makeParser(prompt: PreparedPrompt): AnswerParser {
+    return NativeParser.make(this.#library, nativePrompt(prompt));
+  }
+
+  decode(parts: BatchPart[]): DecodeResult {
+    this.#batch.fill(parts);
+    return this.#context.decode(this.#batch.columns);
+  }
+
+  sample(samplers: Sampler[]): Int32Array {
+    assert(samplers.length === this.#batch.rows.length, "one sampler for each row with output");
+    return this.#context.sample(
+      this.#batch.rows,
+      samplers.map((sampler) => nativeSampler(sampler)),
+    );
+  }
+
+  /** The two largest logits of the last decode's last row with output. */
+  topTwo(): { tokens: [number, number]; logits: [number, number] } {
+    const row = this.#batch.rows.at(-1);
+    assert(row !== undefined, "the last decode had output");
+    return this.#context.topTwo(row);
+  }
+
+  tokenBytes(token: number, special: boolean): Uint8Array {
+    return this.#model.tokenBytes(token, special);
+  }
+
+  isEnd(token: number): boolean {
+    return this.#model.isEnd(token);
+  }
+
+  removeSequence(seqId: number): void {
+    assert(this.#context.removeSequence(seqId, 0, -1), `sequence ${seqId} can always be removed whole`);
+  }
+
+  cells(): { size: number; used: number }[] {
+    return this.#context.cells();
+  }
+
+  liveHandles(): Record<string, number> {
+    return this.#library.liveHandles();
+  }
+
+  embeddingLimit(): number {
+    return this.#plan.embeddingLimit;
+  }
+
+  get embeddingBatch(): { inputs: number; tokens: number } {
+    const { parallel, microBatchSize } = this.#plan.embedding;
+    return { inputs: parallel, tokens: microBatchSize };
+  }
+
+  embed(inputs: Int32Array[]): Float32Array[] {
+    this.#embedding ??= {
+      context: NativeContext.make(this.#model, this.#plan.embedding),
+      batch: new Batch(this.#plan.embedding.batchSize),
+    };
+    const { context, batch } = this.#embedding;
+    batch.fillForPooling(inputs);
+    context.clear();
+    const result = context.decode(batch.columns);
+    if (result !== "done") throw new Error(`the embedding batch did not run (${result})`);
+    return inputs.map((_, seqId) => context.embedding(seqId, this.info.embeddingLength));
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#embedding !== null && this.#embedding.context !== this.#context) {
+      this.#embedding.context[Symbol.dispose]();
+    }
+    this.#context[Symbol.dispose]();
+    this.#model[Symbol.dispose]();
+  }
+}
+
+function nativePrompt(prompt: PreparedPrompt): NativePrompt {
+  assert(prompt instanceof LlamaPrompt, "a prompt goes back to the backend that made it");
+  return prompt.native;
+}
+
+function nativeSampler(sampler: Sampler): NativeSampler {
+  assert(sampler instanceof LlamaSampler, "a sampler goes back to the backend that made it");
+  return sampler.native;
+}

@@ -1,0 +1,112 @@
+// Loads the native library, the plug-ins and the model into this process, and makes the backend over them.
+
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename } from "node:path";
+import { NativeContext } from "../ffi/context.ts";
+import type { NativeLibrary } from "../ffi/library.ts";
+import { NativeModel } from "../ffi/model.ts";
+import { NativeError } from "../ffi/native-error.ts";
+import { AppError } from "../protocol/errors.ts";
+import type { EngineSettings } from "../protocol/messages.ts";
+import type { LoadedModelInfo } from "../protocol/model-info.ts";
+import { planContexts } from "./context-plan.ts";
+import { LlamaBackend } from "./llama-backend.ts";
+
+/** Between two looks at a running load; a job that ends wakes the wait early. */
+const PROGRESS_MS = 100;
+
+export interface LoadHooks {
+  onProgress(fraction: number): void;
+  /** Waits for a job's end or for the time to pass. */
+  wait(timeoutMs: number): void;
+}
+
+/** Loads the plug-ins, in order, and starts llama.cpp over them. */
+export function startPlugins(library: NativeLibrary, plugins: readonly string[]): void {
+  for (const plugin of plugins) library.loadPlugin(plugin);
+  library.start();
+}
+
+/** Throws AppError: `model_damaged` or `out_of_memory`, with llama.cpp's own lines. */
+export function loadBackend(library: NativeLibrary, settings: EngineSettings, hooks: LoadHooks): LlamaBackend {
+  const started = performance.now();
+  const model = loadModel(library, settings, hooks);
+  let context: NativeContext | null = null;
+  try {
+    const facts = model.facts();
+    const cores = availableParallelism();
+    const plan = planContexts(settings, facts, cores);
+    context = makeContext(model, plan.main);
+    const settled = context.facts();
+    const info: LoadedModelInfo = {
+      architecture: facts.architecture,
+      description: facts.description,
+      parameterCount: facts.parameterCount,
+      sizeBytes: facts.sizeBytes,
+      vocabularySize: facts.vocabularySize,
+      embeddingLength: facts.embeddingLength,
+      trainedContextLength: facts.trainedContextLength,
+      contextLength: settled.contextLength,
+      sequenceContextLength: Math.min(
+        settled.sequenceContextLength,
+        plan.main.contextLength,
+        facts.trainedContextLength,
+      ),
+      parallel: settled.parallel,
+      batchSize: plan.main.batchSize,
+      pooling: plan.pooling,
+      canGenerate: plan.canGenerate,
+      hasChatTemplate: facts.hasChatTemplate,
+      devices: facts.devices.length === 0 ? ["CPU"] : facts.devices,
+      cpuBackend: settings.plugins.map((path) => basename(path)).find((name) => name.includes("cpu")) ?? "",
+      threads: plan.main.threads,
+      loadMs: performance.now() - started,
+      rssAnonBytes: readRssAnon(),
+    };
+    return new LlamaBackend(library, model, context, plan, info);
+  } catch (thrown) {
+    context?.[Symbol.dispose]();
+    model[Symbol.dispose]();
+    throw thrown;
+  }
+}
+
+function loadModel(library: NativeLibrary, settings: EngineSettings, hooks: LoadHooks): NativeModel {
+  using job = NativeModel.load(library, settings.modelPath, { gpuLayers: settings.gpuLayers });
+  for (;;) {
+    const state = job.poll();
+    if (state.kind === "done") return job.take();
+    if (state.kind === "failed") throw loadError(settings.modelPath, state.error);
+    hooks.onProgress(state.progress);
+    hooks.wait(PROGRESS_MS);
+  }
+}
+
+function loadError(path: string, error: Error): AppError {
+  const outOfMemory = /out of memory|failed to allocate|unable to allocate|cudaMalloc/i.test(error.message);
+  return new AppError(
+    {
+      code: outOfMemory ? "out_of_memory" : "model_damaged",
+      message: `llama.cpp can't load ${basename(path)}: ${error.message}`,
+    },
+    { cause: error },
+  );
+}
+
+function makeContext(model: NativeModel, settings: Parameters<typeof NativeContext.make>[1]): NativeContext {
+  try {
+    return NativeContext.make(model, settings);
+  } catch (thrown) {
+    if (!(thrown instanceof NativeError)) throw thrown;
+    const message = `llama.cpp can't make a context of ${settings.contextLength} tokens: ${thrown.message}`;
+    throw new AppError({ code: "out_of_memory", message, hint: "Use a smaller --ctx." }, { cause: thrown });
+  }
+}
+
+/** Resident anonymous memory of this process in bytes; null where the system does not tell. */
+function readRssAnon(): number | null {
+  if (process.platform !== "linux") return null;
+  const match = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
+  return match?.[1] === undefined ? null : Number(match[1]) * 1024;
+}

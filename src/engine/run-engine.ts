@@ -1,0 +1,70 @@
+// The engine process: one thread that reads its socket, steps the engine, and writes what happened. It has no event
+// loop: between two steps it looks at the socket, and when there is nothing to do it sleeps on it.
+
+import { NativeLibrary } from "../ffi/library.ts";
+import { dieWithParent } from "../ffi/socket.ts";
+import { systemClock } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import { AppError, toAppError } from "../protocol/errors.ts";
+import { type EngineSettings, PROTOCOL_VERSION } from "../protocol/messages.ts";
+import { Channel } from "./channel.ts";
+import { Engine } from "./engine.ts";
+import { answerJob } from "./jobs.ts";
+import { loadBackend, startPlugins } from "./load.ts";
+
+/** A job's end wakes the wait; this only bounds what a lost wake-up could cost. */
+const WAIT_MS_MAX = 1000;
+
+/**
+ * Runs until the server closes the socket or says `shutdown`. Returns the process's exit code.
+ * The library's path comes by the environment, because the socket can't be read without the library.
+ */
+export function runEngine(libraryPath: string, log: Logger): number {
+  const library = NativeLibrary.open(libraryPath);
+  dieWithParent(library, process.ppid);
+  const channel = new Channel(library);
+  const forwardLog = (): void => {
+    // A load says a hundred lines, which are for whoever debugs a load.
+    for (const { level, text } of library.readLog()) log[level === "info" ? "debug" : level](text);
+  };
+  try {
+    const first = channel.receiveFirst();
+    if (first === null || first.type === "shutdown") return 0;
+    if ((first.type !== "load" && first.type !== "ask") || first.version !== PROTOCOL_VERSION) {
+      throw new Error("the server speaks another protocol version");
+    }
+    if (first.type === "ask") channel.send({ type: "answer", answer: answerJob(library, first.question) });
+    else serve(library, channel, first.settings, forwardLog);
+    forwardLog();
+    return 0;
+  } catch (thrown) {
+    forwardLog();
+    if (channel.closed) return 0;
+    channel.send({ type: "failed", error: toAppError(thrown).toBody() });
+    return thrown instanceof AppError ? 0 : 1;
+  }
+}
+
+function serve(library: NativeLibrary, channel: Channel, settings: EngineSettings, forwardLog: () => void): void {
+  startPlugins(library, settings.plugins);
+  using backend = loadBackend(library, settings, {
+    onProgress: (fraction) => channel.send({ type: "progress", fraction }),
+    wait: (timeoutMs) => {
+      channel.waitForJob(timeoutMs);
+      forwardLog();
+    },
+  });
+  forwardLog();
+  using engine = new Engine(backend, systemClock, (message, payload) => channel.send(message, payload));
+  channel.send({ type: "ready", version: PROTOCOL_VERSION, info: backend.info });
+  for (;;) {
+    if (!engine.isBusy) channel.wait(WAIT_MS_MAX);
+    for (const message of channel.receive()) {
+      if (message.type === "shutdown") return;
+      engine.receive(message);
+    }
+    if (channel.closed) return;
+    engine.step();
+    forwardLog();
+  }
+}

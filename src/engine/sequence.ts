@@ -1,0 +1,101 @@
+// One generation inside the engine. It stores few facts; whether it waits, reads or decodes follows from them.
+
+import type { FinishReason, GenerationEvent, GenerationRequest } from "../protocol/generation.ts";
+import type { Answer } from "./answer.ts";
+import type { PreparedPrompt, Sampler } from "./backend.ts";
+
+export interface SequenceParts {
+  prompt: PreparedPrompt;
+  sampler: Sampler;
+  answer: Answer;
+}
+
+export class Sequence implements Disposable {
+  readonly id: number;
+  readonly arrival: number;
+  readonly promptLength: number;
+  /** Tokens at which the sequence ends with `length`: prompt and output together. */
+  readonly lengthMax: number;
+  readonly sampler: Sampler;
+  readonly answer: Answer;
+  readonly receivedMs: number;
+  /** Null while it waits. */
+  seqId: number | null = null;
+  /** Tokens whose KV is in the cache. */
+  computed = 0;
+  paused = false;
+  startedMs: number | null = null;
+  firstTokenMs: number | null = null;
+  readonly #prompt: PreparedPrompt;
+  #tokens: Int32Array;
+  #length: number;
+
+  constructor(id: number, arrival: number, request: GenerationRequest, parts: SequenceParts, limits: Limits) {
+    this.id = id;
+    this.arrival = arrival;
+    this.#prompt = parts.prompt;
+    this.sampler = parts.sampler;
+    this.answer = parts.answer;
+    this.#tokens = parts.prompt.tokens;
+    this.#length = parts.prompt.tokens.length;
+    this.promptLength = this.#length;
+    this.lengthMax = Math.min(limits.contextLength, this.#length + (request.maxTokens ?? Number.POSITIVE_INFINITY));
+    this.receivedMs = limits.receivedMs;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get missing(): number {
+    return this.#length - this.computed;
+  }
+
+  get completionTokens(): number {
+    return this.#length - this.promptLength;
+  }
+
+  get isFull(): boolean {
+    return this.#length >= this.lengthMax;
+  }
+
+  /** The next `count` tokens whose KV is missing. */
+  next(count: number): Int32Array {
+    return this.#tokens.subarray(this.computed, this.computed + count);
+  }
+
+  append(token: number): void {
+    if (this.#length === this.#tokens.length) {
+      const larger = new Int32Array(this.#length + Math.max(64, this.#length >> 1));
+      larger.set(this.#tokens);
+      this.#tokens = larger;
+    }
+    this.#tokens[this.#length++] = token;
+  }
+
+  [Symbol.dispose](): void {
+    this.answer[Symbol.dispose]();
+    this.sampler[Symbol.dispose]();
+    this.#prompt[Symbol.dispose]();
+  }
+}
+
+export interface Limits {
+  /** Most tokens of one sequence. */
+  contextLength: number;
+  receivedMs: number;
+}
+
+/** The event that ends a sequence well. A stop string met at the very end counts as `stop`. */
+export function doneEvent(sequence: Sequence, reason: FinishReason, nowMs: number): GenerationEvent {
+  const { stopString } = sequence.answer;
+  const started = sequence.startedMs ?? nowMs;
+  const first = sequence.firstTokenMs ?? nowMs;
+  return {
+    type: "done",
+    finishReason: sequence.answer.finishReason(stopString === null ? reason : "stop"),
+    usage: { promptTokens: sequence.promptLength, completionTokens: sequence.completionTokens, cachedTokens: 0 },
+    timings: { queuedMs: started - sequence.receivedMs, promptMs: first - started, decodeMs: nowMs - first },
+    ...(stopString === null ? {} : { stopString }),
+  };
+}

@@ -1,0 +1,124 @@
+// A context: decode, sample, embed, and the counts of its KV cells.
+
+import { type Pointer, ptr } from "bun:ffi";
+import { Handle } from "./handle.ts";
+import { type NativeLibrary, toCText } from "./library.ts";
+import type { NativeModel } from "./model.ts";
+import type { NativeSampler } from "./sampler.ts";
+
+export interface ContextSettings {
+  contextLength: number;
+  batchSize: number;
+  microBatchSize: number;
+  parallel: number;
+  threads: number;
+  embeddings: boolean;
+  /** llama.cpp's number; -1 = the model's own. */
+  pooling: number;
+}
+
+export interface ContextFacts {
+  contextLength: number;
+  sequenceContextLength: number;
+  batchSize: number;
+  microBatchSize: number;
+  parallel: number;
+  pooling: number;
+  canShift: boolean;
+}
+
+/** Columns of one batch, all as long as the longest batch; the first `length` rows count. */
+export interface BatchColumns {
+  length: number;
+  tokens: Int32Array;
+  positions: Int32Array;
+  sequences: Int32Array;
+  /** 1 where logits or embeddings are wanted. */
+  outputs: Int8Array;
+}
+
+export type DecodeResult = "done" | "full" | "aborted";
+
+/** A model has two caches at most (attention with and without a window, or attention and recurrent state, three). */
+const CACHES_MAX = 4;
+
+export class NativeContext extends Handle {
+  readonly #library: NativeLibrary;
+  readonly #cells = new Int32Array(2 * CACHES_MAX);
+
+  private constructor(library: NativeLibrary, pointer: Pointer) {
+    super("context", pointer, (context) => library.calls.mlo_context_free(context));
+    this.#library = library;
+  }
+
+  static make(model: NativeModel, settings: ContextSettings): NativeContext {
+    const { library } = model;
+    const made = library.calls.mlo_context_new(model.pointer, toCText(JSON.stringify(settings)));
+    return new NativeContext(library, library.own("mlo_context_new", made));
+  }
+
+  facts(): ContextFacts {
+    return this.#library.takeJson("mlo_context_info", this.#library.calls.mlo_context_info(this.pointer));
+  }
+
+  /** Runs a batch. `full`: no room in the KV cache, which is then as it was before. */
+  decode(batch: BatchColumns): DecodeResult {
+    const { calls } = this.#library;
+    const { length, tokens, positions, sequences, outputs } = batch;
+    const status = calls.mlo_decode(this.pointer, length, tokens, positions, sequences, outputs);
+    this.#library.check("mlo_decode", status);
+    return status === 0 ? "done" : status === 1 ? "full" : "aborted";
+  }
+
+  /** Samples all rows in one call. rows: [n] batch indices; result: [n] token ids. */
+  sample(rows: number[], samplers: NativeSampler[]): Int32Array {
+    const tokens = new Int32Array(rows.length);
+    const pointers = new BigUint64Array(samplers.map((sampler) => BigInt(sampler.pointer)));
+    const status = this.#library.calls.mlo_sample(
+      this.pointer,
+      rows.length,
+      new Int32Array(rows),
+      ptr(pointers),
+      tokens,
+    );
+    this.#library.check("mlo_sample", status);
+    return tokens;
+  }
+
+  /** The two largest logits of a row, best first. */
+  topTwo(row: number): { tokens: [number, number]; logits: [number, number] } {
+    const tokens = new Int32Array(2);
+    const logits = new Float32Array(2);
+    this.#library.check("mlo_top_two", this.#library.calls.mlo_top_two(this.pointer, row, tokens, logits));
+    return { tokens: [tokens[0] ?? -1, tokens[1] ?? -1], logits: [logits[0] ?? 0, logits[1] ?? 0] };
+  }
+
+  /** The pooled, L2-normalised vector of a sequence of the last batch. */
+  embedding(sequence: number, dimensions: number): Float32Array {
+    const vector = new Float32Array(dimensions);
+    const status = this.#library.calls.mlo_embedding(this.pointer, sequence, vector, dimensions);
+    this.#library.check("mlo_embedding", status);
+    return vector;
+  }
+
+  /** Removes positions [from, to) of a sequence; to < 0 = to the end. False: this cache can't do that. */
+  removeSequence(sequence: number, from: number, to: number): boolean {
+    return this.#library.calls.mlo_seq_remove(this.pointer, sequence, from, to) === 0;
+  }
+
+  clear(): void {
+    this.#library.calls.mlo_memory_clear(this.pointer);
+  }
+
+  /** llama.cpp's own counts, one entry a cache. */
+  cells(): { size: number; used: number }[] {
+    const count = this.#library.check(
+      "mlo_cells",
+      this.#library.calls.mlo_cells(this.pointer, this.#cells, CACHES_MAX),
+    );
+    return Array.from({ length: Math.min(count, CACHES_MAX) }, (_, i) => ({
+      size: this.#cells[2 * i] ?? 0,
+      used: this.#cells[2 * i + 1] ?? 0,
+    }));
+  }
+}

@@ -1,0 +1,48 @@
+// A prompt as tokens, with what shapes its answer.
+
+import type { Pointer } from "bun:ffi";
+import { Handle } from "./handle.ts";
+import { NativeJob } from "./job.ts";
+import { type NativeLibrary, toCText } from "./library.ts";
+import type { NativeModel } from "./model.ts";
+
+export interface PromptFacts {
+  /** Stop strings of the template's format. */
+  stops: string[];
+  /** Texts of control tokens that the parser must see. */
+  preserved: string[];
+  /** True when the answer may hold reasoning or tool calls. */
+  needsParser: boolean;
+  /** The rendered prompt; empty when it came as tokens. */
+  text: string;
+}
+
+export class NativePrompt extends Handle {
+  readonly #library: NativeLibrary;
+
+  private constructor(library: NativeLibrary, pointer: Pointer) {
+    super("prompt", pointer, (prompt) => library.calls.mlo_prompt_free(prompt));
+    this.#library = library;
+  }
+
+  /** `request` is a Prompt of src/protocol/generation.ts, or `{kind:"embedding",text}`. */
+  static read(model: NativeModel, request: object): NativeJob<NativePrompt> {
+    const { library } = model;
+    const call = "mlo_prompt_start";
+    const job = library.calls.mlo_prompt_start(model.pointer, toCText(JSON.stringify(request)));
+    return new NativeJob(library, call, library.own(call, job), (done) => {
+      return new NativePrompt(library, library.own("mlo_prompt_take", library.calls.mlo_prompt_take(done)));
+    });
+  }
+
+  tokens(): Int32Array {
+    const { calls } = this.#library;
+    const tokens = new Int32Array(calls.mlo_prompt_length(this.pointer));
+    if (tokens.length > 0) calls.mlo_prompt_tokens(this.pointer, tokens);
+    return tokens;
+  }
+
+  facts(): PromptFacts {
+    return this.#library.takeJson("mlo_prompt_info", this.#library.calls.mlo_prompt_info(this.pointer));
+  }
+}

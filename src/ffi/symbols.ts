@@ -1,0 +1,103 @@
+// GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
+
+/** SHA-256 of the header; the library must have been built from the same. */
+export const HEADER_HASH = "69af6a7b9730ff855b345b86103954c087b956f6d3a59a4dc09afbc03fe1a3ce";
+
+export const SYMBOLS = {
+  // mlo_header_hash()
+  mlo_header_hash: { args: [], returns: "cstring" },
+  // mlo_llama_version()
+  mlo_llama_version: { args: [], returns: "ptr" },
+  // mlo_error()
+  mlo_error: { args: [], returns: "cstring" },
+  // mlo_text_free(text)
+  mlo_text_free: { args: ["ptr"], returns: "void" },
+  // mlo_log_read(buffer, capacity)
+  mlo_log_read: { args: ["ptr", "i32"], returns: "i32" },
+  // mlo_live_handles()
+  mlo_live_handles: { args: [], returns: "ptr" },
+  // mlo_plugin_score(path)
+  mlo_plugin_score: { args: ["ptr"], returns: "i32" },
+  // mlo_plugin_load(path)
+  mlo_plugin_load: { args: ["ptr"], returns: "i32" },
+  // mlo_start()
+  mlo_start: { args: [], returns: "i32" },
+  // mlo_devices()
+  mlo_devices: { args: [], returns: "ptr" },
+  // mlo_selftest_matmul()
+  mlo_selftest_matmul: { args: [], returns: "i32" },
+  // mlo_job_poll(job)
+  mlo_job_poll: { args: ["ptr"], returns: "i32" },
+  // mlo_job_progress(job)
+  mlo_job_progress: { args: ["ptr"], returns: "f32" },
+  // mlo_job_error(job)
+  mlo_job_error: { args: ["ptr"], returns: "cstring" },
+  // mlo_job_cancel(job)
+  mlo_job_cancel: { args: ["ptr"], returns: "void" },
+  // mlo_job_free(job)
+  mlo_job_free: { args: ["ptr"], returns: "void" },
+  // mlo_model_load_start(path, settings)
+  mlo_model_load_start: { args: ["ptr", "ptr"], returns: "ptr" },
+  // mlo_model_take(job)
+  mlo_model_take: { args: ["ptr"], returns: "ptr" },
+  // mlo_model_free(model)
+  mlo_model_free: { args: ["ptr"], returns: "void" },
+  // mlo_model_info(model)
+  mlo_model_info: { args: ["ptr"], returns: "ptr" },
+  // mlo_token_text(model, token, special, buffer, capacity)
+  mlo_token_text: { args: ["ptr", "i32", "i32", "ptr", "i32"], returns: "i32" },
+  // mlo_token_of(model, text)
+  mlo_token_of: { args: ["ptr", "ptr"], returns: "i32" },
+  // mlo_token_is_end(model, token)
+  mlo_token_is_end: { args: ["ptr", "i32"], returns: "i32" },
+  // mlo_prompt_start(model, request)
+  mlo_prompt_start: { args: ["ptr", "ptr"], returns: "ptr" },
+  // mlo_prompt_take(job)
+  mlo_prompt_take: { args: ["ptr"], returns: "ptr" },
+  // mlo_prompt_free(prompt)
+  mlo_prompt_free: { args: ["ptr"], returns: "void" },
+  // mlo_prompt_length(prompt)
+  mlo_prompt_length: { args: ["ptr"], returns: "i32" },
+  // mlo_prompt_tokens(prompt, tokens)
+  mlo_prompt_tokens: { args: ["ptr", "ptr"], returns: "void" },
+  // mlo_prompt_info(prompt)
+  mlo_prompt_info: { args: ["ptr"], returns: "ptr" },
+  // mlo_context_new(model, settings)
+  mlo_context_new: { args: ["ptr", "ptr"], returns: "ptr" },
+  // mlo_context_free(context)
+  mlo_context_free: { args: ["ptr"], returns: "void" },
+  // mlo_context_info(context)
+  mlo_context_info: { args: ["ptr"], returns: "ptr" },
+  // mlo_decode(context, n, tokens, positions, sequences, outputs)
+  mlo_decode: { args: ["ptr", "i32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
+  // mlo_sample(context, n, rows, samplers, tokens)
+  mlo_sample: { args: ["ptr", "i32", "ptr", "ptr", "ptr"], returns: "i32" },
+  // mlo_top_two(context, row, tokens, logits)
+  mlo_top_two: { args: ["ptr", "i32", "ptr", "ptr"], returns: "i32" },
+  // mlo_embedding(context, sequence, vector, dimensions)
+  mlo_embedding: { args: ["ptr", "i32", "ptr", "i32"], returns: "i32" },
+  // mlo_seq_remove(context, sequence, from, to)
+  mlo_seq_remove: { args: ["ptr", "i32", "i32", "i32"], returns: "i32" },
+  // mlo_memory_clear(context)
+  mlo_memory_clear: { args: ["ptr"], returns: "void" },
+  // mlo_cells(context, pairs, capacity)
+  mlo_cells: { args: ["ptr", "ptr", "i32"], returns: "i32" },
+  // mlo_sampler_new(model, settings, prompt)
+  mlo_sampler_new: { args: ["ptr", "ptr", "ptr"], returns: "ptr" },
+  // mlo_sampler_free(sampler)
+  mlo_sampler_free: { args: ["ptr"], returns: "void" },
+  // mlo_parser_new(prompt)
+  mlo_parser_new: { args: ["ptr"], returns: "ptr" },
+  // mlo_parser_free(parser)
+  mlo_parser_free: { args: ["ptr"], returns: "void" },
+  // mlo_parser_push(parser, text, final)
+  mlo_parser_push: { args: ["ptr", "ptr", "i32"], returns: "ptr" },
+  // mlo_die_with_parent(parent)
+  mlo_die_with_parent: { args: ["i32"], returns: "i32" },
+  // mlo_wait(socket, timeoutMs)
+  mlo_wait: { args: ["i32", "i32"], returns: "i32" },
+  // mlo_read(socket, buffer, capacity)
+  mlo_read: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  // mlo_write(socket, bytes, length)
+  mlo_write: { args: ["i32", "ptr", "i32"], returns: "i32" },
+} as const;

@@ -1,0 +1,137 @@
+// Random access to a file's bytes, and a forward cursor over it with one fixed buffer.
+// Owns bounds: nothing reads past the end, and a length that was read is checked before it is used.
+
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { GgufError } from "./gguf-error.ts";
+
+export interface ReadAt {
+  readonly sizeBytes: number;
+  /** Fills `target` from `offset`; returns how many bytes it got, fewer only at the file's end. */
+  read(target: Uint8Array, offset: number): number;
+}
+
+/** Opens a regular file for the time of `use`. Other kinds are refused: opening a pipe would block for ever. */
+export function withFile<T>(path: string, use: (file: ReadAt) => T): T {
+  if (!statSync(path).isFile()) throw new GgufError("not-gguf", `${path} is not a regular file`);
+  const descriptor = openSync(path, "r");
+  try {
+    const stats = fstatSync(descriptor);
+    return use({ sizeBytes: stats.size, read: (target, offset) => readFully(descriptor, target, offset) });
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readFully(descriptor: number, target: Uint8Array, offset: number): number {
+  let done = 0;
+  while (done < target.byteLength) {
+    const count = readSync(descriptor, target, done, target.byteLength - done, offset + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+/** One buffer, whatever the file holds: headers are walked, not loaded. */
+const BUFFER_BYTES = 256 * 1024;
+
+const decoder = new TextDecoder();
+
+export class Cursor {
+  readonly #file: ReadAt;
+  readonly #limitBytes: number;
+  readonly #buffer: Uint8Array;
+  readonly #view: DataView;
+  /** File offset of the buffer's first byte, and how many bytes of it are valid. */
+  #bufferAt = 0;
+  #bufferBytes = 0;
+  #at = 0;
+
+  constructor(file: ReadAt, limitBytes: number) {
+    this.#file = file;
+    this.#limitBytes = limitBytes;
+    this.#buffer = new Uint8Array(Math.min(BUFFER_BYTES, Math.max(16, file.sizeBytes)));
+    this.#view = new DataView(this.#buffer.buffer);
+  }
+
+  get offset(): number {
+    return this.#at;
+  }
+
+  /** Throws unless `count` more bytes exist; `what` names them in the message. */
+  require(count: number, what: string): void {
+    const end = this.#at + count;
+    if (end > this.#limitBytes) {
+      throw new GgufError("limit", `${what} at byte ${this.#at} claims ${count} bytes: no real header is that large`);
+    }
+    const missing = end - this.#file.sizeBytes;
+    if (missing > 0) {
+      const message = `${what} at byte ${this.#at} needs ${count} bytes, but the file ends ${missing} bytes too early`;
+      throw new GgufError("truncated", message, missing);
+    }
+  }
+
+  skip(count: number, what: string): void {
+    this.require(count, what);
+    this.#at += count;
+  }
+
+  u8(what: string): number {
+    return this.#view.getUint8(this.#take(1, what));
+  }
+
+  u32(what: string): number {
+    return this.#view.getUint32(this.#take(4, what), true);
+  }
+
+  u64(what: string): bigint {
+    return this.#view.getBigUint64(this.#take(8, what), true);
+  }
+
+  /** A 64-bit count, length or offset as a number; over 2^53 is `limit`: no file is that large. */
+  size(what: string): number {
+    const start = this.#at;
+    const at = this.#take(8, what);
+    const high = this.#view.getUint32(at + 4, true);
+    if (high >= 0x200000) {
+      const claimed = this.#view.getBigUint64(at, true);
+      throw new GgufError("limit", `${what} at byte ${start} claims ${claimed}: no real file has that many`);
+    }
+    return high * 0x1_0000_0000 + this.#view.getUint32(at, true);
+  }
+
+  /** A fixed-size scalar, read by DataView. */
+  scalar<T>(bytes: number, what: string, get: (view: DataView, at: number) => T): T {
+    return get(this.#view, this.#take(bytes, what));
+  }
+
+  /** UTF-8 text of a known length. The caller has limited the length. */
+  text(bytes: number, what: string): string {
+    if (bytes <= this.#buffer.byteLength) {
+      const at = this.#take(bytes, what);
+      return decoder.decode(this.#buffer.subarray(at, at + bytes));
+    }
+    this.require(bytes, what);
+    const own = new Uint8Array(bytes);
+    const got = this.#file.read(own, this.#at);
+    this.#at += bytes;
+    return decoder.decode(own.subarray(0, got));
+  }
+
+  /** Makes the next `count` bytes (at most a buffer) available; returns their index in the buffer. */
+  #take(count: number, what: string): number {
+    this.require(count, what);
+    const inBuffer = this.#at - this.#bufferAt;
+    if (inBuffer < 0 || inBuffer + count > this.#bufferBytes) {
+      this.#bufferAt = this.#at;
+      this.#bufferBytes = this.#file.read(this.#buffer, this.#at);
+      if (this.#bufferBytes < count) {
+        throw new GgufError("truncated", `${what}: the file became shorter while it was read`, count);
+      }
+      this.#at += count;
+      return 0;
+    }
+    this.#at += count;
+    return inBuffer;
+  }
+}

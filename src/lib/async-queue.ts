@@ -1,0 +1,126 @@
+// A bounded queue between one producer and one consumer that awaits: engine events on their way to a
+// client. The producer is told when to pause (high water) and when to go on (low water), so a reader
+// that stops reading holds a bounded buffer. It never drops an item and never blocks the producer.
+
+import { assert } from "./assert.ts";
+
+export interface AsyncQueueOptions {
+  /** `push` returns true from this size on: pause the producer. */
+  highWater: number;
+  /** After a pause, `onLow` is called once when the size has fallen to this. Default: a quarter. */
+  lowWater?: number;
+  /** Hard limit: what a producer may still send until it has seen the pause. Default: 16 times `highWater`. */
+  sizeMax?: number;
+  /** Resume the producer. */
+  onLow?: () => void;
+  /** The consumer left before the end: its items will never be read. */
+  onAbandon?: () => void;
+}
+
+/** The producer ignored the pause until the hard limit was reached. */
+export class QueueOverflow extends Error {
+  constructor(sizeMax: number) {
+    super(`a queue holds ${sizeMax} unread items although its producer was told to pause`);
+    this.name = "QueueOverflow";
+  }
+}
+
+export class AsyncQueue<T> implements AsyncIterable<T> {
+  readonly #options: AsyncQueueOptions;
+  readonly #lowWater: number;
+  readonly #sizeMax: number;
+  #items: T[] = [];
+  /** Index of the next item: shifting the array at every read would cost its length. */
+  #head = 0;
+  #wake: (() => void) | null = null;
+  #pausing = false;
+  #ended = false;
+  #abandoned = false;
+  #consumed = false;
+
+  constructor(options: AsyncQueueOptions) {
+    this.#options = options;
+    this.#lowWater = options.lowWater ?? Math.floor(options.highWater / 4);
+    this.#sizeMax = options.sizeMax ?? options.highWater * 16;
+    assert(options.highWater >= 1, "highWater is at least 1");
+    assert(this.#lowWater < options.highWater, "lowWater is below highWater");
+    assert(this.#sizeMax >= options.highWater, "sizeMax is not below highWater");
+  }
+
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Adds an item. True: at or above high water, pause. Throws `QueueOverflow` at the hard limit. */
+  push(item: T): boolean {
+    assert(!this.#ended, "nothing is pushed after end()");
+    if (this.#abandoned) return false;
+    if (this.size >= this.#sizeMax) throw new QueueOverflow(this.#sizeMax);
+    this.#items.push(item);
+    this.#wakeConsumer();
+    if (this.size >= this.#options.highWater) this.#pausing = true;
+    return this.#pausing;
+  }
+
+  /** No more items; the consumer still gets what is queued. Harmless when repeated. */
+  end(): void {
+    this.#ended = true;
+    this.#wakeConsumer();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<T> {
+    assert(!this.#consumed, "a queue has one consumer");
+    this.#consumed = true;
+    return {
+      next: () => this.#next(),
+      return: async () => {
+        this.#abandon();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  async #next(): Promise<IteratorResult<T>> {
+    while (this.size === 0) {
+      if (this.#ended || this.#abandoned) return { done: true, value: undefined };
+      assert(this.#wake === null, "one next() at a time");
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const value = this.#items[this.#head] as T;
+    // The slot is emptied at once, so that a read item is not kept alive by the array.
+    this.#items[this.#head++] = undefined as T;
+    if (this.#head === this.#items.length || this.#head >= 1024) this.#compact();
+    if (this.#pausing && this.size <= this.#lowWater) {
+      this.#pausing = false;
+      this.#options.onLow?.();
+    }
+    return { done: false, value };
+  }
+
+  #compact(): void {
+    this.#items = this.#items.slice(this.#head);
+    this.#head = 0;
+  }
+
+  #abandon(): void {
+    if (this.#abandoned) return;
+    this.#abandoned = true;
+    const unfinished = !this.#ended || this.size > 0;
+    this.#items = [];
+    this.#head = 0;
+    this.#wakeConsumer();
+    if (unfinished) this.#options.onAbandon?.();
+  }
+
+  #wakeConsumer(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+}

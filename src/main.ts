@@ -1,0 +1,61 @@
+// The program: argv → command. The only place that ends the process. Commands are imported when they are run, so that
+// `--version` does not pay for the server.
+
+import packageJson from "../package.json" with { type: "json" };
+import pin from "../vendor/llama.cpp.json" with { type: "json" };
+import { type Invocation, parseArgv } from "./commands/argv.ts";
+import { EXIT_CODES, type ExitCode } from "./commands/exit-codes.ts";
+import { AppError, toAppError } from "./protocol/errors.ts";
+
+async function dispatch(invocation: Invocation): Promise<ExitCode> {
+  switch (invocation.command) {
+    case "help": {
+      const { renderHelp } = await import("./commands/help.ts");
+      process.stdout.write(renderHelp(invocation.topic));
+      return EXIT_CODES.ok;
+    }
+    case "version": {
+      const { renderVersion } = await import("./commands/version.ts");
+      const facts = {
+        version: packageJson.version,
+        bun: Bun.version,
+        platform: `${process.platform}-${process.arch}`,
+        llamaCpp: { version: pin.version, commit: pin.commit },
+      };
+      process.stdout.write(renderVersion(facts, invocation.json));
+      return EXIT_CODES.ok;
+    }
+    case "licenses": {
+      const { loadNotices, printLicenses } = await import("./commands/licenses.ts");
+      printLicenses(await loadNotices());
+      return EXIT_CODES.ok;
+    }
+    case "serve": {
+      const { serve } = await import("./commands/serve.ts");
+      return await serve(invocation, process.env, process.cwd());
+    }
+    case "run": {
+      const { chat } = await import("./commands/chat.ts");
+      return await chat(invocation, process.env, process.cwd());
+    }
+    case "engine": {
+      const { engine } = await import("./commands/engine.ts");
+      return engine(invocation.flags, process.env);
+    }
+  }
+}
+
+/** What was written to a pipe is still on its way when the process ends: wait until it is taken. */
+async function exit(code: ExitCode): Promise<never> {
+  await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+  process.exit(code);
+}
+
+try {
+  await exit(await dispatch(parseArgv(process.argv.slice(2))));
+} catch (thrown) {
+  const error = toAppError(thrown);
+  process.stderr.write(`error: ${error.message}\n${error.hint === "" ? "" : `hint: ${error.hint}\n`}`);
+  if (!(thrown instanceof AppError) && thrown instanceof Error) process.stderr.write(`${thrown.stack}\n`);
+  process.exit(error.code === "invalid_request" ? EXIT_CODES.usage : EXIT_CODES.failed);
+}

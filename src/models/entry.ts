@@ -1,0 +1,28 @@
+// A model as the registry knows it: its files and what their headers say. Not a loaded model.
+
+import { AppError, type ErrorBody } from "../protocol/errors.ts";
+import type { ModelManifest } from "./manifest.ts";
+
+export interface ModelEntry extends ModelManifest {
+  id: string;
+  /** Other names that resolve to it. */
+  aliases: string[];
+  /** The file to load: the first part of a split model. Absolute. */
+  path: string;
+  /** All parts, first part first. */
+  files: string[];
+  /** Seconds since the epoch: the newest modification time of its files; 0 when unknown. */
+  created: number;
+  sizeBytes: number;
+  /** Why it can't be served. Kept as an entry so that a request gets this and not "unknown model". */
+  error: ErrorBody | null;
+  /** Named by `--model`, in contrast to found in a folder. */
+  explicit: boolean;
+  /** The embedded demo model: listings label it. */
+  demo: boolean;
+}
+
+/** Throws the entry's error, if it has one. Call it before an engine is started. */
+export function assertServable(entry: ModelEntry): void {
+  if (entry.error !== null) throw new AppError(entry.error);
+}

@@ -1,0 +1,161 @@
+// What is known about a model without loading it: a GGUF header (or the headers of a split model's
+// parts) → manifest, or the error that requests for it get. Unknown is null, never a guess.
+
+import { GgufError } from "../formats/gguf/gguf-error.ts";
+import { type ReadAt, withFile } from "../formats/gguf/read-at.ts";
+import { type GgufHeader, readGgufHeader } from "../formats/gguf/read-header.ts";
+import { guessFormat, MAGIC_BYTES } from "../formats/magic.ts";
+import type { ErrorBody } from "../protocol/errors.ts";
+import type { Pooling } from "../protocol/model-info.ts";
+import { describeCompanion, isEncoder, poolingFromNumber, quantizationName } from "./architecture.ts";
+
+export interface ModelManifest {
+  architecture: string | null;
+  /** Such as `Q4_K_M`. */
+  quantization: string | null;
+  parameterCount: number | null;
+  trainedContextLength: number | null;
+  embeddingLength: number | null;
+  hasChatTemplate: boolean;
+  /** The model's own pooling; null where the file names none. */
+  pooling: Pooling | null;
+  /** What `/v1/embeddings` uses: the own pooling, `mean` for an encoder that names none, else `last`. */
+  embeddingPooling: Pooling | null;
+  capabilities: { chat: boolean; completion: boolean; embedding: boolean };
+}
+
+export const UNKNOWN_MANIFEST: ModelManifest = {
+  architecture: null,
+  quantization: null,
+  parameterCount: null,
+  trainedContextLength: null,
+  embeddingLength: null,
+  hasChatTemplate: false,
+  pooling: null,
+  embeddingPooling: null,
+  capabilities: { chat: false, completion: false, embedding: false },
+};
+
+export interface ManifestResult {
+  manifest: ModelManifest;
+  /** Why it can't be served; null when nothing speaks against it. */
+  error: ErrorBody | null;
+}
+
+/** Reads the headers of a model's files, first part first. Errors of the files are results, not exceptions. */
+export function readManifest(paths: readonly string[]): ManifestResult {
+  const headers: GgufHeader[] = [];
+  for (const path of paths) {
+    const result = readHeader(path);
+    if ("code" in result) {
+      const first = headers[0];
+      return { manifest: first === undefined ? UNKNOWN_MANIFEST : buildManifest(first, null), error: result };
+    }
+    headers.push(result);
+  }
+  return judgeHeaders(headers, paths);
+}
+
+/** Pure: headers of all parts → manifest and verdict. */
+export function judgeHeaders(headers: readonly GgufHeader[], paths: readonly string[]): ManifestResult {
+  const first = headers[0];
+  if (first === undefined) return { manifest: UNKNOWN_MANIFEST, error: damaged(paths[0] ?? "", "it has no files") };
+  const elementCount = headers.reduce((sum, header) => sum + header.elementCount, 0);
+  const manifest = buildManifest(first, elementCount);
+  return { manifest, error: findRefusal(first, headers, manifest, paths[0] ?? "") };
+}
+
+function readHeader(path: string): GgufHeader | ErrorBody {
+  try {
+    return withFile(path, (file) => {
+      try {
+        return readGgufHeader(file);
+      } catch (thrown) {
+        if (thrown instanceof GgufError) return explainGgufError(thrown, path, file);
+        throw thrown;
+      }
+    });
+  } catch (thrown) {
+    if (thrown instanceof GgufError) return { code: "format_unsupported", message: thrown.message };
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    return {
+      code: "model_damaged",
+      message: `${path} can't be read: ${reason}`,
+      hint: "Check the file's permissions.",
+    };
+  }
+}
+
+function explainGgufError(error: GgufError, path: string, file: ReadAt): ErrorBody {
+  switch (error.reason) {
+    case "not-gguf": {
+      const head = new Uint8Array(Math.min(MAGIC_BYTES, file.sizeBytes));
+      const guess = guessFormat(head.subarray(0, file.read(head, 0)));
+      const seems = guess === null ? "is not a GGUF file" : `is not a GGUF file; it seems to be ${guess}`;
+      return { code: "format_unsupported", message: `${path} ${seems}` };
+    }
+    case "unsupported":
+      return { code: "format_unsupported", message: `${path}: ${error.message}` };
+    case "truncated":
+    case "damaged":
+    case "limit":
+      return damaged(path, error.message);
+  }
+}
+
+function damaged(path: string, why: string): ErrorBody {
+  return { code: "model_damaged", message: `${path} is damaged: ${why}` };
+}
+
+function findRefusal(
+  first: GgufHeader,
+  headers: readonly GgufHeader[],
+  manifest: ModelManifest,
+  path: string,
+): ErrorBody | null {
+  const refuse = (what: string): ErrorBody => ({ code: "format_unsupported", message: `${path} ${what}` });
+  const type = first.metadata.get("general.type");
+  if (typeof type === "string" && type !== "model") return refuse(`is a GGUF of type "${type}", not a model`);
+  if (manifest.architecture === null) return damaged(path, "its metadata names no architecture");
+  const companion = describeCompanion(manifest.architecture);
+  if (companion !== null) return refuse(`holds ${companion}, not a text model`);
+  if (headers.every((header) => header.tensorCount === 0)) return refuse("holds a vocabulary only, no weights");
+  const parts = readNumber(first, "split.count");
+  if (parts !== null && parts > 1 && parts !== headers.length) {
+    return damaged(path, `it says that it has ${parts} parts, but there are ${headers.length}`);
+  }
+  return null;
+}
+
+function buildManifest(header: GgufHeader, elementCount: number | null): ModelManifest {
+  const architecture = readText(header, "general.architecture");
+  if (architecture === null) return { ...UNKNOWN_MANIFEST, parameterCount: elementCount };
+  const fileType = readNumber(header, "general.file_type");
+  const poolingNumber = readNumber(header, `${architecture}.pooling_type`);
+  const pooling = poolingNumber === null ? null : poolingFromNumber(poolingNumber);
+  const encoder = isEncoder(architecture) || header.metadata.get(`${architecture}.attention.causal`) === false;
+  const model = describeCompanion(architecture) === null;
+  const own = pooling === "none" ? null : pooling;
+  return {
+    architecture,
+    quantization: fileType === null ? null : quantizationName(fileType),
+    parameterCount: elementCount,
+    trainedContextLength: readNumber(header, `${architecture}.context_length`),
+    embeddingLength: readNumber(header, `${architecture}.embedding_length`),
+    hasChatTemplate: header.metadata.has("tokenizer.chat_template"),
+    pooling,
+    embeddingPooling: model ? (own ?? (encoder ? "mean" : "last")) : null,
+    // A model without a template of its own chats in ChatML, as llama.cpp does it.
+    capabilities: { chat: model && !encoder, completion: model && !encoder, embedding: model && pooling !== "rank" },
+  };
+}
+
+function readText(header: GgufHeader, key: string): string | null {
+  const value = header.metadata.get(key);
+  return typeof value === "string" && value.length > 0 ? value : null;
+}
+
+function readNumber(header: GgufHeader, key: string): number | null {
+  const value = header.metadata.get(key);
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}

@@ -1,0 +1,134 @@
+// Messages between the server and an engine, both directions. Versioned: both ends are the same
+// binary, so a mismatch is a bug and ends the engine at once.
+// A frame is [u32 header bytes][u32 payload bytes][header JSON][payload], little-endian.
+
+import type { ErrorBody } from "./errors.ts";
+import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
+import type { EngineStats, LoadedModelInfo } from "./model-info.ts";
+
+export const PROTOCOL_VERSION = 1;
+
+/** Largest header or payload: the 32 MiB body limit, twice over for JSON escapes. */
+export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
+
+export interface EngineSettings {
+  modelPath: string;
+  /** Absolute paths, in load order. */
+  plugins: string[];
+  /** KV tokens; 0 = chosen by the engine from the trained context. */
+  contextLength: number;
+  parallel: number;
+  batchSize: number;
+  microBatchSize: number;
+  threads: number;
+  gpuLayers: number;
+}
+
+/** What a one-shot child can be asked. */
+export type JobQuestion = { job: "scores"; plugins: string[] } | { job: "selftest"; plugin: string; modelPath: string };
+
+export type JobAnswer =
+  | { job: "scores"; scores: { path: string; score: number; error?: string }[] }
+  | { job: "selftest"; devices: string[] };
+
+export type ToEngine =
+  | { type: "ask"; version: number; question: JobQuestion }
+  | { type: "load"; version: number; settings: EngineSettings }
+  | { type: "generate"; id: number; request: GenerationRequest }
+  | { type: "embed"; id: number; inputs: EmbeddingInput[] }
+  | { type: "cancel"; id: number }
+  /** The reader is behind: keep the sequence, decode nothing for it until `resume`. */
+  | { type: "pause"; id: number }
+  | { type: "resume"; id: number }
+  | { type: "stats"; id: number }
+  | { type: "shutdown" };
+
+export type FromEngine =
+  | { type: "progress"; fraction: number }
+  | { type: "ready"; version: number; info: LoadedModelInfo }
+  | { type: "failed"; error: ErrorBody }
+  | { type: "answer"; answer: JobAnswer }
+  /** All events of one step, for all sequences. */
+  | { type: "events"; events: [id: number, event: GenerationEvent][] }
+  /** Payload: `count` vectors of `dimensions` float32, one after the other. */
+  | { type: "embeddings"; id: number; count: number; dimensions: number; promptTokens: number }
+  | { type: "refused"; id: number; error: ErrorBody }
+  | { type: "stats"; id: number; stats: EngineStats };
+
+export interface Frame<M> {
+  message: M;
+  payload: Uint8Array;
+}
+
+const HEAD_BYTES = 8;
+const NO_PAYLOAD = new Uint8Array(0);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** One frame's bytes, ready to be written. Throws RangeError when it is over the limit. */
+export function encodeFrame(message: ToEngine | FromEngine, payload: Uint8Array = NO_PAYLOAD): Uint8Array {
+  const header = encoder.encode(JSON.stringify(message));
+  if (header.byteLength > FRAME_BYTES_MAX || payload.byteLength > FRAME_BYTES_MAX) {
+    throw new RangeError(`a message of ${header.byteLength + payload.byteLength} bytes is over the frame limit`);
+  }
+  const frame = new Uint8Array(HEAD_BYTES + header.byteLength + payload.byteLength);
+  const view = new DataView(frame.buffer);
+  view.setUint32(0, header.byteLength, true);
+  view.setUint32(4, payload.byteLength, true);
+  frame.set(header, HEAD_BYTES);
+  frame.set(payload, HEAD_BYTES + header.byteLength);
+  return frame;
+}
+
+/** Cuts a byte stream into frames; keeps what is incomplete for the next push. */
+export class FrameDecoder<M extends ToEngine | FromEngine> {
+  /** Chunks of the frame that is incomplete: joined once, when the last of them has come. */
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  /** Bytes that the next frame needs, as far as known. */
+  #needed = HEAD_BYTES;
+
+  push(chunk: Uint8Array): Frame<M>[] {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.byteLength;
+    if (this.#bytes < this.#needed) return [];
+    const bytes = join(this.#chunks, this.#bytes);
+    const frames: Frame<M>[] = [];
+    let at = 0;
+    for (;;) {
+      const head = readHead(bytes, at);
+      this.#needed = head === null ? HEAD_BYTES : HEAD_BYTES + head.header + head.payload;
+      if (head === null || at + this.#needed > bytes.byteLength) break;
+      const body = at + HEAD_BYTES + head.header;
+      frames.push({
+        message: JSON.parse(decoder.decode(bytes.subarray(at + HEAD_BYTES, body))) as M,
+        payload: bytes.slice(body, body + head.payload),
+      });
+      at += this.#needed;
+    }
+    // A copy: the chunk may belong to a buffer that its owner reuses.
+    this.#chunks = at < bytes.byteLength ? [bytes.slice(at)] : [];
+    this.#bytes = bytes.byteLength - at;
+    return frames;
+  }
+}
+
+function readHead(bytes: Uint8Array, at: number): { header: number; payload: number } | null {
+  if (bytes.byteLength - at < HEAD_BYTES) return null;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at);
+  const [header, payload] = [view.getUint32(0, true), view.getUint32(4, true)];
+  if (header <= FRAME_BYTES_MAX && payload <= FRAME_BYTES_MAX) return { header, payload };
+  throw new RangeError("a frame over the limit arrived: the peer is not an ml-offload process");
+}
+
+function join(chunks: readonly Uint8Array[], length: number): Uint8Array {
+  const [first] = chunks;
+  if (chunks.length === 1 && first !== undefined) return first;
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return all;
+}

@@ -1,0 +1,56 @@
+// What an engine says about the model that it has loaded, and what both sides know of it beforehand.
+
+export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
+
+/** KV tokens when nobody asked for a number: enough for an agent's conversation, and 2 GiB for a common 7B model. */
+const CONTEXT_LENGTH_MAX_AUTOMATIC = 16_384;
+
+/** KV tokens of an engine whose `--ctx` is automatic. */
+export function automaticContextLength(trained: number): number {
+  return Math.min(trained, CONTEXT_LENGTH_MAX_AUTOMATIC);
+}
+
+export interface LoadedModelInfo {
+  architecture: string;
+  /** llama.cpp's one-line description, such as `qwen3 0.6B Q4_K - Medium`. */
+  description: string;
+  parameterCount: number;
+  /** Bytes of all tensors. */
+  sizeBytes: number;
+  vocabularySize: number;
+  embeddingLength: number;
+  trainedContextLength: number;
+  /** KV tokens of the engine, shared by its sequences. */
+  contextLength: number;
+  /** Most tokens (prompt and output) of one sequence. */
+  sequenceContextLength: number;
+  parallel: number;
+  batchSize: number;
+  /** The model's own pooling, or what embeddings of a chat model use. */
+  pooling: Pooling;
+  /** False for encoders: they embed and do not generate. */
+  canGenerate: boolean;
+  hasChatTemplate: boolean;
+  /** Device names, such as `CPU` or `CUDA0`. */
+  devices: string[];
+  /** The CPU variant's file name, such as `libggml-cpu-zen4.so`. */
+  cpuBackend: string;
+  threads: number;
+  loadMs: number;
+  /** Resident anonymous memory after the load, in bytes; null where the system does not tell. */
+  rssAnonBytes: number | null;
+}
+
+export interface EngineStats {
+  waiting: number;
+  running: number;
+  paused: number;
+  /** Our ledger of KV cells. */
+  ledger: { total: number; used: number };
+  /** llama.cpp's own count, one entry per cache (a sliding-window model has two). */
+  cells: { size: number; used: number }[];
+  /** Live native objects by kind: all 0 but the model's and the context's when idle. */
+  handles: Record<string, number>;
+  steps: number;
+  decodedTokens: number;
+}

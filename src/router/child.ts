@@ -1,0 +1,152 @@
+// Starts our own binary again as a child with a socket at descriptor 3. The one place that knows how.
+// Standard output and error of a child are logs, never protocol.
+
+import type { Socket, SocketHandler } from "bun";
+import type { Logger } from "../lib/log.ts";
+import { encodeFrame, type Frame, FrameDecoder, type FromEngine, type ToEngine } from "../protocol/messages.ts";
+
+export interface ChildHooks {
+  onFrame(frame: Frame<FromEngine>): void;
+  /** Once, when the process is gone and its socket is read to the end. */
+  onExit(reason: ExitReason): void;
+}
+
+export interface ExitReason {
+  code: number | null;
+  signal: string | null;
+  /** The last lines that the child wrote, such as an assertion of ggml. */
+  lastLines: string[];
+}
+
+/** Tells a child where libmlo is: it needs it to read its socket. */
+export const LIBRARY_VARIABLE = "ML_OFFLOAD_LIBRARY";
+
+/** Lines kept for the story of a crash. */
+const LAST_LINES = 12;
+
+export interface Child {
+  readonly pid: number;
+  send(message: ToEngine): void;
+  kill(signal: "SIGTERM" | "SIGKILL"): void;
+}
+
+/** Command line that runs this program again, from source or compiled. */
+export function selfCommand(): string[] {
+  const isCompiled = Bun.main.startsWith("/$bunfs/");
+  return isCompiled ? [process.execPath] : [process.execPath, Bun.main];
+}
+
+/** Bytes that the socket did not take yet, in order. The messages themselves are bounded by the API's body limit. */
+class Outgoing {
+  readonly #chunks: Uint8Array[] = [];
+  socket: { write(bytes: Uint8Array): number } | null = null;
+
+  push(bytes: Uint8Array): void {
+    this.#chunks.push(bytes);
+    this.flush();
+  }
+
+  flush(): void {
+    if (this.socket === null) return;
+    for (let first = this.#chunks[0]; first !== undefined; first = this.#chunks[0]) {
+      const written = Math.max(0, this.socket.write(first));
+      if (written < first.byteLength) {
+        this.#chunks[0] = first.subarray(written);
+        return;
+      }
+      this.#chunks.shift();
+    }
+  }
+
+  clear(): void {
+    this.socket = null;
+    this.#chunks.length = 0;
+  }
+}
+
+/** Spawns `engine …args`. */
+export async function spawnChild(libraryPath: string, args: string[], log: Logger, hooks: ChildHooks): Promise<Child> {
+  const child = Bun.spawn([...selfCommand(), "engine", ...args], {
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+    env: { ...process.env, [LIBRARY_VARIABLE]: libraryPath },
+  });
+  const lastLines: string[] = [];
+  const remember = (line: string): void => {
+    lastLines.push(line);
+    if (lastLines.length > LAST_LINES) lastLines.shift();
+  };
+  const logs = Promise.all([readLines(child.stdout, log, remember), readLines(child.stderr, log, remember)]);
+
+  const outgoing = new Outgoing();
+  const decoder = new FrameDecoder<FromEngine>();
+  const closed = Promise.withResolvers<void>();
+  const descriptor = child.stdio[3] as unknown as number;
+  outgoing.socket = await openSocket(descriptor, {
+    data: (_, bytes) => {
+      for (const frame of decoder.push(bytes)) hooks.onFrame(frame);
+    },
+    drain: () => outgoing.flush(),
+    close: () => closed.resolve(),
+    error: (_, error) => log.warn("engine socket", { error: error.message }),
+  });
+  outgoing.flush();
+
+  void Promise.all([child.exited, closed.promise, logs]).then(() => {
+    outgoing.clear();
+    const signal = child.signalCode;
+    hooks.onExit({ code: child.exitCode, signal: signal === null ? null : String(signal), lastLines });
+  });
+  return {
+    pid: child.pid,
+    send: (message) => outgoing.push(encodeFrame(message)),
+    kill: (signal) => child.kill(signal),
+  };
+}
+
+/** `Bun.connect` over a descriptor that is open already: Bun has it, its types do not. */
+function openSocket(fd: number, socket: SocketHandler<undefined>): Promise<Socket<undefined>> {
+  const connect = Bun.connect as unknown as (options: object) => Promise<Socket<undefined>>;
+  return connect({ fd, socket });
+}
+
+const LOG_LINE_CHARS_MAX = 4096;
+
+/** Forwards a child's log lines; our own loggers write JSON, native code writes text. */
+async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  log: Logger,
+  remember: (line: string) => void,
+): Promise<void> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)) {
+    const lines = (rest + text).split("\n");
+    rest = (lines.pop() ?? "").slice(0, LOG_LINE_CHARS_MAX);
+    for (const line of lines) forwardLine(line, log, remember);
+  }
+  if (rest !== "") forwardLine(rest, log, remember);
+}
+
+function forwardLine(line: string, log: Logger, remember: (line: string) => void): void {
+  if (line.trim() === "") return;
+  const own = parseOwn(line);
+  if (own === null) {
+    remember(line);
+    log.warn(line);
+    return;
+  }
+  if (own.level === "warn" || own.level === "error") remember(own.message);
+  log[own.level](own.message);
+}
+
+function parseOwn(line: string): { level: "debug" | "info" | "warn" | "error"; message: string } | null {
+  if (!line.startsWith("{")) return null;
+  try {
+    const { level, message } = JSON.parse(line) as { level?: string; message?: string };
+    if (typeof message !== "string") return null;
+    if (level === "debug" || level === "info" || level === "warn" || level === "error") return { level, message };
+    return null;
+  } catch {
+    // Text that merely begins with a brace: it is forwarded as it is.
+    return null;
+  }
+}

@@ -1,0 +1,202 @@
+// One engine from the server's side: requests by id, their events as bounded queues, and what to tell them all when
+// the engine is gone. It decides nothing about starting engines.
+
+import { assert } from "../lib/assert.ts";
+import { AsyncQueue } from "../lib/async-queue.ts";
+import { AppError } from "../protocol/errors.ts";
+import {
+  type EmbeddingInput,
+  type EmbeddingResult,
+  type GenerationEvent,
+  type GenerationRequest,
+  isTerminal,
+} from "../protocol/generation.ts";
+import type { Frame, FromEngine, ToEngine } from "../protocol/messages.ts";
+import type { EngineStats } from "../protocol/model-info.ts";
+
+/** Events that one reader may leave unread before its sequence is paused. */
+const UNREAD_EVENTS = 256;
+/** Events that are on their way when the pause is sent. */
+const UNREAD_EVENTS_MAX = 16 * UNREAD_EVENTS;
+
+export interface Accepted {
+  promptTokens: number;
+  cachedTokens: number;
+  events: AsyncIterable<GenerationEvent>;
+}
+
+interface OpenGeneration {
+  kind: "generation";
+  queue: AsyncQueue<GenerationEvent>;
+  accepted: PromiseWithResolvers<Accepted>;
+  started: boolean;
+  paused: boolean;
+}
+
+interface OpenCall<T> {
+  result: PromiseWithResolvers<T>;
+}
+
+export class EngineClient {
+  readonly #send: (message: ToEngine) => void;
+  readonly #generations = new Map<number, OpenGeneration>();
+  readonly #embeddings = new Map<number, OpenCall<EmbeddingResult>>();
+  readonly #stats = new Map<number, OpenCall<EngineStats>>();
+  #nextId = 1;
+  #gone: AppError | null = null;
+
+  constructor(send: (message: ToEngine) => void) {
+    this.#send = send;
+  }
+
+  /** Requests that have not ended. */
+  get openCount(): number {
+    return this.#generations.size + this.#embeddings.size;
+  }
+
+  /** Resolves once the engine has accepted the prompt; rejects with its refusal. */
+  async generate(request: GenerationRequest, signal: AbortSignal): Promise<Accepted> {
+    if (signal.aborted) throw cancelled();
+    const id = this.#open();
+    const entry: OpenGeneration = {
+      kind: "generation",
+      queue: new AsyncQueue<GenerationEvent>({
+        highWater: UNREAD_EVENTS,
+        sizeMax: UNREAD_EVENTS_MAX,
+        onLow: () => this.#resume(id),
+        onAbandon: () => this.#cancel(id),
+      }),
+      accepted: Promise.withResolvers<Accepted>(),
+      started: false,
+      paused: false,
+    };
+    this.#generations.set(id, entry);
+    const abort = (): void => this.#cancel(id);
+    signal.addEventListener("abort", abort, { once: true });
+    this.#send({ type: "generate", id, request });
+    return await entry.accepted.promise;
+  }
+
+  async embed(inputs: EmbeddingInput[], signal: AbortSignal): Promise<EmbeddingResult> {
+    if (signal.aborted) throw cancelled();
+    const id = this.#open();
+    const call = { result: Promise.withResolvers<EmbeddingResult>() };
+    this.#embeddings.set(id, call);
+    const abort = (): void => {
+      if (!this.#embeddings.delete(id)) return;
+      this.#send({ type: "cancel", id });
+      call.result.reject(cancelled());
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    this.#send({ type: "embed", id, inputs });
+    try {
+      return await call.result.promise;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  async stats(): Promise<EngineStats> {
+    const id = this.#open();
+    const call = { result: Promise.withResolvers<EngineStats>() };
+    this.#stats.set(id, call);
+    this.#send({ type: "stats", id });
+    return await call.result.promise;
+  }
+
+  /** A message of the engine that belongs to a request. */
+  receive({ message, payload }: Frame<FromEngine>): void {
+    switch (message.type) {
+      case "events":
+        for (const [id, event] of message.events) this.#deliver(id, event);
+        break;
+      case "embeddings": {
+        const call = this.#embeddings.get(message.id);
+        this.#embeddings.delete(message.id);
+        call?.result.resolve(readVectors(message, payload));
+        break;
+      }
+      case "refused": {
+        const call = this.#embeddings.get(message.id);
+        this.#embeddings.delete(message.id);
+        call?.result.reject(new AppError(message.error));
+        break;
+      }
+      case "stats": {
+        const call = this.#stats.get(message.id);
+        this.#stats.delete(message.id);
+        call?.result.resolve(message.stats);
+        break;
+      }
+      case "progress":
+      case "ready":
+      case "failed":
+        break;
+    }
+  }
+
+  /** The engine is gone: every request that is still open ends with this error. */
+  fail(error: AppError): void {
+    this.#gone = error;
+    for (const id of [...this.#generations.keys()]) this.#deliver(id, { type: "error", error: error.toBody() });
+    for (const calls of [this.#embeddings, this.#stats]) {
+      for (const call of calls.values()) call.result.reject(error);
+      calls.clear();
+    }
+  }
+
+  #open(): number {
+    if (this.#gone !== null) throw this.#gone;
+    return this.#nextId++;
+  }
+
+  #deliver(id: number, event: GenerationEvent): void {
+    const entry = this.#generations.get(id);
+    // A cancelled request is forgotten at once; what the engine still had to say of it is dropped.
+    if (entry === undefined) return;
+    if (event.type === "started") {
+      assert(!entry.started, `request ${id} started twice`);
+      entry.started = true;
+      const { promptTokens, cachedTokens } = event;
+      entry.accepted.resolve({ promptTokens, cachedTokens, events: entry.queue });
+      return;
+    }
+    if (isTerminal(event)) this.#generations.delete(id);
+    if (!entry.started) {
+      entry.accepted.reject(event.type === "error" ? new AppError(event.error) : cancelled());
+      return;
+    }
+    const behind = entry.queue.push(event);
+    if (isTerminal(event)) entry.queue.end();
+    else if (behind && !entry.paused) {
+      entry.paused = true;
+      this.#send({ type: "pause", id });
+    }
+  }
+
+  #resume(id: number): void {
+    const entry = this.#generations.get(id);
+    if (entry === undefined || !entry.paused) return;
+    entry.paused = false;
+    this.#send({ type: "resume", id });
+  }
+
+  #cancel(id: number): void {
+    if (!this.#generations.has(id)) return;
+    this.#send({ type: "cancel", id });
+    this.#deliver(id, { type: "cancelled" });
+  }
+}
+
+function cancelled(): AppError {
+  return new AppError({ code: "cancelled", message: "The request was cancelled." });
+}
+
+function readVectors(
+  { count, dimensions, promptTokens }: { count: number; dimensions: number; promptTokens: number },
+  payload: Uint8Array,
+): EmbeddingResult {
+  const values = new Float32Array(payload.buffer, payload.byteOffset, count * dimensions);
+  const vectors = Array.from({ length: count }, (_, i) => values.subarray(i * dimensions, (i + 1) * dimensions));
+  return { vectors, dimensions, promptTokens };
+}

@@ -1,0 +1,116 @@
+// One engine process, from the spawn to the exit: the load's handshake, its time limit, and how it ends.
+
+import type { Clock } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import { AppError } from "../protocol/errors.ts";
+import { type EngineSettings, type Frame, type FromEngine, PROTOCOL_VERSION } from "../protocol/messages.ts";
+import type { LoadedModelInfo } from "../protocol/model-info.ts";
+import { type Child, type ExitReason, spawnChild } from "./child.ts";
+import { EngineClient } from "./engine-client.ts";
+
+export interface EngineOptions {
+  libraryPath: string;
+  settings: EngineSettings;
+  /** How the model is called in messages. */
+  modelId: string;
+  loadTimeoutMs: number;
+  log: Logger;
+  clock: Clock;
+}
+
+/** How a start ended without an engine: the model was refused, or the process died. */
+export class StartFailure extends Error {
+  constructor(
+    readonly error: AppError,
+    readonly died: boolean,
+  ) {
+    super(error.message);
+  }
+}
+
+/** An engine that is asked to stop may finish its step; then it is killed. */
+const STOP_MS = 2_000;
+
+export class EngineProcess {
+  readonly client: EngineClient;
+  readonly info: LoadedModelInfo;
+  readonly #child: Child;
+  readonly #clock: Clock;
+  /** Resolves when the process is gone. */
+  readonly exited: Promise<ExitReason>;
+  #stopping = false;
+
+  private constructor(
+    child: Child,
+    client: EngineClient,
+    info: LoadedModelInfo,
+    exited: Promise<ExitReason>,
+    clock: Clock,
+  ) {
+    this.#child = child;
+    this.client = client;
+    this.info = info;
+    this.exited = exited;
+    this.#clock = clock;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** True once `stop` was called: its exit is then no death. */
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** Spawns, loads, and resolves when the engine is ready. Throws StartFailure. */
+  static async start(options: EngineOptions): Promise<EngineProcess> {
+    const { settings, modelId, log, clock } = options;
+    const loaded = Promise.withResolvers<LoadedModelInfo>();
+    const exited = Promise.withResolvers<ExitReason>();
+    let client: EngineClient | null = null;
+    const onFrame = (frame: Frame<FromEngine>): void => {
+      const { message } = frame;
+      if (message.type === "ready") loaded.resolve(message.info);
+      else if (message.type === "failed") loaded.reject(new StartFailure(new AppError(message.error), false));
+      else client?.receive(frame);
+    };
+    const onExit = (reason: ExitReason): void => {
+      const error = crashError(modelId, reason);
+      loaded.reject(new StartFailure(error, true));
+      client?.fail(error);
+      exited.resolve(reason);
+    };
+    const args = ["--log-level", "debug", "--log-format", "json"];
+    const child = await spawnChild(options.libraryPath, args, log.child({ engine: modelId }), { onFrame, onExit });
+    client = new EngineClient((message) => child.send(message));
+    child.send({ type: "load", version: PROTOCOL_VERSION, settings });
+    const cancelTimer = clock.after(options.loadTimeoutMs, () => {
+      const message = `${modelId} did not load within ${options.loadTimeoutMs / 1000} s.`;
+      loaded.reject(new StartFailure(new AppError({ code: "timeout", message, hint: "Raise --load-timeout." }), false));
+      child.kill("SIGKILL");
+    });
+    try {
+      const info = await loaded.promise;
+      return new EngineProcess(child, client, info, exited.promise, clock);
+    } finally {
+      cancelTimer();
+    }
+  }
+
+  /** Asks the engine to end, and kills it when it does not. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#child.send({ type: "shutdown" });
+    const cancelTimer = this.#clock.after(STOP_MS, () => this.#child.kill("SIGKILL"));
+    await this.exited;
+    cancelTimer();
+  }
+}
+
+/** What a dead engine's requests are told: how it died, and its last words. */
+export function crashError(modelId: string, reason: ExitReason): AppError {
+  const how = reason.signal === null ? `ended with code ${reason.code}` : `was ended by ${reason.signal}`;
+  const words = reason.lastLines.length === 0 ? "" : ` Its last words: ${reason.lastLines.slice(-3).join(" | ")}`;
+  return new AppError({ code: "engine_crashed", message: `The engine of ${modelId} ${how}.${words}` });
+}

@@ -1,0 +1,89 @@
+// The router as the API sees it: models, generations, embeddings, health. Types only.
+
+import type { EmbeddingInput, EmbeddingResult, GenerationEvent, GenerationRequest } from "../protocol/generation.ts";
+import type { EngineStats, LoadedModelInfo, Pooling } from "../protocol/model-info.ts";
+
+export type ModelState = "unloaded" | "loading" | "loaded" | "failed";
+
+/** A model as listings show it. Unknown is null, never a guess. */
+export interface ModelCard {
+  id: string;
+  /** Other names that resolve to it. */
+  aliases: string[];
+  path: string;
+  /** Seconds since the epoch: the file's modification time. */
+  created: number;
+  sizeBytes: number;
+  architecture: string | null;
+  /** Such as `Q4_K_M`. */
+  quantization: string | null;
+  parameterCount: number | null;
+  trainedContextLength: number | null;
+  /** Most tokens of one request, known before the load from `--ctx` and the metadata. */
+  contextLength: number | null;
+  capabilities: { chat: boolean; completion: boolean; embedding: boolean };
+  /** What `/v1/embeddings` uses for this model: its own pooling, or `last` for a chat model without one. */
+  embeddingPooling: Pooling | null;
+  /** The pooling that the file itself names. */
+  ownPooling: Pooling | null;
+  state: ModelState;
+  /** Why the last load failed, when it did. */
+  error: string | null;
+  /** True for the embedded demo model; listings label it. */
+  demo: boolean;
+  /** Is this the model of requests that name none. */
+  isDefault: boolean;
+  info: LoadedModelInfo | null;
+}
+
+export interface Generation {
+  model: ModelCard;
+  promptTokens: number;
+  cachedTokens: number;
+  /** Deltas, then one terminal event. Errors arrive as events; the iteration itself does not throw. */
+  events: AsyncIterable<GenerationEvent>;
+}
+
+export interface BackendHealth {
+  available: boolean;
+  /** An engine is up, or one can be started. */
+  ready: boolean;
+  details: string;
+}
+
+export interface Health {
+  status: "healthy" | "degraded" | "unhealthy";
+  backends: { llamacpp: BackendHealth };
+}
+
+export interface EngineReport {
+  model: string;
+  pid: number;
+  state: ModelState;
+  info: LoadedModelInfo | null;
+  stats: EngineStats | null;
+}
+
+export interface BackendInfo {
+  version: string;
+  llamaCpp: { version: string; commit: string };
+  /** Backend plug-ins in load order, and variants that were skipped, with the reason. */
+  plugins: string[];
+  skippedPlugins: { file: string; reason: string }[];
+  engines: EngineReport[];
+}
+
+export interface Inference {
+  listModels(): ModelCard[];
+  /** Name, alias, `default`, `auto-select` or absent → card. Throws `model_not_found`. */
+  resolveModel(name: string | undefined): ModelCard;
+  /** Resolves once the engine has accepted the prompt, so that a refusal precedes any byte of a stream. */
+  generate(model: string | undefined, request: GenerationRequest, signal: AbortSignal): Promise<Generation>;
+  embed(
+    model: string | undefined,
+    inputs: EmbeddingInput[],
+    signal: AbortSignal,
+  ): Promise<EmbeddingResult & { model: ModelCard }>;
+  health(): Health;
+  backendInfo(): Promise<BackendInfo>;
+}

@@ -1,0 +1,78 @@
+// What listings and health say about models and engines. Pure.
+
+import type { ModelEntry } from "../models/entry.ts";
+import { automaticContextLength, type LoadedModelInfo } from "../protocol/model-info.ts";
+import type { Health, ModelCard, ModelState } from "./inference.ts";
+import type { Slot } from "./slot.ts";
+
+export interface CardSettings {
+  /** `--ctx`; 0 = automatic. */
+  contextLength: number;
+}
+
+export interface CardRuntime {
+  slot: Slot;
+  /** Why the last start failed. */
+  error: string | null;
+  info: LoadedModelInfo | null;
+  isDefault: boolean;
+}
+
+export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSettings): ModelCard {
+  const { info } = runtime;
+  return {
+    id: entry.id,
+    aliases: entry.aliases,
+    path: entry.path,
+    created: entry.created,
+    sizeBytes: entry.sizeBytes,
+    architecture: entry.architecture,
+    quantization: entry.quantization,
+    parameterCount: entry.parameterCount,
+    trainedContextLength: entry.trainedContextLength,
+    contextLength: info?.sequenceContextLength ?? expectedContext(entry.trainedContextLength, settings.contextLength),
+    capabilities: entry.capabilities,
+    embeddingPooling: entry.embeddingPooling,
+    ownPooling: entry.pooling,
+    state: stateOf(entry, runtime),
+    error: entry.error?.message ?? runtime.error,
+    demo: entry.demo,
+    isDefault: runtime.isDefault,
+    info,
+  };
+}
+
+function expectedContext(trained: number | null, asked: number): number | null {
+  if (trained === null) return asked === 0 ? null : asked;
+  return asked === 0 ? automaticContextLength(trained) : Math.min(asked, trained);
+}
+
+function stateOf(entry: ModelEntry, { slot, error }: CardRuntime): ModelState {
+  if (entry.error !== null) return "failed";
+  if (slot.kind === "ready") return "loaded";
+  if (slot.kind === "starting") return "loading";
+  return error === null && slot.kind === "idle" ? "unloaded" : "failed";
+}
+
+export interface SlotState {
+  id: string;
+  slot: Slot;
+  error: string | null;
+}
+
+/** Degraded: an engine is cooling off, or a model did not load. The server itself is up, or this would not run. */
+export function describeHealth(states: readonly SlotState[], plugins: readonly string[], nowMs: number): Health {
+  const cooling = states.filter(({ slot }) => slot.kind === "cooling" && slot.untilMs > nowMs);
+  const failed = states.filter(({ slot, error }) => slot.kind !== "ready" && error !== null);
+  const ready = states.filter(({ slot }) => slot.kind === "ready");
+  const troubles = [...new Set([...cooling, ...failed])];
+  const details = [
+    `${ready.length} ${ready.length === 1 ? "engine" : "engines"} up`,
+    `backends ${plugins.join(", ")}`,
+    ...troubles.map(({ id, error }) => `${id}: ${error ?? "its engine died repeatedly"}`),
+  ].join("; ");
+  return {
+    status: troubles.length > 0 ? "degraded" : "healthy",
+    backends: { llamacpp: { available: true, ready: true, details } },
+  };
+}

@@ -1,0 +1,105 @@
+// Where the native libraries and other files that belong to us are: beside the source, or inside the binary, from
+// which they are extracted once into a versioned cache folder. Knows nothing of what is in them.
+
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { AppError } from "../protocol/errors.ts";
+
+export interface NativeFiles {
+  library: string;
+  /** CPU variants, in no order. */
+  cpuPlugins: string[];
+  /** GPU back ends. */
+  gpuPlugins: string[];
+  demoModel: string;
+  /** Changes with the content: what was found out about these files is remembered under it. */
+  key: string;
+}
+
+/** Files are embedded under their name and this ending, so that one loader rule fits all of them. */
+const EMBEDDED = ".embedded";
+const MANIFEST = "native-manifest.json";
+const LIBRARY = /^libmlo\.(so|dylib)$/;
+const PLUGIN = /^libggml-(?!base)(.+)\.(so|dylib)$/;
+
+/** `override` is ML_OFFLOAD_NATIVE_DIR: a folder with the libraries, for packagers and for hosts without a cache. */
+export async function locateNativeFiles(cacheFolder: string, override: string | undefined): Promise<NativeFiles> {
+  const embedded = listEmbedded();
+  if (override !== undefined && override !== "") {
+    const demo = embedded.size > 0 ? await extract(embedded, cacheFolder) : null;
+    return describeFolder(override, demo === null ? sourceDemo() : join(demo, "demo.gguf"), override);
+  }
+  if (embedded.size > 0) {
+    const folder = await extract(embedded, cacheFolder);
+    return describeFolder(folder, join(folder, "demo.gguf"), folder);
+  }
+  return describeFolder(join(import.meta.dir, "../../build/native"), sourceDemo(), "source");
+}
+
+/** Text of an embedded file; null when this runs from source. */
+export async function readEmbeddedText(name: string): Promise<string | null> {
+  return (await listEmbedded().get(name)?.text()) ?? null;
+}
+
+function sourceDemo(): string {
+  return join(import.meta.dir, "../demo/demo.gguf");
+}
+
+function listEmbedded(): Map<string, Blob> {
+  const files = new Map<string, Blob>();
+  for (const blob of Bun.embeddedFiles) {
+    const name = (blob as Blob & { name: string }).name.split("/").at(-1) ?? "";
+    if (name.endsWith(EMBEDDED)) files.set(name.slice(0, -EMBEDDED.length), blob);
+  }
+  return files;
+}
+
+function describeFolder(folder: string, demoModel: string, key: string): NativeFiles {
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const library = names.find((name) => LIBRARY.test(name));
+  if (library === undefined) {
+    throw new AppError({
+      code: "internal",
+      message: `There is no libmlo in ${folder}.`,
+      hint: "From source: `npm run setup` builds it. ML_OFFLOAD_NATIVE_DIR names another folder.",
+    });
+  }
+  const plugins = names.filter((name) => PLUGIN.test(name)).sort();
+  const isCpu = (name: string): boolean => name.startsWith("libggml-cpu");
+  return {
+    library: join(folder, library),
+    cpuPlugins: plugins.filter(isCpu).map((name) => join(folder, name)),
+    gpuPlugins: plugins.filter((name) => !isCpu(name)).map((name) => join(folder, name)),
+    demoModel,
+    key,
+  };
+}
+
+/** The folder that holds the embedded files; written aside and renamed, so that it is whole or not there. */
+async function extract(files: ReadonlyMap<string, Blob>, cacheFolder: string): Promise<string> {
+  const manifest = files.get(MANIFEST);
+  const { hash } = (manifest === undefined ? { hash: "unversioned" } : await manifest.json()) as { hash: string };
+  const parent = join(cacheFolder, "native");
+  const folder = join(parent, hash);
+  if (existsSync(folder)) return folder;
+  let part: string | null = null;
+  try {
+    mkdirSync(parent, { recursive: true, mode: 0o700 });
+    part = mkdtempSync(join(parent, `${hash}.part-`));
+    for (const [name, blob] of files) await Bun.write(join(part, name), blob);
+    renameSync(part, folder);
+  } catch (thrown) {
+    if (part !== null) rmSync(part, { recursive: true, force: true });
+    // Another process of ours may have been faster: then its copy is as good.
+    if (existsSync(folder)) return folder;
+    throw new AppError(
+      {
+        code: "internal",
+        message: `Can't extract the native libraries to ${folder}: ${(thrown as Error).message}`,
+        hint: "Set XDG_CACHE_HOME to a writable folder on a file system that allows execution, or ML_OFFLOAD_NATIVE_DIR to a folder with the libraries.",
+      },
+      { cause: thrown },
+    );
+  }
+  return folder;
+}

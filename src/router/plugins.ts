@@ -1,0 +1,123 @@
+// Which plug-ins an engine loads. A CPU variant is trusted only after a self-test in a child process: a compiler bug
+// or a lying CPU flag otherwise ends every engine at its first prompt. The result is remembered per host and build.
+
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { readCpuIdentity } from "../hardware/cpu.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import { AppError } from "../protocol/errors.ts";
+import type { JobAnswer, JobQuestion } from "../protocol/messages.ts";
+import { runJob } from "./jobs.ts";
+import type { NativeFiles } from "./native-files.ts";
+
+export interface SkippedPlugin {
+  file: string;
+  reason: string;
+}
+
+export interface PluginChoice {
+  /** Absolute paths in load order: GPU back ends, then one CPU variant. */
+  plugins: string[];
+  skipped: SkippedPlugin[];
+}
+
+/** What the choice needs from outside; tests give their own. */
+export interface PluginEffects {
+  ask(question: JobQuestion): Promise<{ kind: "answer"; answer: JobAnswer } | { kind: "failed"; reason: string }>;
+  recall(): PluginChoice | null;
+  remember(choice: PluginChoice): void;
+  warn(message: string): void;
+}
+
+/** The best CPU variant that passes its self-test, and the GPU back ends that start. Throws when no CPU one does. */
+export async function choosePlugins(files: NativeFiles, effects: PluginEffects): Promise<PluginChoice> {
+  const known = effects.recall();
+  if (known !== null) return known;
+  const skipped: SkippedPlugin[] = [];
+  const skip = (path: string, reason: string): void => {
+    skipped.push({ file: basename(path), reason });
+    effects.warn(`${basename(path)} is not used: ${reason}`);
+  };
+  const test = async (path: string): Promise<boolean> => {
+    const result = await effects.ask({
+      job: "selftest",
+      plugin: path,
+      modelPath: files.demoModel,
+    });
+    if (result.kind === "failed") skip(path, result.reason);
+    return result.kind === "answer";
+  };
+
+  const plugins: string[] = [];
+  for (const path of files.gpuPlugins) if (await test(path)) plugins.push(path);
+  const cpu = await firstPassing(await rankVariants(files, effects, skip), test);
+  if (cpu === null) {
+    const reasons = skipped.map(({ file, reason }) => `${file}: ${reason}`).join("; ");
+    throw new AppError({
+      code: "internal",
+      message: `No backend is usable. ${reasons || "No CPU plug-in was found."}`,
+      hint: "If the cache folder is mounted noexec, set XDG_CACHE_HOME or ML_OFFLOAD_NATIVE_DIR to another one.",
+    });
+  }
+  const choice = { plugins: [...plugins, cpu], skipped };
+  effects.remember(choice);
+  return choice;
+}
+
+async function firstPassing(paths: string[], test: (path: string) => Promise<boolean>): Promise<string | null> {
+  for (const path of paths) if (await test(path)) return path;
+  return null;
+}
+
+/** Variants that this processor can run, best first. */
+async function rankVariants(
+  files: NativeFiles,
+  effects: PluginEffects,
+  skip: (path: string, reason: string) => void,
+): Promise<string[]> {
+  const result = await effects.ask({ job: "scores", plugins: files.cpuPlugins });
+  if (result.kind === "failed" || result.answer.job !== "scores") {
+    const reason = result.kind === "failed" ? result.reason : "the child answered another question";
+    for (const path of files.cpuPlugins) skip(path, reason);
+    return [];
+  }
+  const { scores } = result.answer;
+  for (const { path, error } of scores) if (error !== undefined) skip(path, error);
+  return scores
+    .filter(({ score }) => score > 0)
+    .sort((a, b) => b.score - a.score)
+    .map(({ path }) => path);
+}
+
+/** The real effects: children, and a small file in the cache folder. */
+export function pluginEffects(files: NativeFiles, cacheFolder: string, log: Logger, clock: Clock): PluginEffects {
+  const path = join(cacheFolder, "plugins.json");
+  const key = `${files.key} ${[...files.cpuPlugins, ...files.gpuPlugins].map((file) => basename(file)).join(" ")} ${readCpuIdentity()}`;
+  return {
+    ask: (question) => runJob(files.library, question, log, clock),
+    recall: () => recall(path, key),
+    remember: (choice) => remember(path, key, choice, log),
+    warn: (message) => log.warn(message),
+  };
+}
+
+function recall(path: string, key: string): PluginChoice | null {
+  try {
+    const stored = JSON.parse(readFileSync(path, "utf8")) as { key: string; choice: PluginChoice };
+    return stored.key === key ? stored.choice : null;
+  } catch {
+    // No file, or one that is no longer readable: the test runs again.
+    return null;
+  }
+}
+
+function remember(path: string, key: string, choice: PluginChoice, log: Logger): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(`${path}.part`, JSON.stringify({ key, choice }));
+    renameSync(`${path}.part`, path);
+  } catch (thrown) {
+    log.warn("the self-test's result can't be kept; it runs again at the next start", { error: String(thrown) });
+  }
+}

@@ -1,0 +1,125 @@
+import { expect, test } from "bun:test";
+import { BodyReader } from "../../src/api/body.ts";
+import { COMPONENTS } from "../../src/api/openapi.ts";
+import { createTestApp, type Json, readJson } from "../support/http-app.ts";
+
+const EXTERNAL = /(?:https?:)?\/\/[a-z0-9]/i;
+
+async function readDocument(): Promise<Json> {
+  const { get } = createTestApp();
+  return readJson(await get("/swagger/json"));
+}
+
+function listOperations(document: Json): { path: string; method: string; operation: Json }[] {
+  return Object.entries<Json>(document.paths).flatMap(([path, item]) =>
+    Object.entries<Json>(item).map(([method, operation]) => ({ path, method, operation })),
+  );
+}
+
+test("the document has every route of the app, and nothing else", async () => {
+  const { app } = createTestApp();
+  const wanted = app.routes().map(({ method, path }) => `${method} ${path}`);
+  const found = listOperations(await readDocument()).map(
+    ({ path, method }) => `${method.toUpperCase()} ${path.replace(/\{\w+\}$/, "*")}`,
+  );
+  expect(found.sort()).toEqual(wanted.sort());
+  expect(found).toContain("POST /v1/chat/completions");
+  expect(found).toContain("GET /v1/models/*");
+});
+
+test("every operation is complete: id, summary, tag, reply schema, errors, and a body's examples", async () => {
+  const document = await readDocument();
+  const operations = listOperations(document);
+  expect(new Set(operations.map(({ operation }) => operation.operationId)).size).toBe(operations.length);
+  for (const { path, method, operation } of operations) {
+    const at = `${method} ${path}`;
+    expect(operation.summary, at).toBeString();
+    expect(operation.tags, at).toHaveLength(1);
+    expect(Object.keys(operation.responses), at).toContain("200");
+    expect(Object.keys(operation.responses), at).toContain("403");
+    for (const response of Object.values<Json>(operation.responses)) {
+      expect(response.description, at).toBeString();
+      for (const media of Object.values<Json>(response.content)) expect(media.schema, at).toBeDefined();
+    }
+    if (method === "post") expect(Object.keys(operation.responses), at).toContain("400");
+    if (path.includes("{")) expect(operation.parameters[0], at).toMatchObject({ in: "path", required: true });
+  }
+});
+
+test("every reference leads to a schema, and every schema is referred to", async () => {
+  const document = await readDocument();
+  const text = JSON.stringify(document.paths);
+  const referred = new Set([...text.matchAll(/#\/components\/schemas\/(\w+)/g)].map((match) => match[1]));
+  expect([...referred].sort() as string[]).toEqual(Object.keys(document.components.schemas).sort());
+});
+
+test("the examples pass the checks and run against the demo model", async () => {
+  const { post } = createTestApp();
+  const operations = listOperations(await readDocument()).filter(({ method }) => method === "post");
+  expect(operations).toHaveLength(3);
+  for (const { path, operation } of operations) {
+    const { schema, examples } = operation.requestBody.content["application/json"];
+    const component = COMPONENTS[schema.$ref.split("/").at(-1)];
+    for (const { value } of Object.values<Json>(examples)) {
+      expect(value.model).toBe("demo");
+      const request = new Request("http://localhost", { method: "POST", body: JSON.stringify(value) });
+      if (component === undefined) throw new Error(`${schema.$ref} is missing`);
+      await new BodyReader(component).read(request, 10_000);
+      expect((await post(path, value)).status).toBe(200);
+    }
+  }
+});
+
+test("answers have the documented shapes", async () => {
+  const { get, post } = createTestApp();
+  const check = async (name: string, response: Response) => {
+    const component = COMPONENTS[name];
+    if (component === undefined) throw new Error(`${name} is missing`);
+    const body = JSON.stringify(await readJson(response));
+    // The reader drops nulls, which the replies' schemas want: so it is asked here without it.
+    const { Value } = await import("@sinclair/typebox/value");
+    expect([...Value.Errors(component, JSON.parse(body))], name).toEqual([]);
+  };
+  const messages = [{ role: "user", content: "x" }];
+  await check("RootReply", await get("/"));
+  await check("HealthReply", await get("/health"));
+  await check("BackendReply", await get("/api/backend/info"));
+  await check("ModelListReply", await get("/v1/models"));
+  await check("ModelReply", await get("/v1/models/demo"));
+  await check("ChatReply", await post("/v1/chat/completions", { messages }));
+  await check("CompletionReply", await post("/v1/completions", { prompt: "x" }));
+  await check("EmbeddingReply", await post("/v1/embeddings", { input: "x" }));
+  await check("ErrorReply", await get("/nope"));
+});
+
+test("neither the document nor the page names another host", async () => {
+  const { get } = createTestApp();
+  expect(JSON.stringify(await readDocument())).not.toMatch(EXTERNAL);
+  const page = await get("/swagger");
+  expect(page.headers.get("Content-Type")).toStartWith("text/html");
+  expect(page.headers.get("Content-Security-Policy")).toContain("default-src 'self'");
+  expect(await page.text()).not.toMatch(EXTERNAL);
+});
+
+test("everything that the page loads comes from us", async () => {
+  const { get } = createTestApp();
+  const page = await (await get("/swagger")).text();
+  const links = [...page.matchAll(/(?:href|src)="([^"]+)"/g)].map((match) => match[1] ?? "");
+  expect(links).toHaveLength(4);
+  for (const link of links) {
+    const response = await get(link);
+    expect(response.status).toBe(200);
+    const bytes = (await response.bytes()).byteLength;
+    expect(bytes).toBeGreaterThan(link.endsWith("bundle.js") ? 1_000_000 : 100);
+  }
+  const start = await (await get("/swagger/assets/start.js")).text();
+  expect(start).toContain("validatorUrl: null");
+  expect(start).not.toMatch(EXTERNAL);
+});
+
+test("no other file can be had that way", async () => {
+  const { get } = createTestApp();
+  for (const name of ["nope.js", "..%2F..%2Fpackage.json", "constructor", ""]) {
+    expect((await get(`/swagger/assets/${name}`)).status).toBe(404);
+  }
+});

@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { createTestApp, readJson } from "../support/http-app.ts";
+
+test("the root says what this is and where to go", async () => {
+  const { get } = createTestApp();
+  const body = await readJson(await get("/"));
+  expect(body.name).toBe("ml-offload");
+  expect(body.version).toMatch(/^\d+\.\d+\.\d+/);
+  expect(body.links.documentation).toBe("/swagger");
+  for (const path of ["documentation", "openapi", "models", "health", "backend"]) {
+    expect((await get(body.links[path])).status).toBe(200);
+  }
+});
+
+test.each(["/health", "/api/health"])("%s has the agreed shape", async (path) => {
+  const { get } = createTestApp();
+  const response = await get(path);
+  expect(response.status).toBe(200);
+  expect(await readJson(response)).toEqual({
+    status: "healthy",
+    backends: { llamacpp: { available: true, ready: true, details: "engine can be started" } },
+  });
+});
+
+test.each([
+  ["degraded", 200],
+  ["unhealthy", 503],
+] as const)("health %s is %d", async (status, expected) => {
+  const { get, inference } = createTestApp();
+  inference.healthNow = { ...inference.healthNow, status };
+  expect((await get("/api/health")).status).toBe(expected);
+});
+
+test("the backend names plug-ins and why others were skipped", async () => {
+  const { get } = createTestApp();
+  const body = await readJson(await get("/api/backend/info"));
+  expect(body.llamaCpp.version).toBe("0.5.0");
+  expect(body.skippedPlugins[0].reason).toContain("SIGILL");
+});
+
+test("HEAD answers like GET, without a body", async () => {
+  const { app } = createTestApp();
+  const response = await app.handle(new Request("http://localhost/api/health", { method: "HEAD" }));
+  expect(response.status).toBe(200);
+  expect(await response.text()).toBe("");
+});

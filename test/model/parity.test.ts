@@ -1,0 +1,101 @@
+// Greedy output of our server equals that of llama-server, built from the same source, for three model
+// shapes: one sequence and eight at once. Where two tokens lie closer than the rounding noise between batch
+// sizes, which is measured here, either is right; at most 2 % of the sequences may need that excuse.
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { completeGreedily, completeReference, mapConcurrently, type PromptInput } from "../support/completions.ts";
+import { cacheModel } from "../support/gguf-builder.ts";
+import { GEMMA_SPEC, LLAMA_SPEC, type ModelSpec, QWEN3_SPEC } from "../support/model-specs.ts";
+import {
+  countVerdict,
+  isWithinAllowance,
+  judgeOutput,
+  makeTally,
+  measureNoise,
+  type Reference,
+} from "../support/near-ties.ts";
+import { type Pair, startPair } from "../support/ours-and-peer.ts";
+import { isPeerMissing } from "../support/peer.ts";
+import { TEXT_PROMPTS, TOKEN_PROMPTS } from "../support/prompts.ts";
+
+const MAX_TOKENS = 32;
+const WIDTH = 8;
+const SHAPES: [string, ModelSpec][] = [
+  ["Llama-like", LLAMA_SPEC],
+  ["Qwen3-like", QWEN3_SPEC],
+  ["Gemma-like", GEMMA_SPEC],
+];
+const PROMPTS: readonly PromptInput[] = [...TEXT_PROMPTS, ...TOKEN_PROMPTS];
+/** Enough to see the noise of small micro-batches. */
+const NOISE_PROMPTS = PROMPTS.filter((_, index) => index % 3 === 0);
+/** Model build, three server starts and about 4000 tokens; a busy machine gets its time. */
+const SHAPE_TIMEOUT_MS = 120_000;
+
+const tally = makeTally();
+
+describe.skipIf(isPeerMissing())("greedy output beside llama-server", () => {
+  for (const [name, spec] of SHAPES) {
+    test(`${name}: one sequence, and eight at once`, () => compareShape(name, spec), SHAPE_TIMEOUT_MS);
+  }
+
+  test("at most 2 % of the sequences are near-ties", () => {
+    expect(tally.sequences).toBe(SHAPES.length * PROMPTS.length * 2);
+    expect(isWithinAllowance(tally)).toBe(true);
+  });
+
+  afterAll(() => console.log(`near-ties: ${tally.excused} of ${tally.sequences} sequences excused`));
+});
+
+async function compareShape(name: string, spec: ModelSpec): Promise<void> {
+  const pair = await startPair(cacheModel(spec), { ctx: 4096, parallel: WIDTH });
+  try {
+    const references: Reference[] = [];
+    for (const prompt of PROMPTS) references.push(await completeReference(pair.peer.url, prompt, MAX_TOKENS));
+    const noise = await measurePeerNoise(pair, references);
+    console.log(`${name}: rounding noise between batch sizes ${noise.toExponential(2)} (gap of the two best logits)`);
+
+    const alone: string[] = [];
+    for (const prompt of PROMPTS) alone.push(await completeGreedily(pair.ours.url, prompt, MAX_TOKENS));
+    const together = await mapConcurrently(PROMPTS, WIDTH, (prompt) =>
+      completeGreedily(pair.ours.url, prompt, MAX_TOKENS),
+    );
+    const failures = [
+      ...judgeAll(`${name}, alone`, alone, references, noise),
+      ...judgeAll(`${name}, ${WIDTH} at once`, together, references, noise),
+    ];
+    expect(failures).toEqual([]);
+  } finally {
+    await pair.stop();
+  }
+}
+
+/** The peer against itself: alone, eight at once, and in micro-batches of 8 tokens. */
+async function measurePeerNoise(pair: Pair, references: readonly Reference[]): Promise<number> {
+  const together = await mapConcurrently(PROMPTS, WIDTH, (prompt) =>
+    completeReference(pair.peer.url, prompt, MAX_TOKENS),
+  );
+  let noise = 0;
+  references.forEach((reference, index) => {
+    noise = Math.max(noise, measureNoise(reference.steps, together[index]?.steps ?? []));
+  });
+  const variant = await pair.startVariant(["--ubatch-size", "8"]);
+  try {
+    for (const prompt of NOISE_PROMPTS) {
+      const steps = (await completeReference(variant.url, prompt, MAX_TOKENS)).steps;
+      noise = Math.max(noise, measureNoise(references[PROMPTS.indexOf(prompt)]?.steps ?? [], steps));
+    }
+  } finally {
+    await variant.stop();
+  }
+  return noise;
+}
+
+function judgeAll(label: string, outputs: string[], references: readonly Reference[], noise: number): string[] {
+  const before = tally.failures.length;
+  outputs.forEach((output, index) => {
+    const reference = references[index];
+    if (reference === undefined) throw new Error("an output without a reference");
+    countVerdict(tally, `${label}, prompt ${index}`, judgeOutput(output, reference, noise));
+  });
+  return tally.failures.slice(before);
+}

@@ -1,0 +1,127 @@
+// An Inference whose models and events are scripted by the test; it records what it was asked.
+
+import { AppError } from "../../src/protocol/errors.ts";
+import type {
+  EmbeddingInput,
+  EmbeddingResult,
+  GenerationEvent,
+  GenerationRequest,
+} from "../../src/protocol/generation.ts";
+import type { BackendInfo, Generation, Health, Inference, ModelCard } from "../../src/router/inference.ts";
+
+export type Script = (request: GenerationRequest, signal: AbortSignal) => AsyncIterable<GenerationEvent>;
+
+export const DONE_EVENT: GenerationEvent = {
+  type: "done",
+  finishReason: "stop",
+  usage: { promptTokens: 7, completionTokens: 3, cachedTokens: 2 },
+  timings: { queuedMs: 1, promptMs: 10, decodeMs: 20 },
+};
+
+export function makeCard(changes: Partial<ModelCard> = {}): ModelCard {
+  return {
+    id: "demo",
+    aliases: [],
+    path: "demo.gguf",
+    created: 1_700_000_000,
+    sizeBytes: 1_300_000,
+    architecture: "llama",
+    quantization: "F16",
+    parameterCount: 1_200_000,
+    trainedContextLength: 320,
+    contextLength: 320,
+    capabilities: { chat: true, completion: true, embedding: true },
+    embeddingPooling: "last",
+    ownPooling: null,
+    state: "unloaded",
+    error: null,
+    demo: true,
+    isDefault: true,
+    info: null,
+    ...changes,
+  };
+}
+
+/** A script that gives these events, one microtask apart. */
+export function playEvents(...events: GenerationEvent[]): Script {
+  return async function* () {
+    for (const event of events) yield event;
+  };
+}
+
+/** A script that speaks these pieces of text and is done. */
+export function playText(...pieces: string[]): Script {
+  const deltas = pieces.map((text): GenerationEvent => ({ type: "delta", text }));
+  return playEvents({ type: "started", promptTokens: 7, cachedTokens: 2 }, ...deltas, DONE_EVENT);
+}
+
+export class FakeInference implements Inference {
+  cards: ModelCard[] = [makeCard()];
+  script: Script = playText("Hel", "lo");
+  /** Thrown by `generate` and `embed` instead of an answer. */
+  refusal: Error | null = null;
+  healthNow: Health = {
+    status: "healthy",
+    backends: { llamacpp: { available: true, ready: true, details: "engine can be started" } },
+  };
+  generateCalls: { model: string | undefined; request: GenerationRequest; signal: AbortSignal }[] = [];
+  embedCalls: { model: string | undefined; inputs: EmbeddingInput[]; signal: AbortSignal }[] = [];
+
+  listModels(): ModelCard[] {
+    return this.cards;
+  }
+
+  resolveModel(name: string | undefined): ModelCard {
+    const wanted = this.cards.find((card) =>
+      name === undefined || name === "default" || name === "auto-select"
+        ? card.isDefault
+        : card.id === name || card.aliases.includes(name),
+    );
+    if (wanted === undefined) {
+      throw new AppError({ code: "model_not_found", message: `there is no model ${name}`, param: "model" });
+    }
+    return wanted;
+  }
+
+  async generate(model: string | undefined, request: GenerationRequest, signal: AbortSignal): Promise<Generation> {
+    this.generateCalls.push({ model, request, signal });
+    if (this.refusal !== null) throw this.refusal;
+    return {
+      model: this.resolveModel(model),
+      promptTokens: 7,
+      cachedTokens: 2,
+      events: this.script(request, signal),
+    };
+  }
+
+  async embed(
+    model: string | undefined,
+    inputs: EmbeddingInput[],
+    signal: AbortSignal,
+  ): Promise<EmbeddingResult & { model: ModelCard }> {
+    this.embedCalls.push({ model, inputs, signal });
+    if (this.refusal !== null) throw this.refusal;
+    const vectors = inputs.map((_, index) => Float32Array.of(index + 0.5, -0.25, 0.125));
+    return { model: this.resolveModel(model), vectors, dimensions: 3, promptTokens: 2 * inputs.length };
+  }
+
+  health(): Health {
+    return this.healthNow;
+  }
+
+  async backendInfo(): Promise<BackendInfo> {
+    return {
+      version: "0.1.0",
+      llamaCpp: { version: "0.5.0", commit: "de3ff81" },
+      plugins: ["libggml-cpu-haswell.so"],
+      skippedPlugins: [{ file: "libggml-cpu-sapphirerapids.so", reason: "self-test died with SIGILL" }],
+      engines: [],
+    };
+  }
+
+  get lastRequest(): GenerationRequest {
+    const call = this.generateCalls.at(-1);
+    if (call === undefined) throw new Error("generate was not called");
+    return call.request;
+  }
+}

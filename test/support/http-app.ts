@@ -1,0 +1,63 @@
+// The HTTP app over a FakeInference, and short ways to ask it and to read its streams.
+
+import { createApp, type HttpApp } from "../../src/api/app.ts";
+import { type ApiOptions, DEFAULT_API_OPTIONS } from "../../src/api/options.ts";
+import { silentLogger } from "../../src/lib/log.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { FakeInference } from "./fake-inference.ts";
+
+export interface TestApp {
+  app: HttpApp;
+  inference: FakeInference;
+  clock: FakeClock;
+  get(path: string, headers?: Record<string, string>): Promise<Response>;
+  post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
+}
+
+export function createTestApp(changes: Partial<ApiOptions> = {}): TestApp {
+  const inference = new FakeInference();
+  const clock = new FakeClock();
+  const options = { ...DEFAULT_API_OPTIONS, ...changes };
+  const app = createApp({ inference, options, log: silentLogger, clock });
+  return {
+    app,
+    inference,
+    clock,
+    get: (path, headers = {}) => app.handle(new Request(`http://localhost:9000${path}`, { headers })),
+    post(path, body, init = {}) {
+      const text = typeof body === "string" ? body : JSON.stringify(body);
+      return app.handle(new Request(`http://localhost:9000${path}`, { method: "POST", body: text, ...init }));
+    },
+  };
+}
+
+/** Tests look into JSON whose shape is what they check: as free as `JSON.parse` leaves it. */
+export type Json = ReturnType<typeof JSON.parse>;
+
+export async function readJson(response: Response): Promise<Json> {
+  return response.json();
+}
+
+/** The `data:` lines of a whole stream: JSON, or the bare text of `[DONE]`. */
+export async function readFrames(response: Response): Promise<Json[]> {
+  return parseFrames(await response.text());
+}
+
+export function parseFrames(text: string): Json[] {
+  const frames = text.split("\n\n").filter((frame) => frame.startsWith("data: "));
+  return frames.map((frame) => (frame === "data: [DONE]" ? "[DONE]" : JSON.parse(frame.slice(6))));
+}
+
+/** Status and code of an error, with the envelope's shape checked. */
+export async function readError(response: Response): Promise<{ status: number; code: string; param: string | null }> {
+  const { error } = await readJson(response);
+  for (const field of ["message", "type", "code", "hint"]) {
+    if (typeof error[field] !== "string") throw new Error(`the envelope has no ${field}: ${JSON.stringify(error)}`);
+  }
+  return { status: response.status, code: error.code, param: error.param };
+}
+
+/** Lets every promise that can settle now settle. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+}

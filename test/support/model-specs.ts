@@ -1,0 +1,95 @@
+// The models that tests and benchmarks build: what distinguishes each, and nothing of how it is written.
+
+import type { TensorType } from "./gguf-writer.ts";
+import type { TokenizerName } from "./tokenizers.ts";
+
+export interface ModelSpec {
+  shape: "llama" | "qwen3" | "gemma3" | "bert";
+  tokenizer: TokenizerName;
+  layers: number;
+  width: number;
+  heads: number;
+  kvHeads: number;
+  headSize: number;
+  feedForward: number;
+  contextLength: number;
+  seed: number;
+  weights: TensorType;
+  /** The output is tied to them. */
+  embeddings: TensorType;
+  /** How much attention weighs beside the feed-forward; less means less rounding noise. */
+  attentionGain?: number;
+  /** Encoders only. */
+  pooling?: "mean" | "cls";
+  /** Gemma only, in tokens; every second layer sees no further. */
+  slidingWindow?: number;
+  /** Fills each tensor with one repeated block: quick to write, of no use for what it says. */
+  repeated?: boolean;
+}
+
+const SMALL = {
+  layers: 3,
+  width: 64,
+  heads: 4,
+  kvHeads: 2,
+  headSize: 32,
+  feedForward: 160,
+  contextLength: 4096,
+  seed: 20_240_607,
+  // Quantised weights round activations to 8 bits, which makes near-ties a hundred times as frequent.
+  weights: "F32",
+  embeddings: "F16",
+} as const;
+
+export const LLAMA_SPEC: ModelSpec = { ...SMALL, shape: "llama", tokenizer: "llama-bpe" };
+export const QWEN3_SPEC: ModelSpec = { ...SMALL, shape: "qwen3", tokenizer: "qwen2" };
+/** The window is shorter than the longer test prompts, so that it matters; narrow, for 262144 tokens. */
+export const GEMMA_SPEC: ModelSpec = { ...SMALL, shape: "gemma3", tokenizer: "gemma-4", width: 48, slidingWindow: 24 };
+
+const ENCODER = {
+  ...SMALL,
+  shape: "bert",
+  tokenizer: "bert-bge",
+  kvHeads: 4,
+  headSize: 16,
+  contextLength: 512,
+  attentionGain: 0.1,
+} as const;
+export const BERT_MEAN_SPEC: ModelSpec = { ...ENCODER, pooling: "mean" };
+export const BERT_CLS_SPEC: ModelSpec = { ...ENCODER, pooling: "cls" };
+
+/** A generative model whose embeddings are compared: as wide and as quiet. */
+export const WIDE_SPEC: ModelSpec = {
+  ...SMALL,
+  shape: "llama",
+  tokenizer: "llama-spm",
+  layers: 2,
+  width: 256,
+  headSize: 64,
+  attentionGain: 0.05,
+};
+
+/** The smallest generative model: for tests that need any real engine, quickly. */
+export const TINY_SPEC: ModelSpec = { ...SMALL, shape: "llama", tokenizer: "llama-spm", layers: 2 };
+
+/** Qwen3-0.6B's own shape; `sizedSpec(...)` picks the types for the size wanted. */
+export function sizedSpec(weights: TensorType, embeddings: TensorType): ModelSpec {
+  return {
+    shape: "qwen3",
+    tokenizer: "qwen2",
+    layers: 28,
+    width: 1024,
+    heads: 16,
+    kvHeads: 8,
+    headSize: 128,
+    feedForward: 3072,
+    contextLength: 40_960,
+    seed: 6,
+    weights,
+    embeddings,
+    repeated: true,
+  };
+}
+
+/** About 410 MB: the model of the start-up benchmark. */
+export const SIZED_400_MB_SPEC: ModelSpec = sizedSpec("Q4_0", "Q8_0");
