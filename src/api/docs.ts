@@ -63,8 +63,8 @@ export function addDocsRoutes(app: Elysia, listRoutes: () => DocumentedRoute[]):
   );
   app.get(
     "/swagger/json",
-    () => {
-      document ??= JSON.stringify(buildOpenApi(listRoutes()));
+    async () => {
+      document ??= JSON.stringify(await buildOpenApi(listRoutes()));
       return new Response(document, { headers: { "Content-Type": "application/json; charset=utf-8" } });
     },
     { detail: JSON_DOCS },
