@@ -35,6 +35,16 @@ int32_t mlo_plugin_score(const char * path) {
     return value;
 }
 
+int32_t mlo_library_preload(const char * path) {
+    // The handle is kept: a plug-in that asks for the same SONAME gets this library.
+    if (dlopen(path, RTLD_NOW | RTLD_GLOBAL)) {
+        return 0;
+    }
+    const char * reason = dlerror();
+    mlo::set_error(reason ? reason : "dlopen failed");
+    return -1;
+}
+
 int32_t mlo_plugin_load(const char * path) {
     mlo::log_capture capture;
     if (ggml_backend_load(path)) {

@@ -42,6 +42,8 @@ MLO_API char * mlo_live_handles(void);
 // --- backends --------------------------------------------------------------------------------------------------------
 // How well a CPU plug-in fits this processor: 0 = not at all, higher = better, -1 = it can't be loaded.
 MLO_API int32_t mlo_plugin_score(const char * path);
+// Opens a library that plug-ins need, so that they find it wherever it is. 0 = done.
+MLO_API int32_t mlo_library_preload(const char * path);
 // Loads one plug-in file. All of them before mlo_start. 0 = done.
 MLO_API int32_t mlo_plugin_load(const char * path);
 // Initialises llama.cpp with the plug-ins that are loaded. 0 = done, negative: there is no usable device.

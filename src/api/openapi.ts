@@ -62,7 +62,9 @@ export interface DocumentedRoute {
 
 /** The document of these routes. */
 export async function buildOpenApi(routes: DocumentedRoute[]): Promise<object> {
-  const described = new Elysia().use(swagger({ path: "/page", documentation: DOCUMENTATION, excludeStaticFile: false }));
+  const described = new Elysia().use(
+    swagger({ path: "/page", documentation: DOCUMENTATION, excludeStaticFile: false }),
+  );
   for (const route of routes) {
     described.route(route.method, nameWildcard(route), () => null, { detail: route.detail ?? {} });
   }

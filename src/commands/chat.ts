@@ -10,7 +10,7 @@ import { idFromFileName } from "../models/name.ts";
 import type { RunArguments } from "./argv.ts";
 import type { ExitCode } from "./exit-codes.ts";
 import { runChat } from "./run.ts";
-import { startServer } from "./server.ts";
+import { prepareServer } from "./server.ts";
 
 export async function chat(
   { run, flags, configPath }: { run: RunArguments; flags: RawFlags; configPath: string | null },
@@ -43,7 +43,7 @@ export async function chat(
   const folders = resolveFolders(env);
   const { values } = loadConfig({ flags: ownFlags, env, folders, cwd }, configPath);
   const log = createLogger({ level: values.logLevel, format: values.logFormat });
-  const server = await startServer({ config: values, folders, env, log });
+  const server = (await prepareServer({ config: values, folders, env, log })).listen();
   try {
     const model = isFile ? idFromFileName(path) : run.model;
     return await runChat({ ...options, model, baseUrl: server.url });

@@ -8,7 +8,7 @@ import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { toAppError } from "../protocol/errors.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { type StartedServer, startServer } from "./server.ts";
+import { type PreparedServer, prepareServer, type StartedServer } from "./server.ts";
 
 export interface ServeArguments {
   flags: RawFlags;
@@ -26,13 +26,22 @@ export async function serve(args: ServeArguments, env: Environment, cwd: string)
   }
   const log = createLogger({ level: config.values.logLevel, format: config.values.logFormat });
   for (const warning of config.warnings) log.warn(warning);
+  const report = (thrown: unknown, code: ExitCode): ExitCode => {
+    const { message, hint } = toAppError(thrown);
+    log.error(message, { hint });
+    return code;
+  };
+  let prepared: PreparedServer;
+  try {
+    prepared = await prepareServer({ config: config.values, folders, env, log });
+  } catch (thrown) {
+    return report(thrown, EXIT_CODES.nativeUnavailable);
+  }
   let server: StartedServer;
   try {
-    server = await startServer({ config: config.values, folders, env, log });
+    server = prepared.listen();
   } catch (thrown) {
-    const error = toAppError(thrown);
-    log.error(error.message, { hint: error.hint });
-    return /listen|in use|address/.test(error.message) ? EXIT_CODES.addressUnavailable : EXIT_CODES.nativeUnavailable;
+    return report(thrown, EXIT_CODES.addressUnavailable);
   }
   sayReady(server, config);
   log.info(`listening on ${server.url}`, { version: PROJECT_VERSION, docs: `${server.url}/swagger` });

@@ -30,8 +30,13 @@ export interface StartedServer {
   stop(graceful: boolean): Promise<void>;
 }
 
-/** Throws AppError: the address can't be had, or no backend runs here. */
-export async function startServer({ config, folders, env, log }: StartOptions): Promise<StartedServer> {
+export interface PreparedServer {
+  /** Throws AppError when the address can't be had. */
+  listen(): StartedServer;
+}
+
+/** Everything before the socket. Throws AppError when there is no library, or no backend that runs here. */
+export async function prepareServer({ config, folders, env, log }: StartOptions): Promise<PreparedServer> {
   const files = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
   if (config.exitWithParent) endWithParent(files.library);
   const choice = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock));
@@ -55,12 +60,16 @@ export async function startServer({ config, folders, env, log }: StartOptions): 
       requestTimeoutMs: config.requestTimeoutSeconds * 1000,
     },
   });
-  const server = listen(app, { host: config.host, port: config.port });
   return {
-    url: server.url,
-    async stop(graceful) {
-      await server.stop(graceful);
-      await router.stop();
+    listen() {
+      const server = listen(app, { host: config.host, port: config.port });
+      return {
+        url: server.url,
+        async stop(graceful) {
+          await server.stop(graceful);
+          await router.stop();
+        },
+      };
     },
   };
 }

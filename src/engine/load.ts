@@ -11,6 +11,7 @@ import { AppError } from "../protocol/errors.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import type { LoadedModelInfo } from "../protocol/model-info.ts";
 import { planContexts } from "./context-plan.ts";
+import { findCudaLibraries } from "./cuda-libraries.ts";
 import { LlamaBackend } from "./llama-backend.ts";
 
 /** Between two looks at a running load; a job that ends wakes the wait early. */
@@ -24,7 +25,10 @@ export interface LoadHooks {
 
 /** Loads the plug-ins, in order, and starts llama.cpp over them. */
 export function startPlugins(library: NativeLibrary, plugins: readonly string[]): void {
-  for (const plugin of plugins) library.loadPlugin(plugin);
+  for (const plugin of plugins) {
+    if (basename(plugin).includes("cuda")) for (const path of findCudaLibraries(process.env)) library.preload(path);
+    library.loadPlugin(plugin);
+  }
   library.start();
 }
 

@@ -96,6 +96,11 @@ export class NativeLibrary {
     return this.check("mlo_plugin_score", this.calls.mlo_plugin_score(toCText(path)));
   }
 
+  /** Opens a library that plug-ins need; false when it can't be opened. */
+  preload(path: string): boolean {
+    return this.calls.mlo_library_preload(toCText(path)) === 0;
+  }
+
   loadPlugin(path: string): void {
     this.check("mlo_plugin_load", this.calls.mlo_plugin_load(toCText(path)));
   }

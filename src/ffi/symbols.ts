@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "69af6a7b9730ff855b345b86103954c087b956f6d3a59a4dc09afbc03fe1a3ce";
+export const HEADER_HASH = "7a82606bf317f0c56f865af502fdc075447cfcb81c17b6a8f7fb0520d775fff1";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -18,6 +18,8 @@ export const SYMBOLS = {
   mlo_live_handles: { args: [], returns: "ptr" },
   // mlo_plugin_score(path)
   mlo_plugin_score: { args: ["ptr"], returns: "i32" },
+  // mlo_library_preload(path)
+  mlo_library_preload: { args: ["ptr"], returns: "i32" },
   // mlo_plugin_load(path)
   mlo_plugin_load: { args: ["ptr"], returns: "i32" },
   // mlo_start()
