@@ -15,6 +15,7 @@ import { KvLedger } from "./kv-ledger.ts";
 import { Outbox, type Send } from "./outbox.ts";
 import { admits, chooseVictim, plan } from "./scheduler.ts";
 import { doneEvent, type Sequence } from "./sequence.ts";
+import { WaitingList } from "./waiting-list.ts";
 
 export class Engine implements Disposable {
   readonly #backend: Backend;
@@ -24,8 +25,7 @@ export class Engine implements Disposable {
   readonly #intake: Intake;
   readonly #embedder: Embedder;
   readonly #ledger: KvLedger;
-  /** Ready and without a seq-id, in order of arrival. */
-  readonly #waiting: Sequence[] = [];
+  readonly #waiting = new WaitingList();
   readonly #running = new Map<number, Sequence>();
   /** Paused before their prompt was ready. */
   readonly #pausedEarly = new Set<number>();
@@ -84,14 +84,14 @@ export class Engine implements Disposable {
     this.#admitWaiting();
     this.#embedder.step();
     if (this.#running.size > 0) this.#runBatch();
-    if (this.#running.size === 0 && this.#waiting.length === 0) this.#ledger.checkIntegrity();
+    if (this.#running.size === 0 && this.#waiting.size === 0) this.#ledger.checkIntegrity();
     this.#outbox.flush();
   }
 
   stats(): EngineStats {
     const all = [...this.#waiting, ...this.#running.values()];
     return {
-      waiting: this.#waiting.length + this.#intake.size,
+      waiting: this.#waiting.size + this.#intake.size,
       running: this.#running.size,
       paused: all.filter((sequence) => sequence.paused).length,
       ledger: { total: this.#ledger.total, used: this.#ledger.used },
@@ -112,21 +112,21 @@ export class Engine implements Disposable {
       }
       const { sequence } = arrival;
       sequence.paused = this.#pausedEarly.delete(sequence.id);
-      this.#waiting.push(sequence);
+      this.#waiting.add(sequence);
       this.#outbox.emit(sequence.id, { type: "started", promptTokens: sequence.promptLength, cachedTokens: 0 });
     }
   }
 
   /** The first waiting sequence, if it may start now. */
   #nextWaiting(): Sequence | null {
-    const sequence = this.#waiting.find((candidate) => !candidate.paused);
+    const sequence = this.#waiting.first();
     if (sequence === undefined || this.#ledger.freeSequences === 0) return null;
     return admits(sequence.length, this.#running.size, this.#ledger.free) ? sequence : null;
   }
 
   #admitWaiting(): void {
     for (let sequence = this.#nextWaiting(); sequence !== null; sequence = this.#nextWaiting()) {
-      this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
+      this.#waiting.remove(sequence);
       sequence.seqId = this.#ledger.open();
       sequence.startedMs ??= this.#clock.monotonicMs();
       this.#running.set(sequence.id, sequence);
@@ -222,7 +222,7 @@ export class Engine implements Disposable {
     }
     this.#release(sequence);
     sequence.computed = 0;
-    this.#waiting.unshift(sequence);
+    this.#waiting.add(sequence);
   }
 
   #cancel(id: number): void {
@@ -247,7 +247,7 @@ export class Engine implements Disposable {
   }
 
   #find(id: number): Sequence | undefined {
-    return this.#running.get(id) ?? this.#waiting.find((sequence) => sequence.id === id);
+    return this.#running.get(id) ?? this.#waiting.find(id);
   }
 
   #runningSequence(id: number): Sequence {
@@ -259,7 +259,7 @@ export class Engine implements Disposable {
   /** The only way out for a sequence: its cells, its native objects and its request end together. */
   #end(sequence: Sequence, event: GenerationEvent): void {
     if (this.#running.has(sequence.id)) this.#release(sequence);
-    else this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
+    else this.#waiting.remove(sequence);
     sequence[Symbol.dispose]();
     this.#outbox.emit(sequence.id, event);
   }
@@ -280,7 +280,7 @@ export class Engine implements Disposable {
   [Symbol.dispose](): void {
     this.#intake[Symbol.dispose]();
     this.#embedder[Symbol.dispose]();
-    for (const sequence of [...this.#waiting.splice(0), ...this.#running.values()]) sequence[Symbol.dispose]();
+    for (const sequence of [...this.#waiting, ...this.#running.values()]) sequence[Symbol.dispose]();
     this.#running.clear();
   }
 }

@@ -14,6 +14,7 @@ const TASKS_MAX = 4;
 interface Entry {
   id: number;
   request: GenerationRequest;
+  arrival: number;
   receivedMs: number;
   task: Task<PreparedPrompt> | null;
 }
@@ -39,7 +40,7 @@ export class Intake {
   }
 
   add(id: number, request: GenerationRequest, receivedMs: number): void {
-    this.#entries.push({ id, request, receivedMs, task: null });
+    this.#entries.push({ id, request, arrival: this.#arrivals++, receivedMs, task: null });
   }
 
   /** True when the request was still here. */
@@ -50,28 +51,23 @@ export class Intake {
     return true;
   }
 
-  /** The next request that is ready, in order of arrival, so that a short prompt does not overtake a long one. */
+  /** A request whose prompt is ready or refused. A long prompt does not keep the short ones behind it from coming in. */
   next(): Arrival {
     for (const entry of this.#entries.slice(0, TASKS_MAX)) {
-      if (entry.task !== null) continue;
       try {
-        entry.task = this.#backend.preparePrompt(entry.request.prompt);
+        entry.task ??= this.#backend.preparePrompt(entry.request.prompt);
+        const state = entry.task.poll();
+        if (state.kind === "running") continue;
+        if (state.kind === "failed") throw state.error;
+        const sequence = this.#build(entry, entry.task.take());
+        this.#remove(entry);
+        return { kind: "ready", sequence };
       } catch (thrown) {
-        return this.#refuse(entry, thrown);
+        this.#remove(entry);
+        return { kind: "refused", id: entry.id, error: toRefusal(thrown) };
       }
     }
-    const first = this.#entries[0];
-    if (first === undefined || first.task === null) return { kind: "none" };
-    const state = first.task.poll();
-    if (state.kind === "running") return { kind: "none" };
-    if (state.kind === "failed") return this.#refuse(first, state.error);
-    try {
-      const sequence = this.#build(first, first.task.take());
-      this.#remove(first);
-      return { kind: "ready", sequence };
-    } catch (thrown) {
-      return this.#refuse(first, thrown);
-    }
+    return { kind: "none" };
   }
 
   #build(entry: Entry, prompt: PreparedPrompt): Sequence {
@@ -85,16 +81,11 @@ export class Intake {
         parser: prompt.needsParser ? this.#backend.makeParser(prompt) : null,
       });
       const limits = { contextLength: limit, receivedMs: entry.receivedMs };
-      return new Sequence(entry.id, this.#arrivals++, entry.request, { prompt, sampler, answer }, limits);
+      return new Sequence(entry.id, entry.arrival, entry.request, { prompt, sampler, answer }, limits);
     } catch (thrown) {
       prompt[Symbol.dispose]();
       throw thrown;
     }
-  }
-
-  #refuse(entry: Entry, thrown: unknown): Arrival {
-    this.#remove(entry);
-    return { kind: "refused", id: entry.id, error: toRefusal(thrown) };
   }
 
   #remove(entry: Entry): void {

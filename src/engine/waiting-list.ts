@@ -1,0 +1,33 @@
+// Sequences that are ready and have no seq-id, in order of arrival: the newcomers, and those that had to leave the cache.
+
+import type { Sequence } from "./sequence.ts";
+
+export class WaitingList implements Iterable<Sequence> {
+  #sequences: Sequence[] = [];
+
+  get size(): number {
+    return this.#sequences.length;
+  }
+
+  add(sequence: Sequence): void {
+    const after = this.#sequences.findIndex((other) => other.arrival > sequence.arrival);
+    this.#sequences.splice(after < 0 ? this.#sequences.length : after, 0, sequence);
+  }
+
+  remove(sequence: Sequence): void {
+    this.#sequences = this.#sequences.filter((other) => other !== sequence);
+  }
+
+  find(id: number): Sequence | undefined {
+    return this.#sequences.find((sequence) => sequence.id === id);
+  }
+
+  /** The first whose reader is not behind. */
+  first(): Sequence | undefined {
+    return this.#sequences.find((sequence) => !sequence.paused);
+  }
+
+  [Symbol.iterator](): Iterator<Sequence> {
+    return this.#sequences[Symbol.iterator]();
+  }
+}
