@@ -1,6 +1,8 @@
 // Starts our own binary again as a child with a socket at descriptor 3. The one place that knows how.
 // Standard output and error of a child are logs, never protocol.
 
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 import type { Socket, SocketHandler } from "bun";
 import type { Logger } from "../lib/log.ts";
 import { encodeFrame, type Frame, FrameDecoder, type FromEngine, type ToEngine } from "../protocol/messages.ts";
@@ -33,7 +35,16 @@ export interface Child {
 /** Command line that runs this program again, from source or compiled. */
 export function selfCommand(): string[] {
   const isCompiled = Bun.main.startsWith("/$bunfs/");
-  return isCompiled ? [process.execPath] : [process.execPath, Bun.main];
+  if (!isCompiled) return [process.execPath, Bun.main];
+  return startedByLoader() ?? [process.execPath];
+}
+
+/** `ld.so ./ml-offload …` (NixOS, odd distributions): the program of the process is then the loader. Null: it is ours. */
+function startedByLoader(): string[] | null {
+  if (!/^ld(-linux|-musl|64|\.so)/.test(basename(process.execPath))) return null;
+  const words = readFileSync("/proc/self/cmdline", "utf8").split("\0").slice(0, -1);
+  // What is left of our own arguments: the loader, its options, and our file.
+  return words.slice(0, words.length - process.argv.slice(2).length);
 }
 
 /** Bytes that the socket did not take yet, in order. The messages themselves are bounded by the API's body limit. */
