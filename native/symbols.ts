@@ -33,13 +33,19 @@ function ffiType(type: string, returned: boolean): string {
 export function parseHeader(text: string): Declaration[] {
   const declarations: Declaration[] = [];
   for (const line of text.split("\n")) {
-    if (!line.startsWith("MLO_API ")) continue;
+    if (!line.startsWith("MLO_API ")) {
+      if (!/^\s*(\/\/|#)/.test(line) && line.includes("MLO_API")) {
+        throw new Error(`mlo.h: MLO_API does not begin the line: ${line}`);
+      }
+      continue;
+    }
     const open = line.indexOf("(");
     if (open < 0 || !line.endsWith(");")) throw new Error(`mlo.h: not one declaration on one line: ${line}`);
     const head = splitName(line.slice("MLO_API ".length, open));
     const inside = line.slice(open + 1, -2);
     if (!/^mlo_[a-z0-9_]+$/.test(head.name)) throw new Error(`mlo.h: '${head.name}' does not start with mlo_`);
     const parameters = inside === "void" ? [] : inside.split(", ").map(splitName);
+    if (declarations.some(({ name }) => name === head.name)) throw new Error(`mlo.h: ${head.name} is declared twice`);
     declarations.push({ name: head.name, returns: head.type, parameters });
   }
   if (declarations.length === 0) throw new Error("mlo.h: no declaration found");

@@ -7,14 +7,14 @@ import { AppError, toAppError } from "../protocol/errors.ts";
 import type { FinishReason, GenerationEvent } from "../protocol/generation.ts";
 import type { ToEngine } from "../protocol/messages.ts";
 import type { EngineStats } from "../protocol/model-info.ts";
-import type { Backend, BatchPart } from "./backend.ts";
+import type { Backend } from "./backend.ts";
 import { TokenTexts } from "./detokenizer.ts";
 import { Embedder } from "./embedder.ts";
 import { Intake } from "./intake.ts";
 import { KvLedger } from "./kv-ledger.ts";
 import { Outbox, type Send } from "./outbox.ts";
 import { admits, chooseVictim, plan } from "./scheduler.ts";
-import { doneEvent, type Sequence } from "./sequence.ts";
+import { doneEvent, type Sequence, seqIdOf, toPart } from "./sequence.ts";
 import { WaitingList } from "./waiting-list.ts";
 
 export class Engine implements Disposable {
@@ -29,6 +29,8 @@ export class Engine implements Disposable {
   readonly #running = new Map<number, Sequence>();
   /** Paused before their prompt was ready. */
   readonly #pausedEarly = new Set<number>();
+  /** The backend was full before our count was. Who had to leave must not come back before somebody got on. */
+  #isCrowded = false;
   #steps = 0;
   #decodedTokens = 0;
 
@@ -44,8 +46,7 @@ export class Engine implements Disposable {
 
   /** Something can be done now, without waiting for a message or a task. */
   get isBusy(): boolean {
-    const runnable = [...this.#running.values()].some((sequence) => !sequence.paused);
-    return runnable || this.#embedder.isReady || this.#nextWaiting() !== null;
+    return this.#active().length > 0 || this.#embedder.isReady || this.#nextWaiting() !== null;
   }
 
   receive(message: ToEngine): void {
@@ -117,10 +118,15 @@ export class Engine implements Disposable {
     }
   }
 
+  #active(): Sequence[] {
+    return [...this.#running.values()].filter((sequence) => !sequence.paused);
+  }
+
   /** The first waiting sequence, if it may start now. */
   #nextWaiting(): Sequence | null {
     const sequence = this.#waiting.first();
     if (sequence === undefined || this.#ledger.freeSequences === 0) return null;
+    if (this.#isCrowded && this.#active().length > 0) return null;
     return admits(sequence.length, this.#running.size, this.#ledger.free) ? sequence : null;
   }
 
@@ -134,7 +140,7 @@ export class Engine implements Disposable {
   }
 
   #runBatch(): void {
-    const active = [...this.#running.values()].filter((sequence) => !sequence.paused);
+    const active = this.#active();
     if (active.length === 0) return;
     const budget = { batchSize: this.#backend.info.batchSize, freeCells: this.#ledger.free };
     const decision = plan(active, budget);
@@ -147,6 +153,7 @@ export class Engine implements Disposable {
     try {
       const result = this.#backend.decode(parts);
       if (result === "full") {
+        this.#isCrowded = true;
         this.#preempt();
         return;
       }
@@ -155,6 +162,7 @@ export class Engine implements Disposable {
       for (const { sequence } of chosen) this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
       return;
     }
+    this.#isCrowded = false;
     this.#steps++;
     for (const { sequence, count } of chosen) {
       sequence.computed += count;
@@ -283,18 +291,4 @@ export class Engine implements Disposable {
     for (const sequence of [...this.#waiting, ...this.#running.values()]) sequence[Symbol.dispose]();
     this.#running.clear();
   }
-}
-
-function seqIdOf(sequence: Sequence): number {
-  assert(sequence.seqId !== null, `request ${sequence.id} has no seq-id`);
-  return sequence.seqId;
-}
-
-function toPart(sequence: Sequence, count: number): BatchPart {
-  return {
-    seqId: seqIdOf(sequence),
-    tokens: sequence.next(count),
-    start: sequence.computed,
-    output: count === sequence.missing,
-  };
 }

@@ -71,21 +71,21 @@ export class Intake {
   }
 
   #build(entry: Entry, prompt: PreparedPrompt): Sequence {
-    try {
-      const limit = this.#backend.info.sequenceContextLength;
-      checkLength(prompt.tokens.length, limit);
-      const sampler = this.#backend.makeSampler(entry.request.sampling, prompt);
-      const answer = new Answer({
-        detokenizer: new Detokenizer(this.#texts, prompt.preserved),
-        stops: new StopMatcher([...entry.request.stop, ...prompt.stops]),
-        parser: prompt.needsParser ? this.#backend.makeParser(prompt) : null,
-      });
-      const limits = { contextLength: limit, receivedMs: entry.receivedMs };
-      return new Sequence(entry.id, entry.arrival, entry.request, { prompt, sampler, answer }, limits);
-    } catch (thrown) {
-      prompt[Symbol.dispose]();
-      throw thrown;
-    }
+    // Whatever is refused half-way leaves no native object behind.
+    using made = new DisposableStack();
+    made.use(prompt);
+    const limit = this.#backend.info.sequenceContextLength;
+    checkLength(prompt.tokens.length, limit);
+    const sampler = made.use(this.#backend.makeSampler(entry.request.sampling, prompt));
+    const answer = new Answer({
+      detokenizer: new Detokenizer(this.#texts, prompt.preserved),
+      stops: new StopMatcher([...entry.request.stop, ...prompt.stops]),
+      parser: prompt.needsParser ? this.#backend.makeParser(prompt) : null,
+    });
+    // From here on the sequence owns them.
+    made.move();
+    const limits = { contextLength: limit, receivedMs: entry.receivedMs };
+    return new Sequence(entry.id, entry.arrival, entry.request, { prompt, sampler, answer }, limits);
   }
 
   #remove(entry: Entry): void {

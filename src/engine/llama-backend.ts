@@ -156,10 +156,14 @@ export class LlamaBackend implements Backend {
     };
     const { context, batch } = this.#embedding;
     batch.fillForPooling(inputs);
-    context.clear();
-    const result = context.decode(batch.columns);
-    if (result !== "done") throw new Error(`the embedding batch did not run (${result})`);
-    return inputs.map((_, seqId) => context.embedding(seqId, this.info.embeddingLength));
+    try {
+      const result = context.decode(batch.columns);
+      if (result !== "done") throw new Error(`the embedding batch did not run (${result})`);
+      return inputs.map((_, seqId) => context.embedding(seqId, this.info.embeddingLength));
+    } finally {
+      // Nothing goes on from an embedding: its cells are free at once, as the engine's ledger says.
+      context.clear();
+    }
   }
 
   [Symbol.dispose](): void {

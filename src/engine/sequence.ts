@@ -1,8 +1,9 @@
 // One generation inside the engine. It stores few facts; whether it waits, reads or decodes follows from them.
 
+import { assert } from "../lib/assert.ts";
 import type { FinishReason, GenerationEvent, GenerationRequest } from "../protocol/generation.ts";
 import type { Answer } from "./answer.ts";
-import type { PreparedPrompt, Sampler } from "./backend.ts";
+import type { BatchPart, PreparedPrompt, Sampler } from "./backend.ts";
 
 export interface SequenceParts {
   prompt: PreparedPrompt;
@@ -97,5 +98,21 @@ export function doneEvent(sequence: Sequence, reason: FinishReason, nowMs: numbe
     usage: { promptTokens: sequence.promptLength, completionTokens: sequence.completionTokens, cachedTokens: 0 },
     timings: { queuedMs: started - sequence.receivedMs, promptMs: first - started, decodeMs: nowMs - first },
     ...(stopString === null ? {} : { stopString }),
+  };
+}
+
+/** The seq-id of a sequence that runs. */
+export function seqIdOf(sequence: Sequence): number {
+  assert(sequence.seqId !== null, `request ${sequence.id} has no seq-id`);
+  return sequence.seqId;
+}
+
+/** Its next rows for a batch; the last row has output when nothing of it is missing then. */
+export function toPart(sequence: Sequence, count: number): BatchPart {
+  return {
+    seqId: seqIdOf(sequence),
+    tokens: sequence.next(count),
+    start: sequence.computed,
+    output: count === sequence.missing,
   };
 }

@@ -35,12 +35,17 @@ export class StopMatcher {
     return text;
   }
 
-  /** The stop string that begins first; of two that begin together, the one listed first. */
+  /**
+   * The stop string that is complete first; of two that end together, the longer. Not the one that begins first: then
+   * the answer would hang on how the text was cut, since a longer stop string may or may not have arrived whole.
+   */
   #firstStop(text: string): { at: number; stop: string } | null {
     let first: { at: number; stop: string } | null = null;
     for (const stop of this.#stops) {
       const at = text.indexOf(stop);
-      if (at >= 0 && (first === null || at < first.at)) first = { at, stop };
+      if (at < 0) continue;
+      const later = first === null ? 0 : at + stop.length - (first.at + first.stop.length);
+      if (first === null || later < 0 || (later === 0 && at < first.at)) first = { at, stop };
     }
     return first;
   }

@@ -89,9 +89,12 @@ export class FrameDecoder<M extends ToEngine | FromEngine> {
   #needed = HEAD_BYTES;
 
   push(chunk: Uint8Array): Frame<M>[] {
-    this.#chunks.push(chunk);
     this.#bytes += chunk.byteLength;
-    if (this.#bytes < this.#needed) return [];
+    if (this.#bytes < this.#needed) {
+      this.#chunks.push(copy(chunk));
+      return [];
+    }
+    this.#chunks.push(chunk);
     const bytes = join(this.#chunks, this.#bytes);
     const frames: Frame<M>[] = [];
     let at = 0;
@@ -102,12 +105,11 @@ export class FrameDecoder<M extends ToEngine | FromEngine> {
       const body = at + HEAD_BYTES + head.header;
       frames.push({
         message: JSON.parse(decoder.decode(bytes.subarray(at + HEAD_BYTES, body))) as M,
-        payload: bytes.slice(body, body + head.payload),
+        payload: copy(bytes.subarray(body, body + head.payload)),
       });
       at += this.#needed;
     }
-    // A copy: the chunk may belong to a buffer that its owner reuses.
-    this.#chunks = at < bytes.byteLength ? [bytes.slice(at)] : [];
+    this.#chunks = at < bytes.byteLength ? [copy(bytes.subarray(at))] : [];
     this.#bytes = bytes.byteLength - at;
     return frames;
   }
@@ -119,6 +121,14 @@ function readHead(bytes: Uint8Array, at: number): { header: number; payload: num
   const [header, payload] = [view.getUint32(0, true), view.getUint32(4, true)];
   if (header <= FRAME_BYTES_MAX && payload <= FRAME_BYTES_MAX) return { header, payload };
   throw new RangeError("a frame over the limit arrived: the peer is not an ml-offload process");
+}
+
+/**
+ * Bytes of their own: the chunk may belong to a buffer that its owner reuses. Not `slice`: sockets give a `Buffer`,
+ * whose `slice` is a view, and one that starts anywhere can't be read as float32.
+ */
+function copy(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
 }
 
 function join(chunks: readonly Uint8Array[], length: number): Uint8Array {

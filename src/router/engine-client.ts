@@ -73,7 +73,13 @@ export class EngineClient {
     this.#generations.set(id, entry);
     const abort = (): void => this.#cancel(id);
     signal.addEventListener("abort", abort, { once: true });
-    this.#send({ type: "generate", id, request });
+    try {
+      this.#send({ type: "generate", id, request });
+    } catch (thrown) {
+      // A request that never left (it is over the frame's limit) is not open.
+      this.#generations.delete(id);
+      throw thrown;
+    }
     return await entry.accepted.promise;
   }
 
@@ -88,10 +94,11 @@ export class EngineClient {
       call.result.reject(cancelled());
     };
     signal.addEventListener("abort", abort, { once: true });
-    this.#send({ type: "embed", id, inputs });
     try {
+      this.#send({ type: "embed", id, inputs });
       return await call.result.promise;
     } finally {
+      this.#embeddings.delete(id);
       signal.removeEventListener("abort", abort);
     }
   }

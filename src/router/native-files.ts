@@ -1,7 +1,16 @@
 // Where the native libraries and other files that belong to us are: beside the source, or inside the binary, from
 // which they are extracted once into a versioned cache folder. Knows nothing of what is in them.
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../protocol/errors.ts";
 
@@ -27,13 +36,13 @@ export async function locateNativeFiles(cacheFolder: string, override: string | 
   const embedded = listEmbedded();
   if (override !== undefined && override !== "") {
     const demo = embedded.size > 0 ? await extract(embedded, cacheFolder) : null;
-    return describeFolder(override, demo === null ? sourceDemo() : join(demo, "demo.gguf"), override);
+    return describeFolder(override, demo === null ? sourceDemo() : join(demo, "demo.gguf"));
   }
   if (embedded.size > 0) {
     const folder = await extract(embedded, cacheFolder);
-    return describeFolder(folder, join(folder, "demo.gguf"), folder);
+    return describeFolder(folder, join(folder, "demo.gguf"));
   }
-  return describeFolder(join(import.meta.dir, "../../build/native"), sourceDemo(), "source");
+  return describeFolder(join(import.meta.dir, "../../build/native"), sourceDemo());
 }
 
 /** Text of an embedded file; null when this runs from source. */
@@ -54,7 +63,7 @@ function listEmbedded(): Map<string, Blob> {
   return files;
 }
 
-function describeFolder(folder: string, demoModel: string, key: string): NativeFiles {
+function describeFolder(folder: string, demoModel: string): NativeFiles {
   const names = existsSync(folder) ? readdirSync(folder) : [];
   const library = names.find((name) => LIBRARY.test(name));
   if (library === undefined) {
@@ -71,8 +80,17 @@ function describeFolder(folder: string, demoModel: string, key: string): NativeF
     cpuPlugins: plugins.filter(isCpu).map((name) => join(folder, name)),
     gpuPlugins: plugins.filter((name) => !isCpu(name)).map((name) => join(folder, name)),
     demoModel,
-    key,
+    key: contentKey(folder, [library, ...plugins]),
   };
+}
+
+/** The folder alone would not do: a build links another one to the same place, and a packager may overwrite files. */
+function contentKey(folder: string, names: readonly string[]): string {
+  const files = names.map((name) => {
+    const { size, mtimeMs } = statSync(join(folder, name));
+    return [name, size, mtimeMs];
+  });
+  return new Bun.CryptoHasher("sha256").update(JSON.stringify([realpathSync(folder), files])).digest("hex").slice(0, 16);
 }
 
 /** The folder that holds the embedded files; written aside and renamed, so that it is whole or not there. */

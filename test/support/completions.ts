@@ -6,7 +6,7 @@ import type { Reference } from "./near-ties.ts";
 export type PromptInput = string | number[];
 
 /** A test request ends well before; a hung server must not hang the suite. */
-const REQUEST_TIMEOUT_MS = 60_000;
+const REQUEST_TIMEOUT_MS = 30_000;
 
 export async function postJson(url: string, body: unknown, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Response> {
   return await fetch(url, {
