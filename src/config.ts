@@ -130,7 +130,9 @@ export function loadConfig(sources: ConfigSources, explicitPath: string | null =
     return resolveConfig(sources, { path, text: readFileSync(path, "utf8") });
   } catch (thrown) {
     if (!(thrown instanceof Error) || thrown instanceof AppError || !("code" in thrown)) throw thrown;
-    if (thrown.code === "ENOENT" && named === null) return resolveConfig(sources, null);
+    // ENOTDIR too: a service's HOME is often /dev/null.
+    const isAbsent = thrown.code === "ENOENT" || thrown.code === "ENOTDIR";
+    if (isAbsent && named === null) return resolveConfig(sources, null);
     throw invalid(`the config file ${path} can't be read: ${thrown.message}`);
   }
 }

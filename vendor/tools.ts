@@ -14,10 +14,11 @@ const INSTALL_HINTS: Record<string, string> = {
 };
 
 /** Path of a program; throws with the way to get it when there is none. */
-export function requireTool(name: string): string {
-  const path = Bun.which(name);
-  if (path === null)
+export function requireTool(name: string, searchPath: string = process.env.PATH ?? ""): string {
+  const path = Bun.which(name, { PATH: searchPath });
+  if (path === null) {
     throw new SetupError(`${name} is needed and was not found: ${INSTALL_HINTS[name] ?? "install it"}.`);
+  }
   return path;
 }
 

@@ -20,8 +20,8 @@ void mlo_job::start(std::function<void *(mlo_job &)> work) {
 }
 
 void * mlo_job::take() {
-    if (state != 1) {
-        mlo::set_error("the job has no result");
+    if (state != 1 || !result) {
+        mlo::set_error("the job has no result, or somebody took it");
         return nullptr;
     }
     void * taken = result;

@@ -97,7 +97,8 @@ MLO_API char * mlo_context_info(mlo_context * context);
 // Runs n tokens. Arrays of n: token id, position, seq-id, and 1 where logits or embeddings are wanted.
 // 0 = done, 1 = no room in the KV cache, 2 = aborted, negative = failed. After 1 the cache is as before.
 MLO_API int32_t mlo_decode(mlo_context * context, int32_t n, int32_t * tokens, int32_t * positions, int32_t * sequences, int8_t * outputs);
-// Samples n rows in one go: rows are batch indices with output, samplers one each. Accepts each token. 0 = done.
+// Samples n rows in one go: rows are batch indices with output, samplers one each. Accepts each token. Returns how many
+// rows failed: their token is -1, and mlo_error() tells of the first of them. The other rows are not touched by that.
 MLO_API int32_t mlo_sample(mlo_context * context, int32_t n, int32_t * rows, mlo_sampler ** samplers, int32_t * tokens);
 // The two largest logits of a row and their tokens, for the near-tie rule of the tests. 0 = done.
 MLO_API int32_t mlo_top_two(mlo_context * context, int32_t row, int32_t * tokens, float * logits);

@@ -102,7 +102,13 @@ char * mlo_model_info(mlo_model * m) {
 }
 
 int32_t mlo_token_text(mlo_model * model, int32_t token, int32_t special, uint8_t * buffer, int32_t capacity) {
-    return llama_token_to_piece(model->vocab, token, (char *) buffer, capacity, 0, special != 0);
+    return mlo::guard<int32_t>(INT32_MIN, [&](auto &) {
+        const int32_t length = llama_token_to_piece(model->vocab, token, (char *) buffer, capacity, 0, special != 0);
+        if (length < 0) {
+            mlo::set_error("token " + std::to_string(token) + " has " + std::to_string(-length) + " bytes, more than its reader takes");
+        }
+        return length;
+    });
 }
 
 int32_t mlo_token_of(mlo_model * model, const char * text) {
@@ -113,5 +119,5 @@ int32_t mlo_token_of(mlo_model * model, const char * text) {
 }
 
 int32_t mlo_token_is_end(mlo_model * model, int32_t token) {
-    return llama_vocab_is_eog(model->vocab, token) ? 1 : 0;
+    return mlo::guard<int32_t>(0, [&](auto &) { return llama_vocab_is_eog(model->vocab, token) ? 1 : 0; });
 }

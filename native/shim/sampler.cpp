@@ -152,6 +152,19 @@ llama_token argmax(const float * logits, int32_t vocabulary, const std::vector<l
     return best;
 }
 
+llama_token sample_row(const mlo_context & c, int32_t row, mlo_sampler & sampler) {
+    const float * logits = llama_get_logits_ith(c.context, row);
+    if (!logits) {
+        throw std::invalid_argument("row " + std::to_string(row) + " has no output");
+    }
+    if (!sampler.chain) {
+        return argmax(logits, llama_vocab_n_tokens(c.model->vocab), sampler.biases);
+    }
+    const llama_token token = common_sampler_sample_logits(sampler.chain.get(), logits);
+    common_sampler_accept(sampler.chain.get(), token, true);
+    return token;
+}
+
 } // namespace
 
 mlo_sampler * mlo_sampler_new(mlo_model * model, const char * settings, mlo_prompt * prompt) {
@@ -179,20 +192,18 @@ void mlo_sampler_free(mlo_sampler * sampler) {
 int32_t mlo_sample(mlo_context * c, int32_t n, int32_t * rows, mlo_sampler ** samplers, int32_t * tokens) {
     return mlo::guard<int32_t>(-1, [&](auto &) {
         llama_synchronize(c->context);
-        const int32_t vocabulary = llama_vocab_n_tokens(c->model->vocab);
+        int32_t failed = 0;
+        std::string first_error;
         for (int32_t i = 0; i < n; ++i) {
-            const float * logits = llama_get_logits_ith(c->context, rows[i]);
-            if (!logits) {
-                throw std::invalid_argument("row " + std::to_string(rows[i]) + " has no output");
+            // A grammar that gets stuck throws while it accepts: that is its own request's end, and nobody else's.
+            tokens[i] = mlo::guard<int32_t>(-1, [&](auto &) { return sample_row(*c, rows[i], *samplers[i]); });
+            if (tokens[i] < 0 && ++failed == 1) {
+                first_error = mlo_error();
             }
-            mlo_sampler * sampler = samplers[i];
-            if (!sampler->chain) {
-                tokens[i] = argmax(logits, vocabulary, sampler->biases);
-                continue;
-            }
-            tokens[i] = common_sampler_sample_logits(sampler->chain.get(), logits);
-            common_sampler_accept(sampler->chain.get(), tokens[i], true);
         }
-        return 0;
+        if (failed > 0) {
+            mlo::set_error(first_error);
+        }
+        return failed;
     });
 }

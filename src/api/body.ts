@@ -5,6 +5,7 @@
 import type { Static, TSchema } from "@sinclair/typebox";
 import { type TypeCheck, TypeCompiler } from "@sinclair/typebox/compiler";
 import { AppError } from "../protocol/errors.ts";
+import { checkBodyShape } from "./body-shape.ts";
 import { describeMismatch } from "./mismatch.ts";
 
 export class BodyReader<S extends TSchema> {
@@ -16,7 +17,9 @@ export class BodyReader<S extends TSchema> {
 
   /** Throws `payload_too_large` or `invalid_request`, the latter with the path of the field. */
   async read(request: Request, bytesMax: number): Promise<Static<S>> {
-    const value = dropNulls(parseJson(await readBytes(request, bytesMax)));
+    const parsed = parseJson(await readBytes(request, bytesMax));
+    checkBodyShape(parsed);
+    const value = dropNulls(parsed);
     if (this.#check.Check(value)) return value;
     const first = this.#check.Errors(value).First();
     if (first === undefined) throw new AppError({ code: "invalid_request", message: "the body is not valid" });

@@ -93,10 +93,11 @@ function buildRouter(
       contextLength: config.ctx,
     },
     effects: {
-      startEngine: (entry) =>
+      startEngine: (entry, signal) =>
         EngineProcess.start({
           libraryPath: files.library,
           modelId: entry.id,
+          signal,
           loadTimeoutMs: config.loadTimeoutSeconds * 1000,
           log,
           clock: systemClock,

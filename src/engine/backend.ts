@@ -44,6 +44,9 @@ export interface BatchPart {
 
 export type DecodeResult = "done" | "full" | "aborted";
 
+/** One row's token, or why its sampler failed: that is no business of the other rows. */
+export type Sampled = { kind: "token"; token: number } | { kind: "failed"; error: Error };
+
 export interface Backend extends Disposable {
   readonly info: LoadedModelInfo;
   preparePrompt(prompt: Prompt): Task<PreparedPrompt>;
@@ -51,7 +54,7 @@ export interface Backend extends Disposable {
   makeParser(prompt: PreparedPrompt): AnswerParser;
   decode(parts: BatchPart[]): DecodeResult;
   /** One token for each part with output of the last decode, in their order. */
-  sample(samplers: Sampler[]): Int32Array;
+  sample(samplers: Sampler[]): Sampled[];
   tokenBytes(token: number, special: boolean): Uint8Array;
   isEnd(token: number): boolean;
   /** Frees the KV cells of a sequence. */

@@ -3,6 +3,7 @@
 
 import { AppError, toAppError } from "../protocol/errors.ts";
 import type { EmbeddingInput } from "../protocol/generation.ts";
+import { AbandonedTasks } from "./abandoned-tasks.ts";
 import type { Backend, PreparedPrompt, Task } from "./backend.ts";
 import type { Send } from "./outbox.ts";
 
@@ -20,6 +21,7 @@ export class Embedder implements Disposable {
   readonly #backend: Backend;
   readonly #send: Send;
   readonly #entries: Entry[] = [];
+  readonly #abandoned = new AbandonedTasks();
 
   constructor(backend: Backend, send: Send) {
     this.#backend = backend;
@@ -40,12 +42,15 @@ export class Embedder implements Disposable {
   cancel(id: number): boolean {
     const entry = this.#entries.find((candidate) => candidate.id === id);
     if (entry === undefined) return false;
+    this.#abandoned.add(entry.task);
+    entry.task = null;
     this.#remove(entry);
     return true;
   }
 
   /** Tokenises what it can, or runs one batch. */
   step(): void {
+    this.#abandoned.sweep();
     const entry = this.#entries[0];
     if (entry === undefined) return;
     try {
@@ -109,6 +114,7 @@ export class Embedder implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#abandoned[Symbol.dispose]();
     for (const entry of this.#entries.splice(0)) entry.task?.[Symbol.dispose]();
   }
 }

@@ -7,12 +7,13 @@ import { AppError, toAppError } from "../protocol/errors.ts";
 import type { FinishReason, GenerationEvent } from "../protocol/generation.ts";
 import type { ToEngine } from "../protocol/messages.ts";
 import type { EngineStats } from "../protocol/model-info.ts";
-import type { Backend } from "./backend.ts";
+import type { Backend, Sampled } from "./backend.ts";
 import { TokenTexts } from "./detokenizer.ts";
 import { Embedder } from "./embedder.ts";
 import { Intake } from "./intake.ts";
 import { KvLedger } from "./kv-ledger.ts";
 import { Outbox, type Send } from "./outbox.ts";
+import { RunningSet } from "./running-set.ts";
 import { admits, chooseVictim, plan } from "./scheduler.ts";
 import { doneEvent, type Sequence, seqIdOf, toPart } from "./sequence.ts";
 import { WaitingList } from "./waiting-list.ts";
@@ -26,9 +27,7 @@ export class Engine implements Disposable {
   readonly #embedder: Embedder;
   readonly #ledger: KvLedger;
   readonly #waiting = new WaitingList();
-  readonly #running = new Map<number, Sequence>();
-  /** Paused before their prompt was ready. */
-  readonly #pausedEarly = new Set<number>();
+  readonly #running = new RunningSet();
   /** The backend was full before our count was. Who had to leave must not come back before somebody got on. */
   #isCrowded = false;
   #steps = 0;
@@ -46,7 +45,12 @@ export class Engine implements Disposable {
 
   /** Something can be done now, without waiting for a message or a task. */
   get isBusy(): boolean {
-    return this.#active().length > 0 || this.#embedder.isReady || this.#nextWaiting() !== null;
+    return (
+      this.#running.active().length > 0 ||
+      this.#embedder.isReady ||
+      this.#nextWaiting() !== null ||
+      this.#idleHolder() !== undefined
+    );
   }
 
   receive(message: ToEngine): void {
@@ -90,7 +94,7 @@ export class Engine implements Disposable {
   }
 
   stats(): EngineStats {
-    const all = [...this.#waiting, ...this.#running.values()];
+    const all = [...this.#waiting, ...this.#running];
     return {
       waiting: this.#waiting.size + this.#intake.size,
       running: this.#running.size,
@@ -112,35 +116,42 @@ export class Engine implements Disposable {
         continue;
       }
       const { sequence } = arrival;
-      sequence.paused = this.#pausedEarly.delete(sequence.id);
       this.#waiting.add(sequence);
       this.#outbox.emit(sequence.id, { type: "started", promptTokens: sequence.promptLength, cachedTokens: 0 });
     }
-  }
-
-  #active(): Sequence[] {
-    return [...this.#running.values()].filter((sequence) => !sequence.paused);
   }
 
   /** The first waiting sequence, if it may start now. */
   #nextWaiting(): Sequence | null {
     const sequence = this.#waiting.first();
     if (sequence === undefined || this.#ledger.freeSequences === 0) return null;
-    if (this.#isCrowded && this.#active().length > 0) return null;
+    if (this.#isCrowded && this.#running.active().length > 0) return null;
     return admits(sequence.length, this.#running.size, this.#ledger.free) ? sequence : null;
   }
 
+  /** A sequence that runs for a reader who is behind, while others wait for its place. */
+  #idleHolder(): Sequence | undefined {
+    return this.#waiting.first() === undefined ? undefined : this.#running.lastPaused();
+  }
+
   #admitWaiting(): void {
-    for (let sequence = this.#nextWaiting(); sequence !== null; sequence = this.#nextWaiting()) {
-      this.#waiting.remove(sequence);
-      sequence.seqId = this.#ledger.open();
-      sequence.startedMs ??= this.#clock.monotonicMs();
-      this.#running.set(sequence.id, sequence);
+    for (;;) {
+      const sequence = this.#nextWaiting();
+      if (sequence !== null) {
+        this.#waiting.remove(sequence);
+        sequence.seqId = this.#ledger.open();
+        sequence.startedMs ??= this.#clock.monotonicMs();
+        this.#running.add(sequence);
+        continue;
+      }
+      const holder = this.#idleHolder();
+      if (holder === undefined) return;
+      this.#evict(holder);
     }
   }
 
   #runBatch(): void {
-    const active = this.#active();
+    const active = this.#running.active();
     if (active.length === 0) return;
     const budget = { batchSize: this.#backend.info.batchSize, freeCells: this.#ledger.free };
     const decision = plan(active, budget);
@@ -148,7 +159,7 @@ export class Engine implements Disposable {
       this.#preempt();
       return;
     }
-    const chosen = decision.rows.map(({ id, count }) => ({ sequence: this.#runningSequence(id), count }));
+    const chosen = decision.rows.map(({ id, count }) => ({ sequence: this.#running.get(id), count }));
     const parts = chosen.map(({ sequence, count }) => toPart(sequence, count));
     try {
       const result = this.#backend.decode(parts);
@@ -159,7 +170,7 @@ export class Engine implements Disposable {
       }
       if (result === "aborted") return;
     } catch (thrown) {
-      for (const { sequence } of chosen) this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
+      for (const { sequence } of chosen) this.#endBadly(sequence, thrown);
       return;
     }
     this.#isCrowded = false;
@@ -174,60 +185,60 @@ export class Engine implements Disposable {
   /** One token for each sequence whose last row had output. */
   #sample(sequences: Sequence[]): void {
     if (sequences.length === 0) return;
-    let tokens: Int32Array;
+    let sampled: Sampled[];
     try {
-      tokens = this.#backend.sample(sequences.map((sequence) => sequence.sampler));
+      sampled = this.#backend.sample(sequences.map((sequence) => sequence.sampler));
     } catch (thrown) {
-      for (const sequence of sequences) this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
+      for (const sequence of sequences) this.#endBadly(sequence, thrown);
       return;
     }
     const now = this.#clock.monotonicMs();
     for (const [i, sequence] of sequences.entries()) {
-      const token = tokens[i];
-      assert(token !== undefined, "every sampled row has a token");
+      const result = sampled[i];
+      assert(result !== undefined, "every sampled row has a result");
       sequence.firstTokenMs ??= now;
-      this.#take(sequence, token);
+      if (result.kind === "token") this.#take(sequence, result.token);
+      else this.#endBadly(sequence, result.error);
     }
   }
 
   #take(sequence: Sequence, token: number): void {
     this.#decodedTokens++;
-    if (this.#backend.isEnd(token)) {
-      sequence.append(token);
-      this.#finish(sequence, "stop");
-      return;
-    }
     sequence.append(token);
     try {
+      if (this.#backend.isEnd(token)) {
+        this.#finish(sequence, "stop");
+        return;
+      }
       const { events, stopped } = sequence.answer.push(token);
       for (const event of events) this.#outbox.emit(sequence.id, event);
       if (stopped) this.#finish(sequence, "stop");
       else if (sequence.isFull) this.#finish(sequence, "length");
     } catch (thrown) {
-      this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
+      this.#endBadly(sequence, thrown);
     }
   }
 
   #finish(sequence: Sequence, reason: FinishReason): void {
-    try {
-      for (const event of sequence.answer.finish()) this.#outbox.emit(sequence.id, event);
-    } catch (thrown) {
-      this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
-      return;
-    }
+    for (const event of sequence.answer.finish()) this.#outbox.emit(sequence.id, event);
     this.#end(sequence, doneEvent(sequence, reason, this.#clock.monotonicMs()));
   }
 
   /** Somebody leaves the cache and waits to be read again. With nobody to leave, the last one ends. */
   #preempt(): void {
-    const id = chooseVictim([...this.#running.values()]);
+    const id = chooseVictim([...this.#running]);
     assert(id !== null, "the cache is full and nobody runs");
-    const sequence = this.#runningSequence(id);
+    const sequence = this.#running.get(id);
     if (this.#running.size === 1) {
       const message = `The KV cache of ${this.#ledger.total} tokens is full.`;
-      this.#end(sequence, { type: "error", error: new AppError({ code: "out_of_memory", message }).toBody() });
-      return;
+      this.#endBadly(sequence, new AppError({ code: "out_of_memory", message }));
+    } else {
+      this.#evict(sequence);
     }
+  }
+
+  /** Gives its place back and is read again later: its tokens stay, its KV does not. */
+  #evict(sequence: Sequence): void {
     this.#release(sequence);
     sequence.computed = 0;
     this.#waiting.add(sequence);
@@ -236,7 +247,6 @@ export class Engine implements Disposable {
   #cancel(id: number): void {
     if (this.#embedder.cancel(id)) return;
     if (!this.#outbox.isOpen(id)) return;
-    this.#pausedEarly.delete(id);
     if (this.#intake.cancel(id)) {
       this.#outbox.emit(id, { type: "cancelled" });
     } else {
@@ -248,25 +258,22 @@ export class Engine implements Disposable {
   }
 
   #setPaused(id: number, paused: boolean): void {
+    if (this.#intake.setPaused(id, paused)) return;
     const sequence = this.#find(id);
     if (sequence !== undefined) sequence.paused = paused;
-    else if (paused && this.#outbox.isOpen(id)) this.#pausedEarly.add(id);
-    else this.#pausedEarly.delete(id);
   }
 
   #find(id: number): Sequence | undefined {
-    return this.#running.get(id) ?? this.#waiting.find(id);
+    return this.#running.find(id) ?? this.#waiting.find(id);
   }
 
-  #runningSequence(id: number): Sequence {
-    const sequence = this.#running.get(id);
-    assert(sequence !== undefined, `request ${id} does not run`);
-    return sequence;
+  #endBadly(sequence: Sequence, thrown: unknown): void {
+    this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
   }
 
   /** The only way out for a sequence: its cells, its native objects and its request end together. */
   #end(sequence: Sequence, event: GenerationEvent): void {
-    if (this.#running.has(sequence.id)) this.#release(sequence);
+    if (this.#running.has(sequence)) this.#release(sequence);
     else this.#waiting.remove(sequence);
     sequence[Symbol.dispose]();
     this.#outbox.emit(sequence.id, event);
@@ -276,19 +283,17 @@ export class Engine implements Disposable {
     const seqId = seqIdOf(sequence);
     this.#backend.removeSequence(seqId);
     this.#ledger.close(seqId);
-    this.#running.delete(sequence.id);
+    this.#running.remove(sequence);
     sequence.seqId = null;
   }
 
   #fail(id: number, error: AppError): void {
-    this.#pausedEarly.delete(id);
     this.#outbox.emit(id, { type: "error", error: error.toBody() });
   }
 
   [Symbol.dispose](): void {
     this.#intake[Symbol.dispose]();
     this.#embedder[Symbol.dispose]();
-    for (const sequence of [...this.#waiting, ...this.#running.values()]) sequence[Symbol.dispose]();
-    this.#running.clear();
+    for (const sequence of [...this.#waiting, ...this.#running]) sequence[Symbol.dispose]();
   }
 }

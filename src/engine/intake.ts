@@ -2,6 +2,7 @@
 
 import { AppError, toAppError } from "../protocol/errors.ts";
 import type { GenerationRequest } from "../protocol/generation.ts";
+import { AbandonedTasks } from "./abandoned-tasks.ts";
 import { Answer } from "./answer.ts";
 import type { Backend, PreparedPrompt, Task } from "./backend.ts";
 import { Detokenizer, type TokenTexts } from "./detokenizer.ts";
@@ -17,6 +18,8 @@ interface Entry {
   arrival: number;
   receivedMs: number;
   task: Task<PreparedPrompt> | null;
+  /** Its reader is behind already; so it was when it comes out. */
+  paused: boolean;
 }
 
 export type Arrival =
@@ -28,6 +31,7 @@ export class Intake {
   readonly #backend: Backend;
   readonly #texts: TokenTexts;
   readonly #entries: Entry[] = [];
+  readonly #abandoned = new AbandonedTasks();
   #arrivals = 0;
 
   constructor(backend: Backend, texts: TokenTexts) {
@@ -40,19 +44,27 @@ export class Intake {
   }
 
   add(id: number, request: GenerationRequest, receivedMs: number): void {
-    this.#entries.push({ id, request, arrival: this.#arrivals++, receivedMs, task: null });
+    this.#entries.push({ id, request, arrival: this.#arrivals++, receivedMs, task: null, paused: false });
   }
 
   /** True when the request was still here. */
   cancel(id: number): boolean {
     const at = this.#entries.findIndex((entry) => entry.id === id);
     if (at < 0) return false;
-    this.#entries.splice(at, 1)[0]?.task?.[Symbol.dispose]();
+    this.#abandoned.add(this.#entries.splice(at, 1)[0]?.task ?? null);
     return true;
+  }
+
+  /** True when the request was still here. */
+  setPaused(id: number, paused: boolean): boolean {
+    const entry = this.#entries.find((candidate) => candidate.id === id);
+    if (entry !== undefined) entry.paused = paused;
+    return entry !== undefined;
   }
 
   /** A request whose prompt is ready or refused. A long prompt does not keep the short ones behind it from coming in. */
   next(): Arrival {
+    this.#abandoned.sweep();
     for (const entry of this.#entries.slice(0, TASKS_MAX)) {
       try {
         entry.task ??= this.#backend.preparePrompt(entry.request.prompt);
@@ -60,6 +72,7 @@ export class Intake {
         if (state.kind === "running") continue;
         if (state.kind === "failed") throw state.error;
         const sequence = this.#build(entry, entry.task.take());
+        sequence.paused = entry.paused;
         this.#remove(entry);
         return { kind: "ready", sequence };
       } catch (thrown) {
@@ -94,6 +107,7 @@ export class Intake {
   }
 
   [Symbol.dispose](): void {
+    this.#abandoned[Symbol.dispose]();
     for (const entry of this.#entries.splice(0)) entry.task?.[Symbol.dispose]();
   }
 }

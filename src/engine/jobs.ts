@@ -55,8 +55,8 @@ function selfTest(library: NativeLibrary, plugin: string, modelPath: string): st
   using sampler = backend.makeSampler({ temperature: 0 }, prompt);
   const part: BatchPart = { seqId: 0, tokens: prompt.tokens, start: 0, output: true };
   if (backend.decode([part]) !== "done") throw new Error("the prefill did not run");
-  const [token] = backend.sample([sampler]);
+  const [sampled] = backend.sample([sampler]);
   const { logits } = backend.topTwo();
-  if (token === undefined || !logits.every(Number.isFinite)) throw new Error("the prefill gave no finite logits");
+  if (sampled?.kind !== "token" || !logits.every(Number.isFinite)) throw new Error("the prefill gave no finite logits");
   return devices.map((device) => device.name);
 }

@@ -10,7 +10,16 @@ import { NativeSampler } from "../ffi/sampler.ts";
 import { assert } from "../lib/assert.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
 import type { LoadedModelInfo } from "../protocol/model-info.ts";
-import type { AnswerParser, Backend, BatchPart, DecodeResult, PreparedPrompt, Sampler, Task } from "./backend.ts";
+import type {
+  AnswerParser,
+  Backend,
+  BatchPart,
+  DecodeResult,
+  PreparedPrompt,
+  Sampled,
+  Sampler,
+  Task,
+} from "./backend.ts";
 import { Batch } from "./batch.ts";
 import type { ContextPlan } from "./context-plan.ts";
 
@@ -105,11 +114,14 @@ export class LlamaBackend implements Backend {
     return this.#context.decode(this.#batch.columns);
   }
 
-  sample(samplers: Sampler[]): Int32Array {
+  sample(samplers: Sampler[]): Sampled[] {
     assert(samplers.length === this.#batch.rows.length, "one sampler for each row with output");
-    return this.#context.sample(
+    const { tokens, error } = this.#context.sample(
       this.#batch.rows,
       samplers.map((sampler) => nativeSampler(sampler)),
+    );
+    return Array.from(tokens, (token) =>
+      token < 0 && error !== null ? { kind: "failed", error } : { kind: "token", token },
     );
   }
 

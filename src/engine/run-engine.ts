@@ -20,7 +20,8 @@ const WAIT_MS_MAX = 1000;
  * The library's path comes by the environment, because the socket can't be read without the library.
  */
 export function runEngine(libraryPath: string, log: Logger): number {
-  const library = NativeLibrary.open(libraryPath);
+  const library = openLibrary(libraryPath, log);
+  if (library === null) return 1;
   dieWithParent(library, process.ppid);
   const channel = new Channel(library);
   const forwardLog = (): void => {
@@ -42,6 +43,16 @@ export function runEngine(libraryPath: string, log: Logger): number {
     if (channel.closed) return 0;
     channel.send({ type: "failed", error: toAppError(thrown).toBody() });
     return thrown instanceof AppError ? 0 : 1;
+  }
+}
+
+/** Null when it can't be opened: without the library there is no channel, so the log is what is left to say why. */
+function openLibrary(path: string, log: Logger): NativeLibrary | null {
+  try {
+    return NativeLibrary.open(path);
+  } catch (thrown) {
+    log.error(toAppError(thrown).message);
+    return null;
   }
 }
 

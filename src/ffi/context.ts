@@ -4,6 +4,7 @@ import { type Pointer, ptr } from "bun:ffi";
 import { Handle } from "./handle.ts";
 import { type NativeLibrary, toCText } from "./library.ts";
 import type { NativeModel } from "./model.ts";
+import type { NativeError } from "./native-error.ts";
 import type { NativeSampler } from "./sampler.ts";
 
 export interface ContextSettings {
@@ -70,8 +71,8 @@ export class NativeContext extends Handle {
     return status === 0 ? "done" : status === 1 ? "full" : "aborted";
   }
 
-  /** Samples all rows in one call. rows: [n] batch indices; result: [n] token ids. */
-  sample(rows: number[], samplers: NativeSampler[]): Int32Array {
+  /** Samples all rows in one call. rows: [n] batch indices; tokens: [n] ids, negative where the error is a row's. */
+  sample(rows: number[], samplers: NativeSampler[]): { tokens: Int32Array; error: NativeError | null } {
     const tokens = new Int32Array(rows.length);
     const pointers = new BigUint64Array(samplers.map((sampler) => BigInt(sampler.pointer)));
     const status = this.#library.calls.mlo_sample(
@@ -81,8 +82,8 @@ export class NativeContext extends Handle {
       ptr(pointers),
       tokens,
     );
-    this.#library.check("mlo_sample", status);
-    return tokens;
+    const failed = this.#library.check("mlo_sample", status);
+    return { tokens, error: failed === 0 ? null : this.#library.error("mlo_sample") };
   }
 
   /** The two largest logits of a row, best first. */

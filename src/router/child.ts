@@ -25,6 +25,15 @@ export const LIBRARY_VARIABLE = "ML_OFFLOAD_LIBRARY";
 
 /** Lines kept for the story of a crash. */
 const LAST_LINES = 12;
+/** From this line on Bun's crash handler speaks, at length, and calls a failed assertion of ggml its own bug. */
+const CRASH_BANNER = /^={20,}$/;
+const STACK_FRAME = /^\s+at /;
+
+/**
+ * What children are told besides: ggml would attach a debugger to a process that aborts, which may keep it for seconds
+ * and buries the assertion under its frames; and Bun would offer a crash report that concerns nobody there.
+ */
+const CHILD_ENVIRONMENT = { GGML_NO_BACKTRACE: "1", BUN_ENABLE_CRASH_REPORTING: "0" };
 
 export interface Child {
   readonly pid: number;
@@ -79,13 +88,9 @@ class Outgoing {
 export async function spawnChild(libraryPath: string, args: string[], log: Logger, hooks: ChildHooks): Promise<Child> {
   const child = Bun.spawn([...selfCommand(), "engine", ...args], {
     stdio: ["ignore", "pipe", "pipe", "pipe"],
-    env: { ...process.env, [LIBRARY_VARIABLE]: libraryPath },
+    env: { ...CHILD_ENVIRONMENT, ...process.env, [LIBRARY_VARIABLE]: libraryPath },
   });
-  const lastLines: string[] = [];
-  const remember = (line: string): void => {
-    lastLines.push(line);
-    if (lastLines.length > LAST_LINES) lastLines.shift();
-  };
+  const { lastLines, remember } = collectLastLines();
   const logs = Promise.all([readLines(child.stdout, log, remember), readLines(child.stderr, log, remember)]);
 
   const outgoing = new Outgoing();
@@ -94,7 +99,13 @@ export async function spawnChild(libraryPath: string, args: string[], log: Logge
   const descriptor = child.stdio[3] as unknown as number;
   outgoing.socket = await openSocket(descriptor, {
     data: (_, bytes) => {
-      for (const frame of decoder.push(bytes)) hooks.onFrame(frame);
+      try {
+        for (const frame of decoder.push(bytes)) hooks.onFrame(frame);
+      } catch (thrown) {
+        // What the child says can't be read any more: its requests would wait for ever. They end with it.
+        log.error("a child's message can't be read", { error: String(thrown) });
+        child.kill("SIGKILL");
+      }
     },
     drain: () => outgoing.flush(),
     close: () => closed.resolve(),
@@ -112,6 +123,19 @@ export async function spawnChild(libraryPath: string, args: string[], log: Logge
     send: (message) => outgoing.push(encodeFrame(message)),
     kill: (signal) => child.kill(signal),
   };
+}
+
+/** The last lines that may tell why a child ended. */
+function collectLastLines(): { lastLines: string[]; remember: (line: string) => void } {
+  const lastLines: string[] = [];
+  let isOver = false;
+  const remember = (line: string): void => {
+    isOver ||= CRASH_BANNER.test(line);
+    if (isOver || STACK_FRAME.test(line)) return;
+    lastLines.push(line);
+    if (lastLines.length > LAST_LINES) lastLines.shift();
+  };
+  return { lastLines, remember };
 }
 
 /** `Bun.connect` over a descriptor that is open already: Bun has it, its types do not. */

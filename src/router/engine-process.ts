@@ -14,6 +14,8 @@ export interface EngineOptions {
   /** How the model is called in messages. */
   modelId: string;
   loadTimeoutMs: number;
+  /** Ends the load. */
+  signal: AbortSignal;
   log: Logger;
   clock: Clock;
 }
@@ -76,9 +78,8 @@ export class EngineProcess {
       else client?.receive(frame);
     };
     const onExit = (reason: ExitReason): void => {
-      const error = crashError(modelId, reason);
-      loaded.reject(new StartFailure(error, true));
-      client?.fail(error);
+      loaded.reject(loadFailure(modelId, reason));
+      client?.fail(crashError(modelId, reason));
       exited.resolve(reason);
     };
     const args = ["--log-level", "debug", "--log-format", "json"];
@@ -90,11 +91,19 @@ export class EngineProcess {
       loaded.reject(new StartFailure(new AppError({ code: "timeout", message, hint: "Raise --load-timeout." }), false));
       child.kill("SIGKILL");
     });
+    const abort = (): void => {
+      const message = `The load of ${modelId} was ended because the server stops.`;
+      loaded.reject(new StartFailure(new AppError({ code: "overloaded", message }), false));
+      child.kill("SIGKILL");
+    };
+    if (options.signal.aborted) abort();
+    options.signal.addEventListener("abort", abort, { once: true });
     try {
       const info = await loaded.promise;
       return new EngineProcess(child, client, info, exited.promise, clock);
     } finally {
       cancelTimer();
+      options.signal.removeEventListener("abort", abort);
     }
   }
 
@@ -106,6 +115,17 @@ export class EngineProcess {
     await this.exited;
     cancelTimer();
   }
+}
+
+/** llama.cpp asserts some of what a file says, and an assertion ends the process: it is the file's fault then. */
+const GAVE_UP = ["SIGABRT", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGTRAP", "SIGILL"];
+
+/** The process ended before it was ready. */
+function loadFailure(modelId: string, reason: ExitReason): StartFailure {
+  const crash = crashError(modelId, reason);
+  if (!GAVE_UP.includes(reason.signal ?? "")) return new StartFailure(crash, true);
+  const message = `llama.cpp gave up on the file of ${modelId}. ${crash.message}`;
+  return new StartFailure(new AppError({ code: "model_damaged", message }), false);
 }
 
 /** What a dead engine's requests are told: how it died, and its last words. */

@@ -1,16 +1,7 @@
 // Where the native libraries and other files that belong to us are: beside the source, or inside the binary, from
 // which they are extracted once into a versioned cache folder. Knows nothing of what is in them.
 
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../protocol/errors.ts";
 
@@ -28,6 +19,7 @@ export interface NativeFiles {
 /** Files are embedded under their name and this ending, so that one loader rule fits all of them. */
 const EMBEDDED = ".embedded";
 const MANIFEST = "native-manifest.json";
+const DEMO = "demo.gguf";
 const LIBRARY = /^libmlo\.(so|dylib)$/;
 const PLUGIN = /^libggml-(?!base)(.+)\.(so|dylib)$/;
 
@@ -35,12 +27,16 @@ const PLUGIN = /^libggml-(?!base)(.+)\.(so|dylib)$/;
 export async function locateNativeFiles(cacheFolder: string, override: string | undefined): Promise<NativeFiles> {
   const embedded = listEmbedded();
   if (override !== undefined && override !== "") {
-    const demo = embedded.size > 0 ? await extract(embedded, cacheFolder) : null;
-    return describeFolder(override, demo === null ? sourceDemo() : join(demo, "demo.gguf"));
+    // A demo model beside the libraries spares hosts without a cache the extraction.
+    const beside = join(override, DEMO);
+    if (embedded.size === 0 || existsSync(beside)) {
+      return describeFolder(override, existsSync(beside) ? beside : sourceDemo());
+    }
+    return describeFolder(override, join(await extract(embedded, cacheFolder), DEMO));
   }
   if (embedded.size > 0) {
     const folder = await extract(embedded, cacheFolder);
-    return describeFolder(folder, join(folder, "demo.gguf"));
+    return describeFolder(folder, join(folder, DEMO));
   }
   return describeFolder(join(import.meta.dir, "../../build/native"), sourceDemo());
 }
@@ -51,7 +47,7 @@ export async function readEmbeddedText(name: string): Promise<string | null> {
 }
 
 function sourceDemo(): string {
-  return join(import.meta.dir, "../demo/demo.gguf");
+  return join(import.meta.dir, "../demo", DEMO);
 }
 
 function listEmbedded(): Map<string, Blob> {
@@ -90,7 +86,10 @@ function contentKey(folder: string, names: readonly string[]): string {
     const { size, mtimeMs } = statSync(join(folder, name));
     return [name, size, mtimeMs];
   });
-  return new Bun.CryptoHasher("sha256").update(JSON.stringify([realpathSync(folder), files])).digest("hex").slice(0, 16);
+  return new Bun.CryptoHasher("sha256")
+    .update(JSON.stringify([realpathSync(folder), files]))
+    .digest("hex")
+    .slice(0, 16);
 }
 
 /** The folder that holds the embedded files; written aside and renamed, so that it is whole or not there. */
@@ -99,25 +98,35 @@ async function extract(files: ReadonlyMap<string, Blob>, cacheFolder: string): P
   const { hash } = (manifest === undefined ? { hash: "unversioned" } : await manifest.json()) as { hash: string };
   const parent = join(cacheFolder, "native");
   const folder = join(parent, hash);
-  if (existsSync(folder)) return folder;
+  if (isComplete(folder, files)) return folder;
   let part: string | null = null;
   try {
     mkdirSync(parent, { recursive: true, mode: 0o700 });
     part = mkdtempSync(join(parent, `${hash}.part-`));
     for (const [name, blob] of files) await Bun.write(join(part, name), blob);
+    // A copy that lost files makes way; one that another process has just made is left alone.
+    if (!isComplete(folder, files)) rmSync(folder, { recursive: true, force: true });
     renameSync(part, folder);
   } catch (thrown) {
     if (part !== null) rmSync(part, { recursive: true, force: true });
     // Another process of ours may have been faster: then its copy is as good.
-    if (existsSync(folder)) return folder;
+    if (isComplete(folder, files)) return folder;
     throw new AppError(
       {
         code: "internal",
         message: `Can't extract the native libraries to ${folder}: ${(thrown as Error).message}`,
-        hint: "Set XDG_CACHE_HOME to a writable folder on a file system that allows execution, or ML_OFFLOAD_NATIVE_DIR to a folder with the libraries.",
+        hint: "Set XDG_CACHE_HOME to a writable folder on a file system that allows execution, or ML_OFFLOAD_NATIVE_DIR to a folder with the libraries and demo.gguf.",
       },
       { cause: thrown },
     );
   }
   return folder;
+}
+
+/** A cache may be tidied by others at any time: a file that is missing or cut short must not stop us for ever. */
+function isComplete(folder: string, files: ReadonlyMap<string, Blob>): boolean {
+  return [...files].every(([name, blob]) => {
+    const path = join(folder, name);
+    return existsSync(path) && statSync(path).size === blob.size;
+  });
 }

@@ -15,7 +15,7 @@ import { decide, NEW_SLOT, onDeath, onReady, onStart, onStopped, type Slot } fro
 
 /** The router's window to the world. */
 export interface RouterEffects {
-  startEngine(entry: ModelEntry): Promise<EngineProcess>;
+  startEngine(entry: ModelEntry, signal: AbortSignal): Promise<EngineProcess>;
 }
 
 export interface RouterFacts extends CardSettings {
@@ -36,6 +36,8 @@ export interface RouterDependencies {
 
 /** A model's engine, or where it stands without one. */
 interface Place {
+  /** As the listings called the model when it was last asked for: the key is its path. */
+  id: string;
   slot: Slot;
   engine: EngineProcess | null;
   starting: Promise<EngineProcess> | null;
@@ -46,7 +48,8 @@ interface Place {
 export class Router implements Inference {
   readonly #deps: RouterDependencies;
   readonly #places = new Map<string, Place>();
-  #stopped = false;
+  /** Aborted when the router stops: loads in progress end with it. */
+  readonly #stopping = new AbortController();
 
   constructor(deps: RouterDependencies) {
     this.#deps = deps;
@@ -78,20 +81,19 @@ export class Router implements Inference {
   }
 
   health(): Health {
-    const states = [...this.#places.entries()].map(([id, { slot, error }]) => ({ id, slot, error }));
+    const states = [...this.#places.values()];
     return describeHealth(states, this.#deps.facts.plugins, this.#deps.clock.monotonicMs());
   }
 
   async backendInfo(): Promise<BackendInfo> {
     const { version, llamaCpp, plugins, skippedPlugins } = this.#deps.facts;
-    const running = [...this.#places].filter(([, place]) => place.engine !== null);
-    const engines = await Promise.all(running.map(([model, place]) => report(model, place)));
+    const engines = await Promise.all([...this.#places.values()].map((place) => report(place, this.#deps.clock)));
     return { version, llamaCpp, plugins, skippedPlugins, engines: engines.filter((engine) => engine !== null) };
   }
 
   /** Ends all engines; requests that are still open end with `engine_crashed`. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopping.abort();
     const starting = [...this.#places.values()].map((place) => place.starting).filter((start) => start !== null);
     await Promise.allSettled(starting);
     const engines = [...this.#places.values()].map((place) => place.engine).filter((engine) => engine !== null);
@@ -112,7 +114,7 @@ export class Router implements Inference {
   /** The entry's engine, started if there is none. */
   async #engineFor(entry: ModelEntry, signal: AbortSignal): Promise<EngineProcess> {
     assertServable(entry);
-    if (this.#stopped) throw new AppError({ code: "overloaded", message: "The server is stopping." });
+    if (this.#stopping.signal.aborted) throw new AppError({ code: "overloaded", message: "The server is stopping." });
     const place = this.#placeOf(entry);
     const decision = decide(place.slot, this.#deps.clock.monotonicMs());
     switch (decision.kind) {
@@ -122,8 +124,9 @@ export class Router implements Inference {
         return await abortable(present(place.starting), signal);
       case "start":
         place.starting = this.#start(entry, place);
-        // A start goes on when the request that asked for it leaves: the next one finds the model loaded.
-        place.starting.catch(() => {});
+        place.starting.catch(() => {
+          // A start goes on when the request that asked for it leaves. Who still waits for it is told; nobody else is.
+        });
         return await abortable(place.starting, signal);
       case "refuse": {
         const seconds = Math.ceil(decision.waitMs / 1000);
@@ -136,9 +139,10 @@ export class Router implements Inference {
   #placeOf(entry: ModelEntry): Place {
     let place = this.#places.get(entry.path);
     if (place === undefined) {
-      place = { slot: NEW_SLOT, engine: null, starting: null, error: null };
+      place = { id: entry.id, slot: NEW_SLOT, engine: null, starting: null, error: null };
       this.#places.set(entry.path, place);
     }
+    place.id = entry.id;
     return place;
   }
 
@@ -147,7 +151,7 @@ export class Router implements Inference {
     place.slot = onStart(place.slot);
     log.info("loading", { model: entry.id, path: entry.path });
     try {
-      const engine = await this.#deps.effects.startEngine(entry);
+      const engine = await this.#deps.effects.startEngine(entry, this.#stopping.signal);
       place.slot = onReady(place.slot, clock.monotonicMs());
       place.engine = engine;
       place.error = null;
@@ -184,12 +188,17 @@ export class Router implements Inference {
   }
 }
 
-/** An engine that dies while it is asked has nothing to report. */
-async function report(model: string, place: Place): Promise<EngineReport | null> {
-  const { engine } = place;
+/** An engine answers between two steps, and a step of a large model may take seconds. */
+const STATS_MS_MAX = 10_000;
+
+/** An engine that dies while it is asked, or is busy for too long, has no stats to report. */
+async function report({ id, engine }: Place, clock: Clock): Promise<EngineReport | null> {
   if (engine === null) return null;
-  const stats = await engine.client.stats().catch(() => null);
-  return { model, pid: engine.pid, state: "loaded", info: engine.info, stats };
+  const late = Promise.withResolvers<null>();
+  const cancelTimer = clock.after(STATS_MS_MAX, () => late.resolve(null), true);
+  const stats = await Promise.race([engine.client.stats().catch(() => null), late.promise]);
+  cancelTimer();
+  return { model: id, pid: engine.pid, state: "loaded", info: engine.info, stats };
 }
 
 function present<T>(value: T | null): T {

@@ -23,7 +23,7 @@ const SCORE_DEVIATION = 1;
 const LOGIT_DEVIATION = 4;
 
 /** Of attention beside the feed-forward, by default: at 1, one sequence in ten meets a near-tie in 48 tokens. */
-const ATTENTION_GAIN = 0.25;
+const ATTENTION_GAIN = 0.4;
 
 /** What a layer adds, against the token embedding: with less, a tied output repeats the last token. */
 const BRANCH_GAIN = 1.5;

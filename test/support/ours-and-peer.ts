@@ -22,7 +22,8 @@ export interface PairOptions {
 
 export async function startPair(modelPath: string, options: PairOptions): Promise<Pair> {
   const { ctx, parallel } = options;
-  const args = ["--model", modelPath, "--ctx", String(ctx), "--parallel", String(parallel)];
+  // As many threads as the peer: flash attention cuts long contexts by their number, which changes rounding.
+  const args = ["--model", modelPath, "--ctx", String(ctx), "--parallel", String(parallel), "--threads", "1"];
   const self = process.env.ML_OFFLOAD_PARITY_SELF === "1";
   const ours = self
     ? await startPeer(modelPath, { ctx, parallel, extraArgs: [...(options.peerArgs ?? []), "--ubatch-size", "256"] })

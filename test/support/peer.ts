@@ -11,6 +11,7 @@ export interface PeerOptions {
   /** KV tokens, shared by all sequences. */
   ctx?: number;
   parallel?: number;
+  /** Default 1: test models are too small to gain from more, and spinning threads crawl on a busy machine. */
   threads?: number;
   /** File names of the plug-ins to use, such as `libggml-cpu-zen4.so`; absent: all, and ggml chooses. */
   plugins?: string[];
@@ -29,14 +30,14 @@ const START_TIMEOUT_MS = 60_000;
 
 /** llama-server's path, or null where it was not built. */
 export function locatePeer(): string | null {
-  const path = resolve(process.env.ML_OFFLOAD_PEER || join(import.meta.dir, "../../build/native/current/llama-server"));
+  const path = resolve(process.env.ML_OFFLOAD_PEER || join(import.meta.dir, "../../build/native/llama-server"));
   return existsSync(path) ? path : null;
 }
 
 /** For `test.skipIf`: says why on stderr, once per test file. */
 export function isPeerMissing(): boolean {
   if (locatePeer() !== null) return false;
-  console.error("skipped: llama-server is not built (build/native/current/llama-server, or ML_OFFLOAD_PEER=FILE)");
+  console.error("skipped: llama-server is not built (build/native/llama-server, or ML_OFFLOAD_PEER=FILE)");
   return true;
 }
 
@@ -68,7 +69,7 @@ export async function startPeer(modelPath: string, options: PeerOptions = {}): P
 }
 
 function listArguments(options: PeerOptions): string[] {
-  const threads = String(options.threads ?? 2);
+  const threads = String(options.threads ?? 1);
   return [
     ...["--host", "127.0.0.1", "--offline", "--no-webui", "--no-warmup", "--fit", "off"],
     // One KV pool for all sequences, as ours: without it each slot gets an equal part of the context.

@@ -1,5 +1,5 @@
 // Starts our own server as an embedding tool would: `serve --port 0 --ready-json`, one JSON line on stdout.
-// ML_OFFLOAD_BINARY=FILE runs a compiled binary instead of the source.
+// ML_OFFLOAD_BINARY=FILE runs a compiled binary instead of the source; a test of the binary names it by `program`.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,6 +10,8 @@ export interface ServerOptions {
   /** Further arguments of `serve`. */
   args?: string[];
   env?: Record<string, string>;
+  /** What to run instead of what the environment says. */
+  program?: string[];
 }
 
 export interface Server extends Child {
@@ -24,7 +26,7 @@ const START_TIMEOUT_MS = 90_000;
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const home = mkdtempSync(join(tmpdir(), "mlo-home-"));
   const binary = process.env.ML_OFFLOAD_BINARY;
-  const program = binary ? [binary] : [process.execPath, join(REPOSITORY, "src/main.ts")];
+  const program = options.program ?? (binary ? [binary] : [process.execPath, join(REPOSITORY, "src/main.ts")]);
   // An empty home: no configuration and no models of the developer. The cache is shared between tests.
   const env = cleanEnvironment({
     HOME: home,

@@ -1,6 +1,7 @@
 // A checked chat request → the domain's GenerationRequest. Pure; what can't be done is refused by name.
 
 import type { ChatMessage, ChatPrompt, ChatTool, GenerationRequest } from "../../protocol/generation.ts";
+import { isJsonTooDeep, NESTING_MAX } from "../body-shape.ts";
 import { invalidField, readStops, readTokenLimit, refuse } from "./limits.ts";
 import { readSampling } from "./sampling.ts";
 import type { ChatMessageBody, ChatRequest, ToolBody } from "./schema.ts";
@@ -48,11 +49,12 @@ function readMessage(body: ChatMessageBody, index: number): ChatMessage {
   if (body.reasoning_content !== undefined) message.reasoning_content = body.reasoning_content;
   if (body.tool_call_id !== undefined) message.tool_call_id = body.tool_call_id;
   if (calls.length > 0) {
-    message.tool_calls = calls.map(({ id, function: { name, arguments: text } }) => ({
-      ...(id === undefined ? {} : { id }),
-      type: "function",
-      function: { name, arguments: text },
-    }));
+    message.tool_calls = calls.map(({ id, function: { name, arguments: text } }, call) => {
+      if (isJsonTooDeep(text)) {
+        throw invalidField(`${at}.tool_calls[${call}].function.arguments`, `are nested over ${NESTING_MAX} levels`);
+      }
+      return { ...(id === undefined ? {} : { id }), type: "function", function: { name, arguments: text } };
+    });
   }
   return message;
 }

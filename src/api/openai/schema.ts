@@ -12,6 +12,9 @@ const STOP_CHARS_MAX = 1024;
 /** Every tool goes into the prompt and the grammar; OpenAI takes 128. */
 const TOOLS_MAX = 512;
 
+/** A template's time grows with the square of the messages: 4096 take most of a second. OpenAI takes 2048. */
+const MESSAGES_MAX = 4096;
+
 /** OpenAI's own limit. */
 export const EMBEDDING_INPUTS_MAX = 2048;
 
@@ -108,7 +111,7 @@ const ResponseFormat = Type.Object({
 
 export const ChatRequest = Type.Object({
   ...GENERATION_FIELDS,
-  messages: Type.Array(ChatMessageBody, { minItems: 1 }),
+  messages: Type.Array(ChatMessageBody, { minItems: 1, maxItems: MESSAGES_MAX }),
   max_completion_tokens: TokenLimit("The same as `max_tokens`, and comes first."),
   tools: Type.Optional(Type.Array(ToolBody, { maxItems: TOOLS_MAX })),
   tool_choice: Type.Optional(ToolChoice),

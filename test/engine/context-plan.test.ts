@@ -1,0 +1,83 @@
+// Settings and facts to contexts: limits are kept in order, and what a model is for decides what is made.
+
+import { describe, expect, test } from "bun:test";
+import { planContexts } from "../../src/engine/context-plan.ts";
+import type { ModelFacts } from "../../src/ffi/model.ts";
+import type { EngineSettings } from "../../src/protocol/messages.ts";
+
+const SETTINGS: EngineSettings = {
+  modelPath: "m.gguf",
+  plugins: [],
+  contextLength: 0,
+  parallel: 4,
+  batchSize: 2048,
+  microBatchSize: 512,
+  threads: 0,
+  gpuLayers: -1,
+};
+
+const FACTS: ModelFacts = {
+  architecture: "llama",
+  description: "",
+  parameterCount: 1,
+  sizeBytes: 2 ** 30,
+  vocabularySize: 1000,
+  embeddingLength: 64,
+  trainedContextLength: 32_768,
+  slidingWindow: 0,
+  pooling: -1,
+  causal: true,
+  hasDecoder: true,
+  hasEncoder: false,
+  isRecurrent: false,
+  hasChatTemplate: true,
+  devices: [],
+};
+
+const planWith = (settings: Partial<EngineSettings> = {}, facts: Partial<ModelFacts> = {}) =>
+  planContexts({ ...SETTINGS, ...settings }, { ...FACTS, ...facts }, 8);
+
+describe("a model that generates", () => {
+  test("gets the automatic context, or the one that was asked for", () => {
+    expect(planWith().main).toMatchObject({ contextLength: 16_384, embeddings: false, pooling: -1, parallel: 4 });
+    expect(planWith({}, { trainedContextLength: 4096 }).main.contextLength).toBe(4096);
+    expect(planWith({ contextLength: 100_000 }).main.contextLength).toBe(100_000);
+  });
+
+  test("batches are not larger than the context, micro batches not larger than batches", () => {
+    expect(planWith().main).toMatchObject({ batchSize: 2048, microBatchSize: 512 });
+    expect(planWith({ contextLength: 300 }).main).toMatchObject({ batchSize: 300, microBatchSize: 300 });
+    expect(planWith({ batchSize: 64 }).main).toMatchObject({ batchSize: 64, microBatchSize: 64 });
+  });
+
+  test("embeds the last token in a context of its own", () => {
+    const plan = planWith();
+    expect(plan).toMatchObject({ canGenerate: true, pooling: "last", embeddingLimit: 2048 });
+    expect(plan.embedding).toMatchObject({ embeddings: true, pooling: 3, contextLength: 2048, microBatchSize: 2048 });
+    expect(planWith({ microBatchSize: 8192 }).embeddingLimit).toBe(8192);
+    expect(planWith({}, { trainedContextLength: 320 }).embeddingLimit).toBe(320);
+  });
+});
+
+describe("a model that embeds", () => {
+  test.each([
+    [{ causal: false }, "mean"],
+    [{ causal: false, pooling: 2 }, "cls"],
+    [{ pooling: 3 }, "last"],
+    [{ pooling: 4 }, "rank"],
+    [{ hasDecoder: false }, "last"],
+  ] as [Partial<ModelFacts>, string][])("%j has one context and pools by %s", (facts, pooling) => {
+    const plan = planWith({}, facts);
+    expect(plan.main).toEqual(plan.embedding);
+    expect(plan.main).toMatchObject({ embeddings: true });
+    expect(plan).toMatchObject({ canGenerate: false, pooling });
+  });
+});
+
+describe("threads", () => {
+  test("all cores, one for a tiny model, or what was asked for", () => {
+    expect(planWith().main.threads).toBe(8);
+    expect(planWith({}, { sizeBytes: 1_000_000 }).main.threads).toBe(1);
+    expect(planWith({ threads: 3 }, { sizeBytes: 1_000_000 }).main.threads).toBe(3);
+  });
+});

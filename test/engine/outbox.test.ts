@@ -1,0 +1,55 @@
+// The outbox: one message a step, and one end for each request.
+
+import { expect, test } from "bun:test";
+import { Outbox } from "../../src/engine/outbox.ts";
+import { AssertionFailed } from "../../src/lib/assert.ts";
+import type { FromEngine } from "../../src/protocol/messages.ts";
+
+function makeOutbox(): { outbox: Outbox; sent: FromEngine[] } {
+  const sent: FromEngine[] = [];
+  return { outbox: new Outbox((message) => void sent.push(message)), sent };
+}
+
+test("events of a step go out in one message, in order; without events none does", () => {
+  const { outbox, sent } = makeOutbox();
+  outbox.flush();
+  outbox.open(1);
+  outbox.open(2);
+  outbox.emit(2, { type: "delta", text: "b" });
+  outbox.emit(1, { type: "cancelled" });
+  outbox.emit(2, { type: "cancelled" });
+  outbox.flush();
+  outbox.flush();
+  expect(sent).toEqual([
+    {
+      type: "events",
+      events: [
+        [2, { type: "delta", text: "b" }],
+        [1, { type: "cancelled" }],
+        [2, { type: "cancelled" }],
+      ],
+    },
+  ]);
+});
+
+test("a sent message does not change afterwards", () => {
+  const { outbox, sent } = makeOutbox();
+  outbox.open(1);
+  outbox.emit(1, { type: "delta", text: "a" });
+  outbox.flush();
+  outbox.emit(1, { type: "delta", text: "b" });
+  expect(sent).toHaveLength(1);
+  expect(sent[0]).toEqual({ type: "events", events: [[1, { type: "delta", text: "a" }]] });
+});
+
+test("a request ends once, and nothing follows", () => {
+  const { outbox } = makeOutbox();
+  expect(() => outbox.emit(1, { type: "delta" })).toThrow(AssertionFailed);
+  outbox.open(1);
+  expect(outbox.isOpen(1)).toBe(true);
+  expect(() => outbox.open(1)).toThrow(AssertionFailed);
+  outbox.emit(1, { type: "cancelled" });
+  expect(outbox.isOpen(1)).toBe(false);
+  expect(() => outbox.emit(1, { type: "cancelled" })).toThrow("request 1 has already ended");
+  expect(() => outbox.emit(1, { type: "delta" })).toThrow(AssertionFailed);
+});

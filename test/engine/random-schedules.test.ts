@@ -1,0 +1,112 @@
+// Random schedules of requests, cancels, pauses and full caches, from fixed seeds. Whatever the order: each request
+// ends once, a request that is not cancelled gives what it gives alone, our cells are the backend's, nothing is left.
+
+import { describe, expect, test } from "bun:test";
+import type { GenerationRequest } from "../../src/protocol/generation.ts";
+import { EngineRun, outcome, runAlone } from "../support/engine-run.ts";
+
+const SCHEDULES = 300;
+const ACTIONS = 60;
+const SEQUENCE_MAX = 100;
+
+/** mulberry32: the same numbers on every machine. `below(n)` is 0 to n-1. */
+function makeRandom(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+function randomRequest(random: (below: number) => number): GenerationRequest {
+  const length = random(4) === 0 ? random(SEQUENCE_MAX + 10) : 1 + random(20);
+  const text = Array.from({ length }, () => String.fromCharCode(97 + random(26))).join("");
+  return {
+    prompt: random(3) === 0 ? { kind: "chat", messages: [{ role: "user", content: text }] } : { kind: "text", text },
+    sampling: { temperature: random(2), seed: random(1000), ignoreEos: random(2) === 0 },
+    stop: random(4) === 0 ? ["a", "bc", "c d"] : [],
+    ...(random(5) === 0 ? {} : { maxTokens: 1 + random(50) }),
+  };
+}
+
+function runSchedule(seed: number): void {
+  const random = makeRandom(seed);
+  using run = new EngineRun({
+    contextLength: SEQUENCE_MAX + random(150),
+    sequenceContextLength: SEQUENCE_MAX,
+    parallel: 1 + random(5),
+    batchSize: 5 + random(30),
+    taskPolls: () => random(4),
+  });
+  // A backend may be full before our count is, now and then.
+  run.backend.faults.decode = (parts) => (parts.length > 1 && random(15) === 0 ? "full" : null);
+  const requests = new Map<number, GenerationRequest>();
+  const cancelled = new Set<number>();
+  const paused = new Set<number>();
+  const embedded = new Set<number>();
+  let nextId = 1;
+  const anyId = (): number => 1 + random(nextId);
+  const act = (): void => {
+    const id = random(3) === 0 ? nextId++ : anyId();
+    switch (random(8)) {
+      case 0:
+      case 1:
+      case 2: {
+        if (requests.has(id) || embedded.has(id)) return;
+        const request = randomRequest(random);
+        requests.set(id, request);
+        run.generate(id, request);
+        return;
+      }
+      case 3:
+        if (requests.has(id) || embedded.has(id)) return;
+        embedded.add(id);
+        run.embed(
+          id,
+          Array.from({ length: 1 + random(7) }, () => "x".repeat(random(30))),
+        );
+        return;
+      case 4:
+        cancelled.add(id);
+        run.send("cancel", id);
+        return;
+      case 5:
+      case 6:
+        paused.add(id);
+        run.send("pause", id);
+        return;
+      case 7:
+        paused.delete(id);
+        run.send("resume", id);
+    }
+  };
+  for (let i = 0; i < ACTIONS; i++) {
+    act();
+    for (let steps = random(4); steps > 0; steps--) run.step();
+    nextId = Math.max(nextId, ...requests.keys(), ...embedded.keys());
+  }
+  for (const id of paused) run.send("resume", id);
+  run.settle();
+  run.checkEmpty();
+  for (const [id, request] of requests) {
+    const story = run.story(id);
+    expect(story.end).not.toBeNull();
+    if (story.end?.type === "cancelled") expect(cancelled.has(id)).toBe(true);
+    else expect(outcome(story)).toEqual(outcome(runAlone(request, { sequenceContextLength: SEQUENCE_MAX })));
+  }
+  for (const id of embedded) expect(run.embeddings.has(id) || cancelled.has(id)).toBe(true);
+}
+
+describe("random schedules", () => {
+  test(`${SCHEDULES} of them keep every promise`, () => {
+    for (let seed = 1; seed <= SCHEDULES; seed++) {
+      try {
+        runSchedule(seed);
+      } catch (thrown) {
+        throw new Error(`schedule ${seed}: ${(thrown as Error).message}`, { cause: thrown });
+      }
+    }
+  });
+});

@@ -1,0 +1,81 @@
+// Cards and health: what is known is shown, what is not is null, and trouble is named.
+
+import { describe, expect, test } from "bun:test";
+import type { ModelEntry } from "../../src/models/entry.ts";
+import { describeHealth, type SlotState, toCard } from "../../src/router/model-card.ts";
+import { NEW_SLOT, onDeath, onReady, onStart, type Slot } from "../../src/router/slot.ts";
+import { FakeBackend } from "../support/fake-backend.ts";
+import { makeEntry } from "../support/fake-engines.ts";
+
+const { info } = new FakeBackend({ contextLength: 512, sequenceContextLength: 300 });
+const starting = onStart(NEW_SLOT);
+const ready = onReady(starting, 0);
+const cooling = onDeath(onStart(onDeath(starting, 0)), 0);
+
+const card = (entry: Partial<ModelEntry>, runtime: Partial<Parameters<typeof toCard>[1]> = {}, contextLength = 0) =>
+  toCard(
+    makeEntry("m", entry),
+    { slot: NEW_SLOT, error: null, info: null, isDefault: false, ...runtime },
+    { contextLength },
+  );
+
+describe("toCard", () => {
+  test.each([
+    [{ trainedContextLength: 131_072 }, 0, 16_384],
+    [{ trainedContextLength: 4096 }, 0, 4096],
+    [{ trainedContextLength: 4096 }, 100_000, 4096],
+    [{ trainedContextLength: 4096 }, 1000, 1000],
+    [{ trainedContextLength: null }, 1000, 1000],
+    [{ trainedContextLength: null }, 0, null],
+  ] as const)("a request may use: %j with --ctx %d gives %p", (entry, asked, expected) => {
+    expect(card(entry, {}, asked).contextLength).toBe(expected);
+  });
+
+  test("a loaded model tells its own context", () => {
+    expect(card({ trainedContextLength: 4096 }, { slot: ready, info }).contextLength).toBe(300);
+  });
+
+  test.each([
+    [NEW_SLOT, null, "unloaded"],
+    [starting, null, "loading"],
+    [ready, null, "loaded"],
+    [cooling, null, "failed"],
+    [NEW_SLOT, "out of memory", "failed"],
+    [starting, "out of memory", "loading"],
+  ] as [Slot, string | null, string][])("its state with %j and error %p is %s", (slot, error, state) => {
+    expect(card({}, { slot, error })).toMatchObject({ state, error });
+  });
+
+  test("a file that can't be served has failed, with its reason", () => {
+    const error = { code: "format_unsupported" as const, message: "This is a safetensors file." };
+    expect(card({ error })).toMatchObject({ state: "failed", error: error.message });
+  });
+});
+
+describe("describeHealth", () => {
+  const state = (id: string, slot: Slot, error: string | null = null): SlotState => ({ id, slot, error });
+  const health = (...states: SlotState[]) => describeHealth(states, ["libggml-cpu-x64.so"], 500);
+
+  test("nothing loaded yet is healthy: an engine can be started", () => {
+    expect(health()).toEqual({
+      status: "healthy",
+      backends: {
+        llamacpp: { available: true, ready: true, details: "0 engines up; backends libggml-cpu-x64.so" },
+      },
+    });
+    expect(health(state("a", ready)).backends.llamacpp.details).toStartWith("1 engine up;");
+  });
+
+  test("an engine that cools off, or a failed load, is degraded and named once", () => {
+    expect(health(state("a", cooling), state("b", ready))).toMatchObject({ status: "degraded" });
+    expect(health(state("a", cooling)).backends.llamacpp.details).toContain("a: its engine died repeatedly");
+    const both = health(state("a", cooling, "no memory")).backends.llamacpp.details;
+    expect(both.match(/a: /g)).toHaveLength(1);
+    expect(both).toContain("a: no memory");
+  });
+
+  test("trouble that is over is over", () => {
+    expect(describeHealth([state("a", cooling)], [], 60_000).status).toBe("healthy");
+    expect(health(state("a", ready, "an old reason")).status).toBe("healthy");
+  });
+});

@@ -1,0 +1,144 @@
+// Which plug-ins are trusted: the best variant that passes, the next when it does not, and what is remembered.
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLogger } from "../../src/lib/log.ts";
+import { AppError } from "../../src/protocol/errors.ts";
+import type { JobQuestion } from "../../src/protocol/messages.ts";
+import type { NativeFiles } from "../../src/router/native-files.ts";
+import { choosePlugins, type PluginChoice, type PluginEffects, pluginEffects } from "../../src/router/plugins.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+
+const FILES: NativeFiles = {
+  library: "/n/libmlo.so",
+  cpuPlugins: ["/n/libggml-cpu-amx.so", "/n/libggml-cpu-haswell.so", "/n/libggml-cpu-x64.so"],
+  gpuPlugins: [],
+  demoModel: "/n/demo.gguf",
+  key: "k1",
+};
+const SCORES: Record<string, number> = { haswell: 5, amx: 9, x64: 1 };
+
+interface Host {
+  /** Words in the names of plug-ins that die in their self-test. */
+  dying?: string[];
+  scores?: Record<string, number>;
+  scoring?: "fails" | "errors";
+  recalled?: PluginChoice;
+}
+
+function makeEffects(host: Host = {}) {
+  const asked: string[] = [];
+  const remembered: PluginChoice[] = [];
+  const warnings: string[] = [];
+  const ask = async (question: JobQuestion): ReturnType<PluginEffects["ask"]> => {
+    if (question.job === "scores") {
+      asked.push("scores");
+      if (host.scoring === "fails") return { kind: "failed", reason: "no answer within 120 s" };
+      const scores = question.plugins.map((path) => {
+        const name = Object.keys(SCORES).find((word) => path.includes(word)) ?? "";
+        if (host.scoring === "errors") return { path, score: 0, error: "failed to map segment" };
+        return { path, score: (host.scores ?? SCORES)[name] ?? 0 };
+      });
+      return { kind: "answer", answer: { job: "scores", scores } };
+    }
+    asked.push(question.plugin);
+    expect(question.modelPath).toBe(FILES.demoModel);
+    if ((host.dying ?? []).some((word) => question.plugin.includes(word))) {
+      return { kind: "failed", reason: "the child ended with SIGILL" };
+    }
+    return { kind: "answer", answer: { job: "selftest", devices: ["CPU"] } };
+  };
+  const effects: PluginEffects = {
+    ask,
+    recall: () => host.recalled ?? null,
+    remember: (choice) => void remembered.push(choice),
+    warn: (message) => void warnings.push(message),
+  };
+  return { effects, asked, remembered, warnings };
+}
+
+describe("choosePlugins", () => {
+  test("takes the variant with the highest score, and tests no other", async () => {
+    const { effects, asked, remembered } = makeEffects();
+    const choice = await choosePlugins(FILES, effects);
+    expect(choice).toEqual({ plugins: ["/n/libggml-cpu-amx.so"], skipped: [] });
+    expect(asked).toEqual(["scores", "/n/libggml-cpu-amx.so"]);
+    expect(remembered).toEqual([choice]);
+  });
+
+  test("takes the next one when the best dies, and says so", async () => {
+    const { effects, warnings } = makeEffects({ dying: ["amx"] });
+    const skipped = [{ file: "libggml-cpu-amx.so", reason: "the child ended with SIGILL" }];
+    expect(await choosePlugins(FILES, effects)).toEqual({ plugins: ["/n/libggml-cpu-haswell.so"], skipped });
+    expect(warnings).toEqual(["libggml-cpu-amx.so is not used: the child ended with SIGILL"]);
+  });
+
+  test("does not try variants that this processor can't run", async () => {
+    const { effects, asked } = makeEffects({ scores: { x64: 1 } });
+    expect((await choosePlugins(FILES, effects)).plugins).toEqual(["/n/libggml-cpu-x64.so"]);
+    expect(asked).toHaveLength(2);
+  });
+
+  test("GPU back ends come first, and one that does not start is left out", async () => {
+    const files = { ...FILES, gpuPlugins: ["/n/libggml-cuda.so", "/n/libggml-vulkan.so"] };
+    const { effects } = makeEffects({ dying: ["cuda"] });
+    expect(await choosePlugins(files, effects)).toEqual({
+      plugins: ["/n/libggml-vulkan.so", "/n/libggml-cpu-amx.so"],
+      skipped: [{ file: "libggml-cuda.so", reason: "the child ended with SIGILL" }],
+    });
+  });
+
+  test.each([
+    [{ dying: ["amx", "haswell", "x64"] }, "libggml-cpu-x64.so: the child ended with SIGILL"],
+    [{ scoring: "fails" }, "libggml-cpu-amx.so: no answer within 120 s"],
+    [{ scoring: "errors" }, "libggml-cpu-haswell.so: failed to map segment"],
+  ] as [Host, string][])("without a usable one it refuses, with every reason: %j", async (host, reason) => {
+    const { effects, remembered } = makeEffects(host);
+    const refusal = await choosePlugins(FILES, effects).catch((thrown: unknown) => thrown);
+    expect(refusal).toBeInstanceOf(AppError);
+    expect((refusal as AppError).message).toContain("No backend is usable.");
+    expect((refusal as AppError).message).toContain(reason);
+    expect(remembered).toEqual([]);
+  });
+
+  test("says when there is no plug-in at all", async () => {
+    const { effects } = makeEffects();
+    expect(choosePlugins({ ...FILES, cpuPlugins: [] }, effects)).rejects.toThrow("No CPU plug-in was found.");
+  });
+
+  test("asks nothing when it remembers", async () => {
+    const recalled: PluginChoice = { plugins: ["/n/libggml-cpu-x64.so"], skipped: [] };
+    const { effects, asked } = makeEffects({ recalled });
+    expect(await choosePlugins(FILES, effects)).toBe(recalled);
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("what is remembered", () => {
+  const folder = mkdtempSync(join(tmpdir(), "mlo-plugins-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const choice: PluginChoice = { plugins: FILES.cpuPlugins.slice(0, 1), skipped: [] };
+  const effectsFor = (files: NativeFiles, cache: string): PluginEffects =>
+    pluginEffects(files, cache, silentLogger, new FakeClock());
+
+  test("holds for these files only", () => {
+    const cache = join(folder, "new");
+    const effects = effectsFor(FILES, cache);
+    expect(effects.recall()).toBeNull();
+    effects.remember(choice);
+    expect(effectsFor(FILES, cache).recall()).toEqual(choice);
+    expect(effectsFor({ ...FILES, key: "k2" }, cache).recall()).toBeNull();
+    expect(effectsFor({ ...FILES, cpuPlugins: FILES.cpuPlugins.slice(1) }, cache).recall()).toBeNull();
+  });
+
+  test("is asked again when its file is broken or can't be written", () => {
+    writeFileSync(join(folder, "plugins.json"), "{");
+    expect(effectsFor(FILES, folder).recall()).toBeNull();
+    const blocked = join(folder, "plugins.json", "below-a-file");
+    const effects = effectsFor(FILES, blocked);
+    effects.remember(choice);
+    expect(effects.recall()).toBeNull();
+  });
+});

@@ -1,0 +1,130 @@
+// An engine over the fake backend, driven by hand: it collects what each request was told, and after every step it
+// checks what must hold always. It decides nothing about schedules; the tests do.
+
+import { Engine } from "../../src/engine/engine.ts";
+import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "../../src/protocol/generation.ts";
+import { isTerminal } from "../../src/protocol/generation.ts";
+import type { FromEngine } from "../../src/protocol/messages.ts";
+import { FakeBackend, type FakeOptions } from "./fake-backend.ts";
+import { FakeClock } from "./fake-clock.ts";
+
+/** What a request was told, in order. */
+export interface Story {
+  events: GenerationEvent[];
+  text: string;
+  /** The end, once there is one. */
+  end: Extract<GenerationEvent, { type: "done" | "error" | "cancelled" }> | null;
+}
+
+/** A run that takes more steps than this hangs. */
+const STEPS_MAX = 20_000;
+
+export class EngineRun implements Disposable {
+  readonly backend: FakeBackend;
+  readonly clock = new FakeClock();
+  readonly engine: Engine;
+  readonly stories = new Map<number, Story>();
+  readonly embeddings = new Map<number, FromEngine>();
+  /** Steps in which events went out, as messages. */
+  messages: FromEngine[] = [];
+
+  constructor(options: FakeOptions = {}) {
+    this.backend = new FakeBackend(options);
+    this.engine = new Engine(this.backend, this.clock, (message, payload) => this.#collect(message, payload));
+  }
+
+  generate(id: number, request: GenerationRequest): void {
+    this.stories.set(id, { events: [], text: "", end: null });
+    this.engine.receive({ type: "generate", id, request });
+  }
+
+  embed(id: number, inputs: EmbeddingInput[]): void {
+    this.engine.receive({ type: "embed", id, inputs });
+  }
+
+  send(type: "cancel" | "pause" | "resume", id: number): void {
+    this.engine.receive({ type, id });
+  }
+
+  story(id: number): Story {
+    const story = this.stories.get(id);
+    if (story === undefined) throw new Error(`request ${id} was never made`);
+    return story;
+  }
+
+  step(): void {
+    this.clock.advance(1);
+    this.engine.step();
+    this.checkAlways();
+  }
+
+  /** Steps until nothing can go on without a message. Tasks of the fake end after some polls, so idle steps count. */
+  settle(idleSteps = 8): void {
+    let idle = 0;
+    for (let step = 0; idle < idleSteps; step++) {
+      if (step > STEPS_MAX) throw new Error(`the engine did not settle in ${STEPS_MAX} steps`);
+      idle = this.engine.isBusy ? 0 : idle + 1;
+      this.step();
+    }
+  }
+
+  /** Our count of cells is the backend's, and nobody exceeds what there is. */
+  checkAlways(): void {
+    const { ledger, cells, running } = this.engine.stats();
+    const used = cells[0]?.used;
+    if (ledger.used !== used) throw new Error(`the ledger counts ${ledger.used} cells, the backend ${used}`);
+    if (ledger.used > ledger.total) throw new Error(`${ledger.used} of ${ledger.total} cells`);
+    if (running > this.backend.info.parallel) throw new Error(`${running} sequences run at once`);
+  }
+
+  /** Nothing is open, so nothing may be held. */
+  checkEmpty(): void {
+    const { waiting, running, paused, ledger, handles } = this.engine.stats();
+    const held = { waiting, running, paused, cells: ledger.used, ...handles };
+    const left = Object.entries(held).filter(([, count]) => count !== 0);
+    if (left.length > 0) throw new Error(`left behind: ${JSON.stringify(Object.fromEntries(left))}`);
+    if (this.engine.isBusy) throw new Error("an empty engine is busy");
+  }
+
+  #collect(message: FromEngine, payload: Uint8Array | undefined): void {
+    this.messages.push(message);
+    if (message.type === "embeddings" || message.type === "refused") {
+      if (this.embeddings.has(message.id)) throw new Error(`embedding ${message.id} was answered twice`);
+      this.embeddings.set(message.id, message);
+      const expected = message.type === "embeddings" ? message.count * message.dimensions * 4 : 0;
+      if ((payload?.byteLength ?? 0) !== expected) throw new Error(`a payload of ${payload?.byteLength} bytes`);
+    }
+    if (message.type === "events") for (const [id, event] of message.events) this.#tell(this.story(id), event, id);
+  }
+
+  #tell(story: Story, event: GenerationEvent, id: number): void {
+    if (story.end !== null) throw new Error(`request ${id} was told ${event.type} after ${story.end.type}`);
+    if (event.type === "started" && story.events.length > 0) throw new Error(`request ${id} started late`);
+    if (event.type === "delta" && story.events.length === 0) throw new Error(`request ${id} did not start`);
+    story.events.push(event);
+    if (event.type === "delta") story.text += event.text ?? "";
+    if (isTerminal(event)) story.end = event as Story["end"];
+  }
+
+  [Symbol.dispose](): void {
+    this.engine[Symbol.dispose]();
+    this.backend[Symbol.dispose]();
+  }
+}
+
+/** What a request gives when nobody else is there and memory is plenty. */
+export function runAlone(request: GenerationRequest, options: FakeOptions = {}): Story {
+  using run = new EngineRun({ ...options, contextLength: 4096, batchSize: 4096 });
+  run.generate(1, request);
+  run.settle();
+  run.checkEmpty();
+  return run.story(1);
+}
+
+/** A story without what hangs on time. */
+export function outcome(story: Story): object {
+  const { end, text } = story;
+  if (end === null || end.type !== "done") return { end, text };
+  const { finishReason, usage, stopString } = end;
+  return { finishReason, usage, stopString, text };
+}

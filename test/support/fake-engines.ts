@@ -1,0 +1,77 @@
+// Engines without processes, for the router's tests: each start is decided by the test, and so is each death.
+
+import type { ModelEntry } from "../../src/models/entry.ts";
+import { UNKNOWN_MANIFEST } from "../../src/models/manifest.ts";
+import { AppError } from "../../src/protocol/errors.ts";
+import type { FromEngine, ToEngine } from "../../src/protocol/messages.ts";
+import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
+import type { ExitReason } from "../../src/router/child.ts";
+import { EngineClient } from "../../src/router/engine-client.ts";
+import { crashError, type EngineProcess } from "../../src/router/engine-process.ts";
+import { FakeBackend } from "./fake-backend.ts";
+
+export function makeEntry(id: string, changes: Partial<ModelEntry> = {}): ModelEntry {
+  const path = `/models/${id}.gguf`;
+  return {
+    ...UNKNOWN_MANIFEST,
+    id,
+    aliases: [],
+    path,
+    files: [path],
+    created: 1_700_000_000,
+    sizeBytes: 1000,
+    error: null,
+    explicit: false,
+    demo: false,
+    ...changes,
+  };
+}
+
+/** Looks like an EngineProcess to the router; accepts every prompt at once, and then says what the test tells it. */
+export class FakeEngine {
+  readonly sent: ToEngine[] = [];
+  readonly client = new EngineClient((message) => this.#receive(message));
+  readonly info: LoadedModelInfo = new FakeBackend().info;
+  readonly exited: Promise<ExitReason>;
+  stopping = false;
+  readonly #exit = Promise.withResolvers<ExitReason>();
+
+  constructor(
+    readonly modelId: string,
+    readonly pid: number,
+  ) {
+    this.exited = this.#exit.promise;
+  }
+
+  #receive(message: ToEngine): void {
+    this.sent.push(message);
+    if (message.type === "generate") {
+      this.tell({ type: "events", events: [[message.id, { type: "started", promptTokens: 1, cachedTokens: 0 }]] });
+    }
+    if (message.type === "stats") this.tell({ type: "stats", id: message.id, stats: { running: 1 } as never });
+  }
+
+  tell(message: FromEngine): void {
+    this.client.receive({ message, payload: new Uint8Array(0) });
+  }
+
+  /** As the kernel would end it. */
+  async die(): Promise<void> {
+    const reason: ExitReason = { code: null, signal: "SIGKILL", lastLines: ["GGML_ASSERT(x) failed"] };
+    this.client.fail(crashError(this.modelId, reason));
+    this.#exit.resolve(reason);
+    await this.exited;
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.client.fail(new AppError({ code: "engine_crashed", message: "stopped" }));
+    this.#exit.resolve({ code: 0, signal: null, lastLines: [] });
+    await this.exited;
+  }
+
+  /** The class has private parts that only a real process has. */
+  asProcess(): EngineProcess {
+    return this as unknown as EngineProcess;
+  }
+}
