@@ -261,6 +261,19 @@ describe("pausing", () => {
   });
 });
 
+test("a reader who is behind gives its place to those who wait, and gets it back", () => {
+  using run = running({ parallel: 1 }, endless(0));
+  run.send("pause", 1);
+  run.generate(2, endless(1));
+  for (let i = 0; i < 60; i++) run.step();
+  expect(run.story(2).end?.type).toBe("done");
+  expect(run.story(1).end).toBeNull();
+  run.send("resume", 1);
+  run.settle();
+  expect(outcome(run.story(1))).toEqual(outcome(runAlone(endless(0))));
+  run.checkEmpty();
+});
+
 describe("a small cache", () => {
   test("a sequence that has to leave goes on where it was", () => {
     const options = { contextLength: 64, parallel: 4 };
