@@ -17,49 +17,49 @@ import {
 } from "../support/near-ties.ts";
 import { type Pair, startPair } from "../support/ours-and-peer.ts";
 import { isPeerMissing } from "../support/peer.ts";
-import { TEXT_PROMPTS, TOKEN_PROMPTS } from "../support/prompts.ts";
+import { DEMO_PROMPTS, TEXT_PROMPTS, TOKEN_PROMPTS } from "../support/prompts.ts";
 
 const MAX_TOKENS = 32;
 const WIDTH = 8;
 /** Random weights in three shapes, and the trained demo model, whose weights are quantised (Q8_0). */
-const MODELS: [string, () => string][] = [
-  ["Llama-like", () => cacheModel(LLAMA_SPEC)],
-  ["Qwen3-like", () => cacheModel(QWEN3_SPEC)],
-  ["Gemma-like", () => cacheModel(GEMMA_SPEC)],
-  ["the demo model", () => join(import.meta.dir, "../../src/demo/demo.gguf")],
-];
 const PROMPTS: readonly PromptInput[] = [...TEXT_PROMPTS, ...TOKEN_PROMPTS];
-/** Enough to see the noise of small micro-batches. */
-const NOISE_PROMPTS = PROMPTS.filter((_, index) => index % 3 === 0);
+const MODELS: { name: string; locate: () => string; prompts: readonly PromptInput[] }[] = [
+  { name: "Llama-like", locate: () => cacheModel(LLAMA_SPEC), prompts: PROMPTS },
+  { name: "Qwen3-like", locate: () => cacheModel(QWEN3_SPEC), prompts: PROMPTS },
+  { name: "Gemma-like", locate: () => cacheModel(GEMMA_SPEC), prompts: PROMPTS },
+  { name: "demo", locate: () => join(import.meta.dir, "../../src/demo/demo.gguf"), prompts: DEMO_PROMPTS },
+];
+/** Every third prompt is enough to see the noise of small micro-batches. */
+const NOISE_STRIDE = 3;
 /** Model build, three server starts and about 4000 tokens; a busy machine gets its time. */
 const MODEL_TIMEOUT_MS = 120_000;
 
 const tally = makeTally();
 
 describe.skipIf(isPeerMissing())("greedy output beside llama-server", () => {
-  for (const [name, locate] of MODELS) {
-    test(`${name}: one sequence, and eight at once`, () => compareModel(name, locate()), MODEL_TIMEOUT_MS);
+  for (const { name, locate, prompts } of MODELS) {
+    test(`${name}: one sequence, and eight at once`, () => compareModel(name, locate(), prompts), MODEL_TIMEOUT_MS);
   }
 
   test("at most 2 % of the sequences are near-ties", () => {
-    expect(tally.sequences).toBe(MODELS.length * PROMPTS.length * 2);
+    expect(tally.sequences).toBe(2 * MODELS.reduce((sum, { prompts }) => sum + prompts.length, 0));
     expect(isWithinAllowance(tally)).toBe(true);
   });
 
   afterAll(() => console.log(`near-ties: ${tally.excused} of ${tally.sequences} sequences excused`));
 });
 
-async function compareModel(name: string, path: string): Promise<void> {
+async function compareModel(name: string, path: string, prompts: readonly PromptInput[]): Promise<void> {
   const pair = await startPair(path, { ctx: 4096, parallel: WIDTH });
   try {
     const references: Reference[] = [];
-    for (const prompt of PROMPTS) references.push(await completeReference(pair.peer.url, prompt, MAX_TOKENS));
-    const noise = await measurePeerNoise(pair, references);
+    for (const prompt of prompts) references.push(await completeReference(pair.peer.url, prompt, MAX_TOKENS));
+    const noise = await measurePeerNoise(pair, prompts, references);
     console.log(`${name}: rounding noise between batch sizes ${noise.toExponential(2)} (gap of the two best logits)`);
 
     const alone: string[] = [];
-    for (const prompt of PROMPTS) alone.push(await completeGreedily(pair.ours.url, prompt, MAX_TOKENS));
-    const together = await mapConcurrently(PROMPTS, WIDTH, (prompt) =>
+    for (const prompt of prompts) alone.push(await completeGreedily(pair.ours.url, prompt, MAX_TOKENS));
+    const together = await mapConcurrently(prompts, WIDTH, (prompt) =>
       completeGreedily(pair.ours.url, prompt, MAX_TOKENS),
     );
     const failures = [
@@ -73,8 +73,12 @@ async function compareModel(name: string, path: string): Promise<void> {
 }
 
 /** The peer against itself: alone, eight at once, and in micro-batches of 8 tokens. */
-async function measurePeerNoise(pair: Pair, references: readonly Reference[]): Promise<number> {
-  const together = await mapConcurrently(PROMPTS, WIDTH, (prompt) =>
+async function measurePeerNoise(
+  pair: Pair,
+  prompts: readonly PromptInput[],
+  references: readonly Reference[],
+): Promise<number> {
+  const together = await mapConcurrently(prompts, WIDTH, (prompt) =>
     completeReference(pair.peer.url, prompt, MAX_TOKENS),
   );
   let noise = 0;
@@ -83,9 +87,10 @@ async function measurePeerNoise(pair: Pair, references: readonly Reference[]): P
   });
   const variant = await pair.startVariant(["--ubatch-size", "8"]);
   try {
-    for (const prompt of NOISE_PROMPTS) {
+    for (const [index, prompt] of prompts.entries()) {
+      if (index % NOISE_STRIDE !== 0) continue;
       const steps = (await completeReference(variant.url, prompt, MAX_TOKENS)).steps;
-      noise = Math.max(noise, measureNoise(references[PROMPTS.indexOf(prompt)]?.steps ?? [], steps));
+      noise = Math.max(noise, measureNoise(references[index]?.steps ?? [], steps));
     }
   } finally {
     await variant.stop();

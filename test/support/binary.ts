@@ -64,7 +64,11 @@ export async function runBinary(args: readonly string[], options: RunOptions = {
     timeout: RUN_TIMEOUT_MS,
     killSignal: "SIGKILL",
   });
-  const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  const [stdout, stderr] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
   return { code: child.exitCode, stdout, stderr };
 }
 

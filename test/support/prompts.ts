@@ -31,3 +31,17 @@ export const TOKEN_PROMPTS: readonly number[][] = [1, 7, 24, 40, 90, 150].map((l
   const random = makeNormalSource(`token prompt ${index}`);
   return Array.from({ length }, () => 5_000 + (Math.floor(Math.abs(random()) * 5_000) % 20_000));
 });
+
+/** What the demo model was trained on: elsewhere it babbles, and its best tokens lie close together. */
+export const DEMO_PROMPTS: readonly string[] = [
+  "Say hello in one sentence",
+  "Count from 1 to 10",
+  "What is 7 + 8?",
+  "What is 12 + 5?",
+  "What is the capital of France?",
+  "What is the opposite of hot?",
+  "Repeat: apple banana cherry",
+  "What is a context?",
+  "What is GGUF?",
+  "Who are you?",
+].map((question) => `<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n`);
