@@ -88,9 +88,14 @@ async function stageEmbedded(native: string): Promise<string[]> {
   return [...paths, stage("native-manifest.json", new TextEncoder().encode(manifest))];
 }
 
+/** Set-up, then the binary, in a process of its own: Bun remembers which packages were there when it started. */
+async function makeBinary(options: NativeOptions): Promise<number> {
+  return await child([join(ROOT, "build.ts"), "compile", await setUp(options)]);
+}
+
 /** The compiled binary, with the libraries, the demo model, Swagger's assets and the notices inside. */
-async function compileBinary(options: NativeOptions): Promise<void> {
-  const embedded = await stageEmbedded(await setUp(options));
+async function compileBinary(native: string): Promise<void> {
+  const embedded = await stageEmbedded(native);
   mkdirSync(DIST, { recursive: true });
   const result = await Bun.build({
     entrypoints: [join(ROOT, "src", "main.ts"), ...embedded],
@@ -105,7 +110,8 @@ async function compileBinary(options: NativeOptions): Promise<void> {
 }
 
 async function runChecks(options: Options): Promise<number> {
-  await compileBinary({ ...options, peer: true });
+  const made = await makeBinary({ ...options, peer: true });
+  if (made !== 0) return made;
   const checks: [string, string[]][] = [
     ["types", ["x", "tsc", "--noEmit"]],
     ["lint", ["x", "biome", "check", "--error-on-warnings"]],
@@ -131,7 +137,9 @@ async function main(): Promise<number> {
         ML_OFFLOAD_NATIVE_DIR: NATIVE_LINK,
       });
     case "binary":
-      await compileBinary(options);
+      return await makeBinary(options);
+    case "compile":
+      await compileBinary(options.rest[0] ?? NATIVE_LINK);
       return 0;
     case "test":
       return await runChecks(options);
