@@ -60,15 +60,27 @@ export interface SlotState {
   error: string | null;
 }
 
+export interface Backends {
+  /** File names in load order. */
+  plugins: readonly string[];
+  skippedPlugins: readonly { file: string; reason: string }[];
+}
+
+/** llama.cpp's own line stands last, and names the library that is missing. */
+function lastLine(text: string): string {
+  return text.trimEnd().split("\n").at(-1) ?? "";
+}
+
 /** Degraded: an engine is cooling off, or a model did not load. The server itself is up, or this would not run. */
-export function describeHealth(states: readonly SlotState[], plugins: readonly string[], nowMs: number): Health {
+export function describeHealth(states: readonly SlotState[], backends: Backends, nowMs: number): Health {
   const cooling = states.filter(({ slot }) => slot.kind === "cooling" && slot.untilMs > nowMs);
   const failed = states.filter(({ slot, error }) => slot.kind !== "ready" && error !== null);
   const ready = states.filter(({ slot }) => slot.kind === "ready");
   const troubles = [...new Set([...cooling, ...failed])];
   const details = [
     `${ready.length} ${ready.length === 1 ? "engine" : "engines"} up`,
-    `backends ${plugins.join(", ")}`,
+    `backends ${backends.plugins.join(", ")}`,
+    ...backends.skippedPlugins.map(({ file, reason }) => `without ${file}: ${lastLine(reason)}`),
     ...troubles.map(({ id, error }) => `${id}: ${error ?? "its engine died repeatedly"}`),
   ].join("; ");
   return {

@@ -82,7 +82,7 @@ export class Router implements Inference {
 
   health(): Health {
     const states = [...this.#places.values()];
-    return describeHealth(states, this.#deps.facts.plugins, this.#deps.clock.monotonicMs());
+    return describeHealth(states, this.#deps.facts, this.#deps.clock.monotonicMs());
   }
 
   async backendInfo(): Promise<BackendInfo> {

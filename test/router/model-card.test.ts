@@ -52,9 +52,17 @@ describe("toCard", () => {
   });
 });
 
+const BACKENDS = { plugins: ["libggml-cpu-x64.so"], skippedPlugins: [] };
+
 describe("describeHealth", () => {
+  test("a back end that is not used is named with its reason", () => {
+    const skippedPlugins = [{ file: "libggml-cuda.so", reason: "can't load it\nlibcudart.so.13: cannot open" }];
+    const health = describeHealth([], { ...BACKENDS, skippedPlugins }, 0);
+    expect(health.backends.llamacpp.details).toContain("without libggml-cuda.so: libcudart.so.13: cannot open");
+  });
+
   const state = (id: string, slot: Slot, error: string | null = null): SlotState => ({ id, slot, error });
-  const health = (...states: SlotState[]) => describeHealth(states, ["libggml-cpu-x64.so"], 500);
+  const health = (...states: SlotState[]) => describeHealth(states, BACKENDS, 500);
 
   test("nothing loaded yet is healthy: an engine can be started", () => {
     expect(health()).toEqual({
@@ -75,7 +83,7 @@ describe("describeHealth", () => {
   });
 
   test("trouble that is over is over", () => {
-    expect(describeHealth([state("a", cooling)], [], 60_000).status).toBe("healthy");
+    expect(describeHealth([state("a", cooling)], BACKENDS, 60_000).status).toBe("healthy");
     expect(health(state("a", ready, "an old reason")).status).toBe("healthy");
   });
 });
