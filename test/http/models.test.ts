@@ -12,6 +12,7 @@ test("the list shows what is known, and labels the demo", async () => {
       isDefault: false,
       state: "loaded",
       embeddingPooling: "mean",
+      ownPooling: "mean",
       contextLength: null,
       capabilities: { chat: false, completion: false, embedding: true },
     }),
