@@ -46,15 +46,20 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   return { handle: (request) => handleAtEdge(api, request, (inner) => elysia.handle(inner)), routes };
 }
 
+/** Stands in for a Host header that is absent, as HTTP/1.0 allows, or is no host: Bun then gives the path alone. */
+const STAND_IN_ORIGIN = "http://localhost";
+
 /** The checks before a route and the headers after it, in one place for every path and every error. */
 async function handleAtEdge(
   api: ApiContext,
-  request: Request,
+  incoming: Request,
   route: (request: Request) => Response | Promise<Response>,
 ): Promise<Response> {
   const startedMs = api.clock.monotonicMs();
-  const requestId = chooseRequestId(request.headers.get(REQUEST_ID_HEADER));
-  const url = new URL(request.url);
+  const requestId = chooseRequestId(incoming.headers.get(REQUEST_ID_HEADER));
+  const isAbsolute = URL.canParse(incoming.url);
+  const url = URL.parse(isAbsolute ? incoming.url : STAND_IN_ORIGIN + incoming.url) ?? new URL(STAND_IN_ORIGIN);
+  const request = isAbsolute ? incoming : new Request(url, incoming);
   const host = request.headers.get("Host") ?? url.host;
   const origin = request.headers.get("Origin");
   const response = await answerWithinRules(api, request, host, origin, route);

@@ -4,6 +4,7 @@
 
 import type { Static, TSchema } from "@sinclair/typebox";
 import { type TypeCheck, TypeCompiler } from "@sinclair/typebox/compiler";
+import { type Clock, systemClock } from "../lib/clock.ts";
 import { AppError } from "../protocol/errors.ts";
 import { checkBodyShape } from "./body-shape.ts";
 import { describeMismatch } from "./mismatch.ts";
@@ -15,9 +16,9 @@ export class BodyReader<S extends TSchema> {
     this.#check = TypeCompiler.Compile(schema);
   }
 
-  /** Throws `payload_too_large` or `invalid_request`, the latter with the path of the field. */
-  async read(request: Request, bytesMax: number): Promise<Static<S>> {
-    const parsed = parseJson(await readBytes(request, bytesMax));
+  /** Throws `payload_too_large`, `timeout` or `invalid_request`, the latter with the path of the field. */
+  async read(request: Request, bytesMax: number, clock: Clock = systemClock): Promise<Static<S>> {
+    const parsed = parseJson(await readBytes(request, bytesMax, clock));
     checkBodyShape(parsed);
     const value = dropNulls(parsed);
     if (this.#check.Check(value)) return value;
@@ -64,22 +65,40 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
-  const declared = request.headers.get("Content-Length");
-  if (declared !== null) {
-    if (Number(declared) > bytesMax) throw tooLarge(bytesMax);
-    return request.bytes();
-  }
+/** A client that uploads sends something at least this often. No other limit ends one that went silent half-way. */
+const SILENCE_MS_MAX = 60_000;
+
+async function readBytes(request: Request, bytesMax: number, clock: Clock): Promise<Uint8Array> {
+  if (Number(request.headers.get("Content-Length") ?? 0) > bytesMax) throw tooLarge(bytesMax);
+  if (request.body === null) return new Uint8Array(0);
+  const reader = request.body.getReader();
   const chunks: Uint8Array[] = [];
   let total = 0;
-  if (request.body !== null) {
-    for await (const chunk of request.body) {
-      total += chunk.byteLength;
+  try {
+    for (;;) {
+      const { done, value } = await withinSilence(reader.read(), clock);
+      if (done) return Buffer.concat(chunks);
+      total += value.byteLength;
       if (total > bytesMax) throw tooLarge(bytesMax);
-      chunks.push(chunk);
+      chunks.push(value);
     }
+  } catch (thrown) {
+    // Not awaited: the rest of the body is nobody's business any more, however it ends.
+    void Promise.allSettled([reader.cancel()]);
+    throw thrown;
   }
-  return Buffer.concat(chunks);
+}
+
+async function withinSilence<T>(step: Promise<T>, clock: Clock): Promise<T> {
+  const silence = Promise.withResolvers<never>();
+  const message = `the body broke off: nothing came for ${SILENCE_MS_MAX / 1000} s`;
+  const end = () => silence.reject(new AppError({ code: "timeout", message, hint: "Send the body without a pause." }));
+  const cancelTimer = clock.after(SILENCE_MS_MAX, end, true);
+  try {
+    return await Promise.race([step, silence.promise]);
+  } finally {
+    cancelTimer();
+  }
 }
 
 function invalidBody(message: string): AppError {

@@ -26,6 +26,22 @@ export interface RouteDocs {
   errors: ErrorCode[];
 }
 
+/** What a route that asks a model can answer with. */
+export const INFERENCE_ERRORS: ErrorCode[] = [
+  "invalid_request",
+  "not_supported",
+  "context_length_exceeded",
+  "model_not_found",
+  "payload_too_large",
+  "model_damaged",
+  "format_unsupported",
+  "model_loading",
+  "out_of_memory",
+  "engine_crashed",
+  "overloaded",
+  "timeout",
+];
+
 /** Any route can be refused by the Host and Origin checks, or meet a bug. */
 const COMMON_ERRORS: ErrorCode[] = ["forbidden", "internal"];
 

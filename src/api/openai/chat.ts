@@ -5,7 +5,7 @@ import { BodyReader } from "../body.ts";
 import { answerGeneration } from "../generate.ts";
 import type { ApiContext } from "../options.ts";
 import { createId } from "../request-id.ts";
-import { describeRoute } from "../route-docs.ts";
+import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
 import { readChatRequest } from "./chat-prompt.ts";
 import { type AnswerHead, createChatStream, encodeChat } from "./encode.ts";
 import { chooseContextLength } from "./models.ts";
@@ -17,7 +17,7 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
   app.post(
     "/v1/chat/completions",
     async ({ request }) => {
-      const body = await bodies.read(request, api.options.bodyBytesMax);
+      const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const card = api.inference.resolveModel(body.model);
       const stream = body.stream ?? false;
       return answerGeneration(api, request, {
@@ -61,17 +61,5 @@ const DOCS = describeRoute({
     },
   },
   reply: { schema: "ChatReply", description: "The answer.", streamSchema: "ChatChunk" },
-  errors: [
-    "invalid_request",
-    "not_supported",
-    "context_length_exceeded",
-    "model_not_found",
-    "payload_too_large",
-    "model_damaged",
-    "model_loading",
-    "out_of_memory",
-    "engine_crashed",
-    "overloaded",
-    "timeout",
-  ],
+  errors: INFERENCE_ERRORS,
 });

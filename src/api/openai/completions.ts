@@ -6,7 +6,7 @@ import { BodyReader } from "../body.ts";
 import { answerGeneration } from "../generate.ts";
 import type { ApiContext } from "../options.ts";
 import { createId } from "../request-id.ts";
-import { describeRoute } from "../route-docs.ts";
+import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
 import { type AnswerHead, createCompletionStream, encodeCompletion } from "./encode.ts";
 import { invalidField, readStops, readTokenLimit, refuse } from "./limits.ts";
 import { chooseContextLength } from "./models.ts";
@@ -19,7 +19,7 @@ export function addCompletionRoute(app: Elysia, api: ApiContext): void {
   app.post(
     "/v1/completions",
     async ({ request }) => {
-      const body = await bodies.read(request, api.options.bodyBytesMax);
+      const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const card = api.inference.resolveModel(body.model);
       return answerGeneration(api, request, {
         model: body.model,
@@ -87,17 +87,5 @@ const DOCS = describeRoute({
     },
   },
   reply: { schema: "CompletionReply", description: "The continuation.", streamSchema: "CompletionReply" },
-  errors: [
-    "invalid_request",
-    "not_supported",
-    "context_length_exceeded",
-    "model_not_found",
-    "payload_too_large",
-    "model_damaged",
-    "model_loading",
-    "out_of_memory",
-    "engine_crashed",
-    "overloaded",
-    "timeout",
-  ],
+  errors: INFERENCE_ERRORS,
 });

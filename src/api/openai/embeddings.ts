@@ -6,7 +6,7 @@ import { BodyReader } from "../body.ts";
 import { startWithin } from "../generate.ts";
 import type { ApiContext } from "../options.ts";
 import { RequestScope } from "../request-scope.ts";
-import { describeRoute } from "../route-docs.ts";
+import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
 import { encodeEmbeddings } from "./encode.ts";
 import { invalidField, refuse } from "./limits.ts";
 import { EMBEDDING_INPUTS_MAX, EmbeddingRequest } from "./schema.ts";
@@ -17,7 +17,7 @@ export function addEmbeddingRoute(app: Elysia, api: ApiContext): void {
   app.post(
     "/v1/embeddings",
     async ({ request }) => {
-      const body = await bodies.read(request, api.options.bodyBytesMax);
+      const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const inputs = readInputs(body.input);
       const known = api.inference.resolveModel(body.model).info;
       if (known !== null) checkDimensions(body.dimensions, known.embeddingLength);
@@ -62,17 +62,5 @@ const DOCS = describeRoute({
     },
   },
   reply: { schema: "EmbeddingReply", description: "One vector per input, in order." },
-  errors: [
-    "invalid_request",
-    "not_supported",
-    "context_length_exceeded",
-    "model_not_found",
-    "payload_too_large",
-    "model_damaged",
-    "model_loading",
-    "out_of_memory",
-    "engine_crashed",
-    "overloaded",
-    "timeout",
-  ],
+  errors: INFERENCE_ERRORS,
 });
