@@ -51,6 +51,12 @@ async function exit(code: ExitCode): Promise<never> {
   process.exit(code);
 }
 
+// A reader that has seen enough, such as head, is no failure of ours.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(EXIT_CODES.ok);
+});
+
 try {
   await exit(await dispatch(parseArgv(process.argv.slice(2))));
 } catch (thrown) {

@@ -1,12 +1,12 @@
 // `run MODEL [PROMPT]`: chats with a server that is given, or with one that it starts for itself on a free port.
 
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import { loadConfig } from "../config.ts";
 import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
-import { idFromFileName } from "../models/name.ts";
+import { idFromFileName, isGgufName } from "../models/name.ts";
 import type { RunArguments } from "./argv.ts";
 import type { ExitCode } from "./exit-codes.ts";
 import { runChat } from "./run.ts";
@@ -34,7 +34,7 @@ export async function chat(
   if (run.server !== null) return await runChat({ ...options, baseUrl: run.server });
 
   const path = resolve(cwd, run.model);
-  const isFile = existsSync(path);
+  const isFile = namesFile(run.model) && existsSync(path) && statSync(path).isFile();
   const ownFlags = new Map([...flags, ["port", ["0"]], ...(isFile ? ([["model", [path]]] as const) : [])] as [
     string,
     string[],
@@ -45,9 +45,14 @@ export async function chat(
   const log = createLogger({ level: values.logLevel, format: values.logFormat });
   const server = (await prepareServer({ config: values, folders, env, log })).listen();
   try {
-    const model = isFile ? idFromFileName(path) : run.model;
+    const model = isFile ? idFromFileName(basename(path)) : run.model;
     return await runChat({ ...options, model, baseUrl: server.url });
   } finally {
     await server.stop(false);
   }
+}
+
+/** `demo` is a model's name although a file of that name may lie in the working directory. */
+function namesFile(model: string): boolean {
+  return isGgufName(model) || model.includes("/");
 }

@@ -37,6 +37,7 @@ export async function serve(args: ServeArguments, env: Environment, cwd: string)
   } catch (thrown) {
     return report(thrown, EXIT_CODES.nativeUnavailable);
   }
+  for (const warning of prepared.warnings) log.warn(warning);
   let server: StartedServer;
   try {
     server = prepared.listen();

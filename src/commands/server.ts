@@ -31,6 +31,8 @@ export interface StartedServer {
 }
 
 export interface PreparedServer {
+  /** What is wrong with the models that were asked for by name. */
+  warnings: readonly string[];
   /** Throws AppError when the address can't be had. */
   listen(): StartedServer;
 }
@@ -61,6 +63,7 @@ export async function prepareServer({ config, folders, env, log }: StartOptions)
     },
   });
   return {
+    warnings: config.model.length === 0 ? [] : findUnservable(registry),
     listen() {
       const server = listen(app, { host: config.host, port: config.port });
       return {
@@ -72,6 +75,12 @@ export async function prepareServer({ config, folders, env, log }: StartOptions)
       };
     },
   };
+}
+
+/** A misspelt path would else show at the first request only, and then to a client. */
+function findUnservable(registry: ModelRegistry): string[] {
+  const errors = registry.list().map(({ explicit, error }) => (explicit ? error : null));
+  return errors.filter((error) => error !== null).map(({ message }) => message);
 }
 
 function buildRouter(

@@ -45,7 +45,12 @@ export interface Child {
 export function selfCommand(): string[] {
   const isCompiled = Bun.main.startsWith("/$bunfs/");
   if (!isCompiled) return [process.execPath, Bun.main];
-  return startedByLoader() ?? [process.execPath];
+  return startedByLoader() ?? [openExecutable()];
+}
+
+/** Our file as it was when we started: an update may put another one in its place, or delete it, while we run. */
+function openExecutable(): string {
+  return process.platform === "linux" ? `/proc/${process.pid}/exe` : process.execPath;
 }
 
 /** `ld.so ./ml-offload …` (NixOS, odd distributions): the program of the process is then the loader. Null: it is ours. */
@@ -87,6 +92,7 @@ class Outgoing {
 /** Spawns `engine …args`. */
 export async function spawnChild(libraryPath: string, args: string[], log: Logger, hooks: ChildHooks): Promise<Child> {
   const child = Bun.spawn([...selfCommand(), "engine", ...args], {
+    argv0: process.execPath,
     stdio: ["ignore", "pipe", "pipe", "pipe"],
     env: { ...CHILD_ENVIRONMENT, ...process.env, [LIBRARY_VARIABLE]: libraryPath },
   });
