@@ -1,7 +1,18 @@
 // Brings llama.cpp's source to vendor/llama.cpp: fetched by its pin, verified, patched. Nothing of it is committed.
 // `ML_OFFLOAD_LLAMA_SRC=DIR` takes a checkout of the same version instead, and leaves it as it is.
 
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import pin from "./llama.cpp.json" with { type: "json" };
@@ -47,6 +58,7 @@ export async function fetchLlama(): Promise<string> {
     else copyCheckout(own, tree);
     await applyPatches(tree);
     await Bun.write(join(tree, STAMP), stamp);
+    keepTimes(TARGET, tree);
     rmSync(TARGET, { recursive: true, force: true });
     renameSync(tree, TARGET);
   } finally {
@@ -115,6 +127,18 @@ async function cloneBundle(bundle: string, tree: string): Promise<void> {
     throw new SetupError(`The bundle holds commit ${commit}, not the pinned ${pin.commit}. Not used.`);
   }
   rmSync(join(tree, ".git"), { recursive: true, force: true });
+}
+
+/** Files that stay the same keep their time, so that a changed patch compiles again what it changed, and no more. */
+function keepTimes(from: string, to: string): void {
+  if (!existsSync(from)) return;
+  for (const entry of readdirSync(to, { withFileTypes: true })) {
+    const [before, after] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) keepTimes(before, after);
+    if (!entry.isFile() || !existsSync(before)) continue;
+    const { atime, mtime } = statSync(before);
+    if (readFileSync(before).equals(readFileSync(after))) utimesSync(after, atime, mtime);
+  }
 }
 
 async function applyPatches(tree: string): Promise<void> {

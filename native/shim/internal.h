@@ -28,16 +28,19 @@ template <kind K> struct counted {
     counted & operator=(const counted &) = delete;
 };
 
-// Collects llama.cpp's warnings and errors on this thread while it lives.
+// Collects llama.cpp's warnings and errors on this thread while it lives. What nobody takes for an error goes to the log:
+// an error is told to whoever caused it, and need not show up beside another request.
 class log_capture {
   public:
     log_capture();
     ~log_capture();
-    std::string lines() const;
+    // What was said, below a line break; it is then the error's, and no longer the log's.
+    std::string lines();
     std::string buffer;
 
   private:
     log_capture * outer;
+    bool          taken = false;
 };
 
 void set_error(const std::string & message);
@@ -88,10 +91,19 @@ struct mlo_context : mlo::counted<mlo::KIND_CONTEXT> {
     ~mlo_context();
 };
 
+struct mlo_sampler : mlo::counted<mlo::KIND_SAMPLER> {
+    common_sampler_ptr            chain;  // null: greedy, by argmax
+    std::vector<llama_logit_bias> biases; // of the greedy case, sorted by token, one each
+};
+
 struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {
     std::vector<llama_token> tokens;
     std::string              text;
     bool                     is_chat = false;
     bool                     has_tools = false;
     common_chat_params       chat;
+    std::unique_ptr<mlo_sampler> sampler;
 };
+
+// settings: SamplingParams. prompt, when not null, gives the grammar of its tools or schema.
+std::unique_ptr<mlo_sampler> make_sampler(const mlo_model & model, const common_json & settings, const mlo_prompt * prompt);

@@ -25,18 +25,8 @@ thread_local log_capture * current = nullptr;
 thread_local std::string   last_error;
 thread_local int           last_level = GGML_LOG_LEVEL_INFO;
 
-void on_log(ggml_log_level level, const char * text, void *) {
-    // A continued line has the level of the line that it continues.
-    if (level == GGML_LOG_LEVEL_CONT) {
-        level = (ggml_log_level) last_level;
-    }
-    last_level = level;
-    if (current && level >= GGML_LOG_LEVEL_WARN && current->buffer.size() < CAPTURE_BYTES_MAX) {
-        current->buffer += text;
-    }
-    std::string line;
-    line += (char) ('0' + (int) level);
-    line += text;
+void add_line(ggml_log_level level, const std::string & text) {
+    std::string line = (char) ('0' + (int) level) + text;
     if (line.back() != '\n') {
         line += '\n';
     }
@@ -46,6 +36,19 @@ void on_log(ggml_log_level level, const char * text, void *) {
     }
     ring.push_back(std::move(line));
     ring_filled = true;
+}
+
+void on_log(ggml_log_level level, const char * text, void *) {
+    // A continued line has the level of the line that it continues.
+    if (level == GGML_LOG_LEVEL_CONT) {
+        level = (ggml_log_level) last_level;
+    }
+    last_level = level;
+    if (!current || level < GGML_LOG_LEVEL_WARN) {
+        add_line(level, text);
+    } else if (current->buffer.size() < CAPTURE_BYTES_MAX) {
+        current->buffer += text;
+    }
 }
 
 struct install {
@@ -64,9 +67,13 @@ log_capture::log_capture() : outer(current) {
 
 log_capture::~log_capture() {
     current = outer;
+    if (!taken && !buffer.empty()) {
+        add_line(GGML_LOG_LEVEL_WARN, buffer);
+    }
 }
 
-std::string log_capture::lines() const {
+std::string log_capture::lines() {
+    taken = true;
     if (buffer.empty()) {
         return "";
     }
@@ -78,7 +85,7 @@ std::string log_capture::lines() const {
 }
 
 void log_warning(const std::string & message) {
-    on_log(GGML_LOG_LEVEL_WARN, (message + "\n").c_str(), nullptr);
+    add_line(GGML_LOG_LEVEL_WARN, message);
 }
 
 void set_error(const std::string & message) {

@@ -78,10 +78,13 @@ MLO_API int32_t mlo_token_of(mlo_model * model, const char * text);
 MLO_API int32_t mlo_token_is_end(mlo_model * model, int32_t token);
 
 // --- prompt ----------------------------------------------------------------------------------------------------------
-// request: src/protocol/generation.ts' Prompt as JSON, or {"kind":"embedding","text":…}.
-MLO_API mlo_job * mlo_prompt_start(mlo_model * model, const char * request);
+// request: src/protocol/generation.ts' Prompt as JSON, or {"kind":"embedding","text":…}. sampling: SamplingParams as
+// JSON, to make the prompt's sampler too (a grammar may take seconds to compile); null = none.
+MLO_API mlo_job * mlo_prompt_start(mlo_model * model, const char * request, const char * sampling);
 MLO_API mlo_prompt * mlo_prompt_take(mlo_job * job);
 MLO_API void mlo_prompt_free(mlo_prompt * prompt);
+// The sampler that was made with the prompt; once, then null.
+MLO_API mlo_sampler * mlo_prompt_take_sampler(mlo_prompt * prompt);
 MLO_API int32_t mlo_prompt_length(mlo_prompt * prompt);
 // Copies mlo_prompt_length token ids.
 MLO_API void mlo_prompt_tokens(mlo_prompt * prompt, int32_t * tokens);

@@ -64,7 +64,7 @@ void read_tokens(mlo_prompt & prompt, const mlo_model & model, const common_json
     }
 }
 
-void * read_prompt(const mlo_model & model, const std::string & text) {
+void * read_prompt(const mlo_model & model, const std::string & text, const std::string & sampling) {
     const common_json request = common_json::parse(text);
     const std::string kind = request.at("kind").get<std::string>();
     auto prompt = std::make_unique<mlo_prompt>();
@@ -77,16 +77,21 @@ void * read_prompt(const mlo_model & model, const std::string & text) {
         prompt->text = request.at("text").get<std::string>();
         prompt->tokens = common_tokenize(model.vocab, prompt->text, true, kind != "embedding");
     }
+    if (!sampling.empty()) {
+        prompt->sampler = make_sampler(model, common_json::parse(sampling), prompt.get());
+    }
     return prompt.release();
 }
 
 } // namespace
 
-mlo_job * mlo_prompt_start(mlo_model * model, const char * request) {
+mlo_job * mlo_prompt_start(mlo_model * model, const char * request, const char * sampling) {
     return mlo::guard<mlo_job *>(nullptr, [&](auto &) {
         auto job = std::make_unique<mlo_job>();
         job->drop = [](void * result) { delete (mlo_prompt *) result; };
-        job->start([model, text = std::string(request)](mlo_job &) { return read_prompt(*model, text); });
+        job->start([model, text = std::string(request), settings = std::string(sampling ? sampling : "")](mlo_job &) {
+            return read_prompt(*model, text, settings);
+        });
         return job.release();
     });
 }
@@ -97,6 +102,10 @@ mlo_prompt * mlo_prompt_take(mlo_job * job) {
 
 void mlo_prompt_free(mlo_prompt * prompt) {
     delete prompt;
+}
+
+mlo_sampler * mlo_prompt_take_sampler(mlo_prompt * prompt) {
+    return prompt->sampler.release();
 }
 
 int32_t mlo_prompt_length(mlo_prompt * prompt) {

@@ -4,11 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-struct mlo_sampler : mlo::counted<mlo::KIND_SAMPLER> {
-    common_sampler_ptr            chain;  // null: greedy, by argmax
-    std::vector<llama_logit_bias> biases; // of the greedy case, sorted by token, one each
-};
-
 namespace {
 
 void read_numbers(const common_json & s, common_params_sampling & p) {
@@ -76,12 +71,39 @@ void add_trigger(const common_grammar_trigger & trigger, const llama_vocab * voc
     params.grammar_triggers.push_back(trigger);
 }
 
+// llama.cpp's parser recurses at each of these: far below what its stack takes, far above what a grammar needs.
+constexpr int NESTING_MAX = 500;
+
+void check_nesting(const std::string & grammar) {
+    int depth = 0;
+    char quote = 0;
+    for (size_t i = 0; i < grammar.size(); ++i) {
+        const char c = grammar[i];
+        if (quote) {
+            if (c == '\\') {
+                ++i;
+            } else if (c == quote) {
+                quote = 0;
+            }
+        } else if (c == '"') {
+            quote = '"';
+        } else if (c == '[') {
+            quote = ']';
+        } else if (c == '(' && ++depth > NESTING_MAX) {
+            throw std::invalid_argument("grammar: more than " + std::to_string(NESTING_MAX) + " parentheses are open at once");
+        } else if (c == ')') {
+            --depth;
+        }
+    }
+}
+
 void read_constraints(const common_json & s, const mlo_prompt * prompt, const llama_vocab * vocab, common_params_sampling & params) {
     const std::string user_grammar = s.value("grammar", "");
     if (!user_grammar.empty()) {
         if (user_grammar.compare(0, 11, "%llguidance") == 0) {
             throw std::invalid_argument("grammar: llguidance is not built in; use GBNF");
         }
+        check_nesting(user_grammar);
         params.grammar = {COMMON_GRAMMAR_TYPE_USER, user_grammar};
         return;
     }
@@ -167,21 +189,24 @@ llama_token sample_row(const mlo_context & c, int32_t row, mlo_sampler & sampler
 
 } // namespace
 
+std::unique_ptr<mlo_sampler> make_sampler(const mlo_model & model, const common_json & settings, const mlo_prompt * prompt) {
+    common_params_sampling params;
+    read_numbers(settings, params);
+    read_biases(settings, model.vocab, params.logit_bias);
+    read_constraints(settings, prompt, model.vocab, params);
+    auto sampler = std::make_unique<mlo_sampler>();
+    if (is_greedy(params)) {
+        add_suppressed(model.vocab, params.logit_bias);
+        sampler->biases = merged(params.logit_bias);
+    } else {
+        sampler->chain.reset(common_sampler_init(model.model, params));
+    }
+    return sampler;
+}
+
 mlo_sampler * mlo_sampler_new(mlo_model * model, const char * settings, mlo_prompt * prompt) {
     return mlo::guard<mlo_sampler *>(nullptr, [&](auto &) {
-        const common_json json = common_json::parse(settings);
-        common_params_sampling params;
-        read_numbers(json, params);
-        read_biases(json, model->vocab, params.logit_bias);
-        read_constraints(json, prompt, model->vocab, params);
-        auto sampler = std::make_unique<mlo_sampler>();
-        if (is_greedy(params)) {
-            add_suppressed(model->vocab, params.logit_bias);
-            sampler->biases = merged(params.logit_bias);
-        } else {
-            sampler->chain.reset(common_sampler_init(model->model, params));
-        }
-        return sampler.release();
+        return make_sampler(*model, common_json::parse(settings), prompt).release();
     });
 }
 

@@ -49,7 +49,8 @@ export type Sampled = { kind: "token"; token: number } | { kind: "failed"; error
 
 export interface Backend extends Disposable {
   readonly info: LoadedModelInfo;
-  preparePrompt(prompt: Prompt): Task<PreparedPrompt>;
+  /** `sampling`, unless null, is what `makeSampler` will be asked for: a grammar may take seconds to compile. */
+  preparePrompt(prompt: Prompt, sampling: SamplingParams | null): Task<PreparedPrompt>;
   makeSampler(params: SamplingParams, prompt: PreparedPrompt): Sampler;
   makeParser(prompt: PreparedPrompt): AnswerParser;
   decode(parts: BatchPart[]): DecodeResult;

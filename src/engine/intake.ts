@@ -67,7 +67,7 @@ export class Intake {
     this.#abandoned.sweep();
     for (const entry of this.#entries.slice(0, TASKS_MAX)) {
       try {
-        entry.task ??= this.#backend.preparePrompt(entry.request.prompt);
+        entry.task ??= this.#backend.preparePrompt(entry.request.prompt, entry.request.sampling);
         const state = entry.task.poll();
         if (state.kind === "running") continue;
         if (state.kind === "failed") throw state.error;

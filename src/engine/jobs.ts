@@ -46,13 +46,12 @@ function selfTest(library: NativeLibrary, plugin: string, modelPath: string): st
     onProgress: () => {},
     wait: (timeoutMs) => Bun.sleepSync(Math.min(timeoutMs, 1)),
   });
-  using task = backend.preparePrompt({
-    kind: "tokens",
-    tokens: Array.from({ length: PREFILL_TOKENS }, (_, i) => i + 4),
-  });
+  const tokens = Array.from({ length: PREFILL_TOKENS }, (_, i) => i + 4);
+  const sampling = { temperature: 0 };
+  using task = backend.preparePrompt({ kind: "tokens", tokens }, sampling);
   while (task.poll().kind === "running") Bun.sleepSync(1);
   using prompt = task.take();
-  using sampler = backend.makeSampler({ temperature: 0 }, prompt);
+  using sampler = backend.makeSampler(sampling, prompt);
   const part: BatchPart = { seqId: 0, tokens: prompt.tokens, start: 0, output: true };
   if (backend.decode([part]) !== "done") throw new Error("the prefill did not run");
   const [sampled] = backend.sample([sampler]);

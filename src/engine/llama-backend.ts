@@ -8,6 +8,7 @@ import { NativeParser } from "../ffi/parser.ts";
 import { NativePrompt } from "../ffi/prompt.ts";
 import { NativeSampler } from "../ffi/sampler.ts";
 import { assert } from "../lib/assert.ts";
+import { AppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
 import type { LoadedModelInfo } from "../protocol/model-info.ts";
 import type {
@@ -82,18 +83,19 @@ export class LlamaBackend implements Backend {
     if (plan.main.embeddings) this.#embedding = { context, batch: this.#batch };
   }
 
-  preparePrompt(prompt: Prompt): Task<PreparedPrompt> {
-    return this.#promptTask(prompt);
+  preparePrompt(prompt: Prompt, sampling: SamplingParams | null): Task<PreparedPrompt> {
+    return this.#promptTask(prompt, sampling);
   }
 
   prepareEmbedding(input: EmbeddingInput): Task<PreparedPrompt> {
     return this.#promptTask(
       typeof input === "string" ? { kind: "embedding", text: input } : { kind: "tokens", tokens: input },
+      null,
     );
   }
 
-  #promptTask(request: object): Task<PreparedPrompt> {
-    const job: NativeJob<NativePrompt> = NativePrompt.read(this.#model, request);
+  #promptTask(request: object, sampling: SamplingParams | null): Task<PreparedPrompt> {
+    const job: NativeJob<NativePrompt> = NativePrompt.read(this.#model, request, sampling);
     return {
       poll: () => job.poll(),
       take: () => new LlamaPrompt(job.take(), (text) => this.#model.tokenOf(text)),
@@ -102,7 +104,8 @@ export class LlamaBackend implements Backend {
   }
 
   makeSampler(params: SamplingParams, prompt: PreparedPrompt): Sampler {
-    return new LlamaSampler(NativeSampler.make(this.#model, params, nativePrompt(prompt)));
+    const native = nativePrompt(prompt);
+    return new LlamaSampler(native.takeSampler() ?? NativeSampler.make(this.#model, params, native));
   }
 
   makeParser(prompt: PreparedPrompt): AnswerParser {
@@ -121,7 +124,7 @@ export class LlamaBackend implements Backend {
       samplers.map((sampler) => nativeSampler(sampler)),
     );
     return Array.from(tokens, (token) =>
-      token < 0 && error !== null ? { kind: "failed", error } : { kind: "token", token },
+      token < 0 && error !== null ? { kind: "failed", error: stuckGrammar(error) } : { kind: "token", token },
     );
   }
 
@@ -185,6 +188,14 @@ export class LlamaBackend implements Backend {
     this.#context[Symbol.dispose]();
     this.#model[Symbol.dispose]();
   }
+}
+
+/** A row fails when no token fits its grammar: the grammar is the request's. */
+function stuckGrammar(error: Error): AppError {
+  return new AppError(
+    { code: "invalid_request", message: `No token can follow by the grammar: ${error.message}` },
+    { cause: error },
+  );
 }
 
 function nativePrompt(prompt: PreparedPrompt): NativePrompt {

@@ -5,6 +5,7 @@ import { Handle } from "./handle.ts";
 import { NativeJob } from "./job.ts";
 import { type NativeLibrary, toCText } from "./library.ts";
 import type { NativeModel } from "./model.ts";
+import { NativeSampler } from "./sampler.ts";
 
 export interface PromptFacts {
   /** Stop strings of the template's format. */
@@ -25,14 +26,27 @@ export class NativePrompt extends Handle {
     this.#library = library;
   }
 
-  /** `request` is a Prompt of src/protocol/generation.ts, or `{kind:"embedding",text}`. */
-  static read(model: NativeModel, request: object): NativeJob<NativePrompt> {
+  /**
+   * `request` is a Prompt of src/protocol/generation.ts, or `{kind:"embedding",text}`. `sampling` is a SamplingParams
+   * to make the sampler along with it, beside the caller's thread; null = none.
+   */
+  static read(model: NativeModel, request: object, sampling: object | null = null): NativeJob<NativePrompt> {
     const { library } = model;
     const call = "mlo_prompt_start";
-    const job = library.calls.mlo_prompt_start(model.pointer, toCText(JSON.stringify(request)));
+    const job = library.calls.mlo_prompt_start(
+      model.pointer,
+      toCText(JSON.stringify(request)),
+      sampling === null ? null : toCText(JSON.stringify(sampling)),
+    );
     return new NativeJob(library, call, library.own(call, job), (done) => {
       return new NativePrompt(library, library.own("mlo_prompt_take", library.calls.mlo_prompt_take(done)));
     });
+  }
+
+  /** The sampler that was made along with it; once. */
+  takeSampler(): NativeSampler | null {
+    const taken = this.#library.calls.mlo_prompt_take_sampler(this.pointer);
+    return taken === null ? null : NativeSampler.adopt(this.#library, taken);
   }
 
   tokens(): Int32Array {

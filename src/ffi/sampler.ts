@@ -2,13 +2,18 @@
 
 import type { Pointer } from "bun:ffi";
 import { Handle } from "./handle.ts";
-import { toCText } from "./library.ts";
+import { type NativeLibrary, toCText } from "./library.ts";
 import type { NativeModel } from "./model.ts";
 import type { NativePrompt } from "./prompt.ts";
 
 export class NativeSampler extends Handle {
-  private constructor(model: NativeModel, pointer: Pointer) {
-    super("sampler", pointer, (sampler) => model.library.calls.mlo_sampler_free(sampler));
+  private constructor(library: NativeLibrary, pointer: Pointer) {
+    super("sampler", pointer, (sampler) => library.calls.mlo_sampler_free(sampler));
+  }
+
+  /** Takes over a sampler that a job made. */
+  static adopt(library: NativeLibrary, pointer: Pointer | bigint): NativeSampler {
+    return new NativeSampler(library, library.own("mlo_prompt_take_sampler", pointer));
   }
 
   /** `settings` is a SamplingParams; the prompt gives the grammar of its tools or schema. */
@@ -16,6 +21,6 @@ export class NativeSampler extends Handle {
     const { library } = model;
     const text = toCText(JSON.stringify(settings));
     const made = library.calls.mlo_sampler_new(model.pointer, text, prompt === null ? null : prompt.pointer);
-    return new NativeSampler(model, library.own("mlo_sampler_new", made));
+    return new NativeSampler(library, library.own("mlo_sampler_new", made));
   }
 }

@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "b99604acbd6f1220845c49892c6ce21c9402b6605b5c329e87f874e3477b7418";
+export const HEADER_HASH = "01bd3bafe2521ae25fbab7ea6924e31a2faff10110d8aa1e9f669725c0688082";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -52,12 +52,14 @@ export const SYMBOLS = {
   mlo_token_of: { args: ["ptr", "ptr"], returns: "i32" },
   // mlo_token_is_end(model, token)
   mlo_token_is_end: { args: ["ptr", "i32"], returns: "i32" },
-  // mlo_prompt_start(model, request)
-  mlo_prompt_start: { args: ["ptr", "ptr"], returns: "ptr" },
+  // mlo_prompt_start(model, request, sampling)
+  mlo_prompt_start: { args: ["ptr", "ptr", "ptr"], returns: "ptr" },
   // mlo_prompt_take(job)
   mlo_prompt_take: { args: ["ptr"], returns: "ptr" },
   // mlo_prompt_free(prompt)
   mlo_prompt_free: { args: ["ptr"], returns: "void" },
+  // mlo_prompt_take_sampler(prompt)
+  mlo_prompt_take_sampler: { args: ["ptr"], returns: "ptr" },
   // mlo_prompt_length(prompt)
   mlo_prompt_length: { args: ["ptr"], returns: "i32" },
   // mlo_prompt_tokens(prompt, tokens)

@@ -24,7 +24,7 @@ function finish<T>(task: Task<T>): T {
   }
 }
 
-const prepare = (backend: Backend, prompt: Prompt): PreparedPrompt => finish(backend.preparePrompt(prompt));
+const prepare = (backend: Backend, prompt: Prompt): PreparedPrompt => finish(backend.preparePrompt(prompt, null));
 const used = (backend: Backend): number => backend.cells()[0]?.used ?? -1;
 const tokenOf = (sampled: Sampled): number => {
   if (sampled.kind === "failed") throw sampled.error;
@@ -231,7 +231,7 @@ describe.each(subjects)("a backend: %s", (_name, make) => {
     if (!(backend instanceof FakeBackend)) {
       expect(() => backend.makeSampler({ grammar: "root ::= (" }, prompt)).toThrow();
     }
-    const task = backend.preparePrompt(CHAT);
+    const task = backend.preparePrompt(CHAT, null);
     while (task.poll().kind === "running") Bun.sleepSync(1);
     task[Symbol.dispose]();
   });
