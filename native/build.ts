@@ -37,9 +37,11 @@ async function toolchain(): Promise<string> {
   return await run([compiler, "--version"], { what: "asking the compiler for its version" });
 }
 
-function buildKey(options: NativeOptions, variants: string[], compiler: string): string {
+/** Of everything that shapes the result, and of nothing else. */
+export function buildKey(options: NativeOptions, variants: string[], compiler: string): string {
   const hash = new Bun.CryptoHasher("sha256");
-  hash.update(JSON.stringify([options, variants, compiler, process.platform, process.arch, sourceKey()]));
+  const { gpu, cpu, peer } = options;
+  hash.update(JSON.stringify([gpu, cpu, peer, variants, compiler, process.platform, process.arch, sourceKey()]));
   for (const file of nativeSources()) hash.update(relative(ROOT, file)).update(readFileSync(file));
   return hash.digest("hex").slice(0, 16);
 }
