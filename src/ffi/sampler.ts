@@ -4,7 +4,6 @@ import type { Pointer } from "bun:ffi";
 import { Handle } from "./handle.ts";
 import { type NativeLibrary, toCText } from "./library.ts";
 import type { NativeModel } from "./model.ts";
-import type { NativePrompt } from "./prompt.ts";
 
 export class NativeSampler extends Handle {
   private constructor(library: NativeLibrary, pointer: Pointer) {
@@ -16,8 +15,8 @@ export class NativeSampler extends Handle {
     return new NativeSampler(library, library.own("mlo_prompt_take_sampler", pointer));
   }
 
-  /** `settings` is a SamplingParams; the prompt gives the grammar of its tools or schema. */
-  static make(model: NativeModel, settings: object, prompt: NativePrompt | null): NativeSampler {
+  /** `settings` is a SamplingParams; `prompt` is a NativePrompt, which gives the grammar of its tools or schema. */
+  static make(model: NativeModel, settings: object, prompt: Handle | null): NativeSampler {
     const { library } = model;
     const text = toCText(JSON.stringify(settings));
     const made = library.calls.mlo_sampler_new(model.pointer, text, prompt === null ? null : prompt.pointer);
