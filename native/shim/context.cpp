@@ -1,6 +1,8 @@
 // Contexts: decode, embeddings, sequences, and the cell counts that the engine's ledger is checked against.
 #include "internal.h"
 
+#include "llama-context.h"
+#include "llama-cparams.h"
 #include "llama-kv-cache-iswa.h"
 #include "llama-kv-cache.h"
 #include "llama-memory-hybrid-iswa.h"
@@ -22,18 +24,20 @@ mlo_context * mlo_context_new(mlo_model * model, const char * settings) {
         params.n_ctx = json.at("contextLength").get<int32_t>();
         params.n_batch = json.at("batchSize").get<int32_t>();
         params.n_ubatch = json.at("microBatchSize").get<int32_t>();
-        params.n_seq_max = json.at("parallel").get<int32_t>();
+        params.n_seq_max = json.at("sequences").get<int32_t>();
         params.n_threads = json.at("threads").get<int32_t>();
         params.n_threads_batch = params.n_threads;
         params.embeddings = json.value("embeddings", false);
         params.pooling_type = (enum llama_pooling_type) json.value("pooling", -1);
         params.kv_unified = true;
         params.no_perf = true;
-        // Each sequence of a batch has one row of output at most, unless every token is pooled.
-        params.n_outputs_max = params.embeddings ? params.n_batch : params.n_seq_max;
+        params.n_outputs_max = json.at("outputs").get<int32_t>();
 
         auto made = std::make_unique<mlo_context>();
         made->model = model;
+        made->key_type = params.type_k;
+        made->value_type = params.type_v;
+        made->full_windows = params.swa_full;
         made->context = llama_init_from_model(model->model, params);
         if (!made->context) {
             throw std::runtime_error("llama.cpp can't make a context");
@@ -47,6 +51,37 @@ void mlo_context_free(mlo_context * context) {
     delete context;
 }
 
+namespace {
+
+const char * memory_kind(llama_memory_t memory) {
+    if (!memory) {
+        return "none";
+    }
+    if (dynamic_cast<llama_kv_cache *>(memory)) {
+        return "plain";
+    }
+    if (dynamic_cast<llama_kv_cache_iswa *>(memory)) {
+        return "sliding";
+    }
+    if (dynamic_cast<llama_memory_recurrent *>(memory)) {
+        return "recurrent";
+    }
+    const bool hybrid = dynamic_cast<llama_memory_hybrid *>(memory) || dynamic_cast<llama_memory_hybrid_iswa *>(memory);
+    return hybrid ? "hybrid" : "other";
+}
+
+// Two contexts with the same text write states that each can read.
+std::string layout_of(const mlo_context & c) {
+    const llama_cparams & p = c.context->get_cparams();
+    char text[512];
+    snprintf(text, sizeof(text), "k%d v%d fa%d unified%d swa_full%d rope%.9g/%.9g/%u yarn%.9g,%.9g,%.9g,%.9g", (int) c.key_type, (int) c.value_type,
+             p.flash_attn, p.kv_unified, c.full_windows, p.rope_freq_base, p.rope_freq_scale, p.n_ctx_orig_yarn, p.yarn_ext_factor,
+             p.yarn_attn_factor, p.yarn_beta_fast, p.yarn_beta_slow);
+    return text;
+}
+
+} // namespace
+
 char * mlo_context_info(mlo_context * c) {
     return mlo::guard<char *>(nullptr, [&](auto &) {
         llama_memory_t memory = llama_get_memory(c->context);
@@ -55,9 +90,11 @@ char * mlo_context_info(mlo_context * c) {
             {"sequenceContextLength", (int64_t) llama_n_ctx_seq(c->context)},
             {"batchSize", (int64_t) llama_n_batch(c->context)},
             {"microBatchSize", (int64_t) llama_n_ubatch(c->context)},
-            {"parallel", (int64_t) llama_n_seq_max(c->context)},
+            {"sequences", (int64_t) llama_n_seq_max(c->context)},
             {"pooling", (int) llama_pooling_type(c->context)},
             {"canShift", memory && llama_memory_can_shift(memory)},
+            {"memory", memory_kind(memory)},
+            {"layout", layout_of(*c)},
         }).dump());
     });
 }
@@ -121,6 +158,46 @@ int32_t mlo_seq_remove(mlo_context * c, int32_t sequence, int32_t from, int32_t 
     llama_memory_t memory = llama_get_memory(c->context);
     // Encoders have no cache: there is nothing to remove.
     return !memory || llama_memory_seq_rm(memory, sequence, from, to) ? 0 : -1;
+}
+
+int32_t mlo_seq_copy(mlo_context * c, int32_t from, int32_t to, int32_t start, int32_t end) {
+    return mlo::guard<int32_t>(-1, [&](auto &) {
+        llama_memory_seq_cp(llama_get_memory(c->context), from, to, start, end);
+        return 0;
+    });
+}
+
+namespace {
+
+// Whether every position from `from` up to `to` has a cell of this sequence.
+bool has_cells(const llama_kv_cache * cache, llama_seq_id sequence, llama_pos from, llama_pos to) {
+    const auto & cells = cache->get_cells(sequence);
+    int32_t found = 0;
+    for (uint32_t i = 0; i < cells.size(); ++i) {
+        found += cells.pos_in(i, from, to) && cells.seq_has(i, sequence);
+    }
+    return found == to - from;
+}
+
+} // namespace
+
+int32_t mlo_seq_covers(mlo_context * c, int32_t sequence, int32_t position) {
+    return mlo::guard<int32_t>(0, [&](auto &) -> int32_t {
+        llama_memory_t memory = llama_get_memory(c->context);
+        const llama_pos end = llama_memory_seq_pos_max(memory, sequence) + 1;
+        if (position <= 0 || position > end) {
+            return 0;
+        }
+        if (dynamic_cast<llama_kv_cache *>(memory)) {
+            return 1;
+        }
+        if (auto * sliding = dynamic_cast<llama_kv_cache_iswa *>(memory)) {
+            const llama_pos window = llama_model_n_swa(c->model->model);
+            return has_cells(sliding->get_swa(), sequence, std::max(0, position - window), position);
+        }
+        // A recurrent state is that of the last position, and of no other one.
+        return position == end;
+    });
 }
 
 void mlo_memory_clear(mlo_context * c) {

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -18,7 +19,7 @@
 namespace mlo {
 
 // Counts handles by kind, so that tests can see a leak.
-enum kind { KIND_JOB, KIND_MODEL, KIND_CONTEXT, KIND_PROMPT, KIND_SAMPLER, KIND_PARSER, KIND_COUNT };
+enum kind { KIND_JOB, KIND_MODEL, KIND_CONTEXT, KIND_PROMPT, KIND_SAMPLER, KIND_PARSER, KIND_STATE, KIND_COUNT };
 extern std::atomic<int> live[KIND_COUNT];
 
 template <kind K> struct counted {
@@ -88,7 +89,16 @@ struct mlo_model : mlo::counted<mlo::KIND_MODEL> {
 struct mlo_context : mlo::counted<mlo::KIND_CONTEXT> {
     llama_context *   context = nullptr;
     const mlo_model * model = nullptr;
+    ggml_type         key_type = GGML_TYPE_F16;
+    ggml_type         value_type = GGML_TYPE_F16;
+    bool              full_windows = false;
     ~mlo_context();
+};
+
+struct mlo_state : mlo::counted<mlo::KIND_STATE> {
+    // Shared with the job that writes it.
+    std::shared_ptr<std::vector<uint8_t>> bytes = std::make_shared<std::vector<uint8_t>>();
+    std::string                           text;
 };
 
 struct mlo_sampler : mlo::counted<mlo::KIND_SAMPLER> {
@@ -101,6 +111,7 @@ struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {
     std::string              text;
     bool                     is_chat = false;
     bool                     has_tools = false;
+    int32_t                  preamble = 0; // leading tokens of system text and tools
     common_chat_params       chat;
     std::unique_ptr<mlo_sampler> sampler;
 };

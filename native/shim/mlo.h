@@ -24,6 +24,7 @@ typedef struct mlo_context mlo_context;   // KV cache and compute buffers over a
 typedef struct mlo_prompt mlo_prompt;     // a prompt: tokens, and how its answer is constrained and parsed
 typedef struct mlo_sampler mlo_sampler;   // the sampling state of one sequence
 typedef struct mlo_parser mlo_parser;     // splits one answer into content, reasoning and tool calls
+typedef struct mlo_state mlo_state;       // a copy of KV cells or of a recurrent state, with a text that says what it is
 // NOLINTEND
 
 // --- library ---------------------------------------------------------------------------------------------------------
@@ -88,14 +89,16 @@ MLO_API mlo_sampler * mlo_prompt_take_sampler(mlo_prompt * prompt);
 MLO_API int32_t mlo_prompt_length(mlo_prompt * prompt);
 // Copies mlo_prompt_length token ids.
 MLO_API void mlo_prompt_tokens(mlo_prompt * prompt, int32_t * tokens);
-// {"stops":[…],"preserved":[token,…],"needsParser":bool,"text":"the rendered prompt"}
+// {"stops":[…],"preserved":[token,…],"needsParser":bool,"preamble":tokens,"text":"the rendered prompt"}
 MLO_API char * mlo_prompt_info(mlo_prompt * prompt);
 
 // --- context ---------------------------------------------------------------------------------------------------------
-// settings: {"contextLength","batchSize","microBatchSize","parallel","threads","embeddings":bool,"pooling":-1..4}
+// settings: {"contextLength","batchSize","microBatchSize","outputs","sequences","threads","embeddings":bool,"pooling":-1..4}
+// outputs: rows with logits in one batch. sequences: how many seq-ids there are, at most 256.
 MLO_API mlo_context * mlo_context_new(mlo_model * model, const char * settings);
 MLO_API void mlo_context_free(mlo_context * context);
-// {"contextLength","sequenceContextLength","batchSize","microBatchSize","parallel","pooling","canShift"} as llama.cpp settled them.
+// {"contextLength","sequenceContextLength","batchSize","microBatchSize","sequences","pooling","canShift","memory","layout"} as
+// llama.cpp settled them. memory: plain, sliding, recurrent, hybrid, other or none. layout: all that shapes the bytes of a state.
 MLO_API char * mlo_context_info(mlo_context * context);
 // Runs n tokens. Arrays of n: token id, position, seq-id, and 1 where logits or embeddings are wanted.
 // 0 = done, 1 = no room in the KV cache, 2 = aborted, negative = failed. After 1 the cache is as before.
@@ -109,9 +112,30 @@ MLO_API int32_t mlo_top_two(mlo_context * context, int32_t row, int32_t * tokens
 MLO_API int32_t mlo_embedding(mlo_context * context, int32_t sequence, float * vector, int32_t dimensions);
 // Removes positions [from, to) of a sequence; to < 0 = to the end. 0 = done, negative: not possible here.
 MLO_API int32_t mlo_seq_remove(mlo_context * context, int32_t sequence, int32_t from, int32_t to);
+// Gives positions [start, end) of one sequence to another one too; the cells are then shared. 0 = done.
+MLO_API int32_t mlo_seq_copy(mlo_context * context, int32_t from, int32_t to, int32_t start, int32_t end);
+// 1: the sequence holds all that a row at this position has to see, so it can go on from there or be copied up to there.
+MLO_API int32_t mlo_seq_covers(mlo_context * context, int32_t sequence, int32_t position);
 MLO_API void mlo_memory_clear(mlo_context * context);
 // llama.cpp's own cell counts: (size, used) for each of its caches. Returns how many caches there are.
 MLO_API int32_t mlo_cells(mlo_context * context, int32_t * pairs, int32_t capacity);
+
+// --- state -----------------------------------------------------------------------------------------------------------
+// Copies what a sequence holds. part 0: all; 1: its cells of full attention alone; 2: the rest, a window's cells and a
+// recurrent state, which are only right for the position where the sequence ends now.
+MLO_API mlo_state * mlo_state_copy(mlo_context * context, int32_t sequence, int32_t part);
+MLO_API void mlo_state_free(mlo_state * state);
+MLO_API int64_t mlo_state_bytes(mlo_state * state);
+// The text that it was written with.
+MLO_API const char * mlo_state_text(mlo_state * state);
+// Gives a sequence the copied part instead of what it had of that part. 0 = done, negative: it does not fit, and the
+// sequence has nothing of that part then.
+MLO_API int32_t mlo_state_apply(mlo_context * context, mlo_state * state, int32_t sequence, int32_t part);
+// Writes it to a file, whole or not at all, with a checksum. The state may be freed before the job ends.
+MLO_API mlo_job * mlo_state_write_start(mlo_state * state, const char * path, const char * text);
+// Reads one; the job fails when a byte of it is not as it was written.
+MLO_API mlo_job * mlo_state_read_start(const char * path);
+MLO_API mlo_state * mlo_state_take(mlo_job * job);
 
 // --- sampler ---------------------------------------------------------------------------------------------------------
 // settings: SamplingParams as JSON. prompt, when not null, gives the grammar of its tools or schema.

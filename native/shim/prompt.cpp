@@ -40,6 +40,16 @@ bool starts_with_bos(const llama_vocab * vocab, const std::string & text) {
     return !piece.empty() && text.compare(0, piece.size(), piece) == 0;
 }
 
+// Tokens before the first message that is not the system's: what other conversations with the same tools begin with too.
+int32_t preamble_length(const common_chat_msg_spans & messages) {
+    for (const auto & span : messages.spans) {
+        if (span.role != COMMON_CHAT_ROLE_SYSTEM) {
+            return (int32_t) span.pos;
+        }
+    }
+    return 0;
+}
+
 void read_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request) {
     if (!model.templates) {
         throw std::invalid_argument("the model's chat template does not parse, so it can't chat; /v1/completions works");
@@ -51,6 +61,9 @@ void read_chat(mlo_prompt & prompt, const mlo_model & model, const common_json &
     prompt.text = prompt.chat.prompt;
     const bool add_special = !starts_with_bos(model.vocab, prompt.text);
     prompt.tokens = common_tokenize(model.vocab, prompt.text, add_special, true);
+    common_chat_msg_delimiters delimiters = prompt.chat.message_delimiters;
+    delimiters.tokenize(model.vocab);
+    prompt.preamble = preamble_length(delimiters.split(prompt.tokens));
 }
 
 void read_tokens(mlo_prompt & prompt, const mlo_model & model, const common_json & request) {
@@ -123,6 +136,7 @@ char * mlo_prompt_info(mlo_prompt * prompt) {
             {"stops", prompt->chat.additional_stops},
             {"preserved", prompt->chat.preserved_tokens},
             {"needsParser", prompt->is_chat && (prompt->has_tools || thinks)},
+            {"preamble", prompt->preamble},
             {"text", prompt->text},
         }).dump_safe());
     });

@@ -17,6 +17,8 @@ export interface PreparedPrompt extends Disposable {
   /** Tokens whose text the parser must see although they are control tokens. */
   readonly preserved: ReadonlySet<number>;
   readonly needsParser: boolean;
+  /** Leading tokens that are system text and tools; 0 where the template does not tell. */
+  readonly preambleLength: number;
 }
 
 export interface Sampler extends Disposable {
@@ -47,8 +49,19 @@ export type DecodeResult = "done" | "full" | "aborted";
 /** One row's token, or why its sampler failed: that is no business of the other rows. */
 export type Sampled = { kind: "token"; token: number } | { kind: "failed"; error: Error };
 
+/** A copy of some cells of a sequence, or what a file holds of them. */
+export interface SavedState extends Disposable {
+  readonly bytes: number;
+  /** What was written along with it. */
+  readonly text: string;
+  /** Writes a file, whole or not at all. The state may be disposed of before the task ends. */
+  write(path: string, text: string): Task<null>;
+}
+
 export interface Backend extends Disposable {
   readonly info: LoadedModelInfo;
+  /** Two backends with the same layout can read each other's states of one model. */
+  readonly stateLayout: string;
   /** `sampling`, unless null, is what `makeSampler` will be asked for: a grammar may take seconds to compile. */
   preparePrompt(prompt: Prompt, sampling: SamplingParams | null): Task<PreparedPrompt>;
   makeSampler(params: SamplingParams, prompt: PreparedPrompt): Sampler;
@@ -58,8 +71,20 @@ export interface Backend extends Disposable {
   sample(samplers: Sampler[]): Sampled[];
   tokenBytes(token: number, special: boolean): Uint8Array;
   isEnd(token: number): boolean;
-  /** Frees the KV cells of a sequence. */
+  /** Frees the KV cells of a sequence that no other one shares. */
   removeSequence(seqId: number): void;
+  /** The same for the cells from position `length` on. Plain memory only. */
+  truncateSequence(seqId: number, length: number): void;
+  /** The first `length` cells of one sequence are another, empty one's too. */
+  copySequence(from: number, to: number, length: number): void;
+  /** Whether the sequence holds all that a row at position `length` has to see. */
+  covers(seqId: number, length: number): boolean;
+  /** A copy of cells [start, end) of a sequence. Plain and sliding memory only. */
+  copySlice(seqId: number, start: number, end: number): SavedState;
+  /** Reads a file; the task fails when it is not as it was written. */
+  readState(path: string): Task<SavedState>;
+  /** Gives a sequence that ends at `start` the cells [start, end) of a copy. Throws when the copy does not fit. */
+  applySlice(state: SavedState, seqId: number, start: number, end: number): void;
   cells(): { size: number; used: number }[];
   liveHandles(): Record<string, number>;
   /** Longest embedding input in tokens. Makes the embedding context on first use. */

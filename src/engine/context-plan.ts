@@ -12,6 +12,8 @@ export interface ContextPlan {
   /** Longest embedding input, in tokens. */
   embeddingLimit: number;
   canGenerate: boolean;
+  /** Ended sequences whose KV can be kept in memory. */
+  retainedMax: number;
   pooling: Pooling;
 }
 
@@ -23,6 +25,8 @@ const MEAN = 1;
 const EMBEDDING_ROWS = 2048;
 /** Embedding inputs in one batch. */
 const EMBEDDING_INPUTS = 16;
+/** One seq-id more than sequences: cells are read from disk into it, and given to a sequence from there. */
+const SCRATCH_SEQUENCES = 1;
 /** Under this, a second thread costs more in waiting than it saves in arithmetic. */
 const SINGLE_THREAD_BYTES = 16 * 1024 * 1024;
 
@@ -32,11 +36,14 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
   const threads = settings.threads > 0 ? settings.threads : facts.sizeBytes < SINGLE_THREAD_BYTES ? 1 : cores;
   const embeds = !facts.causal || !facts.hasDecoder || facts.pooling > 0;
   const rows = Math.min(trained, Math.max(settings.microBatchSize, EMBEDDING_ROWS));
+  // A recurrent state has a fixed size, and llama.cpp makes one for each seq-id beforehand.
+  const retainedMax = facts.isRecurrent ? Math.min(settings.retainedMax, settings.parallel) : settings.retainedMax;
   const embedding: ContextSettings = {
     contextLength: rows,
     batchSize: rows,
     microBatchSize: rows,
-    parallel: EMBEDDING_INPUTS,
+    outputs: rows,
+    sequences: EMBEDDING_INPUTS,
     threads,
     embeddings: true,
     pooling: embeddingPooling(facts),
@@ -45,7 +52,8 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     contextLength,
     batchSize: Math.min(settings.batchSize, contextLength),
     microBatchSize: Math.min(settings.microBatchSize, settings.batchSize, contextLength),
-    parallel: settings.parallel,
+    outputs: settings.parallel,
+    sequences: settings.parallel + retainedMax + SCRATCH_SEQUENCES,
     threads,
     embeddings: false,
     pooling: -1,
@@ -55,6 +63,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     embedding,
     embeddingLimit: rows,
     canGenerate: !embeds,
+    retainedMax: embeds ? 0 : retainedMax,
     pooling: POOLINGS[embedding.pooling] ?? "none",
   };
 }

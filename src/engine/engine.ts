@@ -1,22 +1,33 @@
 // The engine's decisions around one backend: receive → admit → plan → decode → sample → emit, a step at a time.
-// It owns every sequence and the ledger. It knows no sockets and no llama.cpp.
+// It owns every sequence. It knows no sockets and no llama.cpp.
 
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
-import type { FinishReason, GenerationEvent } from "../protocol/generation.ts";
+import type { CacheReport, FinishReason, GenerationEvent } from "../protocol/generation.ts";
 import type { ToEngine } from "../protocol/messages.ts";
-import type { EngineStats } from "../protocol/model-info.ts";
+import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import type { Backend, Sampled } from "./backend.ts";
 import { TokenTexts } from "./detokenizer.ts";
 import { Embedder } from "./embedder.ts";
+import { describeCache, describeMemory, explainCache } from "./explain.ts";
 import { Intake } from "./intake.ts";
-import { KvLedger } from "./kv-ledger.ts";
+import type { KvStore } from "./kv-store.ts";
 import { Outbox, type Send } from "./outbox.ts";
-import { RunningSet } from "./running-set.ts";
-import { admits, chooseVictim, plan } from "./scheduler.ts";
-import { doneEvent, type Sequence, seqIdOf, toPart } from "./sequence.ts";
-import { WaitingList } from "./waiting-list.ts";
+import { PrefixCache } from "./prefix-cache.ts";
+import { Roster } from "./roster.ts";
+import { doneEvent, type Sequence } from "./sequence.ts";
+import { Stepper } from "./stepper.ts";
+
+/** A request that has waited this long is announced before it has a place, so that its client sees that we live. */
+const ANNOUNCE_MS = 10_000;
+
+export interface EngineOptions {
+  /** Longest gap in a stream that prompts of others may cause; 0 = from the measured rates. */
+  itlMsMax: number;
+  /** Kept state on disk; null = none. */
+  store: KvStore | null;
+}
 
 export class Engine implements Disposable {
   readonly #backend: Backend;
@@ -25,32 +36,36 @@ export class Engine implements Disposable {
   readonly #outbox: Outbox;
   readonly #intake: Intake;
   readonly #embedder: Embedder;
-  readonly #ledger: KvLedger;
-  readonly #waiting = new WaitingList();
-  readonly #running = new RunningSet();
-  /** The backend was full before our count was. Who had to leave must not come back before somebody got on. */
-  #isCrowded = false;
-  #steps = 0;
+  readonly #cache: PrefixCache;
+  readonly #roster: Roster;
+  readonly #stepper: Stepper;
+  readonly #store: KvStore | null;
+  /** Those who wait for everything that is kept to be on disk. */
+  readonly #flushes = new Set<number>();
   #decodedTokens = 0;
+  #reusedTokens = 0;
 
-  constructor(backend: Backend, clock: Clock, send: Send) {
+  constructor(backend: Backend, clock: Clock, send: Send, options: EngineOptions) {
     this.#backend = backend;
     this.#clock = clock;
     this.#send = send;
     this.#outbox = new Outbox(send);
     this.#intake = new Intake(backend, new TokenTexts(backend));
     this.#embedder = new Embedder(backend, send);
-    this.#ledger = new KvLedger(backend.info.contextLength, backend.info.parallel);
+    this.#cache = new PrefixCache(backend, clock);
+    this.#stepper = new Stepper(backend, clock, this.#cache, options.itlMsMax);
+    this.#store = options.store;
+    this.#roster = new Roster(backend, clock, this.#cache, options.store);
   }
 
   /** Something can be done now, without waiting for a message or a task. */
   get isBusy(): boolean {
-    return (
-      this.#running.active().length > 0 ||
-      this.#embedder.isReady ||
-      this.#nextWaiting() !== null ||
-      this.#idleHolder() !== undefined
-    );
+    if (this.#roster.isBusy || this.#embedder.isReady || this.#flushes.size > 0) return true;
+    return this.#store?.isReady(this.#cache, this.#isIdle) === true;
+  }
+
+  get #isIdle(): boolean {
+    return this.#roster.running === 0 && this.#roster.waiting === 0 && this.#intake.size === 0;
   }
 
   receive(message: ToEngine): void {
@@ -77,6 +92,12 @@ export class Engine implements Disposable {
       case "stats":
         this.#send({ type: "stats", id: message.id, stats: this.stats() });
         break;
+      case "cache":
+        this.#send({ type: "cache", id: message.id, entries: this.#cacheEntries() });
+        break;
+      case "flush":
+        this.#flushes.add(message.id);
+        break;
       case "load":
       case "shutdown":
         throw new Error(`'${message.type}' belongs to the process around the engine`);
@@ -86,100 +107,86 @@ export class Engine implements Disposable {
   /** One turn: what is ready comes in, one batch runs, and all its events go out in one message. */
   step(): void {
     this.#takeArrivals();
-    this.#admitWaiting();
+    this.#roster.placeWaiting();
+    this.#store?.step(this.#cache, this.#isIdle || this.#flushes.size > 0);
+    this.#announce();
     this.#embedder.step();
-    if (this.#running.size > 0) this.#runBatch();
-    if (this.#running.size === 0 && this.#waiting.size === 0) this.#ledger.checkIntegrity();
+    this.#runBatch();
+    if (this.#isIdle) this.#cache.checkIntegrity();
+    this.#answerFlushes();
     this.#outbox.flush();
   }
 
   stats(): EngineStats {
-    const all = [...this.#waiting, ...this.#running];
     return {
-      waiting: this.#waiting.size + this.#intake.size,
-      running: this.#running.size,
-      paused: all.filter((sequence) => sequence.paused).length,
-      ledger: { total: this.#ledger.total, used: this.#ledger.used },
-      cells: this.#backend.cells(),
-      handles: this.#backend.liveHandles(),
-      steps: this.#steps,
+      ...describeMemory(this.#cache, this.#backend, this.#store),
+      waiting: this.#roster.waiting + this.#intake.size,
+      running: this.#roster.running,
+      paused: [...this.#roster].filter((sequence) => sequence.paused).length,
+      steps: this.#stepper.steps,
       decodedTokens: this.#decodedTokens,
+      evaluatedTokens: this.#stepper.evaluatedTokens,
+      reusedTokens: this.#reusedTokens,
+      rates: this.#stepper.rates.measured,
     };
+  }
+
+  #answerFlushes(): void {
+    if (this.#flushes.size === 0 || this.#store?.isSettled(this.#cache) === false) return;
+    for (const id of this.#flushes) this.#send({ type: "flushed", id });
+    this.#flushes.clear();
+  }
+
+  #cacheEntries(): CacheEntry[] {
+    return describeCache(this.#cache, this.#backend, this.#store, this.#clock.monotonicMs());
   }
 
   #takeArrivals(): void {
     for (;;) {
       const arrival = this.#intake.next();
       if (arrival.kind === "none") return;
-      if (arrival.kind === "refused") {
-        this.#fail(arrival.id, arrival.error);
-        continue;
-      }
-      const { sequence } = arrival;
-      this.#waiting.add(sequence);
-      this.#outbox.emit(sequence.id, { type: "started", promptTokens: sequence.promptLength, cachedTokens: 0 });
+      if (arrival.kind === "refused") this.#fail(arrival.id, arrival.error);
+      else this.#roster.add(arrival.sequence);
     }
   }
 
-  /** The first waiting sequence, if it may start now. */
-  #nextWaiting(): Sequence | null {
-    const sequence = this.#waiting.first();
-    if (sequence === undefined || this.#ledger.freeSequences === 0) return null;
-    if (this.#isCrowded && this.#running.active().length > 0) return null;
-    return admits(sequence.length, this.#running.size, this.#ledger.free) ? sequence : null;
-  }
-
-  /** A sequence that runs for a reader who is behind, while others wait for its place. */
-  #idleHolder(): Sequence | undefined {
-    return this.#waiting.first() === undefined ? undefined : this.#running.lastPaused();
-  }
-
-  #admitWaiting(): void {
-    for (;;) {
-      const sequence = this.#nextWaiting();
-      if (sequence !== null) {
-        this.#waiting.remove(sequence);
-        sequence.seqId = this.#ledger.open();
-        sequence.startedMs ??= this.#clock.monotonicMs();
-        this.#running.add(sequence);
-        continue;
-      }
-      const holder = this.#idleHolder();
-      if (holder === undefined) return;
-      this.#evict(holder);
+  /** Where a prompt came from is known once it has a place and nothing more comes from disk. */
+  #announce(): void {
+    for (const sequence of this.#roster.settled()) this.#tellStarted(sequence, explainCache(sequence, this.#backend));
+    const now = this.#clock.monotonicMs();
+    for (const sequence of this.#roster) {
+      if (now - sequence.receivedMs >= ANNOUNCE_MS) this.#tellStarted(sequence, null);
     }
+  }
+
+  #tellStarted(sequence: Sequence, cache: CacheReport | null): void {
+    if (sequence.announced) return;
+    sequence.announced = true;
+    this.#outbox.emit(sequence.id, { type: "started", promptTokens: sequence.promptLength, cache });
   }
 
   #runBatch(): void {
-    const active = this.#running.active();
+    const active = this.#roster.active();
     if (active.length === 0) return;
-    const budget = { batchSize: this.#backend.info.batchSize, freeCells: this.#ledger.free };
-    const decision = plan(active, budget);
-    if (decision.kind === "full") {
-      this.#preempt();
-      return;
-    }
-    const chosen = decision.rows.map(({ id, count }) => ({ sequence: this.#running.get(id), count }));
-    const parts = chosen.map(({ sequence, count }) => toPart(sequence, count));
-    try {
-      const result = this.#backend.decode(parts);
-      if (result === "full") {
-        this.#isCrowded = true;
-        this.#preempt();
-        return;
+    const result = this.#stepper.run(active);
+    switch (result.kind) {
+      case "ran":
+        this.#roster.noteProgress();
+        this.#sample(result.complete);
+        this.#stepper.measure();
+        break;
+      case "full": {
+        const last = this.#roster.makeWay(result.crowded);
+        const message = `The KV cache of ${this.#cache.total} tokens is full.`;
+        if (last !== null) this.#endBadly(last, new AppError({ code: "out_of_memory", message }));
+        break;
       }
-      if (result === "aborted") return;
-    } catch (thrown) {
-      for (const { sequence } of chosen) this.#endBadly(sequence, thrown);
-      return;
+      case "failed":
+        for (const sequence of result.sequences) this.#endBadly(sequence, result.thrown);
+        break;
+      case "aborted":
+        break;
     }
-    this.#isCrowded = false;
-    this.#steps++;
-    for (const { sequence, count } of chosen) {
-      sequence.computed += count;
-      this.#ledger.grow(seqIdOf(sequence), count);
-    }
-    this.#sample(chosen.map(({ sequence }) => sequence).filter((sequence) => sequence.missing === 0));
   }
 
   /** One token for each sequence whose last row had output. */
@@ -221,27 +228,8 @@ export class Engine implements Disposable {
 
   #finish(sequence: Sequence, reason: FinishReason): void {
     for (const event of sequence.answer.finish()) this.#outbox.emit(sequence.id, event);
-    this.#end(sequence, doneEvent(sequence, reason, this.#clock.monotonicMs()));
-  }
-
-  /** Somebody leaves the cache and waits to be read again. With nobody to leave, the last one ends. */
-  #preempt(): void {
-    const id = chooseVictim([...this.#running]);
-    assert(id !== null, "the cache is full and nobody runs");
-    const sequence = this.#running.get(id);
-    if (this.#running.size === 1) {
-      const message = `The KV cache of ${this.#ledger.total} tokens is full.`;
-      this.#endBadly(sequence, new AppError({ code: "out_of_memory", message }));
-    } else {
-      this.#evict(sequence);
-    }
-  }
-
-  /** Gives its place back and is read again later: its tokens stay, its KV does not. */
-  #evict(sequence: Sequence): void {
-    this.#release(sequence);
-    sequence.computed = 0;
-    this.#waiting.add(sequence);
+    const cache = explainCache(sequence, this.#backend);
+    this.#end(sequence, doneEvent(sequence, reason, cache, this.#clock.monotonicMs()));
   }
 
   #cancel(id: number): void {
@@ -250,7 +238,7 @@ export class Engine implements Disposable {
     if (this.#intake.cancel(id)) {
       this.#outbox.emit(id, { type: "cancelled" });
     } else {
-      const sequence = this.#find(id);
+      const sequence = this.#roster.find(id);
       assert(sequence !== undefined, `request ${id} is open and nowhere`);
       this.#end(sequence, { type: "cancelled" });
     }
@@ -259,32 +247,22 @@ export class Engine implements Disposable {
 
   #setPaused(id: number, paused: boolean): void {
     if (this.#intake.setPaused(id, paused)) return;
-    const sequence = this.#find(id);
+    const sequence = this.#roster.find(id);
     if (sequence !== undefined) sequence.paused = paused;
   }
 
-  #find(id: number): Sequence | undefined {
-    return this.#running.find(id) ?? this.#waiting.find(id);
-  }
-
+  /** What a failure left in the cells is not trusted. */
   #endBadly(sequence: Sequence, thrown: unknown): void {
     this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
   }
 
-  /** The only way out for a sequence: its cells, its native objects and its request end together. */
+  /** The only way out for a sequence: its place, its native objects and its request end together. */
   #end(sequence: Sequence, event: GenerationEvent): void {
-    if (this.#running.has(sequence)) this.#release(sequence);
-    else this.#waiting.remove(sequence);
+    this.#roster.remove(sequence, event.type !== "error");
+    const { live, retained, disk } = sequence.reused;
+    this.#reusedTokens += live + retained + disk;
     sequence[Symbol.dispose]();
     this.#outbox.emit(sequence.id, event);
-  }
-
-  #release(sequence: Sequence): void {
-    const seqId = seqIdOf(sequence);
-    this.#backend.removeSequence(seqId);
-    this.#ledger.close(seqId);
-    this.#running.remove(sequence);
-    sequence.seqId = null;
   }
 
   #fail(id: number, error: AppError): void {
@@ -294,6 +272,7 @@ export class Engine implements Disposable {
   [Symbol.dispose](): void {
     this.#intake[Symbol.dispose]();
     this.#embedder[Symbol.dispose]();
-    for (const sequence of [...this.#waiting, ...this.#running]) sequence[Symbol.dispose]();
+    this.#store?.[Symbol.dispose]();
+    for (const sequence of this.#roster) sequence[Symbol.dispose]();
   }
 }

@@ -41,6 +41,9 @@ function selfTest(library: NativeLibrary, plugin: string, modelPath: string): st
     microBatchSize: PREFILL_TOKENS,
     threads: 1,
     gpuLayers: 0,
+    itlMsMax: 0,
+    retainedMax: 0,
+    kvStore: null,
   };
   using backend = loadBackend(library, settings, {
     onProgress: () => {},

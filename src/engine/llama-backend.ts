@@ -7,6 +7,7 @@ import type { NativeModel } from "../ffi/model.ts";
 import { NativeParser } from "../ffi/parser.ts";
 import { NativePrompt } from "../ffi/prompt.ts";
 import { NativeSampler } from "../ffi/sampler.ts";
+import { NativeState } from "../ffi/state.ts";
 import { assert } from "../lib/assert.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
@@ -19,6 +20,7 @@ import type {
   PreparedPrompt,
   Sampled,
   Sampler,
+  SavedState,
   Task,
 } from "./backend.ts";
 import { Batch } from "./batch.ts";
@@ -29,6 +31,7 @@ class LlamaPrompt implements PreparedPrompt {
   readonly stops: readonly string[];
   readonly preserved: ReadonlySet<number>;
   readonly needsParser: boolean;
+  readonly preambleLength: number;
 
   constructor(
     readonly native: NativePrompt,
@@ -38,6 +41,7 @@ class LlamaPrompt implements PreparedPrompt {
     this.tokens = native.tokens();
     this.stops = facts.stops;
     this.needsParser = facts.needsParser;
+    this.preambleLength = facts.preamble;
     const preserved = facts.needsParser ? facts.preserved.map(tokenOf) : [];
     this.preserved = new Set(preserved.filter((token) => token !== null));
   }
@@ -56,8 +60,31 @@ class LlamaSampler implements Sampler {
   }
 }
 
+class LlamaState implements SavedState {
+  constructor(readonly native: NativeState) {}
+
+  get bytes(): number {
+    return this.native.bytes;
+  }
+
+  get text(): string {
+    return this.native.text;
+  }
+
+  write(path: string, text: string): Task<null> {
+    return this.native.write(path, text);
+  }
+
+  [Symbol.dispose](): void {
+    this.native[Symbol.dispose]();
+  }
+}
+
 export class LlamaBackend implements Backend {
   readonly info: LoadedModelInfo;
+  readonly stateLayout: string;
+  /** The seq-id that no sequence gets. */
+  readonly #scratch: number;
   readonly #library: NativeLibrary;
   readonly #model: NativeModel;
   readonly #plan: ContextPlan;
@@ -74,6 +101,8 @@ export class LlamaBackend implements Backend {
     info: LoadedModelInfo,
   ) {
     this.info = info;
+    this.stateLayout = context.facts().layout;
+    this.#scratch = plan.main.sequences - 1;
     this.#library = library;
     this.#model = model;
     this.#plan = plan;
@@ -147,6 +176,49 @@ export class LlamaBackend implements Backend {
     assert(this.#context.removeSequence(seqId, 0, -1), `sequence ${seqId} can always be removed whole`);
   }
 
+  truncateSequence(seqId: number, length: number): void {
+    assert(this.#context.removeSequence(seqId, length, -1), `sequence ${seqId} can be cut at ${length}`);
+  }
+
+  copySequence(from: number, to: number, length: number): void {
+    this.#context.copySequence(from, to, 0, length);
+  }
+
+  covers(seqId: number, length: number): boolean {
+    return this.#context.covers(seqId, length);
+  }
+
+  copySlice(seqId: number, start: number, end: number): SavedState {
+    this.#context.copySequence(seqId, this.#scratch, start, end);
+    try {
+      return new LlamaState(this.#context.copyState(this.#scratch, "all"));
+    } finally {
+      this.removeSequence(this.#scratch);
+    }
+  }
+
+  readState(path: string): Task<SavedState> {
+    const job = NativeState.read(this.#library, path);
+    return {
+      poll: () => job.poll(),
+      take: () => new LlamaState(job.take()),
+      [Symbol.dispose]: () => job[Symbol.dispose](),
+    };
+  }
+
+  applySlice(state: SavedState, seqId: number, start: number, end: number): void {
+    assert(state instanceof LlamaState, "a state goes back to the backend that made it");
+    // llama.cpp's restore replaces all that a sequence has: so it goes into one of its own first.
+    try {
+      this.#context.applyState(state.native, this.#scratch, "all");
+      const isWhole = this.info.memory !== "plain" || this.#context.covers(this.#scratch, end);
+      if (!isWhole) throw new Error(`the copy does not hold cells up to ${end}`);
+      this.#context.copySequence(this.#scratch, seqId, start, end);
+    } finally {
+      this.removeSequence(this.#scratch);
+    }
+  }
+
   cells(): { size: number; used: number }[] {
     return this.#context.cells();
   }
@@ -160,8 +232,8 @@ export class LlamaBackend implements Backend {
   }
 
   get embeddingBatch(): { inputs: number; tokens: number } {
-    const { parallel, microBatchSize } = this.#plan.embedding;
-    return { inputs: parallel, tokens: microBatchSize };
+    const { sequences, microBatchSize } = this.#plan.embedding;
+    return { inputs: sequences, tokens: microBatchSize };
   }
 
   embed(inputs: Int32Array[]): Float32Array[] {

@@ -57,8 +57,11 @@ export function loadBackend(library: NativeLibrary, settings: EngineSettings, ho
         plan.main.contextLength,
         facts.trainedContextLength,
       ),
-      parallel: settled.parallel,
-      batchSize: plan.main.batchSize,
+      parallel: settings.parallel,
+      retainedMax: plan.retainedMax,
+      // A step of one micro batch: a larger one computes nothing faster, and keeps newcomers and cancels waiting.
+      batchSize: plan.canGenerate ? plan.main.microBatchSize : plan.main.batchSize,
+      memory: settled.memory,
       pooling: plan.pooling,
       canGenerate: plan.canGenerate,
       hasChatTemplate: facts.hasChatTemplate,

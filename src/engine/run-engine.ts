@@ -7,10 +7,13 @@ import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
 import { type EngineSettings, PROTOCOL_VERSION } from "../protocol/messages.ts";
+import type { Backend } from "./backend.ts";
 import { Channel } from "./channel.ts";
 import { Engine } from "./engine.ts";
 import { answerJob } from "./jobs.ts";
+import { KvStore } from "./kv-store.ts";
 import { loadBackend, startPlugins } from "./load.ts";
+import { keyOfModel } from "./weights-key.ts";
 
 /** A job's end wakes the wait; this only bounds what a lost wake-up could cost. */
 const WAIT_MS_MAX = 1000;
@@ -35,7 +38,7 @@ export function runEngine(libraryPath: string, log: Logger): number {
       throw new Error("the server speaks another protocol version");
     }
     if (first.type === "ask") channel.send({ type: "answer", answer: answerJob(library, first.question) });
-    else serve(library, channel, first.settings, forwardLog);
+    else serve(library, channel, first.settings, log, forwardLog);
     forwardLog();
     return 0;
   } catch (thrown) {
@@ -56,7 +59,13 @@ function openLibrary(path: string, log: Logger): NativeLibrary | null {
   }
 }
 
-function serve(library: NativeLibrary, channel: Channel, settings: EngineSettings, forwardLog: () => void): void {
+function serve(
+  library: NativeLibrary,
+  channel: Channel,
+  settings: EngineSettings,
+  log: Logger,
+  forwardLog: () => void,
+): void {
   startPlugins(library, settings.plugins);
   using backend = loadBackend(library, settings, {
     onProgress: (fraction) => channel.send({ type: "progress", fraction }),
@@ -66,7 +75,11 @@ function serve(library: NativeLibrary, channel: Channel, settings: EngineSetting
     },
   });
   forwardLog();
-  using engine = new Engine(backend, systemClock, (message, payload) => channel.send(message, payload));
+  const store = openStore(backend, settings, log);
+  using engine = new Engine(backend, systemClock, (message, payload) => channel.send(message, payload), {
+    itlMsMax: settings.itlMsMax,
+    store,
+  });
   channel.send({ type: "ready", version: PROTOCOL_VERSION, info: backend.info });
   for (;;) {
     if (!engine.isBusy) channel.wait(WAIT_MS_MAX);
@@ -77,5 +90,21 @@ function serve(library: NativeLibrary, channel: Channel, settings: EngineSetting
     if (channel.closed) return;
     engine.step();
     forwardLog();
+  }
+}
+
+/** A folder that can't be used costs the kept state, not the service. */
+function openStore(backend: Backend, settings: EngineSettings, log: Logger): KvStore | null {
+  const { kvStore, modelPath } = settings;
+  const { memory } = backend.info;
+  // A recurrent state is that of its end alone, so it can't be cut into slices.
+  if (kvStore === null || (memory !== "plain" && memory !== "sliding")) return null;
+  try {
+    const modelKey = keyOfModel(modelPath, [kvStore.buildKey, backend.stateLayout, memory]);
+    const warn = (message: string): void => log.warn(message);
+    return new KvStore(backend, systemClock, { ...kvStore, modelKey, warn });
+  } catch (thrown) {
+    log.warn(`KV state is not kept on disk: ${toAppError(thrown).message}`);
+    return null;
   }
 }

@@ -1,9 +1,16 @@
 // One generation inside the engine. It stores few facts; whether it waits, reads or decodes follows from them.
 
 import { assert } from "../lib/assert.ts";
-import type { FinishReason, GenerationEvent, GenerationRequest } from "../protocol/generation.ts";
+import type {
+  CacheReport,
+  FinishReason,
+  GenerationEvent,
+  GenerationRequest,
+  Priority,
+} from "../protocol/generation.ts";
 import type { Answer } from "./answer.ts";
 import type { BatchPart, PreparedPrompt, Sampler } from "./backend.ts";
+import { rankOf } from "./scheduler.ts";
 
 export interface SequenceParts {
   prompt: PreparedPrompt;
@@ -20,6 +27,20 @@ export class Sequence implements Disposable {
   readonly sampler: Sampler;
   readonly answer: Answer;
   readonly receivedMs: number;
+  readonly rankMs: number;
+  readonly priority: Priority;
+  readonly session: string | null;
+  /** It may start from another one's prefix; its own may be kept when it ends. */
+  readonly reuses: boolean;
+  readonly keeps: boolean;
+  /** Leading tokens that are system text and tools; 0 where that is not known. */
+  readonly preambleLength: number;
+  /** It ran before, and had to give its place back. */
+  hadToLeave = false;
+  /** Its reader was told that it began. */
+  announced = false;
+  /** Where it left the nearest kept sequence, and how that one went on. */
+  diverged: { at: number; old: Int32Array } | null = null;
   /** Null while it waits. */
   seqId: number | null = null;
   /** Tokens whose KV is in the cache. */
@@ -28,6 +49,7 @@ export class Sequence implements Disposable {
   startedMs: number | null = null;
   firstTokenMs: number | null = null;
   readonly #prompt: PreparedPrompt;
+  readonly #reused = { live: 0, retained: 0, disk: 0 };
   #tokens: Int32Array;
   #length: number;
 
@@ -42,6 +64,26 @@ export class Sequence implements Disposable {
     this.promptLength = this.#length;
     this.lengthMax = Math.min(limits.contextLength, this.#length + (request.maxTokens ?? Number.POSITIVE_INFINITY));
     this.receivedMs = limits.receivedMs;
+    this.priority = request.priority ?? "interactive";
+    this.rankMs = rankOf(limits.receivedMs, this.priority);
+    this.session = request.session ?? null;
+    this.reuses = request.cache?.reuse ?? true;
+    this.keeps = request.cache?.keep ?? true;
+    this.preambleLength = parts.prompt.preambleLength;
+  }
+
+  /** All tokens so far, prompt and answer. A view: it is only good until the next token. */
+  get tokens(): Int32Array {
+    return this.#tokens.subarray(0, this.#length);
+  }
+
+  /** Where the prompt's KV came from, the first time that it was placed: what it had to give back later is its own. */
+  get reused(): Readonly<Omit<CacheReport, "diverged">> {
+    return this.#reused;
+  }
+
+  noteReuse(from: "live" | "retained" | "disk", tokens: number): void {
+    if (!this.hadToLeave) this.#reused[from] += Math.min(tokens, this.promptLength);
   }
 
   get length(): number {
@@ -88,14 +130,24 @@ export interface Limits {
 }
 
 /** The event that ends a sequence well. A stop string met at the very end counts as `stop`. */
-export function doneEvent(sequence: Sequence, reason: FinishReason, nowMs: number): GenerationEvent {
+export function doneEvent(
+  sequence: Sequence,
+  reason: FinishReason,
+  cache: CacheReport,
+  nowMs: number,
+): GenerationEvent {
   const { stopString } = sequence.answer;
   const started = sequence.startedMs ?? nowMs;
   const first = sequence.firstTokenMs ?? nowMs;
   return {
     type: "done",
     finishReason: sequence.answer.finishReason(stopString === null ? reason : "stop"),
-    usage: { promptTokens: sequence.promptLength, completionTokens: sequence.completionTokens, cachedTokens: 0 },
+    usage: {
+      promptTokens: sequence.promptLength,
+      completionTokens: sequence.completionTokens,
+      cachedTokens: cache.live + cache.retained + cache.disk,
+    },
+    cache,
     timings: { queuedMs: started - sequence.receivedMs, promptMs: first - started, decodeMs: nowMs - first },
     ...(stopString === null ? {} : { stopString }),
   };

@@ -1,5 +1,6 @@
-// Sequences that are ready and have no seq-id, in order of arrival: the newcomers, and those that had to leave the cache.
+// Sequences that are ready and have no seq-id, by rank: the newcomers, and those that had to leave the cache.
 
+import { compareRanks } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 
 export class WaitingList implements Iterable<Sequence> {
@@ -10,7 +11,7 @@ export class WaitingList implements Iterable<Sequence> {
   }
 
   add(sequence: Sequence): void {
-    const after = this.#sequences.findIndex((other) => other.arrival > sequence.arrival);
+    const after = this.#sequences.findIndex((other) => compareRanks(other, sequence) > 0);
     this.#sequences.splice(after < 0 ? this.#sequences.length : after, 0, sequence);
   }
 
@@ -25,6 +26,11 @@ export class WaitingList implements Iterable<Sequence> {
   /** The first whose reader is not behind. */
   first(): Sequence | undefined {
     return this.#sequences.find((sequence) => !sequence.paused);
+  }
+
+  /** Those whose reader is not behind. */
+  active(): Sequence[] {
+    return this.#sequences.filter((sequence) => !sequence.paused);
   }
 
   [Symbol.iterator](): Iterator<Sequence> {

@@ -6,12 +6,16 @@ import { type NativeLibrary, toCText } from "./library.ts";
 import type { NativeModel } from "./model.ts";
 import type { NativeError } from "./native-error.ts";
 import type { NativeSampler } from "./sampler.ts";
+import { NativeState, STATE_PARTS, type StatePart } from "./state.ts";
 
 export interface ContextSettings {
   contextLength: number;
   batchSize: number;
   microBatchSize: number;
-  parallel: number;
+  /** Rows with logits in one batch. */
+  outputs: number;
+  /** Seq-ids, at most 256. */
+  sequences: number;
   threads: number;
   embeddings: boolean;
   /** llama.cpp's number; -1 = the model's own. */
@@ -23,10 +27,16 @@ export interface ContextFacts {
   sequenceContextLength: number;
   batchSize: number;
   microBatchSize: number;
-  parallel: number;
+  sequences: number;
   pooling: number;
   canShift: boolean;
+  memory: MemoryKind;
+  /** All that shapes the bytes of a state. */
+  layout: string;
 }
+
+/** What a context remembers with: it decides what can be shared, and where. */
+export type MemoryKind = "plain" | "sliding" | "recurrent" | "hybrid" | "other" | "none";
 
 /** Columns of one batch, all as long as the longest batch; the first `length` rows count. */
 export interface BatchColumns {
@@ -105,6 +115,26 @@ export class NativeContext extends Handle {
   /** Removes positions [from, to) of a sequence; to < 0 = to the end. False: this cache can't do that. */
   removeSequence(sequence: number, from: number, to: number): boolean {
     return this.#library.calls.mlo_seq_remove(this.pointer, sequence, from, to) === 0;
+  }
+
+  /** Positions [start, end) of one sequence are another one's too from now on; their cells are shared. */
+  copySequence(from: number, to: number, start: number, end: number): void {
+    this.#library.check("mlo_seq_copy", this.#library.calls.mlo_seq_copy(this.pointer, from, to, start, end));
+  }
+
+  /** Whether the sequence holds all that a row at this position has to see. */
+  covers(sequence: number, position: number): boolean {
+    return this.#library.calls.mlo_seq_covers(this.pointer, sequence, position) === 1;
+  }
+
+  copyState(sequence: number, part: StatePart): NativeState {
+    return NativeState.copy(this.#library, this.pointer, sequence, part);
+  }
+
+  /** Throws NativeError when the state does not fit; the sequence then has nothing of that part. */
+  applyState(state: NativeState, sequence: number, part: StatePart): void {
+    const status = this.#library.calls.mlo_state_apply(this.pointer, state.pointer, sequence, STATE_PARTS[part]);
+    this.#library.check("mlo_state_apply", status);
   }
 
   clear(): void {

@@ -14,6 +14,8 @@ export interface PromptFacts {
   preserved: string[];
   /** True when the answer may hold reasoning or tool calls. */
   needsParser: boolean;
+  /** Leading tokens that are system text and tools; 0 where the template does not tell. */
+  preamble: number;
   /** The rendered prompt; empty when it came as tokens. */
   text: string;
 }

@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "01bd3bafe2521ae25fbab7ea6924e31a2faff10110d8aa1e9f669725c0688082";
+export const HEADER_HASH = "a2440cce212e708930cb1f73136fb8c6f1057f19ee0c1872024400b573284605";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -82,10 +82,30 @@ export const SYMBOLS = {
   mlo_embedding: { args: ["ptr", "i32", "ptr", "i32"], returns: "i32" },
   // mlo_seq_remove(context, sequence, from, to)
   mlo_seq_remove: { args: ["ptr", "i32", "i32", "i32"], returns: "i32" },
+  // mlo_seq_copy(context, from, to, start, end)
+  mlo_seq_copy: { args: ["ptr", "i32", "i32", "i32", "i32"], returns: "i32" },
+  // mlo_seq_covers(context, sequence, position)
+  mlo_seq_covers: { args: ["ptr", "i32", "i32"], returns: "i32" },
   // mlo_memory_clear(context)
   mlo_memory_clear: { args: ["ptr"], returns: "void" },
   // mlo_cells(context, pairs, capacity)
   mlo_cells: { args: ["ptr", "ptr", "i32"], returns: "i32" },
+  // mlo_state_copy(context, sequence, part)
+  mlo_state_copy: { args: ["ptr", "i32", "i32"], returns: "ptr" },
+  // mlo_state_free(state)
+  mlo_state_free: { args: ["ptr"], returns: "void" },
+  // mlo_state_bytes(state)
+  mlo_state_bytes: { args: ["ptr"], returns: "i64" },
+  // mlo_state_text(state)
+  mlo_state_text: { args: ["ptr"], returns: "cstring" },
+  // mlo_state_apply(context, state, sequence, part)
+  mlo_state_apply: { args: ["ptr", "ptr", "i32", "i32"], returns: "i32" },
+  // mlo_state_write_start(state, path, text)
+  mlo_state_write_start: { args: ["ptr", "ptr", "ptr"], returns: "ptr" },
+  // mlo_state_read_start(path)
+  mlo_state_read_start: { args: ["ptr"], returns: "ptr" },
+  // mlo_state_take(job)
+  mlo_state_take: { args: ["ptr"], returns: "ptr" },
   // mlo_sampler_new(model, settings, prompt)
   mlo_sampler_new: { args: ["ptr", "ptr", "ptr"], returns: "ptr" },
   // mlo_sampler_free(sampler)

@@ -76,6 +76,41 @@ export interface GenerationRequest {
   maxTokens?: number;
   /** Generation ends before the first of these strings, which is not part of the output. */
   stop: string[];
+  /** Batch requests wait behind interactive ones, but not for ever. Default interactive. */
+  priority?: Priority;
+  /** Requests of one conversation share this name; its state then outlives that of passing ones. */
+  session?: string;
+  cache?: CachePolicy;
+}
+
+export type Priority = "interactive" | "batch";
+
+/** What a request allows to be done with KV state; an absent field is true. */
+export interface CachePolicy {
+  /** Start from a prefix that is there already. */
+  reuse?: boolean;
+  /** Keep the state when the request has ended: in memory, and on disk where that is on. */
+  keep?: boolean;
+}
+
+/** Where a prompt's KV came from, in tokens. The rest of the prompt was evaluated. */
+export interface CacheReport {
+  /** From a sequence that was running. */
+  live: number;
+  /** From the kept state of a request that had ended. */
+  retained: number;
+  /** Read from disk. */
+  disk: number;
+  /** Where the prompt left the nearest kept one, when that was before that one's end. */
+  diverged?: Divergence;
+}
+
+export interface Divergence {
+  /** Index of the first token that differs. */
+  token: number;
+  /** Some text of each from there on. */
+  old: string;
+  new: string;
 }
 
 export interface Usage {
@@ -102,11 +137,21 @@ export interface ToolCallDelta {
   arguments?: string;
 }
 
-/** `started` comes first, once; then deltas; then exactly one of done, error, cancelled. */
+/**
+ * `started` comes first, once; then deltas; then exactly one of done, error, cancelled. Its `cache` is null for a
+ * request that still queues after a while: it is announced before it is known what will be there when its turn comes.
+ */
 export type GenerationEvent =
-  | { type: "started"; promptTokens: number; cachedTokens: number }
+  | { type: "started"; promptTokens: number; cache: CacheReport | null }
   | { type: "delta"; text?: string; reasoning?: string; toolCalls?: ToolCallDelta[] }
-  | { type: "done"; finishReason: FinishReason; usage: Usage; timings: Timings; stopString?: string }
+  | {
+      type: "done";
+      finishReason: FinishReason;
+      usage: Usage;
+      cache: CacheReport;
+      timings: Timings;
+      stopString?: string;
+    }
   | { type: "error"; error: ErrorBody }
   | { type: "cancelled" };
 

@@ -4,9 +4,9 @@
 
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
-import type { EngineStats, LoadedModelInfo } from "./model-info.ts";
+import type { CacheEntry, EngineStats, LoadedModelInfo } from "./model-info.ts";
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Largest header or payload: the 32 MiB body limit, twice over for JSON escapes. */
 export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
@@ -22,6 +22,19 @@ export interface EngineSettings {
   microBatchSize: number;
   threads: number;
   gpuLayers: number;
+  /** Longest gap between two tokens of a stream that prompts of others may cause; 0 = from the measured rates. */
+  itlMsMax: number;
+  /** Ended sequences whose KV is kept in memory. */
+  retainedMax: number;
+  /** Where KV state is kept on disk; null = nowhere. */
+  kvStore: KvStoreSettings | null;
+}
+
+export interface KvStoreSettings {
+  folder: string;
+  bytesMax: number;
+  /** All that shapes the bytes and that the engine does not know itself: build, patches, plug-ins. */
+  buildKey: string;
 }
 
 /** What a one-shot child can be asked. */
@@ -41,6 +54,9 @@ export type ToEngine =
   | { type: "pause"; id: number }
   | { type: "resume"; id: number }
   | { type: "stats"; id: number }
+  | { type: "cache"; id: number }
+  /** The engine will be stopped: write what is worth keeping, then say `flushed`. Requests may still come. */
+  | { type: "flush"; id: number }
   | { type: "shutdown" };
 
 export type FromEngine =
@@ -53,7 +69,9 @@ export type FromEngine =
   /** Payload: `count` vectors of `dimensions` float32, one after the other. */
   | { type: "embeddings"; id: number; count: number; dimensions: number; promptTokens: number }
   | { type: "refused"; id: number; error: ErrorBody }
-  | { type: "stats"; id: number; stats: EngineStats };
+  | { type: "stats"; id: number; stats: EngineStats }
+  | { type: "cache"; id: number; entries: CacheEntry[] }
+  | { type: "flushed"; id: number };
 
 export interface Frame<M> {
   message: M;

@@ -2,6 +2,9 @@
 
 export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
 
+/** What the model remembers with. It decides what sequences can share: any prefix, or whole ends only. */
+export type MemoryKind = "plain" | "sliding" | "recurrent" | "hybrid" | "other" | "none";
+
 /** KV tokens when nobody asked for a number: enough for an agent's conversation, and 2 GiB for a common 7B model. */
 const CONTEXT_LENGTH_MAX_AUTOMATIC = 16_384;
 
@@ -25,7 +28,11 @@ export interface LoadedModelInfo {
   /** Most tokens (prompt and output) of one sequence. */
   sequenceContextLength: number;
   parallel: number;
+  /** Ended sequences whose KV may be kept in memory. */
+  retainedMax: number;
+  /** Most rows of one step. */
   batchSize: number;
+  memory: MemoryKind;
   /** The model's own pooling, or what embeddings of a chat model use. */
   pooling: Pooling;
   /** False for encoders: they embed and do not generate. */
@@ -41,6 +48,20 @@ export interface LoadedModelInfo {
   rssAnonBytes: number | null;
 }
 
+/** One kept prefix, as `/api/cache` lists it. */
+export interface CacheEntry {
+  /** `live`: a running sequence. `retained`: kept in memory. `disk`: on disk, so a restart loses none of its slices. */
+  state: "live" | "retained" | "disk";
+  tokens: number;
+  /** Tokens of it that are on disk, in whole slices. */
+  durableTokens: number;
+  session: string | null;
+  /** Milliseconds since it was last used. */
+  idleMs: number;
+  /** The beginning of its text. */
+  preview: string;
+}
+
 export interface EngineStats {
   waiting: number;
   running: number;
@@ -53,4 +74,11 @@ export interface EngineStats {
   handles: Record<string, number>;
   steps: number;
   decodedTokens: number;
+  /** Prompt tokens that were computed, and those that were there already. */
+  evaluatedTokens: number;
+  reusedTokens: number;
+  /** Measured milliseconds of a step: fixed, and per row of prompt; null until there was enough to measure. */
+  rates: { stepMs: number; promptRowMs: number } | null;
+  retained: { sequences: number; tokens: number };
+  kvStore: { files: number; bytes: number; bytesMax: number; warning: string | null } | null;
 }

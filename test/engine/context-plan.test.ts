@@ -14,6 +14,9 @@ const SETTINGS: EngineSettings = {
   microBatchSize: 512,
   threads: 0,
   gpuLayers: -1,
+  itlMsMax: 0,
+  retainedMax: 8,
+  kvStore: null,
 };
 
 const FACTS: ModelFacts = {
@@ -39,7 +42,13 @@ const planWith = (settings: Partial<EngineSettings> = {}, facts: Partial<ModelFa
 
 describe("a model that generates", () => {
   test("gets the automatic context, or the one that was asked for", () => {
-    expect(planWith().main).toMatchObject({ contextLength: 16_384, embeddings: false, pooling: -1, parallel: 4 });
+    expect(planWith().main).toMatchObject({
+      contextLength: 16_384,
+      embeddings: false,
+      pooling: -1,
+      outputs: 4,
+      sequences: 13,
+    });
     expect(planWith({}, { trainedContextLength: 4096 }).main.contextLength).toBe(4096);
     expect(planWith({ contextLength: 100_000 }).main.contextLength).toBe(100_000);
   });

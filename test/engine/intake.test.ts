@@ -5,7 +5,8 @@ import { TokenTexts } from "../../src/engine/detokenizer.ts";
 import { checkLength, Intake } from "../../src/engine/intake.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { GenerationRequest } from "../../src/protocol/generation.ts";
-import { FakeBackend, type FakeOptions } from "../support/fake-backend.ts";
+import { FakeBackend } from "../support/fake-backend.ts";
+import type { FakeOptions } from "../support/fake-options.ts";
 
 const request = (text: string, changes: Partial<GenerationRequest> = {}): GenerationRequest => ({
   prompt: { kind: "text", text },
@@ -101,7 +102,7 @@ describe("Intake", () => {
     backend.faults.parser = () => "no parser";
     intake.add(1, request("", { prompt: { kind: "chat", messages: [{ role: "user", content: "a" }] } }), 0);
     expect(intake.next().kind).toBe("refused");
-    expect(backend.liveHandles()).toEqual({ job: 0, prompt: 0, sampler: 0, parser: 0 });
+    expect(backend.liveHandles()).toEqual({ job: 0, prompt: 0, sampler: 0, parser: 0, state: 0 });
   });
 
   test("a cancelled request is gone at once, its task when it has ended", () => {

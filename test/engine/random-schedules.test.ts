@@ -3,40 +3,46 @@
 
 import { describe, expect, test } from "bun:test";
 import type { GenerationRequest } from "../../src/protocol/generation.ts";
+import type { MemoryKind } from "../../src/protocol/model-info.ts";
 import { EngineRun, outcome, runAlone } from "../support/engine-run.ts";
+import { makeRandom } from "../support/random.ts";
 
-const SCHEDULES = 300;
+const SCHEDULES = 2000;
 const ACTIONS = 60;
 const SEQUENCE_MAX = 100;
-
-/** mulberry32: the same numbers on every machine. `below(n)` is 0 to n-1. */
-function makeRandom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
+const MEMORIES: readonly MemoryKind[] = ["plain", "plain", "plain", "sliding", "hybrid", "recurrent", "other"];
+const COMMON_TEXTS = ["the system text of one agent", "the system text and tools of another agent, which is longer"];
 
 function randomRequest(random: (below: number) => number): GenerationRequest {
-  const length = random(4) === 0 ? random(SEQUENCE_MAX + 10) : 1 + random(20);
-  const text = Array.from({ length }, () => String.fromCharCode(97 + random(26))).join("");
+  const text = randomText(random);
   return {
     prompt: random(3) === 0 ? { kind: "chat", messages: [{ role: "user", content: text }] } : { kind: "text", text },
     sampling: { temperature: random(2), seed: random(1000), ignoreEos: random(2) === 0 },
     stop: random(4) === 0 ? ["a", "bc", "c d"] : [],
     ...(random(5) === 0 ? {} : { maxTokens: 1 + random(50) }),
+    ...(random(3) === 0 ? { priority: "batch" as const } : {}),
+    ...(random(4) === 0 ? { session: `conversation ${random(3)}` } : {}),
+    cache: { reuse: random(8) > 0, keep: random(8) > 0 },
   };
 }
 
-function runSchedule(seed: number): void {
+/** Often the beginning of a text that others begin with too, for prefixes to be shared. */
+function randomText(random: (below: number) => number): string {
+  const letters = (length: number) => Array.from({ length }, () => String.fromCharCode(97 + random(26))).join("");
+  if (random(8) === 0) return letters(random(SEQUENCE_MAX + 10));
+  const common = COMMON_TEXTS[random(COMMON_TEXTS.length)] ?? "";
+  return common.slice(0, random(common.length + 1)) + letters(1 + random(12));
+}
+
+/** Returns how many prompt tokens did not have to be computed. */
+function runSchedule(seed: number): number {
   const random = makeRandom(seed);
   using run = new EngineRun({
     contextLength: SEQUENCE_MAX + random(150),
     sequenceContextLength: SEQUENCE_MAX,
     parallel: 1 + random(5),
+    retainedMax: random(6),
+    memory: MEMORIES[random(MEMORIES.length)] ?? "plain",
     batchSize: 5 + random(30),
     taskPolls: () => random(4),
   });
@@ -97,16 +103,20 @@ function runSchedule(seed: number): void {
     else expect(outcome(story)).toEqual(outcome(runAlone(request, { sequenceContextLength: SEQUENCE_MAX })));
   }
   for (const id of embedded) expect(run.embeddings.has(id) || cancelled.has(id)).toBe(true);
+  return run.engine.stats().reusedTokens;
 }
 
 describe("random schedules", () => {
   test(`${SCHEDULES} of them keep every promise`, () => {
+    let reusedTokens = 0;
     for (let seed = 1; seed <= SCHEDULES; seed++) {
       try {
-        runSchedule(seed);
+        reusedTokens += runSchedule(seed);
       } catch (thrown) {
         throw new Error(`schedule ${seed}: ${(thrown as Error).message}`, { cause: thrown });
       }
     }
+    // Else they would say nothing about sharing.
+    expect(reusedTokens).toBeGreaterThan(10 * SCHEDULES);
   });
 });

@@ -3,9 +3,9 @@
 import { describe, expect, test } from "bun:test";
 import { admits, chooseVictim, plan, type Runnable } from "../../src/engine/scheduler.ts";
 
-const roomy = { batchSize: 32, freeCells: 1000 };
-const decoding = (id: number, arrival = id): Runnable => ({ id, missing: 1, arrival });
-const reading = (id: number, missing: number, arrival = id): Runnable => ({ id, missing, arrival });
+const roomy = { batchSize: 32, promptRows: 32, freeCells: 1000 };
+const decoding = (id: number, arrival = id): Runnable => ({ id, missing: 1, rankMs: 0, arrival });
+const reading = (id: number, missing: number, arrival = id): Runnable => ({ id, missing, rankMs: 0, arrival });
 
 describe("plan", () => {
   test("nobody runs: nothing to do", () => {
@@ -27,7 +27,7 @@ describe("plan", () => {
 
   test("a prompt takes what is left and goes on in the next step", () => {
     expect(plan([reading(1, 100)], roomy)).toEqual({ kind: "fits", rows: [{ id: 1, count: 32 }] });
-    expect(plan([reading(1, 100)], { batchSize: 32, freeCells: 5 })).toEqual({
+    expect(plan([reading(1, 100)], { batchSize: 32, promptRows: 1000, freeCells: 5 })).toEqual({
       kind: "fits",
       rows: [{ id: 1, count: 5 }],
     });
@@ -35,7 +35,7 @@ describe("plan", () => {
 
   test("more decode rows than a batch holds: the first to arrive ride", () => {
     const running = [3, 1, 2].map((id) => decoding(id));
-    expect(plan(running, { batchSize: 2, freeCells: 10 })).toEqual({
+    expect(plan(running, { batchSize: 2, promptRows: 1000, freeCells: 10 })).toEqual({
       kind: "fits",
       rows: [
         { id: 1, count: 1 },
@@ -45,15 +45,17 @@ describe("plan", () => {
   });
 
   test("is full when the decode rows lack cells, or when nothing could run", () => {
-    expect(plan([decoding(1), decoding(2)], { batchSize: 8, freeCells: 1 })).toEqual({ kind: "full" });
-    expect(plan([decoding(1), decoding(2)], { batchSize: 8, freeCells: 2 }).kind).toBe("fits");
-    expect(plan([reading(1, 4)], { batchSize: 8, freeCells: 0 })).toEqual({ kind: "full" });
+    expect(plan([decoding(1), decoding(2)], { batchSize: 8, promptRows: 1000, freeCells: 1 })).toEqual({
+      kind: "full",
+    });
+    expect(plan([decoding(1), decoding(2)], { batchSize: 8, promptRows: 1000, freeCells: 2 }).kind).toBe("fits");
+    expect(plan([reading(1, 4)], { batchSize: 8, promptRows: 1000, freeCells: 0 })).toEqual({ kind: "full" });
   });
 
   test("never plans more rows than the batch or the cells hold, nor leaves room unused", () => {
     for (let seed = 0; seed < 500; seed++) {
       const running = Array.from({ length: seed % 7 }, (_, i) => reading(i, 1 + ((seed * (i + 3)) % 11)));
-      const budget = { batchSize: 1 + (seed % 13), freeCells: (seed * 7) % 29 };
+      const budget = { batchSize: 1 + (seed % 13), promptRows: 1000, freeCells: (seed * 7) % 29 };
       const decision = plan(running, budget);
       if (decision.kind === "full") continue;
       const rows = decision.rows.reduce((sum, row) => sum + row.count, 0);
@@ -81,7 +83,7 @@ describe("admits", () => {
 });
 
 describe("chooseVictim", () => {
-  const candidate = (id: number, paused = false) => ({ id, arrival: id, paused });
+  const candidate = (id: number, paused = false) => ({ id, rankMs: 0, arrival: id, paused });
 
   test("the latest arrival, but a paused one before", () => {
     expect(chooseVictim([])).toBeNull();

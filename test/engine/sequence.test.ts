@@ -35,7 +35,14 @@ function makeSequence(options: Options = {}): Sequence {
   });
   const tokens = Int32Array.from(prompt);
   const parts = {
-    prompt: { tokens, stops: [], preserved: new Set<number>(), needsParser: true, ...dispose("prompt") },
+    prompt: {
+      tokens,
+      stops: [],
+      preserved: new Set<number>(),
+      needsParser: true,
+      preambleLength: 0,
+      ...dispose("prompt"),
+    },
     sampler: { kind: "sampler" as const, ...dispose("sampler") },
     answer,
   };
@@ -90,6 +97,8 @@ describe("Sequence", () => {
   });
 });
 
+const CACHE = { live: 0, retained: 2, disk: 0 };
+
 describe("doneEvent", () => {
   test("counts tokens and times", () => {
     const sequence = makeSequence();
@@ -97,10 +106,11 @@ describe("doneEvent", () => {
     sequence.firstTokenMs = 1030;
     sequence.append(4);
     sequence.append(5);
-    expect(doneEvent(sequence, "length", 1100)).toEqual({
+    expect(doneEvent(sequence, "length", CACHE, 1100)).toEqual({
       type: "done",
       finishReason: "length",
-      usage: { promptTokens: 3, completionTokens: 2, cachedTokens: 0 },
+      usage: { promptTokens: 3, completionTokens: 2, cachedTokens: 2 },
+      cache: CACHE,
       timings: { queuedMs: 10, promptMs: 20, decodeMs: 70 },
     });
   });
@@ -109,7 +119,7 @@ describe("doneEvent", () => {
     const sequence = makeSequence({ stop: ["a"] });
     const [token = 0] = fakeTokens("a");
     sequence.answer.push(token);
-    expect(doneEvent(sequence, "length", 1100)).toMatchObject({ finishReason: "stop", stopString: "a" });
+    expect(doneEvent(sequence, "length", CACHE, 1100)).toMatchObject({ finishReason: "stop", stopString: "a" });
   });
 });
 

@@ -49,7 +49,8 @@ const SETTINGS = {
   contextLength: 256,
   batchSize: 32,
   microBatchSize: 32,
-  parallel: 1,
+  outputs: 1,
+  sequences: 1,
   threads: 1,
   embeddings: false,
   pooling: -1,
@@ -78,7 +79,7 @@ describe.skipIf(!HAS_NATIVE)("native objects", () => {
     const now = llama.library.liveHandles();
     return Object.fromEntries(Object.entries(now).map(([kind, count]) => [kind, count - (before[kind] ?? 0)]));
   };
-  const onlyModel = { job: 0, model: 1, context: 0, prompt: 0, sampler: 0, parser: 0 };
+  const onlyModel = { job: 0, model: 1, context: 0, prompt: 0, sampler: 0, parser: 0, state: 0 };
 
   test("are counted while they live, and gone after", () => {
     {
@@ -86,7 +87,7 @@ describe.skipIf(!HAS_NATIVE)("native objects", () => {
       using _context = NativeContext.make(model, SETTINGS);
       using _sampler = NativeSampler.make(model, { temperature: 1 }, prompt);
       using _parser = NativeParser.make(llama.library, prompt);
-      expect(live()).toEqual({ ...onlyModel, context: 1, prompt: 1, sampler: 1, parser: 1 });
+      expect(live()).toEqual({ ...onlyModel, context: 1, prompt: 1, sampler: 1, parser: 1, state: 0 });
     }
     expect(live()).toEqual(onlyModel);
   });

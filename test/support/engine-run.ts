@@ -2,11 +2,14 @@
 // checks what must hold always. It decides nothing about schedules; the tests do.
 
 import { Engine } from "../../src/engine/engine.ts";
+import type { KvStore } from "../../src/engine/kv-store.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "../../src/protocol/generation.ts";
 import { isTerminal } from "../../src/protocol/generation.ts";
 import type { FromEngine } from "../../src/protocol/messages.ts";
-import { FakeBackend, type FakeOptions } from "./fake-backend.ts";
+import type { CacheEntry } from "../../src/protocol/model-info.ts";
+import { FakeBackend } from "./fake-backend.ts";
 import { FakeClock } from "./fake-clock.ts";
+import type { FakeOptions } from "./fake-options.ts";
 
 /** What a request was told, in order. */
 export interface Story {
@@ -14,6 +17,10 @@ export interface Story {
   text: string;
   /** The end, once there is one. */
   end: Extract<GenerationEvent, { type: "done" | "error" | "cancelled" }> | null;
+}
+
+export interface RunOptions extends FakeOptions {
+  store?: (backend: FakeBackend, clock: FakeClock) => KvStore;
 }
 
 /** A run that takes more steps than this hangs. */
@@ -28,9 +35,12 @@ export class EngineRun implements Disposable {
   /** Steps in which events went out, as messages. */
   messages: FromEngine[] = [];
 
-  constructor(options: FakeOptions = {}) {
+  constructor(options: RunOptions = {}) {
     this.backend = new FakeBackend(options);
-    this.engine = new Engine(this.backend, this.clock, (message, payload) => this.#collect(message, payload));
+    this.engine = new Engine(this.backend, this.clock, (message, payload) => this.#collect(message, payload), {
+      itlMsMax: 0,
+      store: options.store?.(this.backend, this.clock) ?? null,
+    });
   }
 
   generate(id: number, request: GenerationRequest): void {
@@ -40,6 +50,13 @@ export class EngineRun implements Disposable {
 
   embed(id: number, inputs: EmbeddingInput[]): void {
     this.engine.receive({ type: "embed", id, inputs });
+  }
+
+  /** What the engine says of its cache now. */
+  cacheEntries(): CacheEntry[] {
+    this.engine.receive({ type: "cache", id: -1 });
+    const answer = this.messages.findLast((message) => message.type === "cache");
+    return answer?.type === "cache" ? answer.entries : [];
   }
 
   send(type: "cancel" | "pause" | "resume", id: number): void {
@@ -79,8 +96,10 @@ export class EngineRun implements Disposable {
 
   /** Nothing is open, so nothing may be held. */
   checkEmpty(): void {
-    const { waiting, running, paused, ledger, handles } = this.engine.stats();
-    const held = { waiting, running, paused, cells: ledger.used, ...handles };
+    const { waiting, running, paused, ledger, retained, handles } = this.engine.stats();
+    // Kept sequences share cells, so they may hold fewer than they have tokens; without any, nothing is held.
+    const cells = retained.sequences === 0 ? ledger.used : Math.max(0, ledger.used - retained.tokens);
+    const held = { waiting, running, paused, cells, ...handles };
     const left = Object.entries(held).filter(([, count]) => count !== 0);
     if (left.length > 0) throw new Error(`left behind: ${JSON.stringify(Object.fromEntries(left))}`);
     if (this.engine.isBusy) throw new Error("an empty engine is busy");
@@ -126,5 +145,6 @@ export function outcome(story: Story): object {
   const { end, text } = story;
   if (end === null || end.type !== "done") return { end, text };
   const { finishReason, usage, stopString } = end;
-  return { finishReason, usage, stopString, text };
+  // Where the prompt's KV came from hangs on who else was there.
+  return { finishReason, usage: { ...usage, cachedTokens: 0 }, stopString, text };
 }

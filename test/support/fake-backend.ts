@@ -10,58 +10,35 @@ import type {
   PreparedPrompt,
   Sampled,
   Sampler,
+  SavedState,
   Task,
 } from "../../src/engine/backend.ts";
 import { assert } from "../../src/lib/assert.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../../src/protocol/generation.ts";
 import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
-import { END, FAKE_VOCABULARY, fakeTokenBytes, fakeTokens, PRESERVED, READABLE_TOKENS } from "./fake-vocabulary.ts";
-
-/** What goes wrong, as the test says. Each gives a message or null. */
-export interface FakeFaults {
-  prompt?: (prompt: Prompt) => string | null;
-  sampler?: (params: SamplingParams) => string | null;
-  parser?: () => string | null;
-  parse?: (text: string) => string | null;
-  /** The whole call fails. */
-  sample?: () => string | null;
-  /** One row fails. */
-  pick?: (params: SamplingParams) => string | null;
-  decode?: (parts: BatchPart[]) => string | Exclude<DecodeResult, "done"> | null;
-  embed?: (inputs: Int32Array[]) => string | null;
-}
-
-export interface FakeOptions {
-  contextLength?: number;
-  sequenceContextLength?: number;
-  parallel?: number;
-  batchSize?: number;
-  embeddingLimit?: number;
-  canGenerate?: boolean;
-  /** Polls that find a task still running. */
-  taskPolls?: () => number;
-}
+import { DIMENSIONS, FAKE_INFO, type FakeFaults, type FakeOptions } from "./fake-options.ts";
+import { FakeSampler, mix } from "./fake-sampler.ts";
+import { type Counted, FakeState, readFakeState } from "./fake-state.ts";
+import { END, FAKE_VOCABULARY, fakeTokenBytes, fakeTokens, PRESERVED } from "./fake-vocabulary.ts";
 
 interface Cell {
-  seqId: number;
+  /** Sequences that share it. */
+  seqIds: Set<number>;
   position: number;
   token: number;
 }
 
-const KINDS = ["job", "prompt", "sampler", "parser"] as const;
+const KINDS = ["job", "prompt", "sampler", "parser", "state"] as const;
 type Kind = (typeof KINDS)[number];
-
-const DIMENSIONS = 8;
-/** One sampled token in this many ends the answer. */
-const END_ODDS = 24;
 
 export class FakeBackend implements Backend {
   readonly info: LoadedModelInfo;
+  readonly stateLayout = "fake";
   readonly embeddingBatch = { inputs: 4, tokens: 64 };
   faults: FakeFaults = {};
   decodeCalls = 0;
   readonly #options: FakeOptions;
-  readonly #live: Record<Kind, number> = { job: 0, prompt: 0, sampler: 0, parser: 0 };
+  readonly #live: Record<Kind, number> = { job: 0, prompt: 0, sampler: 0, parser: 0, state: 0 };
   #cells: Cell[] = [];
   /** What the last decode's rows with output saw. */
   #outputs: number[] = [];
@@ -74,6 +51,8 @@ export class FakeBackend implements Backend {
       contextLength,
       sequenceContextLength: options.sequenceContextLength ?? contextLength,
       parallel: options.parallel ?? 4,
+      retainedMax: options.retainedMax ?? 0,
+      memory: options.memory ?? "plain",
       batchSize: options.batchSize ?? 32,
       canGenerate: options.canGenerate ?? true,
     };
@@ -107,7 +86,8 @@ export class FakeBackend implements Backend {
         taken = true;
         const prompt = this.#count("prompt");
         const preserved = new Set(needsParser ? [PRESERVED] : []);
-        return { tokens, stops: needsParser ? ["zzz"] : [], preserved, needsParser, [Symbol.dispose]: prompt.dispose };
+        const stops = needsParser ? ["zzz"] : [];
+        return { tokens, stops, preserved, needsParser, preambleLength: 0, [Symbol.dispose]: prompt.dispose };
       },
       [Symbol.dispose]: counted.dispose,
     };
@@ -141,9 +121,11 @@ export class FakeBackend implements Backend {
     throwIf(fault);
     if (this.#cells.length + rows > this.info.contextLength) return "full";
     for (const part of parts) {
-      assert(part.seqId >= 0 && part.seqId < this.info.parallel, `seq-id ${part.seqId} is out of range`);
+      const { parallel, retainedMax } = this.info;
+      assert(part.seqId >= 0 && part.seqId < parallel + retainedMax, `seq-id ${part.seqId} is out of range`);
+      assert(part.start === this.#of(part.seqId).length, `sequence ${part.seqId} goes on at ${part.start}`);
       for (const [i, token] of part.tokens.entries()) {
-        this.#cells.push({ seqId: part.seqId, position: part.start + i, token });
+        this.#cells.push({ seqIds: new Set([part.seqId]), position: part.start + i, token });
       }
       if (part.output) this.#outputs.push(this.#see(part.seqId, part.start + part.tokens.length - 1));
     }
@@ -152,7 +134,7 @@ export class FakeBackend implements Backend {
 
   /** A hash of all that a row attends to. */
   #see(seqId: number, position: number): number {
-    const visible = this.#cells.filter((cell) => cell.seqId === seqId && cell.position <= position);
+    const visible = this.#of(seqId).filter((cell) => cell.position <= position);
     visible.sort((a, b) => a.position - b.position || a.token - b.token);
     return visible.reduce((hash, cell) => mix(mix(hash, cell.position), cell.token), 0x9e3779b9);
   }
@@ -177,7 +159,70 @@ export class FakeBackend implements Backend {
   }
 
   removeSequence(seqId: number): void {
-    this.#cells = this.#cells.filter((cell) => cell.seqId !== seqId);
+    this.#cut(seqId, 0);
+  }
+
+  truncateSequence(seqId: number, length: number): void {
+    assert(this.info.memory === "plain", "only plain memory can be cut");
+    this.#cut(seqId, length);
+  }
+
+  copySequence(from: number, to: number, length: number): void {
+    assert(this.#of(to).length === 0, `sequence ${to} holds cells`);
+    const shared = this.#of(from).filter((cell) => cell.position < length);
+    assert(shared.length === length, `sequence ${from} does not hold ${length} cells`);
+    for (const cell of shared) cell.seqIds.add(to);
+  }
+
+  covers(seqId: number, length: number): boolean {
+    const held = this.#of(seqId).length;
+    return this.info.memory === "plain" || this.info.memory === "sliding" ? length <= held : length === held;
+  }
+
+  #of(seqId: number): Cell[] {
+    return this.#cells.filter((cell) => cell.seqIds.has(seqId));
+  }
+
+  #cut(seqId: number, length: number): void {
+    for (const cell of this.#of(seqId)) if (cell.position >= length) cell.seqIds.delete(seqId);
+    this.#cells = this.#cells.filter((cell) => cell.seqIds.size > 0);
+  }
+
+  copySlice(seqId: number, start: number, end: number): SavedState {
+    const cells = this.#of(seqId).filter(({ position }) => position >= start && position < end);
+    assert(cells.length === end - start, `sequence ${seqId} does not hold cells ${start} to ${end}`);
+    return new FakeState(
+      cells.map(({ position, token }) => [position, token]),
+      "",
+      this.#count("state"),
+    );
+  }
+
+  readState(path: string): Task<SavedState> {
+    let polls = this.#options.taskPolls?.() ?? 0;
+    const counted = this.#count("job");
+    const read = readFakeState(path);
+    return {
+      poll: () => {
+        counted.assertAlive();
+        if (polls-- > 0) return { kind: "running" };
+        return read instanceof Error ? { kind: "failed", error: read } : { kind: "done" };
+      },
+      take: () => {
+        assert(!(read instanceof Error), "a state that was read is taken");
+        return new FakeState(read.cells, read.text, this.#count("state"));
+      },
+      [Symbol.dispose]: counted.dispose,
+    };
+  }
+
+  applySlice(state: SavedState, seqId: number, start: number, end: number): void {
+    assert(state instanceof FakeState, "a state goes back to the backend that made it");
+    assert(this.#of(seqId).length === start, `sequence ${seqId} ends at ${start}`);
+    if (state.cells.some(([position], i) => position !== start + i)) throw new Error("other positions");
+    if (state.cells.length !== end - start) throw new Error("too few cells");
+    for (const [position, token] of state.cells) this.#cells.push({ seqIds: new Set([seqId]), position, token });
+    assert(this.#cells.length <= this.info.contextLength, "the cells were there");
   }
 
   cells(): { size: number; used: number }[] {
@@ -224,36 +269,6 @@ export class FakeBackend implements Backend {
   }
 }
 
-interface Counted {
-  assertAlive(): void;
-  dispose(): void;
-}
-
-class FakeSampler implements Sampler {
-  readonly kind = "sampler";
-  readonly params: SamplingParams;
-  readonly #counted: Counted;
-  /** Grows with every pick: a pick that is lost or made twice changes what follows. */
-  #picks = 0;
-
-  constructor(params: SamplingParams, counted: Counted) {
-    this.params = params;
-    this.#counted = counted;
-  }
-
-  pick(seen: number): number {
-    this.#counted.assertAlive();
-    const isGreedy = this.params.temperature === 0;
-    const hash = isGreedy ? seen : mix(mix(seen, this.params.seed ?? 0), this.#picks++);
-    if (this.params.ignoreEos !== true && hash % END_ODDS === 0) return END;
-    return READABLE_TOKENS[mix(hash, 77) % READABLE_TOKENS.length] ?? END;
-  }
-
-  [Symbol.dispose](): void {
-    this.#counted.dispose();
-  }
-}
-
 function checkTokens(tokens: readonly number[]): Int32Array | string {
   const bad = tokens.find((token) => token < 0 || token >= FAKE_VOCABULARY);
   return bad === undefined ? Int32Array.from(tokens) : `token ${bad} is not in the vocabulary of ${FAKE_VOCABULARY}`;
@@ -262,33 +277,3 @@ function checkTokens(tokens: readonly number[]): Int32Array | string {
 function throwIf(message: string | null | undefined): void {
   if (message !== null && message !== undefined) throw new Error(message);
 }
-
-/** A small hash of two numbers, 32 bits. */
-function mix(hash: number, value: number): number {
-  let mixed = Math.imul(hash ^ (value + 0x7f4a7c15), 0x85ebca6b);
-  mixed ^= mixed >>> 13;
-  mixed = Math.imul(mixed, 0xc2b2ae35);
-  return (mixed ^ (mixed >>> 16)) >>> 0;
-}
-
-const FAKE_INFO: LoadedModelInfo = {
-  architecture: "fake",
-  description: "fake 1K F32",
-  parameterCount: 1000,
-  sizeBytes: 4000,
-  vocabularySize: FAKE_VOCABULARY,
-  embeddingLength: DIMENSIONS,
-  trainedContextLength: 4096,
-  contextLength: 0,
-  sequenceContextLength: 0,
-  parallel: 0,
-  batchSize: 0,
-  pooling: "mean",
-  canGenerate: true,
-  hasChatTemplate: true,
-  devices: ["FAKE"],
-  cpuBackend: "libggml-cpu-fake.so",
-  threads: 1,
-  loadMs: 0,
-  rssAnonBytes: null,
-};

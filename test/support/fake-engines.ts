@@ -3,8 +3,9 @@
 import type { ModelEntry } from "../../src/models/entry.ts";
 import { UNKNOWN_MANIFEST } from "../../src/models/manifest.ts";
 import { AppError } from "../../src/protocol/errors.ts";
+import type { GenerationEvent } from "../../src/protocol/generation.ts";
 import type { FromEngine, ToEngine } from "../../src/protocol/messages.ts";
-import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
+import type { CacheEntry, LoadedModelInfo } from "../../src/protocol/model-info.ts";
 import type { ExitReason } from "../../src/router/child.ts";
 import { EngineClient } from "../../src/router/engine-client.ts";
 import { crashError, type EngineProcess } from "../../src/router/engine-process.ts";
@@ -27,6 +28,10 @@ export function makeEntry(id: string, changes: Partial<ModelEntry> = {}): ModelE
   };
 }
 
+export function makeCacheEntry(changes: Partial<CacheEntry> = {}): CacheEntry {
+  return { state: "retained", tokens: 8, durableTokens: 0, session: null, idleMs: 5, preview: "Once", ...changes };
+}
+
 /** Looks like an EngineProcess to the router; accepts every prompt at once, and then says what the test tells it. */
 export class FakeEngine {
   readonly sent: ToEngine[] = [];
@@ -34,6 +39,12 @@ export class FakeEngine {
   readonly info: LoadedModelInfo = new FakeBackend().info;
   readonly exited: Promise<ExitReason>;
   stopping = false;
+  /** Off: the test says `started` itself. */
+  accepts = true;
+  /** Off: it is too busy to say what it does. */
+  answers = true;
+  /** Off: the test says `flushed` itself, or never. */
+  flushes = true;
   readonly #exit = Promise.withResolvers<ExitReason>();
 
   constructor(
@@ -45,10 +56,30 @@ export class FakeEngine {
 
   #receive(message: ToEngine): void {
     this.sent.push(message);
-    if (message.type === "generate") {
-      this.tell({ type: "events", events: [[message.id, { type: "started", promptTokens: 1, cachedTokens: 0 }]] });
+    if (message.type === "generate" && this.accepts) this.accept(message.id);
+    if (message.type === "cache" && this.answers)
+      this.tell({ type: "cache", id: message.id, entries: [makeCacheEntry()] });
+    if (message.type === "flush" && this.flushes) this.tell({ type: "flushed", id: message.id });
+    if (message.type === "stats" && this.answers) {
+      this.tell({ type: "stats", id: message.id, stats: { running: 1, evaluatedTokens: 7 } as never });
     }
-    if (message.type === "stats") this.tell({ type: "stats", id: message.id, stats: { running: 1 } as never });
+  }
+
+  /** The requests that it got, in order. */
+  generations(): Extract<ToEngine, { type: "generate" }>[] {
+    return this.sent.filter((message) => message.type === "generate");
+  }
+
+  get lastId(): number {
+    return this.generations().at(-1)?.id ?? 0;
+  }
+
+  accept(id: number): void {
+    this.say(id, { type: "started", promptTokens: 1, cache: null });
+  }
+
+  say(id: number, ...events: GenerationEvent[]): void {
+    this.tell({ type: "events", events: events.map((event): [number, GenerationEvent] => [id, event]) });
   }
 
   tell(message: FromEngine): void {

@@ -2,19 +2,30 @@
 
 import { AppError } from "../../src/protocol/errors.ts";
 import type {
+  CacheReport,
   EmbeddingInput,
   EmbeddingResult,
   GenerationEvent,
   GenerationRequest,
 } from "../../src/protocol/generation.ts";
-import type { BackendInfo, Generation, Health, Inference, ModelCard } from "../../src/router/inference.ts";
+import type {
+  BackendInfo,
+  CacheOverview,
+  Generation,
+  Health,
+  Inference,
+  ModelCard,
+} from "../../src/router/inference.ts";
 
 export type Script = (request: GenerationRequest, signal: AbortSignal) => AsyncIterable<GenerationEvent>;
+
+export const SOME_CACHE: CacheReport = { live: 0, retained: 2, disk: 0 };
 
 export const DONE_EVENT: GenerationEvent = {
   type: "done",
   finishReason: "stop",
   usage: { promptTokens: 7, completionTokens: 3, cachedTokens: 2 },
+  cache: SOME_CACHE,
   timings: { queuedMs: 1, promptMs: 10, decodeMs: 20 },
 };
 
@@ -52,12 +63,15 @@ export function playEvents(...events: GenerationEvent[]): Script {
 /** A script that speaks these pieces of text and is done. */
 export function playText(...pieces: string[]): Script {
   const deltas = pieces.map((text): GenerationEvent => ({ type: "delta", text }));
-  return playEvents({ type: "started", promptTokens: 7, cachedTokens: 2 }, ...deltas, DONE_EVENT);
+  return playEvents({ type: "started", promptTokens: 7, cache: SOME_CACHE }, ...deltas, DONE_EVENT);
 }
 
 export class FakeInference implements Inference {
   cards: ModelCard[] = [makeCard()];
   script: Script = playText("Hel", "lo");
+  /** What is known of the cache when the prompt is accepted. */
+  cacheAtStart: CacheReport | null = SOME_CACHE;
+  cacheNow: CacheOverview = { entries: [], models: [] };
   /** Thrown by `generate` and `embed` instead of an answer. */
   refusal: Error | null = null;
   healthNow: Health = {
@@ -89,7 +103,7 @@ export class FakeInference implements Inference {
     return {
       model: this.resolveModel(model),
       promptTokens: 7,
-      cachedTokens: 2,
+      cache: this.cacheAtStart,
       events: this.script(request, signal),
     };
   }
@@ -117,6 +131,10 @@ export class FakeInference implements Inference {
       skippedPlugins: [{ file: "libggml-cpu-sapphirerapids.so", reason: "self-test died with SIGILL" }],
       engines: [],
     };
+  }
+
+  async cache(): Promise<CacheOverview> {
+    return this.cacheNow;
   }
 
   get lastRequest(): GenerationRequest {

@@ -54,6 +54,9 @@ export async function loadDemo(changes: Partial<EngineSettings> = {}): Promise<L
     microBatchSize: 64,
     threads: 1,
     gpuLayers: 0,
+    itlMsMax: 0,
+    retainedMax: 0,
+    kvStore: null,
     ...changes,
   };
   return loadBackend(library, settings, { onProgress: () => {}, wait: () => Bun.sleepSync(1) });

@@ -50,7 +50,7 @@ export async function startPair(modelPath: string, options: PairOptions): Promis
 }
 
 /** The backend plug-in files that our server uses, by name; without one the comparison would prove nothing. */
-async function listOurPlugins(url: string): Promise<string[]> {
+export async function listOurPlugins(url: string): Promise<string[]> {
   const response = await fetch(`${url}/api/backend/info`, { signal: AbortSignal.timeout(30_000) });
   const info = (await response.json()) as { plugins?: unknown };
   const listed = Array.isArray(info.plugins) ? info.plugins.map((plugin) => basename(String(plugin))) : [];

@@ -47,7 +47,7 @@ export async function startPeer(modelPath: string, options: PeerOptions = {}): P
   const folder = mkdtempSync(join(tmpdir(), "mlo-peer-"));
   const removeFolder = () => rmSync(folder, { recursive: true, force: true });
   try {
-    const executable = assemble(binary, folder, options.plugins);
+    const executable = assemblePeer(binary, folder, options.plugins);
     const port = findFreePort();
     const url = `http://127.0.0.1:${port}`;
     const command = [executable, "--model", resolve(modelPath), "--port", String(port), ...listArguments(options)];
@@ -81,8 +81,8 @@ function listArguments(options: PeerOptions): string[] {
   ];
 }
 
-/** Puts the executable, ggml's base library and the plug-ins into the folder. */
-function assemble(binary: string, folder: string, plugins: string[] | undefined): string {
+/** Puts the executable, ggml's base library and the plug-ins into the folder; returns the executable's path there. */
+export function assemblePeer(binary: string, folder: string, plugins: string[] | undefined): string {
   const source = dirname(binary);
   const files = readdirSync(source);
   const chosen = plugins ?? files.filter((file) => /^libggml-(?!base).*\.(so|dylib)$/.test(file));

@@ -1,0 +1,62 @@
+// Says where a prompt's KV came from, and what the cache holds, in words for people. It reads, and changes nothing.
+
+import type { CacheReport } from "../protocol/generation.ts";
+import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
+import type { Backend } from "./backend.ts";
+import { SLICE_TOKENS } from "./kv-files.ts";
+import type { KvStore } from "./kv-store.ts";
+import type { PrefixCache } from "./prefix-cache.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** Tokens of text that an entry is shown by. */
+const PREVIEW_TOKENS = 24;
+
+export function explainCache(sequence: Sequence, backend: Backend): CacheReport {
+  const { diverged, reused } = sequence;
+  if (diverged === null) return { ...reused };
+  const { at, old } = diverged;
+  const now = sequence.tokens.subarray(at, at + old.length);
+  return { ...reused, diverged: { token: at, old: toText(old, backend), new: toText(now, backend) } };
+}
+
+export function describeCache(
+  cache: PrefixCache,
+  backend: Backend,
+  store: KvStore | null,
+  nowMs: number,
+): CacheEntry[] {
+  const live = [...cache.live].map((sequence): CacheEntry => {
+    return { ...describe(sequence.tokens, backend), state: "live", session: sequence.session, idleMs: 0 };
+  });
+  const kept = [...cache.kept].map(({ tokens, session, usedMs }): CacheEntry => {
+    const durableTokens = store?.durableTokens(tokens) ?? 0;
+    const isDurable = durableTokens > 0 && durableTokens > tokens.length - SLICE_TOKENS;
+    const state = isDurable ? "disk" : "retained";
+    return { ...describe(tokens, backend), durableTokens, state, session, idleMs: nowMs - usedMs };
+  });
+  return [...live, ...kept, ...(store?.describe([...cache.kept]) ?? [])];
+}
+
+type MemoryStats = Pick<EngineStats, "ledger" | "cells" | "handles" | "retained" | "kvStore">;
+
+export function describeMemory(cache: PrefixCache, backend: Backend, store: KvStore | null): MemoryStats {
+  const kept = [...cache.kept];
+  return {
+    ledger: { total: cache.total, used: cache.used },
+    cells: backend.cells(),
+    handles: backend.liveHandles(),
+    retained: { sequences: kept.length, tokens: kept.reduce((sum, { tokens }) => sum + tokens.length, 0) },
+    kvStore: store?.stats ?? null,
+  };
+}
+
+function describe(tokens: Int32Array, backend: Backend): { tokens: number; durableTokens: number; preview: string } {
+  return { tokens: tokens.length, durableTokens: 0, preview: toText(tokens.subarray(0, PREVIEW_TOKENS), backend) };
+}
+
+function toText(tokens: Int32Array, backend: Backend): string {
+  const decoder = new TextDecoder();
+  let text = "";
+  for (const token of tokens) text += decoder.decode(backend.tokenBytes(token, true), { stream: true });
+  return text + decoder.decode();
+}

@@ -1,0 +1,200 @@
+// The files of kept KV state, of all models, under one disk budget: which slices are there, which goes next. A slice is
+// named by the hash of all tokens up to its end, so the same beginning is written once, whoever had it. What is in a
+// file is not its business, nor when one is written.
+
+import { mkdirSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
+import { basename, join } from "node:path";
+
+/** Tokens of one slice: copied between two steps, so its size bounds the pause. */
+export const SLICE_TOKENS = 256;
+
+interface SliceFile {
+  path: string;
+  bytes: number;
+  usedMs: number;
+}
+
+/** A slice's name and its place in the chain: [hash]-[parent's hash]-[number of slices up to its end].kv */
+export interface SliceName {
+  hash: string;
+  parent: string;
+  depth: number;
+}
+
+const SUFFIX = ".kv";
+/** What a writer that was killed left behind: see native/shim/state.cpp. */
+const DRAFT = /\.part-\d+$/;
+
+export class KvFiles {
+  readonly folder: string;
+  readonly bytesMax: number;
+  readonly #root: string;
+  /** By path: all models'. */
+  readonly #files = new Map<string, SliceFile>();
+  /** By hash: this model's. */
+  readonly #slices = new Map<string, SliceName>();
+  #bytes = 0;
+
+  /** Makes the folder where it is missing. Throws the system's error when that can't be, or it can't be read. */
+  constructor(root: string, modelKey: string, bytesMax: number) {
+    this.#root = root;
+    this.folder = join(root, modelKey);
+    this.bytesMax = bytesMax;
+    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+    this.#scan();
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get count(): number {
+    return this.#slices.size;
+  }
+
+  has(hash: string): boolean {
+    return this.#slices.has(hash);
+  }
+
+  pathOf(name: SliceName): string {
+    return join(this.folder, `${name.hash}-${name.parent}-${name.depth}${SUFFIX}`);
+  }
+
+  /** How many slices of a chain are there, from its beginning on. */
+  countLeading(hashes: readonly string[]): number {
+    const missing = hashes.findIndex((hash) => !this.#slices.has(hash));
+    return missing < 0 ? hashes.length : missing;
+  }
+
+  find(hash: string): SliceName | null {
+    return this.#slices.get(hash) ?? null;
+  }
+
+  /** The last slice of each chain that no other one goes on from. */
+  ends(): { name: SliceName; usedMs: number }[] {
+    const parents = new Set([...this.#slices.values()].map(({ parent }) => parent));
+    const ends = [...this.#slices.values()].filter(({ hash }) => !parents.has(hash));
+    return ends.map((name) => ({ name, usedMs: this.#files.get(this.pathOf(name))?.usedMs ?? 0 }));
+  }
+
+  /** Slices are used from the first one on, so none is ever older than those that need it. */
+  touch(hashes: readonly string[], nowMs: number): void {
+    for (const hash of hashes) {
+      const name = this.#slices.get(hash);
+      const file = name === undefined ? undefined : this.#files.get(this.pathOf(name));
+      if (file === undefined) continue;
+      file.usedMs = nowMs;
+      setTime(file.path, nowMs);
+    }
+  }
+
+  /**
+   * Removes what was not used for longest, until `bytes` more are within the budget. Only files that were last used
+   * before `usedMs` go: else two states that don't fit together would push each other out for ever. False: no room.
+   */
+  makeRoom(bytes: number, usedMs: number): boolean {
+    while (this.#bytes + bytes > this.bytesMax) {
+      let oldest: SliceFile | null = null;
+      for (const file of this.#files.values()) {
+        // Of one chain the last slice goes first: the others are of use without it.
+        if (oldest === null || file.usedMs < oldest.usedMs || (file.usedMs === oldest.usedMs && deeper(file, oldest)))
+          oldest = file;
+      }
+      if (oldest === null || oldest.usedMs >= usedMs) return false;
+      this.#drop(oldest.path);
+    }
+    return true;
+  }
+
+  /** The file was written, of a state that was last used then. */
+  add(name: SliceName, bytes: number, usedMs: number): void {
+    const path = this.pathOf(name);
+    this.#forget(path);
+    this.#slices.set(name.hash, name);
+    this.#files.set(path, { path, bytes, usedMs });
+    this.#bytes += bytes;
+    setTime(path, usedMs);
+  }
+
+  /** A file that can't be trusted goes, and with it what went on from it. */
+  discard(hash: string): void {
+    const name = this.#slices.get(hash);
+    if (name === undefined) return;
+    this.#drop(this.pathOf(name));
+  }
+
+  #scan(): void {
+    for (const model of readdirSync(this.#root, { withFileTypes: true })) {
+      if (!model.isDirectory()) continue;
+      const folder = join(this.#root, model.name);
+      for (const entry of readdirSync(folder)) {
+        const path = join(folder, entry);
+        const name = parseName(entry);
+        if (DRAFT.test(entry)) removeQuietly(path);
+        if (name !== null) this.#note(path, folder === this.folder ? name : null);
+      }
+    }
+  }
+
+  #note(path: string, name: SliceName | null): void {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return;
+    this.#files.set(path, { path, bytes: stat.size, usedMs: stat.mtimeMs });
+    this.#bytes += stat.size;
+    if (name !== null) this.#slices.set(name.hash, name);
+  }
+
+  #drop(path: string): void {
+    removeQuietly(path);
+    this.#forget(path);
+  }
+
+  #forget(path: string): void {
+    const file = this.#files.get(path);
+    if (file === undefined) return;
+    this.#bytes -= file.bytes;
+    this.#files.delete(path);
+    const name = parseName(basename(path));
+    if (name !== null && path === this.pathOf(name)) this.#slices.delete(name.hash);
+  }
+}
+
+function parseName(file: string): SliceName | null {
+  const match = /^([0-9a-f]{32})-([0-9a-f]{32}|root)-(\d{1,7})\.kv$/.exec(file);
+  const [, hash, parent, depth] = match ?? [];
+  return hash === undefined || parent === undefined ? null : { hash, parent, depth: Number(depth) };
+}
+
+function deeper(a: SliceFile, b: SliceFile): boolean {
+  return (parseName(basename(a.path))?.depth ?? 0) > (parseName(basename(b.path))?.depth ?? 0);
+}
+
+/** The next start tells the old from the new by it. */
+function setTime(path: string, ms: number): void {
+  try {
+    utimesSync(path, ms / 1000, ms / 1000);
+  } catch {
+    // Another process may have removed it, or the disk be read-only: its age is all that is lost.
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // A read-only disk keeps its files; they are no longer ours to use.
+  }
+}
+
+/** Names of all whole slices of these tokens. */
+export function nameSlices(tokens: Int32Array): SliceName[] {
+  const names: SliceName[] = [];
+  let parent = "root";
+  for (let end = SLICE_TOKENS; end <= tokens.length; end += SLICE_TOKENS) {
+    const hasher = new Bun.CryptoHasher("sha256").update(parent).update(tokens.subarray(end - SLICE_TOKENS, end));
+    const hash = hasher.digest("hex").slice(0, 32);
+    names.push({ hash, parent, depth: end / SLICE_TOKENS });
+    parent = hash;
+  }
+  return names;
+}

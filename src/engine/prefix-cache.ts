@@ -1,0 +1,267 @@
+// The KV cache as the engine sees it: a place for each running sequence, the kept state of those that ended, and what
+// they share. It does to the backend's cells what it notes in the ledger, in the same call, so that the two agree.
+
+import { assert } from "../lib/assert.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Backend } from "./backend.ts";
+import { type Kept, KeptSequences } from "./kept-sequences.ts";
+import { SLICE_TOKENS } from "./kv-files.ts";
+import { KvLedger } from "./kv-ledger.ts";
+import { choosePrefix, type Donor } from "./prefix-choice.ts";
+import { PrefixIndex, type PrefixMatch } from "./prefix-index.ts";
+import { admits } from "./scheduler.ts";
+import { type Sequence, seqIdOf } from "./sequence.ts";
+
+/** `wait`: somebody reads the same beginning right now. `full`: no cells or no seq-id for it yet. */
+export type Placement = "placed" | "wait" | "full";
+
+/** Shorter states are read anew as fast as they are found. */
+const KEEP_TOKENS_MIN = 16;
+
+export class PrefixCache {
+  readonly #backend: Backend;
+  readonly #clock: Clock;
+  readonly #ledger: KvLedger;
+  readonly #index = new PrefixIndex();
+  readonly #live = new Map<number, Sequence>();
+  readonly kept: KeptSequences;
+
+  constructor(backend: Backend, clock: Clock) {
+    const { contextLength, parallel, retainedMax } = backend.info;
+    this.#backend = backend;
+    this.#clock = clock;
+    this.#ledger = new KvLedger(contextLength, parallel + retainedMax);
+    this.kept = new KeptSequences(retainedMax);
+  }
+
+  get total(): number {
+    return this.#ledger.total;
+  }
+
+  get used(): number {
+    return this.#ledger.used;
+  }
+
+  /** Cells that running sequences may take: the free ones, and those of kept sequences. */
+  get available(): number {
+    return this.#ledger.free + this.#ledger.idle;
+  }
+
+  get live(): Iterable<Sequence> {
+    return this.#live.values();
+  }
+
+  /**
+   * Gives a waiting sequence a seq-id and the longest beginning that is there. `diskTokens` of it could be read from
+   * disk: where that is more, only whole slices are taken over, for the next ones to follow on.
+   */
+  place(sequence: Sequence, diskTokens: number): Placement {
+    const { donors, nearest } = this.#findDonors(sequence);
+    const choice = choosePrefix(donors);
+    if (choice.kind === "wait") return "wait";
+    const donor = choice.kind === "fork" ? this.#cutForDisk(choice.donor, diskTokens) : null;
+    if (!this.#fits(sequence, donor)) return "full";
+    const kept = donor === null ? null : this.kept.find(donor.seqId);
+    const takesOver = donor !== null && kept !== null && donor.usable === kept.tokens.length;
+    sequence.seqId = takesOver ? this.#takeOver(kept) : this.#open(donor);
+    sequence.computed = donor?.usable ?? 0;
+    if (donor !== null) sequence.noteReuse(donor.isLive ? "live" : "retained", donor.usable);
+    if (nearest !== null) this.#noteDivergence(sequence, nearest);
+    this.#live.set(sequence.seqId, sequence);
+    this.#index.insert(sequence.seqId, sequence.tokens.slice());
+    return "placed";
+  }
+
+  /** The sequence has computed this many tokens more. */
+  grow(sequence: Sequence, count: number): void {
+    this.#ledger.grow(seqIdOf(sequence), count);
+    sequence.computed += count;
+  }
+
+  /** Takes cells from kept sequences until this many are free; false: there are not that many. */
+  makeRoom(cells: number): boolean {
+    while (this.#ledger.free < cells) {
+      const least = this.kept.least(this.#clock.monotonicMs());
+      if (least === null) return false;
+      this.#shorten(least, cells - this.#ledger.free);
+    }
+    return true;
+  }
+
+  /** Drops the kept sequence that is worth least; false: there is none. */
+  dropLeast(): boolean {
+    const least = this.kept.least(this.#clock.monotonicMs());
+    if (least !== null) this.drop(least);
+    return least !== null;
+  }
+
+  drop(kept: Kept): void {
+    this.kept.remove(kept);
+    this.#close(kept.seqId);
+  }
+
+  /** The sequence has ended or must leave. What it has computed is kept where that is of use. */
+  retire(sequence: Sequence): void {
+    const seqId = seqIdOf(sequence);
+    this.#live.delete(seqId);
+    sequence.seqId = null;
+    const { computed } = sequence;
+    sequence.computed = 0;
+    if (this.kept.capacity === 0 || !sequence.keeps || computed < KEEP_TOKENS_MIN) {
+      this.#close(seqId);
+      return;
+    }
+    const tokens = sequence.tokens.slice(0, computed);
+    this.#index.remove(seqId);
+    for (const { key, length } of this.#index.matches(tokens)) this.#dropDouble(key, length);
+    this.#index.insert(seqId, tokens);
+    this.#ledger.setLive(seqId, false);
+    this.kept.add({
+      seqId,
+      tokens,
+      session: sequence.session,
+      preambleLength: Math.min(sequence.preambleLength, computed),
+      usedMs: this.#clock.monotonicMs(),
+      usedWallMs: this.#clock.wallMs(),
+    });
+    while (this.kept.size > this.kept.capacity) this.dropLeast();
+  }
+
+  /** What the sequence has computed is of no use: it begins anew in its place. */
+  restart(sequence: Sequence): void {
+    const seqId = seqIdOf(sequence);
+    this.#backend.removeSequence(seqId);
+    this.#ledger.truncate(seqId, 0);
+    sequence.computed = 0;
+  }
+
+  /** The sequence leaves, and so do its cells. */
+  release(sequence: Sequence): void {
+    const seqId = seqIdOf(sequence);
+    this.#live.delete(seqId);
+    sequence.seqId = null;
+    sequence.computed = 0;
+    this.#close(seqId);
+  }
+
+  checkIntegrity(): void {
+    this.#ledger.checkIntegrity();
+  }
+
+  /** What the sequence could start from, and the kept one that is nearest to it. */
+  #findDonors(sequence: Sequence): { donors: Donor[]; nearest: PrefixMatch | null } {
+    if (!sequence.reuses || this.#backend.info.memory === "other") return { donors: [], nearest: null };
+    const matches = this.#index.matches(sequence.tokens);
+    let nearest: PrefixMatch | null = null;
+    for (const match of matches) {
+      if (this.kept.find(match.key) !== null && match.length > (nearest?.length ?? 0)) nearest = match;
+    }
+    return { donors: matches.map((match) => this.#toDonor(match, sequence)), nearest };
+  }
+
+  #toDonor({ key, length }: PrefixMatch, sequence: Sequence): Donor {
+    const live = this.#live.get(key);
+    // The last token is always computed: its row gives the first token of the answer.
+    const wanted = Math.min(length, sequence.length - 1);
+    const held = this.#ledger.length(key);
+    const usable = this.#usable(key, Math.min(wanted, held), held);
+    const willHold = live === undefined || live.paused ? held : Math.max(held, live.promptLength);
+    const canWait = this.#backend.info.memory === "plain" || this.#backend.info.memory === "sliding";
+    return {
+      seqId: key,
+      usable,
+      promised: canWait ? Math.max(usable, Math.min(wanted, willHold)) : usable,
+      isLive: live !== undefined,
+    };
+  }
+
+  /** How much of `wanted` tokens the memory can really hand over: a recurrent state is only that of its end. */
+  #usable(seqId: number, wanted: number, held: number): number {
+    if (wanted <= 0) return 0;
+    switch (this.#backend.info.memory) {
+      case "plain":
+        return wanted;
+      case "sliding":
+        return this.#backend.covers(seqId, wanted) ? wanted : 0;
+      default:
+        return wanted === held && this.#backend.covers(seqId, held) ? held : 0;
+    }
+  }
+
+  #cutForDisk(donor: Donor, diskTokens: number): Donor | null {
+    if (diskTokens < donor.usable + SLICE_TOKENS) return donor;
+    const whole = donor.usable - (donor.usable % SLICE_TOKENS);
+    return whole === 0 || this.#backend.info.memory !== "plain" ? null : { ...donor, usable: whole };
+  }
+
+  #fits(sequence: Sequence, donor: Donor | null): boolean {
+    if (this.#live.size >= this.#backend.info.parallel) return false;
+    const shared = donor?.usable ?? 0;
+    // Kept cells that it takes over can't be had by others any more.
+    const claimed = donor === null || donor.isLive ? 0 : Math.min(shared, this.#ledger.idle);
+    return admits(sequence.length - shared, this.#live.size, this.available - claimed);
+  }
+
+  #takeOver(kept: Kept): number {
+    this.kept.remove(kept);
+    this.#index.remove(kept.seqId);
+    this.#ledger.setLive(kept.seqId, true);
+    return kept.seqId;
+  }
+
+  #open(donor: Donor | null): number {
+    if (this.#ledger.freeSequences === 0) {
+      const others = this.kept.leastBeside(donor?.seqId ?? null, this.#clock.monotonicMs());
+      assert(others !== null, "there are more seq-ids than running sequences");
+      this.drop(others);
+    }
+    const seqId = this.#ledger.open();
+    if (donor !== null) {
+      this.#backend.copySequence(donor.seqId, seqId, donor.usable);
+      this.#ledger.fork(donor.seqId, seqId, donor.usable);
+      this.kept.touch(donor.seqId, this.#clock);
+    }
+    return seqId;
+  }
+
+  /** A kept sequence whose tokens another one begins with is of no more use. */
+  #dropDouble(key: number, length: number): void {
+    const double = this.kept.find(key);
+    if (double !== null && double.tokens.length === length) this.drop(double);
+  }
+
+  /** Frees cells at a kept sequence's end, and all of it where it can't be cut or little would be left. */
+  #shorten(kept: Kept, cells: number): void {
+    const exclusive = this.#ledger.exclusive(kept.seqId);
+    const preamble = kept.preambleLength < kept.tokens.length ? kept.preambleLength : 0;
+    const left = Math.max(kept.tokens.length - Math.min(cells, exclusive), preamble);
+    const { memory } = this.#backend.info;
+    if (exclusive === 0 || left < KEEP_TOKENS_MIN || left === kept.tokens.length || memory !== "plain") {
+      this.drop(kept);
+      return;
+    }
+    this.#backend.truncateSequence(kept.seqId, left);
+    this.#ledger.truncate(kept.seqId, left);
+    kept.tokens = kept.tokens.slice(0, left);
+    this.#index.remove(kept.seqId);
+    this.#index.insert(kept.seqId, kept.tokens);
+  }
+
+  #noteDivergence(sequence: Sequence, { key, length }: PrefixMatch): void {
+    const kept = this.kept.find(key);
+    if (kept === null || length >= Math.min(kept.tokens.length, sequence.length)) return;
+    const isSame = kept.session !== null && kept.session === sequence.session;
+    // Strangers that only begin with the same system text have not diverged: they never were the same.
+    if (!isSame && 2 * length < kept.tokens.length) return;
+    sequence.diverged = { at: length, old: kept.tokens.slice(length, length + DIVERGENCE_TOKENS) };
+  }
+
+  #close(seqId: number): void {
+    this.#index.remove(seqId);
+    this.#backend.removeSequence(seqId);
+    this.#ledger.close(seqId);
+  }
+}
+
+/** Tokens of each side that the explainer shows. */
+const DIVERGENCE_TOKENS = 8;

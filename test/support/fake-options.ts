@@ -1,0 +1,59 @@
+// How a fake backend is to be: its sizes, and what goes wrong.
+
+import type { BatchPart, DecodeResult } from "../../src/engine/backend.ts";
+import type { Prompt, SamplingParams } from "../../src/protocol/generation.ts";
+import type { LoadedModelInfo, MemoryKind } from "../../src/protocol/model-info.ts";
+import { FAKE_VOCABULARY } from "./fake-vocabulary.ts";
+
+export const DIMENSIONS = 8;
+
+/** What goes wrong, as the test says. Each gives a message or null. */
+export interface FakeFaults {
+  prompt?: (prompt: Prompt) => string | null;
+  sampler?: (params: SamplingParams) => string | null;
+  parser?: () => string | null;
+  parse?: (text: string) => string | null;
+  /** The whole call fails. */
+  sample?: () => string | null;
+  /** One row fails. */
+  pick?: (params: SamplingParams) => string | null;
+  decode?: (parts: BatchPart[]) => string | Exclude<DecodeResult, "done"> | null;
+  embed?: (inputs: Int32Array[]) => string | null;
+}
+
+export interface FakeOptions {
+  contextLength?: number;
+  sequenceContextLength?: number;
+  parallel?: number;
+  retainedMax?: number;
+  memory?: MemoryKind;
+  batchSize?: number;
+  embeddingLimit?: number;
+  canGenerate?: boolean;
+  /** Polls that find a task still running. */
+  taskPolls?: () => number;
+}
+
+export const FAKE_INFO: LoadedModelInfo = {
+  architecture: "fake",
+  description: "fake 1K F32",
+  parameterCount: 1000,
+  sizeBytes: 4000,
+  vocabularySize: FAKE_VOCABULARY,
+  embeddingLength: DIMENSIONS,
+  trainedContextLength: 4096,
+  contextLength: 0,
+  sequenceContextLength: 0,
+  parallel: 0,
+  retainedMax: 0,
+  batchSize: 0,
+  memory: "plain",
+  pooling: "mean",
+  canGenerate: true,
+  hasChatTemplate: true,
+  devices: ["FAKE"],
+  cpuBackend: "libggml-cpu-fake.so",
+  threads: 1,
+  loadMs: 0,
+  rssAnonBytes: null,
+};
