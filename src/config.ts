@@ -17,6 +17,7 @@ import {
   pathsOption,
   type RawFlags,
   secondsOption,
+  switchOption,
   textOption,
   variableOf,
 } from "./lib/option.ts";
@@ -27,6 +28,9 @@ const INT32_MAX = 2 ** 31 - 1;
 const DAY_SECONDS = 86_400;
 /** Half a frame between server and engine: JSON escapes may double a body (protocol/messages.ts). */
 const BODY_BYTES_MAX = 32 * 1024 * 1024;
+
+/** llama.cpp's limit of sequence ids (LLAMA_MAX_SEQ). */
+const SEQUENCE_IDS = 256;
 
 const text = (name: string, placeholder: string, description: string) => ({ name, placeholder, description });
 
@@ -46,8 +50,34 @@ export const SERVE_OPTIONS = {
     INT32_MAX,
     0,
   ),
-  // 256 is llama.cpp's limit of sequence ids (LLAMA_MAX_SEQ).
-  parallel: integerOption(text("parallel", "N", "Sequences that decode at once; further requests queue"), 1, 256, 4),
+  // One sequence id is the engine's own, for scratch work.
+  parallel: integerOption(
+    text("parallel", "N", "Sequences that decode at once; further requests queue"),
+    1,
+    SEQUENCE_IDS - 1,
+    4,
+  ),
+  retained: integerOption(text("retained", "N", "Ended sequences whose state stays in memory; 0 is none"), 0, 250, 64),
+  itlMsMax: integerOption(
+    text("itl_max_ms", "MS", "Longest gap in a stream that other prompts may cause; 0 is automatic"),
+    0,
+    60_000,
+    0,
+  ),
+  kvStore: switchOption({ name: "kv_store", description: "Keep the state of prompts on disk" }, true),
+  // Less would not hold one conversation of a small model.
+  kvStoreBytes: integerOption(
+    text("kv_store_bytes", "BYTES", "Disk space for that"),
+    64 * 1024 ** 2,
+    1024 ** 5,
+    10 * 1024 ** 3,
+  ),
+  sleepAfterSeconds: secondsOption(
+    text("sleep_after", "SECONDS", "Stop an engine without requests after this time; 0 is never"),
+    0,
+    DAY_SECONDS,
+    0,
+  ),
   // 512 is ggml's limit (GGML_MAX_N_THREADS).
   threads: integerOption(text("threads", "N", "CPU threads of an engine; 0 is automatic"), 0, 512, 0),
   gpuLayers: integerOption(text("gpu_layers", "N", "Layers to put on the GPU; -1 is all"), -1, INT32_MAX, -1),
@@ -150,16 +180,29 @@ export function resolveConfig(sources: ConfigSources, file: ConfigFile | null): 
       raw.origin === "default" ? raw.value : check(spec, raw, (path) => resolvePath(path, base, sources.env));
     if (Array.isArray(values[key])) Object.freeze(values[key]);
   }
-  const config = Object.freeze(values) as ServeConfig;
-  if (config.ubatchSize > config.batchSize) {
-    throw invalid(`--ubatch-size (${config.ubatchSize}) must not be over --batch-size (${config.batchSize})`);
-  }
+  const config = checkTogether(values as ServeConfig, origins);
   return {
     values: config,
     origins: Object.freeze(origins) as Record<ConfigKey, Origin>,
     filePath: file?.path ?? null,
     warnings: Object.freeze(findMisspeltVariables(sources.env)),
   };
+}
+
+/** What no setting can be checked for alone. */
+function checkTogether(config: ServeConfig, origins: Record<string, Origin>): ServeConfig {
+  const { parallel, retained, ubatchSize, batchSize } = config;
+  if (ubatchSize > batchSize) {
+    throw invalid(`--ubatch-size (${ubatchSize}) must not be over --batch-size (${batchSize})`);
+  }
+  const room = SEQUENCE_IDS - 1 - parallel;
+  if (retained <= room) return Object.freeze(config);
+  // Nobody who asks for many sequences need know of a number that he did not give.
+  if (origins.retained === "default") return Object.freeze({ ...config, retained: room });
+  const most = `llama.cpp has ${SEQUENCE_IDS} sequences, one of which is the engine's own`;
+  throw invalid(
+    `--parallel (${parallel}) and --retained (${retained}) must not be over ${SEQUENCE_IDS - 1} together: ${most}`,
+  );
 }
 
 interface RawValue {

@@ -35,6 +35,11 @@ describe("precedence", () => {
       modelsDir: ["/d/models"],
       ctx: 0,
       parallel: 4,
+      retained: 64,
+      itlMsMax: 0,
+      kvStore: true,
+      kvStoreBytes: 10_737_418_240,
+      sleepAfterSeconds: 0,
       threads: 0,
       gpuLayers: -1,
       batchSize: 2048,
@@ -99,6 +104,23 @@ describe("values", () => {
     expect(resolveConfig(sources({}, { ML_OFFLOAD_READY_JSON: text }), null).values.readyJson).toBe(expected);
   });
 
+  test.each([
+    [["off"], "", false],
+    [["ON"], "kv_store: false\n", true],
+    [[], "kv_store: false\n", false],
+    [[], "kv_store: off\n", false],
+    [[], "kv_store: on\n", true],
+  ] as const)("the switch %j over %j", (flags, file, expected) => {
+    const given = flags.length === 0 ? {} : { kv_store: [...flags] };
+    expect(resolveConfig(sources(given), yaml(file)).values.kvStore).toBe(expected);
+  });
+
+  test("what is kept without having been asked for makes room for sequences", () => {
+    const retained = (parallel: string) => resolveConfig(sources({ parallel: [parallel] }), null).values.retained;
+    expect([retained("191"), retained("192"), retained("255")]).toEqual([64, 63, 0]);
+    expect(resolveConfig(sources({ parallel: ["200"], retained: ["55"] }), null).values.retained).toBe(55);
+  });
+
   test("YAML's own types", () => {
     const { values } = resolveConfig(sources(), yaml("ready_json: true\nrequest_timeout: 1.5\nport: '7'\nctx: null\n"));
     expect([values.readyJson, values.requestTimeoutSeconds, values.port, values.ctx]).toEqual([true, 1.5, 7, 0]);
@@ -140,6 +162,12 @@ describe("mistakes", () => {
     ["a list as file", () => resolveConfig(sources(), yaml("- a\n")), /"key: value" lines/],
     ["broken YAML", () => resolveConfig(sources(), yaml("a: [1\n")), /not valid YAML/],
     ["settings that contradict", () => resolveConfig(sources({ batch_size: ["16"] }), null), /--ubatch-size \(512\)/],
+    ["neither on nor off", () => resolveConfig(sources({ kv_store: ["yes"] }), null), /--kv-store must be on or off/],
+    [
+      "more sequences than there are",
+      () => resolveConfig(sources({ parallel: ["200"], retained: ["56"] }), null),
+      /--parallel \(200\) and --retained \(56\) must not be over 255/,
+    ],
     ["a body over the frame", () => resolveConfig(sources({ body_limit: ["33554433"] }), null), /--body-limit/],
   ];
 

@@ -16,6 +16,7 @@ import type { DocumentedRoute } from "./openapi.ts";
 import type { ApiContext, ApiDependencies } from "./options.ts";
 import { chooseRequestId, REQUEST_ID_HEADER } from "./request-id.ts";
 import { addBackendRoute } from "./system/backend.ts";
+import { addCacheRoute } from "./system/cache.ts";
 import { addHealthRoutes } from "./system/health.ts";
 import { addRootRoute } from "./system/root.ts";
 
@@ -38,6 +39,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addRootRoute(elysia);
   addHealthRoutes(elysia, api);
   addBackendRoute(elysia, api);
+  addCacheRoute(elysia, api);
   addModelRoutes(elysia, api);
   addChatRoute(elysia, api);
   addCompletionRoute(elysia, api);

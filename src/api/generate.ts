@@ -2,8 +2,16 @@
 // Knows no dialect: what goes on the wire comes from the caller's encoder.
 
 import { AppError, toAppError } from "../protocol/errors.ts";
-import type { FinishReason, GenerationRequest, Timings, ToolCallDelta, Usage } from "../protocol/generation.ts";
+import type {
+  CacheReport,
+  FinishReason,
+  GenerationRequest,
+  Timings,
+  ToolCallDelta,
+  Usage,
+} from "../protocol/generation.ts";
 import type { Generation } from "../router/inference.ts";
+import { CACHE_HEADER, formatCacheHeader } from "./cache-report.ts";
 import { EventReader } from "./event-reader.ts";
 import type { ApiContext } from "./options.ts";
 import { RequestScope, untilAborted } from "./request-scope.ts";
@@ -16,6 +24,7 @@ export interface Answer {
   toolCalls: { id: string | null; name: string; arguments: string }[];
   finishReason: FinishReason;
   usage: Usage;
+  cache: CacheReport;
   timings: Timings;
 }
 
@@ -39,12 +48,19 @@ export async function answerGeneration(api: ApiContext, request: Request, call: 
   const generation = await startWithin(scope, () => api.inference.generate(call.model, call.generation, scope.signal));
   const reader = new EventReader(generation.events, scope, api.log);
   const format = call.chooseFormat(generation);
-  if (!call.stream) return Response.json(format.encodeWhole(await collectAnswer(reader)));
-  return streamEvents(reader, format.createStream(), {
+  if (!call.stream) {
+    const answer = await collectAnswer(reader);
+    // Exact: what was expected of the cache when the prompt was accepted may have changed in the queue.
+    const headers = { [CACHE_HEADER]: formatCacheHeader(answer.cache, answer.usage.promptTokens) };
+    return Response.json(format.encodeWhole(answer), { headers });
+  }
+  const response = streamEvents(reader, format.createStream(), {
     keepAliveMs: api.options.keepAliveMs,
     stallMs: api.options.streamStallMs,
     clock: api.clock,
   });
+  response.headers.set(CACHE_HEADER, formatCacheHeader(generation.cache, generation.promptTokens));
+  return response;
 }
 
 /** Awaits inference within the request's life; closes the scope when that fails. */
@@ -74,8 +90,10 @@ async function collectAnswer(reader: EventReader): Promise<Answer> {
         throw new AppError(event.error);
       case "cancelled":
         throw new AppError({ code: "cancelled", message: "the generation was cancelled" });
-      case "done":
-        return { ...parts, finishReason: event.finishReason, usage: event.usage, timings: event.timings };
+      case "done": {
+        const { finishReason, usage, cache, timings } = event;
+        return { ...parts, finishReason, usage, cache, timings };
+      }
     }
   }
 }

@@ -14,7 +14,7 @@ import {
   ModelReply,
 } from "./openai/reply-schema.ts";
 import { ChatRequest, CompletionRequest, EmbeddingRequest } from "./openai/schema.ts";
-import { BackendReply, ErrorReply, HealthReply, RootReply } from "./system/schema.ts";
+import { BackendReply, CacheListReply, ErrorReply, HealthReply, RootReply } from "./system/schema.ts";
 import { PROJECT_NAME, PROJECT_VERSION } from "./version.ts";
 
 /** Every schema that a route's documentation may name. */
@@ -31,6 +31,7 @@ export const COMPONENTS: Record<string, TSchema> = {
   RootReply,
   HealthReply,
   BackendReply,
+  CacheListReply,
   ErrorReply,
 };
 

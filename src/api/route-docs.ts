@@ -12,6 +12,8 @@ export interface RouteDocs {
   description?: string;
   /** For a route that ends in `*`: the name of what stands there. */
   pathParameter?: { name: string; description: string; example: string };
+  /** Request headers of ours. */
+  headers?: readonly { name: string; description: string; schema: object }[];
   body?: { schema: string; examples: Record<string, object> };
   reply: {
     description: string;
@@ -22,6 +24,8 @@ export interface RouteDocs {
     mediaType?: string;
     /** A second status with the same schema. */
     alsoStatus?: { status: number; description: string };
+    /** Response headers of ours: name → what it says. */
+    headers?: Record<string, string>;
   };
   errors: ErrorCode[];
 }
@@ -38,6 +42,7 @@ export const INFERENCE_ERRORS: ErrorCode[] = [
   "model_loading",
   "out_of_memory",
   "engine_crashed",
+  "request_crashes_engine",
   "overloaded",
   "timeout",
 ];
@@ -46,12 +51,16 @@ export const INFERENCE_ERRORS: ErrorCode[] = [
 const COMMON_ERRORS: ErrorCode[] = ["forbidden", "internal"];
 
 export function describeRoute(docs: RouteDocs): DocumentDecoration {
+  const parameters = [
+    ...(docs.pathParameter === undefined ? [] : [describePathParameter(docs.pathParameter)]),
+    ...(docs.headers ?? []).map((header) => ({ ...header, in: "header", required: false })),
+  ];
   const operation = {
     operationId: docs.operationId,
     tags: [docs.tag],
     summary: docs.summary,
     ...(docs.description === undefined ? {} : { description: docs.description }),
-    ...(docs.pathParameter === undefined ? {} : { parameters: [describePathParameter(docs.pathParameter)] }),
+    ...(parameters.length === 0 ? {} : { parameters }),
     ...(docs.body === undefined ? {} : { requestBody: describeBody(docs.body) }),
     responses: { ...describeReply(docs.reply), ...describeErrors([...docs.errors, ...COMMON_ERRORS]) },
   };
@@ -75,7 +84,12 @@ function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
   const mediaType = reply.mediaType ?? "application/json";
   content[mediaType] = { schema: reply.schema === undefined ? { type: "string" } : refer(reply.schema) };
   if (reply.streamSchema !== undefined) content["text/event-stream"] = { schema: refer(reply.streamSchema) };
-  const responses: Record<string, object> = { 200: { description: reply.description, content } };
+  const named = Object.entries(reply.headers ?? {}).map(([name, description]) => [
+    name,
+    { description, schema: { type: "string" } },
+  ]);
+  const headers = named.length === 0 ? {} : { headers: Object.fromEntries(named) };
+  const responses: Record<string, object> = { 200: { description: reply.description, ...headers, content } };
   if (reply.alsoStatus !== undefined) {
     responses[reply.alsoStatus.status] = { description: reply.alsoStatus.description, content };
   }

@@ -4,7 +4,7 @@
 import { findNearest } from "../lib/nearest.ts";
 import { flagOf, type OptionSpec, type RawFlags } from "../lib/option.ts";
 import { AppError } from "../protocol/errors.ts";
-import { COMMANDS, type CommandSpec, findCommand, RUN_OPTIONS } from "./specs.ts";
+import { BENCH_OPTIONS, COMMANDS, type CommandSpec, findCommand, RUN_OPTIONS } from "./specs.ts";
 
 /** What `run` needs besides settings. Empty texts and a 0 limit mean "not given". */
 export interface RunArguments {
@@ -19,12 +19,23 @@ export interface RunArguments {
   json: boolean;
 }
 
+export interface BenchArguments {
+  urls: readonly string[];
+  scenarios: readonly string[];
+  runs: number;
+  model: string | null;
+  apiKey: string | null;
+  seed: string | null;
+  json: boolean;
+}
+
 export type Invocation =
   | { command: "help"; topic: string | null }
   | { command: "version"; json: boolean }
   | { command: "licenses" }
   | { command: "serve"; flags: RawFlags; configPath: string | null; printConfig: boolean; json: boolean }
   | { command: "run"; flags: RawFlags; configPath: string | null; run: RunArguments }
+  | { command: "bench"; bench: BenchArguments }
   | { command: "engine"; job: string | null; flags: RawFlags };
 
 /** `args` are those behind the program's name. None at all asks for help. */
@@ -58,6 +69,8 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
     }
     case "run":
       return { command: "run", flags, configPath, run: toRunArguments(flags, operands) };
+    case "bench":
+      return { command: "bench", bench: toBenchArguments(flags) };
     case "engine":
       return { command: "engine", job: lastOf(flags, "job"), flags };
     case "version":
@@ -75,26 +88,50 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
 function toRunArguments(flags: RawFlags, operands: readonly string[]): RunArguments {
   const [model, ...words] = operands;
   if (model === undefined) throw usageError("run needs a model: a name or the path of a GGUF file", "run");
-  const orNull = (value: string): string | null => (value === "" ? null : value);
-  const maxTokens = checkOption(RUN_OPTIONS.maxTokens, flags);
+  const maxTokens = checkOption("run", RUN_OPTIONS.maxTokens, flags);
   return {
     model,
     prompt: orNull(words.join(" ")),
-    server: orNull(checkOption(RUN_OPTIONS.server, flags)),
-    apiKey: orNull(checkOption(RUN_OPTIONS.apiKey, flags)),
-    system: orNull(checkOption(RUN_OPTIONS.system, flags)),
+    server: orNull(checkOption("run", RUN_OPTIONS.server, flags)),
+    apiKey: orNull(checkOption("run", RUN_OPTIONS.apiKey, flags)),
+    system: orNull(checkOption("run", RUN_OPTIONS.system, flags)),
     maxTokens: maxTokens === 0 ? null : maxTokens,
-    temperature: flags.has("temperature") ? checkOption(RUN_OPTIONS.temperature, flags) : null,
+    temperature: flags.has("temperature") ? checkOption("run", RUN_OPTIONS.temperature, flags) : null,
     json: isOn(flags, "json"),
   };
 }
 
+function toBenchArguments(flags: RawFlags): BenchArguments {
+  return {
+    urls: checkList("bench", BENCH_OPTIONS.url, flags),
+    scenarios: checkList("bench", BENCH_OPTIONS.scenario, flags),
+    runs: checkOption("bench", BENCH_OPTIONS.runs, flags),
+    model: orNull(checkOption("bench", BENCH_OPTIONS.model, flags)),
+    apiKey: orNull(checkOption("bench", BENCH_OPTIONS.apiKey, flags)),
+    seed: orNull(checkOption("bench", BENCH_OPTIONS.seed, flags)),
+    json: isOn(flags, "json"),
+  };
+}
+
+function orNull(value: string): string | null {
+  return value === "" ? null : value;
+}
+
 /** The command's own options have no other source than the command line. */
-function checkOption<T>(spec: OptionSpec & { default: T }, flags: RawFlags): T {
+function checkOption<T>(command: string, spec: OptionSpec & { default: T }, flags: RawFlags): T {
   const value = lastOf(flags, spec.name);
-  if (value === null) return spec.default;
+  return value === null ? spec.default : checkValue<T>(command, spec, value, value);
+}
+
+/** Each value by itself, so that the error names the one at fault. */
+function checkList(command: string, spec: OptionSpec, flags: RawFlags): readonly string[] {
+  const values = flags.get(spec.name) ?? [];
+  return values.flatMap((value) => checkValue<readonly string[]>(command, spec, [value], value));
+}
+
+function checkValue<T>(command: string, spec: OptionSpec, value: unknown, shown: string): T {
   const result = spec.schema.safeParse(value);
-  if (!result.success) throw usageError(`${flagOf(spec.name)} must be ${spec.expected}, not "${value}"`, "run");
+  if (!result.success) throw usageError(`${flagOf(spec.name)} must be ${spec.expected}, not "${shown}"`, command);
   return result.data as T;
 }
 

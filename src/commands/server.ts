@@ -1,6 +1,6 @@
 // Puts the server together: files, plug-ins, registry, router, HTTP. `serve` and `run` both start it from here.
 
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import pin from "../../vendor/llama.cpp.json" with { type: "json" };
 import { createApp } from "../api/app.ts";
 import { listen } from "../api/listen.ts";
@@ -12,6 +12,7 @@ import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
 import { ModelRegistry } from "../models/registry.ts";
+import type { EngineSettings } from "../protocol/messages.ts";
 import { EngineProcess } from "../router/engine-process.ts";
 import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
 import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
@@ -48,7 +49,7 @@ export async function prepareServer({ config, folders, env, log }: StartOptions)
     demoPath: files.demoModel,
     logger: log,
   });
-  const router = buildRouter(config, files, choice, registry, log);
+  const router = buildRouter(config, files, choice, registry, folders, log);
   const app = createApp({
     inference: router,
     log,
@@ -70,7 +71,7 @@ export async function prepareServer({ config, folders, env, log }: StartOptions)
         url: server.url,
         async stop(graceful) {
           await server.stop(graceful);
-          await router.stop();
+          await router.stop(graceful);
         },
       };
     },
@@ -88,12 +89,15 @@ function buildRouter(
   files: NativeFiles,
   { plugins, skipped }: PluginChoice,
   registry: ModelRegistry,
+  folders: Folders,
   log: Logger,
 ): Router {
+  const settings = describeEngine(config, files, plugins, folders);
   return new Router({
     registry,
     log,
     clock: systemClock,
+    sleepAfterMs: config.sleepAfterSeconds * 1000,
     facts: {
       version: PROJECT_VERSION,
       llamaCpp: { version: pin.version, commit: pin.commit },
@@ -110,17 +114,32 @@ function buildRouter(
           loadTimeoutMs: config.loadTimeoutSeconds * 1000,
           log,
           clock: systemClock,
-          settings: {
-            modelPath: entry.path,
-            plugins,
-            contextLength: config.ctx,
-            parallel: config.parallel,
-            batchSize: config.batchSize,
-            microBatchSize: config.ubatchSize,
-            threads: config.threads,
-            gpuLayers: config.gpuLayers,
-          },
+          settings: { ...settings, modelPath: entry.path },
         }),
     },
   });
+}
+
+/** What is the same for every engine of this server. */
+function describeEngine(
+  config: ServeConfig,
+  files: NativeFiles,
+  plugins: string[],
+  folders: Folders,
+): Omit<EngineSettings, "modelPath"> {
+  const buildKey = new Bun.CryptoHasher("sha256")
+    .update(JSON.stringify([pin.commit, files.buildId, plugins.map((path) => basename(path))]))
+    .digest("hex");
+  return {
+    plugins,
+    contextLength: config.ctx,
+    parallel: config.parallel,
+    batchSize: config.batchSize,
+    microBatchSize: config.ubatchSize,
+    threads: config.threads,
+    gpuLayers: config.gpuLayers,
+    itlMsMax: config.itlMsMax,
+    retainedMax: config.retained,
+    kvStore: config.kvStore ? { folder: join(folders.state, "kv"), bytesMax: config.kvStoreBytes, buildKey } : null,
+  };
 }

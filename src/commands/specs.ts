@@ -2,7 +2,7 @@
 // The settings of `serve` come from config.ts; the rest are options of one command.
 
 import { SERVE_OPTIONS } from "../config.ts";
-import { booleanOption, integerOption, type OptionSpec, secondsOption, textOption } from "../lib/option.ts";
+import { booleanOption, integerOption, listOption, type OptionSpec, secondsOption, textOption } from "../lib/option.ts";
 
 export interface CommandSpec {
   name: string;
@@ -46,6 +46,20 @@ export const RUN_OPTIONS = {
   json: { ...JSON_OPTION, description: "Print one JSON object instead of streaming text" },
 };
 
+export const BENCH_OPTIONS = {
+  url: listOption(
+    text("url", "URL", "Server to measure; repeatable, the first one is compared with each other"),
+    /^https?:\/\/\S+$/,
+    "a URL such as http://127.0.0.1:9000",
+  ),
+  scenario: listOption(text("scenario", "NAME", "Scenario to run; repeatable, all by default"), /^[a-z-]+$/, "a name"),
+  runs: integerOption(text("runs", "N", "Runs of each scenario; medians are printed"), 1, 1000, 5),
+  model: textOption(text("model", "NAME", "Model to ask; by default the server's own default"), /^\S+$/, "a name", ""),
+  apiKey: RUN_OPTIONS.apiKey,
+  seed: textOption(text("seed", "TEXT", "Repeat a run's prompts; by default new ones"), /^\S+$/, "a word", ""),
+  json: { ...JSON_OPTION, description: "Print JSON with the figure of every run" },
+};
+
 /** Settings of `serve` that also mean something to the server that `run` starts in its own process. */
 const ENGINE_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.modelsDir,
@@ -54,6 +68,8 @@ const ENGINE_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.gpuLayers,
   SERVE_OPTIONS.batchSize,
   SERVE_OPTIONS.ubatchSize,
+  SERVE_OPTIONS.kvStore,
+  SERVE_OPTIONS.kvStoreBytes,
   SERVE_OPTIONS.loadTimeoutSeconds,
   SERVE_OPTIONS.logLevel,
   SERVE_OPTIONS.logFormat,
@@ -87,6 +103,19 @@ export const COMMANDS: readonly CommandSpec[] = [
     notes: [
       "MODEL is a model's name or the path of a GGUF file.",
       "Text on stdin is part of the prompt. Ctrl-C stops the answer; twice at the prompt ends the chat.",
+    ],
+  },
+  {
+    name: "bench",
+    operands: "",
+    operandsMax: 0,
+    summary: "Measure OpenAI-compatible servers side by side",
+    options: Object.values(BENCH_OPTIONS),
+    notes: [
+      "Without a --url it measures http://127.0.0.1:9000. Servers take turns within each run.",
+      "docs/performance.md describes the scenarios:",
+      "single-stream eight-streams shared-prefix stall flood requests-per-second interleaved",
+      "growth-streams growth-prompts growth-retained (growth: all three).",
     ],
   },
   {

@@ -91,5 +91,13 @@ export function booleanOption(name: string, description: string) {
   return spec;
 }
 
+/** On by default or not: takes a value, so that it reads `--kv-store off`. YAML's own booleans do as well. */
+export function switchOption(text: Omit<Text, "placeholder">, standard: boolean) {
+  const word = z.string().toLowerCase();
+  const schema = z.union([z.boolean(), word.pipe(z.enum(["on", "off"])).transform((value) => value === "on")]);
+  const spec = { ...text, placeholder: "on|off", kind: "value" as const, expected: "on or off", schema };
+  return { ...spec, default: standard } satisfies OptionSpec<typeof schema>;
+}
+
 /** Nobody names more by hand; a longer list is a mistake such as an unquoted glob over a disk. */
 const LIST_LENGTH_MAX = 1024;

@@ -5,6 +5,7 @@ import { assert } from "../lib/assert.ts";
 import { AsyncQueue } from "../lib/async-queue.ts";
 import { AppError } from "../protocol/errors.ts";
 import {
+  type CacheReport,
   type EmbeddingInput,
   type EmbeddingResult,
   type GenerationEvent,
@@ -12,7 +13,7 @@ import {
   isTerminal,
 } from "../protocol/generation.ts";
 import type { Frame, FromEngine, ToEngine } from "../protocol/messages.ts";
-import type { EngineStats } from "../protocol/model-info.ts";
+import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 
 /** Events that one reader may leave unread before its sequence is paused. */
 const UNREAD_EVENTS = 256;
@@ -21,7 +22,8 @@ const UNREAD_EVENTS_MAX = 16 * UNREAD_EVENTS;
 
 export interface Accepted {
   promptTokens: number;
-  cachedTokens: number;
+  /** Null: the request still queues, so it is not known yet. */
+  cache: CacheReport | null;
   events: AsyncIterable<GenerationEvent>;
 }
 
@@ -37,11 +39,16 @@ interface OpenCall<T> {
   result: PromiseWithResolvers<T>;
 }
 
+/** Questions about the engine itself, and what answers each. */
+type Answer<T extends "stats" | "cache" | "flushed"> = Extract<FromEngine, { type: T }>;
+
 export class EngineClient {
+  /** Called when the last open request has ended. */
+  onIdle: () => void = () => {};
   readonly #send: (message: ToEngine) => void;
   readonly #generations = new Map<number, OpenGeneration>();
   readonly #embeddings = new Map<number, OpenCall<EmbeddingResult>>();
-  readonly #stats = new Map<number, OpenCall<EngineStats>>();
+  readonly #questions = new Map<number, OpenCall<Answer<"stats" | "cache" | "flushed">>>();
   #nextId = 1;
   #gone: AppError | null = null;
 
@@ -100,15 +107,21 @@ export class EngineClient {
     } finally {
       this.#embeddings.delete(id);
       signal.removeEventListener("abort", abort);
+      this.#noticeIdle();
     }
   }
 
   async stats(): Promise<EngineStats> {
-    const id = this.#open();
-    const call = { result: Promise.withResolvers<EngineStats>() };
-    this.#stats.set(id, call);
-    this.#send({ type: "stats", id });
-    return await call.result.promise;
+    return (await this.#ask<"stats">("stats")).stats;
+  }
+
+  async cache(): Promise<CacheEntry[]> {
+    return (await this.#ask<"cache">("cache")).entries;
+  }
+
+  /** Resolves when the engine has written what a later one can start from. */
+  async flush(): Promise<void> {
+    await this.#ask<"flushed">("flush");
   }
 
   /** A message of the engine that belongs to a request. */
@@ -129,10 +142,12 @@ export class EngineClient {
         call?.result.reject(new AppError(message.error));
         break;
       }
-      case "stats": {
-        const call = this.#stats.get(message.id);
-        this.#stats.delete(message.id);
-        call?.result.resolve(message.stats);
+      case "stats":
+      case "cache":
+      case "flushed": {
+        const call = this.#questions.get(message.id);
+        this.#questions.delete(message.id);
+        call?.result.resolve(message);
         break;
       }
       case "progress":
@@ -146,10 +161,22 @@ export class EngineClient {
   fail(error: AppError): void {
     this.#gone = error;
     for (const id of [...this.#generations.keys()]) this.#deliver(id, { type: "error", error: error.toBody() });
-    for (const calls of [this.#embeddings, this.#stats]) {
+    for (const calls of [this.#embeddings, this.#questions]) {
       for (const call of calls.values()) call.result.reject(error);
       calls.clear();
     }
+  }
+
+  async #ask<T extends "stats" | "cache" | "flushed">(type: "stats" | "cache" | "flush"): Promise<Answer<T>> {
+    const id = this.#open();
+    const call = { result: Promise.withResolvers<Answer<"stats" | "cache" | "flushed">>() };
+    this.#questions.set(id, call);
+    this.#send({ type, id });
+    return (await call.result.promise) as Answer<T>;
+  }
+
+  #noticeIdle(): void {
+    if (this.openCount === 0) this.onIdle();
   }
 
   #open(): number {
@@ -164,11 +191,14 @@ export class EngineClient {
     if (event.type === "started") {
       assert(!entry.started, `request ${id} started twice`);
       entry.started = true;
-      const { promptTokens, cachedTokens } = event;
-      entry.accepted.resolve({ promptTokens, cachedTokens, events: entry.queue });
+      const { promptTokens, cache } = event;
+      entry.accepted.resolve({ promptTokens, cache, events: entry.queue });
       return;
     }
-    if (isTerminal(event)) this.#generations.delete(id);
+    if (isTerminal(event)) {
+      this.#generations.delete(id);
+      this.#noticeIdle();
+    }
     if (!entry.started) {
       entry.accepted.reject(event.type === "error" ? new AppError(event.error) : cancelled());
       return;

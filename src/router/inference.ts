@@ -1,9 +1,16 @@
 // The router as the API sees it: models, generations, embeddings, health. Types only.
 
-import type { EmbeddingInput, EmbeddingResult, GenerationEvent, GenerationRequest } from "../protocol/generation.ts";
-import type { EngineStats, LoadedModelInfo, Pooling } from "../protocol/model-info.ts";
+import type {
+  CacheReport,
+  EmbeddingInput,
+  EmbeddingResult,
+  GenerationEvent,
+  GenerationRequest,
+} from "../protocol/generation.ts";
+import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "../protocol/model-info.ts";
 
-export type ModelState = "unloaded" | "loading" | "loaded" | "failed";
+/** `asleep`: its engine was stopped because nobody asked, and the next request starts it again. */
+export type ModelState = "unloaded" | "loading" | "loaded" | "asleep" | "failed";
 
 /** A model as listings show it. Unknown is null, never a guess. */
 export interface ModelCard {
@@ -39,7 +46,8 @@ export interface ModelCard {
 export interface Generation {
   model: ModelCard;
   promptTokens: number;
-  cachedTokens: number;
+  /** Null: the request still queues, so it is not known yet. */
+  cache: CacheReport | null;
   /** Deltas, then one terminal event. Errors arrive as events; the iteration itself does not throw. */
   events: AsyncIterable<GenerationEvent>;
 }
@@ -73,6 +81,12 @@ export interface BackendInfo {
   engines: EngineReport[];
 }
 
+/** What running engines keep of prompts. One that does not answer in time is left out. */
+export interface CacheOverview {
+  entries: (CacheEntry & { model: string })[];
+  models: ({ model: string } & Pick<EngineStats, "retained" | "kvStore" | "evaluatedTokens" | "reusedTokens">)[];
+}
+
 export interface Inference {
   listModels(): ModelCard[];
   /** Name, alias, `default`, `auto-select` or absent → card. Throws `model_not_found`. */
@@ -86,4 +100,5 @@ export interface Inference {
   ): Promise<EmbeddingResult & { model: ModelCard }>;
   health(): Health;
   backendInfo(): Promise<BackendInfo>;
+  cache(): Promise<CacheOverview>;
 }

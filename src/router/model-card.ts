@@ -51,6 +51,7 @@ function stateOf(entry: ModelEntry, { slot, error }: CardRuntime): ModelState {
   if (entry.error !== null) return "failed";
   if (slot.kind === "ready") return "loaded";
   if (slot.kind === "starting") return "loading";
+  if (slot.kind === "asleep") return "asleep";
   return error === null && slot.kind === "idle" ? "unloaded" : "failed";
 }
 
@@ -76,9 +77,11 @@ export function describeHealth(states: readonly SlotState[], backends: Backends,
   const cooling = states.filter(({ slot }) => slot.kind === "cooling" && slot.untilMs > nowMs);
   const failed = states.filter(({ slot, error }) => slot.kind !== "ready" && error !== null);
   const ready = states.filter(({ slot }) => slot.kind === "ready");
+  const asleep = states.filter(({ slot }) => slot.kind === "asleep");
   const troubles = [...new Set([...cooling, ...failed])];
   const details = [
     `${ready.length} ${ready.length === 1 ? "engine" : "engines"} up`,
+    ...(asleep.length === 0 ? [] : [`${asleep.length} asleep`]),
     `backends ${backends.plugins.join(", ")}`,
     ...backends.skippedPlugins.map(({ file, reason }) => `without ${file}: ${lastLine(reason)}`),
     ...troubles.map(({ id, error }) => `${id}: ${error ?? "its engine died repeatedly"}`),

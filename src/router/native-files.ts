@@ -14,6 +14,8 @@ export interface NativeFiles {
   demoModel: string;
   /** Changes with the content: what was found out about these files is remembered under it. */
   key: string;
+  /** Names this build wherever it lies, where that is known: what it wrote to disk is valid under it. */
+  buildId: string;
 }
 
 /** Files are embedded under their name and this ending, so that one loader rule fits all of them. */
@@ -36,7 +38,7 @@ export async function locateNativeFiles(cacheFolder: string, override: string | 
   }
   if (embedded.size > 0) {
     const folder = await extract(embedded, cacheFolder);
-    return describeFolder(folder, join(folder, DEMO));
+    return { ...describeFolder(folder, join(folder, DEMO)), buildId: await readBuildHash(embedded) };
   }
   return describeFolder(join(import.meta.dir, "../../build/native"), sourceDemo());
 }
@@ -70,14 +72,22 @@ function describeFolder(folder: string, demoModel: string): NativeFiles {
     });
   }
   const plugins = names.filter((name) => PLUGIN.test(name)).sort();
+  const key = contentKey(folder, [library, ...plugins]);
   const isCpu = (name: string): boolean => name.startsWith("libggml-cpu");
   return {
     library: join(folder, library),
     cpuPlugins: plugins.filter(isCpu).map((name) => join(folder, name)),
     gpuPlugins: plugins.filter((name) => !isCpu(name)).map((name) => join(folder, name)),
     demoModel,
-    key: contentKey(folder, [library, ...plugins]),
+    key,
+    buildId: key,
   };
+}
+
+/** The folder's own key would change when the cache was emptied and is extracted again. */
+async function readBuildHash(files: ReadonlyMap<string, Blob>): Promise<string> {
+  const manifest = files.get(MANIFEST);
+  return manifest === undefined ? "unversioned" : ((await manifest.json()) as { hash: string }).hash;
 }
 
 /** The folder alone would not do: a build links another one to the same place, and a packager may overwrite files. */
@@ -94,8 +104,7 @@ function contentKey(folder: string, names: readonly string[]): string {
 
 /** The folder that holds the embedded files; written aside and renamed, so that it is whole or not there. */
 async function extract(files: ReadonlyMap<string, Blob>, cacheFolder: string): Promise<string> {
-  const manifest = files.get(MANIFEST);
-  const { hash } = (manifest === undefined ? { hash: "unversioned" } : await manifest.json()) as { hash: string };
+  const hash = await readBuildHash(files);
   const parent = join(cacheFolder, "native");
   const folder = join(parent, hash);
   if (isComplete(folder, files)) return folder;

@@ -7,11 +7,15 @@ import { assertServable, type ModelEntry } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, EmbeddingResult, GenerationRequest } from "../protocol/generation.ts";
+import { CrashTable } from "./crash-policy.ts";
+import { EngineCall, type EngineCallOptions } from "./engine-call.ts";
 import { type EngineProcess, StartFailure } from "./engine-process.ts";
-import type { BackendInfo, EngineReport, Generation, Health, Inference, ModelCard } from "./inference.ts";
+import { flushEngine, type NamedEngine, reportCache, reportEngine } from "./engine-report.ts";
+import type { BackendInfo, CacheOverview, Generation, Health, Inference, ModelCard } from "./inference.ts";
 import { type CardSettings, describeHealth, toCard } from "./model-card.ts";
 import type { SkippedPlugin } from "./plugins.ts";
-import { decide, NEW_SLOT, onDeath, onReady, onStart, onStopped, type Slot } from "./slot.ts";
+import { SleepTimer } from "./sleep-timer.ts";
+import { decide, NEW_SLOT, onDeath, onReady, onSlept, onStart, onStopped, type Slot } from "./slot.ts";
 
 /** The router's window to the world. */
 export interface RouterEffects {
@@ -32,7 +36,14 @@ export interface RouterDependencies {
   facts: RouterFacts;
   log: Logger;
   clock: Clock;
+  /** An engine without requests for this long is stopped; 0 = never. */
+  sleepAfterMs: number;
 }
+
+/** A disk takes a few GiB in this time. Nobody waits who has not come yet. */
+const SLEEP_FLUSH_MS_MAX = 30_000;
+/** Service managers kill 10 s or more after they asked; a stop takes 2 s beyond this. */
+const STOP_FLUSH_MS_MAX = 5_000;
 
 /** A model's engine, or where it stands without one. */
 interface Place {
@@ -43,11 +54,15 @@ interface Place {
   starting: Promise<EngineProcess> | null;
   /** Why the last start failed; forgotten when one succeeds. */
   error: string | null;
+  sleep: SleepTimer | null;
+  /** The end of an engine that was put to sleep: until then it still holds its memory. */
+  leaving: Promise<void> | null;
 }
 
 export class Router implements Inference {
   readonly #deps: RouterDependencies;
   readonly #places = new Map<string, Place>();
+  readonly #crashes = new CrashTable();
   /** Aborted when the router stops: loads in progress end with it. */
   readonly #stopping = new AbortController();
 
@@ -65,8 +80,7 @@ export class Router implements Inference {
 
   async generate(model: string | undefined, request: GenerationRequest, signal: AbortSignal): Promise<Generation> {
     const entry = this.#deps.registry.resolve(model);
-    const engine = await this.#engineFor(entry, signal);
-    const accepted = await engine.client.generate(request, signal);
+    const accepted = await EngineCall.generate(request, this.#callOptions(entry, signal));
     return { model: this.#card(entry), ...accepted };
   }
 
@@ -76,8 +90,8 @@ export class Router implements Inference {
     signal: AbortSignal,
   ): Promise<EmbeddingResult & { model: ModelCard }> {
     const entry = this.#deps.registry.resolve(model);
-    const engine = await this.#engineFor(entry, signal);
-    return { ...(await engine.client.embed(inputs, signal)), model: this.#card(entry) };
+    const result = await EngineCall.embed(inputs, this.#callOptions(entry, signal));
+    return { ...result, model: this.#card(entry) };
   }
 
   health(): Health {
@@ -87,17 +101,40 @@ export class Router implements Inference {
 
   async backendInfo(): Promise<BackendInfo> {
     const { version, llamaCpp, plugins, skippedPlugins } = this.#deps.facts;
-    const engines = await Promise.all([...this.#places.values()].map((place) => report(place, this.#deps.clock)));
-    return { version, llamaCpp, plugins, skippedPlugins, engines: engines.filter((engine) => engine !== null) };
+    const engines = await Promise.all(this.#running().map((engine) => reportEngine(engine, this.#deps.clock)));
+    return { version, llamaCpp, plugins, skippedPlugins, engines };
   }
 
-  /** Ends all engines; requests that are still open end with `engine_crashed`. */
-  async stop(): Promise<void> {
+  async cache(): Promise<CacheOverview> {
+    return await reportCache(this.#running(), this.#deps.clock);
+  }
+
+  /** Ends all engines; requests that are still open end with `engine_crashed`. Graceful: what they keep is written. */
+  async stop(graceful = false): Promise<void> {
     this.#stopping.abort();
-    const starting = [...this.#places.values()].map((place) => place.starting).filter((start) => start !== null);
-    await Promise.allSettled(starting);
-    const engines = [...this.#places.values()].map((place) => place.engine).filter((engine) => engine !== null);
-    await Promise.all(engines.map((engine) => engine.stop()));
+    const places = [...this.#places.values()];
+    for (const { sleep } of places) sleep?.stop();
+    await Promise.allSettled(places.map((place) => place.starting).filter((start) => start !== null));
+    const stopped = this.#running().map(async ({ engine }) => {
+      if (graceful) await flushEngine(engine, STOP_FLUSH_MS_MAX, this.#deps.clock);
+      await engine.stop();
+    });
+    await Promise.all([...stopped, ...places.map((place) => place.leaving)]);
+  }
+
+  #running(): NamedEngine[] {
+    return [...this.#places.values()].flatMap(({ id, engine }) => (engine === null ? [] : [{ model: id, engine }]));
+  }
+
+  #callOptions(entry: ModelEntry, signal: AbortSignal): EngineCallOptions {
+    return {
+      modelId: entry.id,
+      modelPath: entry.path,
+      crashes: this.#crashes,
+      clock: this.#deps.clock,
+      signal,
+      findEngine: () => this.#engineFor(entry, signal),
+    };
   }
 
   #card(entry: ModelEntry): ModelCard {
@@ -139,7 +176,7 @@ export class Router implements Inference {
   #placeOf(entry: ModelEntry): Place {
     let place = this.#places.get(entry.path);
     if (place === undefined) {
-      place = { id: entry.id, slot: NEW_SLOT, engine: null, starting: null, error: null };
+      place = { id: entry.id, slot: NEW_SLOT, engine: null, starting: null, error: null, sleep: null, leaving: null };
       this.#places.set(entry.path, place);
     }
     place.id = entry.id;
@@ -151,6 +188,7 @@ export class Router implements Inference {
     place.slot = onStart(place.slot);
     log.info("loading", { model: entry.id, path: entry.path });
     try {
+      if (place.leaving !== null) await place.leaving;
       const engine = await this.#deps.effects.startEngine(entry, this.#stopping.signal);
       place.slot = onReady(place.slot, clock.monotonicMs());
       place.engine = engine;
@@ -165,6 +203,7 @@ export class Router implements Inference {
         devices,
       });
       void engine.exited.then(() => this.#onExit(entry, place, engine));
+      this.#watchIdle(entry, place, engine);
       return engine;
     } catch (thrown) {
       const failure = thrown instanceof StartFailure ? thrown : null;
@@ -177,8 +216,28 @@ export class Router implements Inference {
     }
   }
 
+  #watchIdle(entry: ModelEntry, place: Place, engine: EngineProcess): void {
+    const { clock, log, sleepAfterMs } = this.#deps;
+    if (sleepAfterMs === 0 || this.#stopping.signal.aborted) return;
+    place.sleep = new SleepTimer(clock, sleepAfterMs, engine.client, {
+      flush: () => flushEngine(engine, SLEEP_FLUSH_MS_MAX, clock),
+      sleep: () => {
+        if (place.engine !== engine) return;
+        place.engine = null;
+        place.slot = onSlept(place.slot);
+        place.leaving = engine.stop().finally(() => {
+          place.leaving = null;
+        });
+        log.info("asleep", { model: entry.id, pid: engine.pid });
+      },
+    });
+  }
+
   #onExit(entry: ModelEntry, place: Place, engine: EngineProcess): void {
+    // One that was put to sleep has left its place before it ended.
+    if (place.engine !== engine) return;
     place.engine = null;
+    place.sleep?.stop();
     if (engine.stopping) {
       place.slot = onStopped(place.slot);
       return;
@@ -186,19 +245,6 @@ export class Router implements Inference {
     place.slot = onDeath(place.slot, this.#deps.clock.monotonicMs());
     this.#deps.log.error("engine died", { model: entry.id, pid: engine.pid, deaths: place.slot.deaths });
   }
-}
-
-/** An engine answers between two steps, and a step of a large model may take seconds. */
-const STATS_MS_MAX = 10_000;
-
-/** An engine that dies while it is asked, or is busy for too long, has no stats to report. */
-async function report({ id, engine }: Place, clock: Clock): Promise<EngineReport | null> {
-  if (engine === null) return null;
-  const late = Promise.withResolvers<null>();
-  const cancelTimer = clock.after(STATS_MS_MAX, () => late.resolve(null), true);
-  const stats = await Promise.race([engine.client.stats().catch(() => null), late.promise]);
-  cancelTimer();
-  return { model: id, pid: engine.pid, state: "loaded", info: engine.info, stats };
 }
 
 function present<T>(value: T | null): T {

@@ -3,7 +3,8 @@
 //   state      a request …        and then
 //   idle       starts an engine   → starting
 //   starting   joins the start    → ready, or idle (load refused), or cooling (died)
-//   ready      is granted         → idle or cooling (died)
+//   ready      is granted         → idle or cooling (died), or asleep
+//   asleep     starts an engine   → starting
 //   cooling    is refused until the time has come, then starts an engine
 //
 // One death costs nothing: the next request starts a new engine. Repeated deaths wait longer each time.
@@ -12,6 +13,7 @@ export type Slot =
   | { kind: "idle"; deaths: Deaths }
   | { kind: "starting"; deaths: Deaths }
   | { kind: "ready"; deaths: Deaths; sinceMs: number }
+  | { kind: "asleep"; deaths: Deaths }
   | { kind: "cooling"; deaths: Deaths; untilMs: number };
 
 /** Deaths in a row, without a calm time between them. */
@@ -29,6 +31,7 @@ const COOLING_MS_MAX = 60_000;
 export function decide(slot: Slot, nowMs: number): Decision {
   switch (slot.kind) {
     case "idle":
+    case "asleep":
       return { kind: "start" };
     case "starting":
       return { kind: "join" };
@@ -50,6 +53,11 @@ export function onReady(slot: Slot, nowMs: number): Slot {
 /** The engine ended on purpose, or refused the model: nothing died. */
 export function onStopped(slot: Slot): Slot {
   return { kind: "idle", deaths: slot.deaths };
+}
+
+/** Nobody asked for long, so the engine is stopped. */
+export function onSlept(slot: Slot): Slot {
+  return { kind: "asleep", deaths: slot.deaths };
 }
 
 export function onDeath(slot: Slot, nowMs: number): Slot {

@@ -64,19 +64,27 @@ async function answer(server: Server): Promise<string> {
 }
 
 describe("an engine is killed", () => {
-  test("under load: its own requests fail, and the next one starts another", async () => {
-    await using server = disposable(await startBinary());
-    const streams = await Promise.all([1, 2, 3].map(() => openStream(server, { ...QUESTION, ...ENDLESS })));
-    const whole = post(server, { ...QUESTION, ...ENDLESS });
+  test("under load: who had got something is told, who had not goes on on the next engine", async () => {
+    // Room for four whole answers: none has to leave the cache for another.
+    await using server = disposable(await startBinary({ args: ["--model", cacheModel(TINY_SPEC), "--ctx", "16384"] }));
+    const path = "/v1/completions";
+    const endless = { prompt: "Once upon a time", ...ENDLESS };
+    const short = { ...endless, max_tokens: 5 };
+    // The engine is up before any of them counts its time.
+    await post(server, short, path);
+    const streams = await Promise.all([1, 2, 3].map(() => openStream(server, endless, path)));
+    const whole = post(server, endless, path);
     // A fifth waits in line: four sequences are decoded at once.
-    const waiting = openStream(server, { ...QUESTION, ...ENDLESS });
-    await waitFor("all to be there", async () => {
+    const waiting = openStream(server, short, path);
+    let before = Number.POSITIVE_INFINITY;
+    await waitFor("all to be there, and four to have begun", async () => {
       const { stats } = await readEngine(server.url);
-      return stats.running === 4 && stats.waiting === 1;
+      if (stats.running === 4 && stats.waiting === 1) before = Math.min(before, stats.decodedTokens);
+      return stats.decodedTokens >= before + 40;
     });
     const { pid } = await readEngine(server.url);
     process.kill(pid, "SIGKILL");
-    for (const stream of [...streams, await waiting]) {
+    for (const stream of streams) {
       const last = (await stream.finish()).at(-1) as Frame;
       expect(last.error).toMatchObject({ code: "engine_crashed", message: expect.stringContaining("SIGKILL") });
     }
@@ -84,9 +92,38 @@ describe("an engine is killed", () => {
     expect(failed.status).toBe(503);
     expect(failed.headers.get("retry-after")).not.toBeNull();
     expect(((await failed.json()) as Frame).error?.code).toBe("engine_crashed");
-    expect(await answer(server)).toBe("15");
+    const frames = await (await waiting).finish();
+    expect(frames.at(-1)).toBe("[DONE]");
+    const reasons = frames.map((frame) => (frame === "[DONE]" ? null : frame.choices?.[0]?.finish_reason));
+    expect(reasons.filter((reason) => reason)).toEqual(["length"]);
+    expect((await post(server, short, path)).status).toBe(200);
     expect((await readEngine(server.url)).pid).not.toBe(pid);
     expect(await isRunning(pid)).toBe(false);
+  });
+
+  test("and the next one, too: the request that both had is refused, and others are served", async () => {
+    await using server = disposable(await startBinary({ args: ["--model", cacheModel(TINY_SPEC)] }));
+    // The likeliest token by far is one that no text is made of, so the answer never begins.
+    const silent = { prompt: "Once", logit_bias: { "1": 100 }, ...ENDLESS };
+    const whole = post(server, silent, "/v1/completions");
+    let pid = 0;
+    for (let deaths = 1; deaths <= 2; deaths++) {
+      await waitFor("the request to run on a new engine", async () => {
+        const [engine] = await readEngines(server.url);
+        return engine !== undefined && engine.pid !== pid && engine.stats.running === 1;
+      });
+      pid = (await readEngine(server.url)).pid;
+      process.kill(pid, "SIGKILL");
+    }
+    for (const refused of [await whole, await post(server, silent, "/v1/completions")]) {
+      expect(refused.status).toBe(400);
+      const { error } = (await refused.json()) as Frame;
+      expect(error?.code).toBe("request_crashes_engine");
+    }
+    await waitFor("another request to be served", async () => {
+      const other = { ...silent, logit_bias: {}, max_tokens: 1 };
+      return (await post(server, other, "/v1/completions")).ok;
+    });
   });
 
   test("another model's engine in the same server goes on", async () => {
@@ -127,6 +164,19 @@ describe("an engine is killed", () => {
       await waitFor("another engine", async () => (await answer(server)) === "15");
     }
     expect(seconds).toEqual([1, 2]);
+  });
+});
+
+describe("an engine that nobody asks", () => {
+  test("ends with --sleep-after, and the next request wakes it", async () => {
+    await using server = disposable(await startBinary({ args: ["--sleep-after", "0.2"] }));
+    expect(await answer(server)).toBe("15");
+    await waitFor("the engine to sleep", async () => (await readEngines(server.url)).length === 0);
+    const { data } = (await (await fetch(`${server.url}/v1/models`)).json()) as { data: { state: string }[] };
+    expect(data[0]?.state).toBe("asleep");
+    const health = (await (await fetch(`${server.url}/api/health`)).json()) as { status: string };
+    expect(health.status).toBe("healthy");
+    expect(await answer(server)).toBe("15");
   });
 });
 

@@ -84,6 +84,25 @@ describe("run", () => {
   });
 });
 
+test("bench", () => {
+  const plain = { urls: [], scenarios: [], runs: 5, model: null, apiKey: null, seed: null, json: false };
+  expect(parseArgv(["bench"])).toEqual({ command: "bench", bench: plain });
+  const args = [
+    "--url",
+    "http://a:1",
+    "--url=http://b:2",
+    "--scenario",
+    "stall",
+    "--runs",
+    "3",
+    "--seed",
+    "x",
+    "--json",
+  ];
+  const asked = { urls: ["http://a:1", "http://b:2"], scenarios: ["stall"], runs: 3, seed: "x", json: true };
+  expect(parseArgv(["bench", ...args])).toEqual({ command: "bench", bench: { ...plain, ...asked } });
+});
+
 test("help and version", () => {
   expect(parseArgv([])).toEqual({ command: "help", topic: null });
   expect(parseArgv(["--help"])).toEqual({ command: "help", topic: null });
@@ -109,6 +128,8 @@ describe("refuses", () => {
     [["run", "m", "--temperature", "hot"], /--temperature must be a number from 0 to 100, not "hot"/],
     [["run", "m", "--server", "localhost"], /--server must be a URL/],
     [["run", "m", "--json=maybe"], /--json must be true or false/],
+    [["bench", "--url", "http://a", "--url", "b"], /--url must be a URL such as \S+, not "b"/],
+    [["bench", "--runs", "0"], /--runs must be a whole number from 1/],
     [["licenses", "all"], /does not take the argument "all"/],
     [["engine", "--port", "1"], /no option --port/],
   ])("%j", (args, says) => {

@@ -84,6 +84,7 @@ test("answers have the documented shapes", async () => {
   await check("RootReply", await get("/"));
   await check("HealthReply", await get("/health"));
   await check("BackendReply", await get("/api/backend/info"));
+  await check("CacheListReply", await get("/api/cache"));
   await check("ModelListReply", await get("/v1/models"));
   await check("ModelReply", await get("/v1/models/demo"));
   await check("ChatReply", await post("/v1/chat/completions", { messages }));

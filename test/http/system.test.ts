@@ -7,7 +7,7 @@ test("the root says what this is and where to go", async () => {
   expect(body.name).toBe("ml-offload");
   expect(body.version).toMatch(/^\d+\.\d+\.\d+/);
   expect(body.links.documentation).toBe("/swagger");
-  for (const path of ["documentation", "openapi", "models", "health", "backend"]) {
+  for (const path of ["documentation", "openapi", "models", "health", "backend", "cache"]) {
     expect((await get(body.links[path])).status).toBe(200);
   }
 });

@@ -48,6 +48,9 @@ describe.skipIf(!HAS_NATIVE)("children", () => {
     microBatchSize: 64,
     threads: 1,
     gpuLayers: 0,
+    itlMsMax: 0,
+    retainedMax: 0,
+    kvStore: null,
     ...changes,
   });
 

@@ -12,6 +12,7 @@ const DONE: GenerationEvent = {
   type: "done",
   finishReason: "stop",
   usage: { promptTokens: 1, completionTokens: 1, cachedTokens: 0 },
+  cache: { live: 0, retained: 0, disk: 0 },
   timings: { queuedMs: 0, promptMs: 0, decodeMs: 0 },
 };
 const CRASH = new AppError({ code: "engine_crashed", message: "The engine of demo was ended by SIGKILL." });
@@ -40,7 +41,7 @@ class Script {
   async accepted(signal = new AbortController().signal): Promise<Accepted> {
     const accepting = this.client.generate(REQUEST, signal);
     const id = (this.sent.at(-1) as { id: number }).id;
-    this.events(id, { type: "started", promptTokens: 3, cachedTokens: 1 });
+    this.events(id, { type: "started", promptTokens: 3, cache: { live: 1, retained: 0, disk: 0 } });
     return await accepting;
   }
 }
@@ -65,7 +66,7 @@ describe("a generation", () => {
   test("resolves when it starts, and gives its events in order", async () => {
     const script = new Script();
     const accepted = await script.accepted();
-    expect(accepted).toMatchObject({ promptTokens: 3, cachedTokens: 1 });
+    expect(accepted).toMatchObject({ promptTokens: 3, cache: { live: 1 } });
     expect(script.sent).toEqual([{ type: "generate", id: 1, request: REQUEST }]);
     script.events(1, { type: "delta", text: "a" }, { type: "delta", text: "b" });
     script.events(1, DONE);
@@ -231,6 +232,45 @@ describe("embeddings and stats", () => {
     const stats = { waiting: 0, running: 1, paused: 0 } as never;
     script.tell({ type: "stats", id: 1, stats });
     expect(await asking).toEqual(stats);
+  });
+});
+
+describe("questions that are no requests", () => {
+  test("each gets its own answer, and falling idle is about requests alone", async () => {
+    const script = new Script();
+    let idle = 0;
+    script.client.onIdle = () => {
+      idle += 1;
+    };
+    const [cache, flush] = [script.client.cache(), script.client.flush()];
+    expect(script.sent).toEqual([
+      { type: "cache", id: 1 },
+      { type: "flush", id: 2 },
+    ]);
+    script.tell({ type: "flushed", id: 2 });
+    await flush;
+    script.tell({ type: "cache", id: 1, entries: [] });
+    expect(await cache).toEqual([]);
+    expect(idle).toBe(0);
+  });
+
+  test("idle is said once the last request has ended, however it ended", async () => {
+    const script = new Script();
+    let idle = 0;
+    script.client.onIdle = () => {
+      idle += 1;
+    };
+    await script.accepted();
+    const embedding = script.client.embed(["a"], new AbortController().signal);
+    script.events(1, DONE);
+    expect(idle).toBe(0);
+    script.tell({ type: "refused", id: 2, error: { code: "invalid_request", message: "no" } });
+    await rejection(embedding);
+    expect(idle).toBe(1);
+    const controller = new AbortController();
+    await script.accepted(controller.signal);
+    controller.abort();
+    expect(idle).toBe(2);
   });
 });
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import type { ModelEntry } from "../../src/models/entry.ts";
 import { describeHealth, type SlotState, toCard } from "../../src/router/model-card.ts";
-import { NEW_SLOT, onDeath, onReady, onStart, type Slot } from "../../src/router/slot.ts";
+import { NEW_SLOT, onDeath, onReady, onSlept, onStart, type Slot } from "../../src/router/slot.ts";
 import { FakeBackend } from "../support/fake-backend.ts";
 import { makeEntry } from "../support/fake-engines.ts";
 
@@ -40,6 +40,7 @@ describe("toCard", () => {
     [starting, null, "loading"],
     [ready, null, "loaded"],
     [cooling, null, "failed"],
+    [onSlept(ready), null, "asleep"],
     [NEW_SLOT, "out of memory", "failed"],
     [starting, "out of memory", "loading"],
   ] as [Slot, string | null, string][])("its state with %j and error %p is %s", (slot, error, state) => {

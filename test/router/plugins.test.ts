@@ -16,6 +16,7 @@ const FILES: NativeFiles = {
   cpuPlugins: ["/n/libggml-cpu-amx.so", "/n/libggml-cpu-haswell.so", "/n/libggml-cpu-x64.so"],
   gpuPlugins: [],
   demoModel: "/n/demo.gguf",
+  buildId: "b",
   key: "k1",
 };
 const SCORES: Record<string, number> = { haswell: 5, amx: 9, x64: 1 };

@@ -1,7 +1,7 @@
 // The life of an engine's slot: who starts, joins, is granted or refused, and how long deaths cost.
 
 import { describe, expect, test } from "bun:test";
-import { decide, NEW_SLOT, onDeath, onReady, onStart, onStopped, type Slot } from "../../src/router/slot.ts";
+import { decide, NEW_SLOT, onDeath, onReady, onSlept, onStart, onStopped, type Slot } from "../../src/router/slot.ts";
 
 /** A slot whose engine has died `count` times in a row, the last time at `nowMs`. */
 function dieRepeatedly(count: number, nowMs: number): Slot {
@@ -44,6 +44,12 @@ describe("deaths", () => {
     const ready = onReady(onStart(dieRepeatedly(5, 0)), 10_000);
     expect(onDeath(ready, 69_999)).toMatchObject({ kind: "cooling", deaths: 6 });
     expect(onDeath(ready, 70_000)).toEqual({ kind: "idle", deaths: 1 });
+  });
+
+  test("sleep is none either, and the next request starts an engine", () => {
+    const asleep = onSlept(onReady(onStart(dieRepeatedly(1, 0)), 0));
+    expect(asleep).toEqual({ kind: "asleep", deaths: 1 });
+    expect(decide(asleep, 0)).toEqual({ kind: "start" });
   });
 
   test("an end on purpose is none, and forgives none", () => {

@@ -2,7 +2,9 @@
 
 import type { Elysia } from "elysia";
 import { BodyReader } from "../body.ts";
+import { CACHE_HEADER_DOCS } from "../cache-report.ts";
 import { answerGeneration } from "../generate.ts";
+import { MLO_HEADERS, readMloFields } from "../mlo-fields.ts";
 import type { ApiContext } from "../options.ts";
 import { createId } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
@@ -22,7 +24,7 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
       const stream = body.stream ?? false;
       return answerGeneration(api, request, {
         model: body.model,
-        generation: readChatRequest(body, chooseContextLength(card)),
+        generation: { ...readChatRequest(body, chooseContextLength(card)), ...readMloFields(request.headers, body) },
         stream,
         chooseFormat({ model }) {
           const created = Math.floor(api.clock.wallMs() / 1000);
@@ -46,6 +48,7 @@ const DOCS = describeRoute({
     "As OpenAI's route, plus llama.cpp's sampling fields. With `stream: true` the answer is server-sent events: " +
     "chunks, then `[DONE]`; an error after the first byte is a frame with an `error` object, without `[DONE]`. " +
     "Fields that we do not know are ignored.",
+  headers: MLO_HEADERS,
   body: {
     schema: "ChatRequest",
     examples: {
@@ -60,6 +63,6 @@ const DOCS = describeRoute({
       },
     },
   },
-  reply: { schema: "ChatReply", description: "The answer.", streamSchema: "ChatChunk" },
+  reply: { schema: "ChatReply", description: "The answer.", streamSchema: "ChatChunk", headers: CACHE_HEADER_DOCS },
   errors: INFERENCE_ERRORS,
 });

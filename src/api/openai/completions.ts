@@ -3,7 +3,9 @@
 import type { Elysia } from "elysia";
 import type { GenerationRequest, Prompt } from "../../protocol/generation.ts";
 import { BodyReader } from "../body.ts";
+import { CACHE_HEADER_DOCS } from "../cache-report.ts";
 import { answerGeneration } from "../generate.ts";
+import { MLO_HEADERS, readMloFields } from "../mlo-fields.ts";
 import type { ApiContext } from "../options.ts";
 import { createId } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
@@ -23,7 +25,10 @@ export function addCompletionRoute(app: Elysia, api: ApiContext): void {
       const card = api.inference.resolveModel(body.model);
       return answerGeneration(api, request, {
         model: body.model,
-        generation: readCompletionRequest(body, chooseContextLength(card)),
+        generation: {
+          ...readCompletionRequest(body, chooseContextLength(card)),
+          ...readMloFields(request.headers, body),
+        },
         stream: body.stream ?? false,
         chooseFormat({ model }) {
           const created = Math.floor(api.clock.wallMs() / 1000);
@@ -79,6 +84,7 @@ const DOCS = describeRoute({
   description:
     "As OpenAI's route, plus llama.cpp's sampling fields. One prompt per request, as text or token ids. " +
     "With `stream: true` the answer is server-sent events of the same shape, then `[DONE]`.",
+  headers: MLO_HEADERS,
   body: {
     schema: "CompletionRequest",
     examples: {
@@ -86,6 +92,11 @@ const DOCS = describeRoute({
       streamed: { model: "demo", prompt: "One, two, three,", max_tokens: 16, temperature: 0, stream: true },
     },
   },
-  reply: { schema: "CompletionReply", description: "The continuation.", streamSchema: "CompletionReply" },
+  reply: {
+    schema: "CompletionReply",
+    description: "The continuation.",
+    streamSchema: "CompletionReply",
+    headers: CACHE_HEADER_DOCS,
+  },
   errors: INFERENCE_ERRORS,
 });

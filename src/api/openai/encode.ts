@@ -1,7 +1,8 @@
 // Domain → OpenAI's JSON. Pure: no clock, no randomness, no HTTP. Streams remember only what a chunk needs.
 
-import type { EmbeddingResult, GenerationEvent, Timings, Usage } from "../../protocol/generation.ts";
+import type { CacheReport, EmbeddingResult, GenerationEvent, Timings, Usage } from "../../protocol/generation.ts";
 import type { ModelCard } from "../../router/inference.ts";
+import { countCached, encodeCache, type MloReply } from "../cache-report.ts";
 import type { Answer } from "../generate.ts";
 import type { StreamEncoder } from "../sse.ts";
 import { SYSTEM_FINGERPRINT } from "../version.ts";
@@ -27,20 +28,28 @@ export interface AnswerHead {
 
 type FinishReason = ChatReply["choices"][number]["finish_reason"];
 
-export function encodeUsage(usage: Usage): UsageReply {
+/** What an answer says of itself at its end. */
+type Ending = { usage: Usage; cache: CacheReport };
+
+export function encodeUsage({ usage, cache }: Ending): UsageReply {
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
     total_tokens: usage.promptTokens + usage.completionTokens,
-    prompt_tokens_details: { cached_tokens: usage.cachedTokens },
+    prompt_tokens_details: { cached_tokens: countCached(cache) },
   };
 }
 
-export function encodeTimings(usage: Usage, timings: Timings): TimingsReply {
-  const computed = usage.promptTokens - usage.cachedTokens;
+function encodeMlo({ usage, cache }: Ending): MloReply {
+  return { cache: encodeCache(cache, usage.promptTokens) };
+}
+
+export function encodeTimings({ usage, cache, timings }: Ending & { timings: Timings }): TimingsReply {
+  const cached = countCached(cache);
+  const computed = usage.promptTokens - cached;
   return {
     queued_ms: timings.queuedMs,
-    cache_n: usage.cachedTokens,
+    cache_n: cached,
     prompt_n: computed,
     prompt_ms: timings.promptMs,
     prompt_per_token_ms: divide(timings.promptMs, computed),
@@ -81,8 +90,9 @@ export function encodeChat(head: AnswerHead, answer: Answer): ChatReply {
         finish_reason: answer.finishReason,
       },
     ],
-    usage: encodeUsage(answer.usage),
-    timings: encodeTimings(answer.usage, answer.timings),
+    usage: encodeUsage(answer),
+    timings: encodeTimings(answer),
+    mlo: encodeMlo(answer),
   };
 }
 
@@ -101,9 +111,10 @@ export function createChatStream(head: AnswerHead, includeUsage: boolean): Strea
         const delta = encodeChatDelta(head, event, namedCalls);
         return Object.keys(delta).length === 0 ? [] : [chunk(delta)];
       }
-      const closing: ChatChunk[] = [chunk({}, event.finishReason)];
-      if (includeUsage) closing.push({ ...chunkHead(head), choices: [], usage: encodeUsage(event.usage) });
-      return closing;
+      const closing = chunk({}, event.finishReason);
+      const mlo = encodeMlo(event);
+      if (!includeUsage) return [{ ...closing, mlo }];
+      return [closing, { ...chunkHead(head), choices: [], usage: encodeUsage(event), mlo } satisfies ChatChunk];
     },
   };
 }
@@ -111,8 +122,9 @@ export function createChatStream(head: AnswerHead, includeUsage: boolean): Strea
 export function encodeCompletion(head: AnswerHead, answer: Answer): CompletionReply {
   return {
     ...encodeCompletionText(head, answer.text, answer.finishReason),
-    usage: encodeUsage(answer.usage),
-    timings: encodeTimings(answer.usage, answer.timings),
+    usage: encodeUsage(answer),
+    timings: encodeTimings(answer),
+    mlo: encodeMlo(answer),
   };
 }
 
@@ -126,11 +138,11 @@ export function createCompletionStream(head: AnswerHead, includeUsage: boolean):
     encode(event) {
       if (event.type === "started") return [];
       if (event.type === "delta") return event.text === undefined || event.text === "" ? [] : [chunk(event.text, null)];
-      const closing: CompletionReply[] = [chunk("", event.finishReason)];
-      if (includeUsage) {
-        closing.push({ ...encodeCompletionText(head, "", null), choices: [], usage: encodeUsage(event.usage) });
-      }
-      return closing;
+      const closing = chunk("", event.finishReason);
+      const mlo = encodeMlo(event);
+      if (!includeUsage) return [{ ...closing, mlo }];
+      const last = { ...encodeCompletionText(head, "", null), choices: [], usage: encodeUsage(event), mlo };
+      return [closing, last satisfies CompletionReply];
     },
   };
 }

@@ -1,6 +1,7 @@
 // The shapes of OpenAI's responses as we send them: the only source of their types and documentation.
 
 import { type Static, Type } from "@sinclair/typebox";
+import { MloReply } from "../cache-report.ts";
 
 const orNull = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) => Type.Union([schema, Type.Null()]);
 
@@ -10,7 +11,9 @@ export const UsageReply = Type.Object({
   prompt_tokens: Type.Integer(),
   completion_tokens: Type.Integer(),
   total_tokens: Type.Integer(),
-  prompt_tokens_details: Type.Object({ cached_tokens: Type.Integer() }),
+  prompt_tokens_details: Type.Object({
+    cached_tokens: Type.Integer({ description: "Prompt tokens that were not computed for this request." }),
+  }),
 });
 export type UsageReply = Static<typeof UsageReply>;
 
@@ -63,6 +66,7 @@ export const ChatReply = Type.Object({
   ),
   usage: UsageReply,
   timings: TimingsReply,
+  mlo: MloReply,
 });
 export type ChatReply = Static<typeof ChatReply>;
 
@@ -84,6 +88,8 @@ export type ChatDelta = Static<typeof ChatDelta>;
 
 const CHUNK_USAGE = {
   usage: Type.Optional(orNull(UsageReply)),
+  /** In the last chunk. */
+  mlo: Type.Optional(MloReply),
 };
 
 export const ChatChunk = Type.Object({
@@ -112,7 +118,7 @@ export const CompletionReply = Type.Object({
       finish_reason: orNull(FinishReason),
     }),
   ),
-  usage: Type.Optional(orNull(UsageReply)),
+  ...CHUNK_USAGE,
   timings: Type.Optional(TimingsReply),
 });
 export type CompletionReply = Static<typeof CompletionReply>;
@@ -153,7 +159,7 @@ export const ModelReply = Type.Object({
       }),
     }),
   ),
-  state: Type.Union(["unloaded", "loading", "loaded", "failed"].map((state) => Type.Literal(state))),
+  state: Type.Union(["unloaded", "loading", "loaded", "asleep", "failed"].map((state) => Type.Literal(state))),
   loaded: Type.Boolean(),
   error: orNull(Type.String({ description: "Why the last load failed." })),
   default: Type.Boolean(),

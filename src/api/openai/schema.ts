@@ -3,6 +3,7 @@
 // here only to be refused by name say so in their description.
 
 import { type Static, Type } from "@sinclair/typebox";
+import { MLO_FIELDS } from "../mlo-fields.ts";
 import { SAMPLING_FIELDS } from "./sampling.ts";
 
 /** One request can't make the matching of stops slow: at most this many, each this long. */
@@ -46,6 +47,7 @@ const GENERATION_FIELDS = {
     Type.Object({ include_usage: Type.Optional(Type.Boolean({ description: "Send the usage in a last chunk." })) }),
   ),
   n: Type.Optional(Type.Integer({ minimum: 1, maximum: 128, description: "Only 1 is supported." })),
+  ...MLO_FIELDS,
   ...SAMPLING_FIELDS,
 };
 

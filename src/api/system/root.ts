@@ -18,6 +18,7 @@ const ROOT: RootReply = {
     embeddings: "/v1/embeddings",
     health: "/api/health",
     backend: "/api/backend/info",
+    cache: "/api/cache",
   },
 };
 

@@ -1,6 +1,6 @@
 // The shapes of the system routes' responses and of every error: the only source of their documentation.
 
-import { type Static, Type } from "@sinclair/typebox";
+import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { ERROR_KINDS } from "../../protocol/errors.ts";
 
 export const RootReply = Type.Object({
@@ -23,7 +23,7 @@ export const HealthReply = Type.Object({
 });
 export type HealthReply = Static<typeof HealthReply>;
 
-const orNull = (schema: ReturnType<typeof Type.Object>) => Type.Union([schema, Type.Null()]);
+const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
 /** Engines tell more than is fixed here: `info` and `stats` are what the engine of this version reports. */
 export const BackendReply = Type.Object({
@@ -41,6 +41,39 @@ export const BackendReply = Type.Object({
     }),
   ),
 });
+
+export const CacheListReply = Type.Object({
+  entries: Type.Array(
+    Type.Object({
+      model: Type.String(),
+      state: Type.Union([Type.Literal("live"), Type.Literal("retained"), Type.Literal("disk")], {
+        description: "In a running sequence, kept in memory, or kept on disk only.",
+      }),
+      tokens: Type.Integer(),
+      durableTokens: Type.Integer({ description: "Of these, on disk as well." }),
+      session: orNull(Type.String()),
+      idleMs: Type.Number({ description: "Since it was last used." }),
+      preview: Type.String({ description: "The beginning of its text." }),
+    }),
+  ),
+  models: Type.Array(
+    Type.Object({
+      model: Type.String(),
+      retained: Type.Object({ sequences: Type.Integer(), tokens: Type.Integer() }),
+      kvStore: orNull(
+        Type.Object({
+          files: Type.Integer(),
+          bytes: Type.Integer(),
+          bytesMax: Type.Integer(),
+          warning: orNull(Type.String({ description: "Why nothing is written any more, if so." })),
+        }),
+      ),
+      evaluatedTokens: Type.Integer({ description: "Prompt tokens computed since the engine started." }),
+      reusedTokens: Type.Integer({ description: "Prompt tokens that were there already." }),
+    }),
+  ),
+});
+export type CacheListReply = Static<typeof CacheListReply>;
 
 export const ErrorReply = Type.Object({
   error: Type.Object({

@@ -1,0 +1,71 @@
+// Where a prompt's state came from, as clients read it: a header before the answer, a field in it. Pure.
+
+import { type Static, Type } from "@sinclair/typebox";
+import type { CacheReport } from "../protocol/generation.ts";
+
+export const CACHE_HEADER = "X-MLO-Cache";
+
+export const CACHE_HEADER_DOCS = {
+  [CACHE_HEADER]:
+    "Where the prompt's tokens came from: `live=0, retained=1500, disk=0, evaluated=23`, and where it left the nearest " +
+    'kept one: `diverged=1500; old="14%3A02"; new="14%3A03"`. `queued` on a stream that still waits: its last chunk ' +
+    "then says it.",
+};
+
+/** Of each text that a header shows: proxies commonly allow 4 to 8 KiB of headers in all. */
+const EXCERPT_CHARS_MAX = 60;
+
+export const CacheReply = Type.Object(
+  {
+    live: Type.Integer({ description: "From a request that was running." }),
+    retained: Type.Integer({ description: "From the kept state of one that had ended." }),
+    disk: Type.Integer({ description: "Read from disk." }),
+    evaluated: Type.Integer({ description: "Computed for this request." }),
+    diverged: Type.Optional(
+      Type.Object(
+        {
+          token: Type.Integer({ description: "Index of the first token that differs." }),
+          old: Type.String({ description: "The kept prompt from there on." }),
+          new: Type.String({ description: "This prompt from there on." }),
+        },
+        { description: "Where the prompt left the nearest kept one." },
+      ),
+    ),
+  },
+  { description: "Where the prompt's tokens came from." },
+);
+export type CacheReply = Static<typeof CacheReply>;
+
+export const MloReply = Type.Object({ cache: CacheReply });
+export type MloReply = Static<typeof MloReply>;
+
+/** Prompt tokens that were not computed for this request. */
+export function countCached({ live, retained, disk }: CacheReport): number {
+  return live + retained + disk;
+}
+
+export function encodeCache(cache: CacheReport, promptTokens: number): CacheReply {
+  const { live, retained, disk, diverged } = cache;
+  const evaluated = promptTokens - countCached(cache);
+  return { live, retained, disk, evaluated, ...(diverged === undefined ? {} : { diverged }) };
+}
+
+/** `live=0, retained=1500, disk=0, evaluated=23`, then where it diverged, texts percent-encoded. */
+export function formatCacheHeader(cache: CacheReport | null, promptTokens: number): string {
+  if (cache === null) return "queued";
+  const { live, retained, disk, evaluated, diverged } = encodeCache(cache, promptTokens);
+  const counts = `live=${live}, retained=${retained}, disk=${disk}, evaluated=${evaluated}`;
+  if (diverged === undefined) return counts;
+  return `${counts}, diverged=${diverged.token}; old="${encodeExcerpt(diverged.old)}"; new="${encodeExcerpt(diverged.new)}"`;
+}
+
+/** The beginning of a text, whole characters of it. */
+function encodeExcerpt(text: string): string {
+  let encoded = "";
+  for (const character of text.toWellFormed()) {
+    const next = encodeURIComponent(character);
+    if (encoded.length + next.length > EXCERPT_CHARS_MAX) break;
+    encoded += next;
+  }
+  return encoded;
+}

@@ -1,0 +1,53 @@
+// Questions to a running engine that need not be answered: what it does, what it keeps, and to write that down. An
+// engine that dies meanwhile, or is busy for too long, has nothing to say, and nobody waits for it.
+
+import type { Clock } from "../lib/clock.ts";
+import type { EngineProcess } from "./engine-process.ts";
+import type { CacheOverview, EngineReport } from "./inference.ts";
+
+/** An engine answers between two steps, and a step of a large model may take seconds. */
+const ANSWER_MS_MAX = 10_000;
+
+export interface NamedEngine {
+  model: string;
+  engine: EngineProcess;
+}
+
+export async function reportEngine({ model, engine }: NamedEngine, clock: Clock): Promise<EngineReport> {
+  const stats = await orNothing(engine.client.stats(), ANSWER_MS_MAX, clock);
+  return { model, pid: engine.pid, state: "loaded", info: engine.info, stats };
+}
+
+/** What all these engines keep of prompts. */
+export async function reportCache(engines: readonly NamedEngine[], clock: Clock): Promise<CacheOverview> {
+  const overview: CacheOverview = { entries: [], models: [] };
+  const answers = await Promise.all(
+    engines.map(async ({ model, engine: { client } }) => {
+      const asked = Promise.all([client.cache(), client.stats()]);
+      return { model, answer: await orNothing(asked, ANSWER_MS_MAX, clock) };
+    }),
+  );
+  for (const { model, answer } of answers) {
+    if (answer === null) continue;
+    const [entries, { retained, kvStore, evaluatedTokens, reusedTokens }] = answer;
+    overview.entries.push(...entries.map((entry) => ({ model, ...entry })));
+    overview.models.push({ model, retained, kvStore, evaluatedTokens, reusedTokens });
+  }
+  return overview;
+}
+
+/** Has the engine write what a later one can start from. False when it did not in this time. */
+export async function flushEngine(engine: EngineProcess, msMax: number, clock: Clock): Promise<boolean> {
+  const flushed = engine.client.flush().then(() => true);
+  return (await orNothing(flushed, msMax, clock)) ?? false;
+}
+
+async function orNothing<T>(answer: Promise<T>, msMax: number, clock: Clock): Promise<T | null> {
+  const late = Promise.withResolvers<null>();
+  const cancelTimer = clock.after(msMax, () => late.resolve(null), true);
+  try {
+    return await Promise.race([answer.catch(() => null), late.promise]);
+  } finally {
+    cancelTimer();
+  }
+}

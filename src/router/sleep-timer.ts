@@ -1,0 +1,60 @@
+// When an engine that nobody asks is put to sleep: after a time without requests it writes down what it keeps, and if
+// still nobody has come it may be stopped. Stops nothing itself.
+
+import type { CancelTimer, Clock } from "../lib/clock.ts";
+import type { EngineClient } from "./engine-client.ts";
+
+export interface SleepActions {
+  /** Resolves when the engine has written what it keeps, or won't. */
+  flush(): Promise<unknown>;
+  sleep(): void;
+}
+
+export class SleepTimer {
+  readonly #clock: Clock;
+  readonly #afterMs: number;
+  readonly #client: Pick<EngineClient, "openCount" | "onIdle">;
+  readonly #actions: SleepActions;
+  #cancelTimer: CancelTimer = () => {};
+  /** Counts the times that the engine fell idle: who came and left during a flush starts the time anew. */
+  #rounds = 0;
+  #stopped = false;
+
+  /** Starts with an idle engine. */
+  constructor(
+    clock: Clock,
+    afterMs: number,
+    client: Pick<EngineClient, "openCount" | "onIdle">,
+    actions: SleepActions,
+  ) {
+    this.#clock = clock;
+    this.#afterMs = afterMs;
+    this.#client = client;
+    this.#actions = actions;
+    client.onIdle = () => this.#arm();
+    this.#arm();
+  }
+
+  /** The engine is gone, or goes for another reason. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer();
+  }
+
+  #arm(): void {
+    this.#cancelTimer();
+    if (this.#stopped) return;
+    this.#rounds += 1;
+    this.#cancelTimer = this.#clock.after(this.#afterMs, () => void this.#onTime(), true);
+  }
+
+  async #onTime(): Promise<void> {
+    // Whoever is there ends some day, and then the time starts anew.
+    if (this.#client.openCount > 0) return;
+    const round = this.#rounds;
+    await this.#actions.flush();
+    if (this.#stopped || round !== this.#rounds || this.#client.openCount > 0) return;
+    this.stop();
+    this.#actions.sleep();
+  }
+}
