@@ -52,10 +52,10 @@ export const SERVE_OPTIONS = {
   ),
   // One sequence id is the engine's own, for scratch work.
   parallel: integerOption(
-    text("parallel", "N", "Sequences that decode at once; further requests queue"),
-    1,
+    text("parallel", "N", "Sequences that decode at once; further requests queue; 0 is automatic"),
+    0,
     SEQUENCE_IDS - 1,
-    4,
+    0,
   ),
   retained: integerOption(text("retained", "N", "Ended sequences whose state stays in memory; 0 is none"), 0, 250, 64),
   itlMsMax: integerOption(

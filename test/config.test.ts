@@ -34,7 +34,7 @@ describe("precedence", () => {
       model: [],
       modelsDir: ["/d/models"],
       ctx: 0,
-      parallel: 4,
+      parallel: 0,
       retained: 64,
       itlMsMax: 0,
       kvStore: true,
@@ -143,8 +143,8 @@ describe("mistakes", () => {
     ["an empty number", () => resolveConfig(sources({ ctx: [""] }), null), /--ctx/],
     [
       "a variable",
-      () => resolveConfig(sources({}, { ML_OFFLOAD_PARALLEL: "0" }), null),
-      /^ML_OFFLOAD_PARALLEL must be .* from 1/,
+      () => resolveConfig(sources({}, { ML_OFFLOAD_PARALLEL: "-1" }), null),
+      /^ML_OFFLOAD_PARALLEL must be .* from 0/,
     ],
     ["the file", () => resolveConfig(sources(), yaml("gpu_layers: -2\n")), /^gpu_layers in the config file must be/],
     [

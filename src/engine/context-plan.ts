@@ -12,6 +12,8 @@ export interface ContextPlan {
   /** Longest embedding input, in tokens. */
   embeddingLimit: number;
   canGenerate: boolean;
+  /** Sequences that may run at once. */
+  parallel: number;
   /** Ended sequences whose KV can be kept in memory. */
   retainedMax: number;
   pooling: Pooling;
@@ -25,6 +27,10 @@ const MEAN = 1;
 const EMBEDDING_ROWS = 2048;
 /** Embedding inputs in one batch. */
 const EMBEDDING_INPUTS = 16;
+/** More rows in a step make each row cheaper, up to about this many; cells are shared, so a place costs nothing. */
+const PARALLEL = 64;
+/** Here each place costs a state. */
+const PARALLEL_RECURRENT = 4;
 /** One seq-id more than sequences: cells are read from disk into it, and given to a sequence from there. */
 const SCRATCH_SEQUENCES = 1;
 /** Under this, a second thread costs more in waiting than it saves in arithmetic. */
@@ -37,7 +43,8 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
   const embeds = !facts.causal || !facts.hasDecoder || facts.pooling > 0;
   const rows = Math.min(trained, Math.max(settings.microBatchSize, EMBEDDING_ROWS));
   // A recurrent state has a fixed size, and llama.cpp makes one for each seq-id beforehand.
-  const retainedMax = facts.isRecurrent ? Math.min(settings.retainedMax, settings.parallel) : settings.retainedMax;
+  const parallel = settings.parallel > 0 ? settings.parallel : facts.isRecurrent ? PARALLEL_RECURRENT : PARALLEL;
+  const retainedMax = facts.isRecurrent ? Math.min(settings.retainedMax, parallel) : settings.retainedMax;
   const embedding: ContextSettings = {
     contextLength: rows,
     batchSize: rows,
@@ -52,8 +59,8 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     contextLength,
     batchSize: Math.min(settings.batchSize, contextLength),
     microBatchSize: Math.min(settings.microBatchSize, settings.batchSize, contextLength),
-    outputs: settings.parallel,
-    sequences: settings.parallel + retainedMax + SCRATCH_SEQUENCES,
+    outputs: parallel,
+    sequences: parallel + retainedMax + SCRATCH_SEQUENCES,
     threads,
     embeddings: false,
     pooling: -1,
@@ -63,6 +70,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     embedding,
     embeddingLimit: rows,
     canGenerate: !embeds,
+    parallel: embeds ? EMBEDDING_INPUTS : parallel,
     retainedMax: embeds ? 0 : retainedMax,
     pooling: POOLINGS[embedding.pooling] ?? "none",
   };

@@ -57,7 +57,7 @@ export function loadBackend(library: NativeLibrary, settings: EngineSettings, ho
         plan.main.contextLength,
         facts.trainedContextLength,
       ),
-      parallel: settings.parallel,
+      parallel: plan.parallel,
       retainedMax: plan.retainedMax,
       // A step of one micro batch: a larger one computes nothing faster, and keeps newcomers and cancels waiting.
       batchSize: plan.canGenerate ? plan.main.microBatchSize : plan.main.batchSize,

@@ -17,6 +17,7 @@ export interface EngineSettings {
   plugins: string[];
   /** KV tokens; 0 = chosen by the engine from the trained context. */
   contextLength: number;
+  /** Sequences that run at once; 0 = chosen by the engine. */
   parallel: number;
   batchSize: number;
   microBatchSize: number;

@@ -40,6 +40,12 @@ const FACTS: ModelFacts = {
 const planWith = (settings: Partial<EngineSettings> = {}, facts: Partial<ModelFacts> = {}) =>
   planContexts({ ...SETTINGS, ...settings }, { ...FACTS, ...facts }, 8);
 
+test("places cost nothing, but a recurrent model's cost a state each", () => {
+  expect(planWith({ parallel: 0 })).toMatchObject({ parallel: 64, retainedMax: 8 });
+  expect(planWith({ parallel: 0 }, { isRecurrent: true })).toMatchObject({ parallel: 4, retainedMax: 4 });
+  expect(planWith({ parallel: 0 }).main).toMatchObject({ outputs: 64, sequences: 73 });
+});
+
 describe("a model that generates", () => {
   test("gets the automatic context, or the one that was asked for", () => {
     expect(planWith().main).toMatchObject({
