@@ -38,6 +38,10 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       const { chat } = await import("./commands/chat.ts");
       return await chat(invocation, process.env, process.cwd());
     }
+    case "bench": {
+      const { bench } = await import("./commands/bench.ts");
+      return await bench(invocation.bench, process.env);
+    }
     case "engine": {
       const { engine } = await import("./commands/engine.ts");
       return engine(invocation.flags, process.env);

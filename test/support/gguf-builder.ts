@@ -12,7 +12,15 @@ import { readTokenizer } from "./tokenizers.ts";
 const CACHE_FOLDER = join(import.meta.dir, "../../build/models");
 
 /** What a built file hangs on, besides its spec. */
-const SOURCES = ["gguf-builder.ts", "gguf-writer.ts", "gguf-layout.ts", "model-tensors.ts", "tokenizers.ts"];
+const SOURCES = [
+  "gguf-builder.ts",
+  "gguf-writer.ts",
+  "k-quants.ts",
+  "gguf-layout.ts",
+  "model-tensors.ts",
+  "recurrent-tensors.ts",
+  "tokenizers.ts",
+];
 
 /** The output of tokens that end or garble a text is scaled by this: they stay below every other token. */
 const UNREADABLE_SCALE = 0.25;

@@ -115,6 +115,49 @@ describe("encodeTensor", () => {
   });
 });
 
+describe("encodeTensor, K-quants", () => {
+  const values = Float32Array.from({ length: 256 }, makeNormalSource("K-quants"));
+
+  test("Q4_K is within one step of each value, read back as ggml reads it", () => {
+    const bytes = encodeTensor("Q4_K", values);
+    const view = new DataView(bytes.buffer);
+    const scales = bytes.subarray(4, 16);
+    const at = (index: number) => scales[index] as number;
+    values.forEach((value, i) => {
+      const part = i >> 5;
+      const high = part >= 4;
+      const scaleBits = high ? (at(part + 4) & 15) | ((at(part - 4) >> 6) << 4) : at(part) & 63;
+      const minimumBits = high ? (at(part + 4) >> 4) | ((at(part) >> 6) << 4) : at(part + 4) & 63;
+      const packed = bytes[16 + (part >> 1) * 32 + (i & 31)] as number;
+      const step = view.getFloat16(0, true) * scaleBits;
+      const read = step * (part % 2 === 0 ? packed & 15 : packed >> 4) - view.getFloat16(2, true) * minimumBits;
+      expect(Math.abs(read - value)).toBeLessThanOrEqual(step);
+    });
+  });
+
+  test("Q6_K is within one step of each value, read back as ggml reads it", () => {
+    const bytes = encodeTensor("Q6_K", values);
+    const view = new DataView(bytes.buffer);
+    values.forEach((value, i) => {
+      const [half, row, column] = [i >> 7, (i >> 5) & 3, i & 31];
+      const low = (bytes[half * 64 + (row & 1) * 32 + column] as number) >> (row < 2 ? 0 : 4);
+      const high = (bytes[128 + half * 32 + column] as number) >> (row * 2);
+      const step = view.getFloat16(208, true) * view.getInt8(192 + (i >> 4));
+      expect(Math.abs((((low & 15) | ((high & 3) << 4)) - 32) * step - value)).toBeLessThanOrEqual(step);
+    });
+  });
+
+  test("a block of zeros stays zero", () => {
+    // 32 is Q6_K's zero: its lower half is 0 and its upper bits are 2.
+    expect(
+      encodeTensor("Q6_K", new Float32Array(256))
+        .subarray(192)
+        .every((byte) => byte === 0),
+    ).toBe(true);
+    expect(encodeTensor("Q4_K", new Float32Array(256)).every((byte) => byte === 0)).toBe(true);
+  });
+});
+
 test("the random numbers are the same everywhere, with mean 0 and deviation 1", () => {
   const random = makeNormalSource("fixed");
   const numbers = Array.from({ length: 20_000 }, random);

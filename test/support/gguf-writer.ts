@@ -1,10 +1,12 @@
-// Writes GGUF v3 files: metadata of every type, tensors as F32, F16, Q8_0 or Q4_0, quantised here.
+// Writes GGUF v3 files: metadata of every type, tensors as F32, F16, Q8_0 or Q4_0, quantised here, and as Q4_K or
+// Q6_K (k-quants.ts).
 // Tensor data is made and written in chunks, so that a file of hundreds of megabytes needs little memory.
 // It must not know any architecture: names, shapes and values come from the caller.
 
 import { closeSync, openSync, writeSync } from "node:fs";
+import { encodeQ4K, encodeQ6K, Q4_K_BYTES, Q6_K_BYTES, SUPER_BLOCK } from "./k-quants.ts";
 
-export type TensorType = "F32" | "F16" | "Q8_0" | "Q4_0";
+export type TensorType = "F32" | "F16" | "Q8_0" | "Q4_0" | "Q4_K" | "Q6_K";
 
 /** Scalar types by GGUF's own numbers. */
 export const GGUF_TYPES = {
@@ -57,6 +59,8 @@ const TENSOR_TYPES: Record<TensorType, { id: number; blockElements: number; bloc
   F16: { id: 1, blockElements: 1, blockBytes: 2 },
   Q4_0: { id: 2, blockElements: 32, blockBytes: 18 },
   Q8_0: { id: 8, blockElements: 32, blockBytes: 34 },
+  Q4_K: { id: 12, blockElements: SUPER_BLOCK, blockBytes: Q4_K_BYTES },
+  Q6_K: { id: 14, blockElements: SUPER_BLOCK, blockBytes: Q6_K_BYTES },
 };
 
 /** A multiple of every block length; 1 MiB of float32 at a time. */
@@ -117,7 +121,7 @@ function writeTensor(fd: number, tensor: TensorSource, alignment: number): void 
   writeAll(fd, new Uint8Array(alignUp(bytes, alignment) - bytes));
 }
 
-/** Values as the bytes of a tensor type; the rounding is that of ggml's reference quantisers. */
+/** Values as the bytes of a tensor type; the rounding is that of ggml's reference quantisers (K-quants: nearly). */
 export function encodeTensor(type: TensorType, values: Float32Array): Uint8Array<ArrayBuffer> {
   switch (type) {
     case "F32":
@@ -128,6 +132,10 @@ export function encodeTensor(type: TensorType, values: Float32Array): Uint8Array
       return encodeQ8(values);
     case "Q4_0":
       return encodeQ4(values);
+    case "Q4_K":
+      return encodeQ4K(values);
+    case "Q6_K":
+      return encodeQ6K(values);
   }
 }
 

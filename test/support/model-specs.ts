@@ -4,7 +4,7 @@ import type { TensorType } from "./gguf-writer.ts";
 import type { TokenizerName } from "./tokenizers.ts";
 
 export interface ModelSpec {
-  shape: "llama" | "qwen3" | "gemma3" | "bert";
+  shape: "llama" | "qwen3" | "gemma3" | "mamba" | "lfm2" | "bert";
   tokenizer: TokenizerName;
   layers: number;
   width: number;
@@ -17,6 +17,8 @@ export interface ModelSpec {
   weights: TensorType;
   /** The output is tied to them. */
   embeddings: TensorType;
+  /** Of half of the value and down projections, in the layers that llama.cpp's `Q4_K_M` mix picks. */
+  finerWeights?: TensorType;
   /** How much attention weighs beside the feed-forward; less means less rounding noise. */
   attentionGain?: number;
   /** Encoders only. */
@@ -45,6 +47,11 @@ export const LLAMA_SPEC: ModelSpec = { ...SMALL, shape: "llama", tokenizer: "lla
 export const QWEN3_SPEC: ModelSpec = { ...SMALL, shape: "qwen3", tokenizer: "qwen2" };
 /** The window is shorter than the longer test prompts, so that it matters; narrow, for 262144 tokens. */
 export const GEMMA_SPEC: ModelSpec = { ...SMALL, shape: "gemma3", tokenizer: "gemma-4", width: 48, slidingWindow: 24 };
+
+/** Recurrent: no attention at all. */
+export const MAMBA_SPEC: ModelSpec = { ...SMALL, shape: "mamba", tokenizer: "llama-spm" };
+/** Hybrid: every second layer attends, the others remember a few tokens. */
+export const LFM2_SPEC: ModelSpec = { ...SMALL, shape: "lfm2", tokenizer: "llama-spm", layers: 4, headSize: 16 };
 
 const ENCODER = {
   ...SMALL,
@@ -93,3 +100,6 @@ export function sizedSpec(weights: TensorType, embeddings: TensorType): ModelSpe
 
 /** About 410 MB: the model of the start-up benchmark. */
 export const SIZED_400_MB_SPEC: ModelSpec = sizedSpec("Q4_0", "Q8_0");
+
+/** About 400 MB, in the types of a Q4_K_M file: the model of the comparison with llama-server. */
+export const BENCH_SPEC: ModelSpec = { ...sizedSpec("Q4_K", "Q6_K"), finerWeights: "Q6_K" };

@@ -5,6 +5,7 @@
 
 import type { MetadataValue, TensorType } from "./gguf-writer.ts";
 import type { ModelSpec } from "./model-specs.ts";
+import { type AddTensors, describeRecurrent, planMamba, planShortConv } from "./recurrent-tensors.ts";
 
 export interface WeightPlan {
   name: string;
@@ -40,8 +41,9 @@ export function describeArchitecture(spec: ModelSpec): Metadata {
     count("embedding_length", spec.width),
     count("feed_forward_length", spec.feedForward),
     count("attention.head_count", spec.heads),
-    count("attention.head_count_kv", spec.kvHeads),
   ];
+  if (spec.shape === "mamba" || spec.shape === "lfm2") metadata.push(...describeRecurrent(spec));
+  else metadata.push(count("attention.head_count_kv", spec.kvHeads));
   if (spec.shape === "bert") {
     metadata.push(
       real("attention.layer_norm_epsilon", 1e-12),
@@ -89,13 +91,17 @@ export function planWeights(spec: ModelSpec, vocabularySize: number): WeightPlan
     mean: 0,
     dimUnreadable: spec.shape !== "bert",
   });
+  const block = (name: string, shape: number[], mean: number, deviation: number) =>
+    plan.push({ name, shape, type: "F32", deviation, mean, dimUnreadable: false });
   if (spec.shape === "bert") planEncoder(spec, matrix, vector);
+  else if (spec.shape === "mamba") planMamba(spec, { matrix, vector, block });
+  else if (spec.shape === "lfm2") planShortConv(spec, { matrix, vector, block });
   else planDecoder(spec, matrix, vector);
   return plan;
 }
 
-type AddMatrix = (name: string, columns: number, rows: number, gain: number, type?: TensorType) => void;
-type AddVector = (name: string, length: number, mean: number, deviation?: number) => void;
+type AddMatrix = AddTensors["matrix"];
+type AddVector = AddTensors["vector"];
 
 function planDecoder(spec: ModelSpec, matrix: AddMatrix, vector: AddVector): void {
   const normalisesHeads = spec.shape !== "llama";
@@ -112,7 +118,9 @@ function planDecoder(spec: ModelSpec, matrix: AddMatrix, vector: AddVector): voi
     vector(name("attn_norm"), spec.width, 1);
     matrix(name("attn_q"), spec.width, queryWidth, normalisesHeads ? 1 : scoreGain);
     matrix(name("attn_k"), spec.width, keyWidth, normalisesHeads ? 1 : scoreGain);
-    matrix(name("attn_v"), spec.width, keyWidth, 1);
+    const finer =
+      spec.finerWeights !== undefined && isFinerLayer(layer, spec.layers) ? spec.finerWeights : spec.weights;
+    matrix(name("attn_v"), spec.width, keyWidth, 1, finer);
     matrix(name("attn_output"), queryWidth, spec.width, normalisesOutputs ? 1 : attention * branch);
     if (normalisesHeads) {
       vector(name("attn_q_norm"), spec.headSize, scoreGain);
@@ -122,9 +130,15 @@ function planDecoder(spec: ModelSpec, matrix: AddMatrix, vector: AddVector): voi
     vector(name("ffn_norm"), spec.width, 1);
     matrix(name("ffn_gate"), spec.width, spec.feedForward, 1.5);
     matrix(name("ffn_up"), spec.width, spec.feedForward, 1);
-    matrix(name("ffn_down"), spec.feedForward, spec.width, normalisesOutputs ? 1 : branch);
+    matrix(name("ffn_down"), spec.feedForward, spec.width, normalisesOutputs ? 1 : branch, finer);
     if (normalisesOutputs) vector(name("post_ffw_norm"), spec.width, branch);
   }
+}
+
+/** As `use_more_bits` of llama.cpp's quantiser: the first and the last eighth, and every third between. */
+function isFinerLayer(layer: number, layers: number): boolean {
+  const eighth = Math.floor(layers / 8);
+  return layer < eighth || layer >= Math.floor((7 * layers) / 8) || (layer - eighth) % 3 === 2;
 }
 
 function planEncoder(spec: ModelSpec, matrix: AddMatrix, vector: AddVector): void {
