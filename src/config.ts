@@ -64,6 +64,7 @@ export const SERVE_OPTIONS = {
     60_000,
     0,
   ),
+  speculate: switchOption({ name: "speculate", description: "Guess ahead where a text repeats itself" }, true),
   kvStore: switchOption({ name: "kv_store", description: "Keep the state of prompts on disk" }, true),
   // Less would not hold one conversation of a small model.
   kvStoreBytes: integerOption(

@@ -37,6 +37,7 @@ describe("precedence", () => {
       parallel: 0,
       retained: 64,
       itlMsMax: 0,
+      speculate: true,
       kvStore: true,
       kvStoreBytes: 10_737_418_240,
       sleepAfterSeconds: 0,

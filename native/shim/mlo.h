@@ -142,6 +142,11 @@ MLO_API mlo_state * mlo_state_take(mlo_job * job);
 MLO_API mlo_sampler * mlo_sampler_new(mlo_model * model, const char * settings, mlo_prompt * prompt);
 MLO_API void mlo_sampler_free(mlo_sampler * sampler);
 
+// --- draft -----------------------------------------------------------------------------------------------------------
+// Guesses how a sequence of n tokens goes on: as it did when its last few tokens came before. Writes at most `capacity`
+// tokens; returns how many, 0 = no guess.
+MLO_API int32_t mlo_draft_lookup(int32_t * tokens, int32_t n, int32_t capacity, int32_t * draft);
+
 // --- parser ----------------------------------------------------------------------------------------------------------
 MLO_API mlo_parser * mlo_parser_new(mlo_prompt * prompt);
 MLO_API void mlo_parser_free(mlo_parser * parser);

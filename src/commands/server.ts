@@ -139,6 +139,7 @@ function describeEngine(
     threads: config.threads,
     gpuLayers: config.gpuLayers,
     itlMsMax: config.itlMsMax,
+    speculates: config.speculate,
     retainedMax: config.retained,
     kvStore: config.kvStore ? { folder: join(folders.state, "kv"), bytesMax: config.kvStoreBytes, buildKey } : null,
   };

@@ -42,6 +42,14 @@ export interface BatchPart {
   start: number;
   /** True when the last row's logits are wanted. */
   output: boolean;
+  /** Rows at the end that are a guess; they have output too, and so has the one before them. Absent: none. */
+  drafted?: number;
+}
+
+/** A row with output: of which part, counted among those with output, and its place among that part's rows with output. */
+export interface OutputRow {
+  part: number;
+  row: number;
 }
 
 export type DecodeResult = "done" | "full" | "aborted";
@@ -67,13 +75,20 @@ export interface Backend extends Disposable {
   makeSampler(params: SamplingParams, prompt: PreparedPrompt): Sampler;
   makeParser(prompt: PreparedPrompt): AnswerParser;
   decode(parts: BatchPart[]): DecodeResult;
-  /** One token for each part with output of the last decode, in their order. */
-  sample(samplers: Sampler[]): Sampled[];
+  /** One token for each of these rows of the last decode; absent: the first one of each part with output, in order. */
+  sample(samplers: Sampler[], rows?: readonly OutputRow[]): Sampled[];
+  /** Most rows with output in one batch. */
+  readonly outputsMax: number;
+  /** A guess at the tokens that follow these, at most `max`; empty when there is none. */
+  draft(tokens: Int32Array, max: number): Int32Array;
   tokenBytes(token: number, special: boolean): Uint8Array;
   isEnd(token: number): boolean;
   /** Frees the KV cells of a sequence that no other one shares. */
   removeSequence(seqId: number): void;
-  /** The same for the cells from position `length` on. Plain memory only. */
+  /**
+   * The same for the cells from position `length` on. Plain memory only, but for rows of the last decode, which sliding
+   * memory can take back too.
+   */
   truncateSequence(seqId: number, length: number): void;
   /** The first `length` cells of one sequence are another, empty one's too. */
   copySequence(from: number, to: number, length: number): void;

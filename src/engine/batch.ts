@@ -13,7 +13,7 @@ export interface Columns {
 
 export class Batch {
   readonly columns: Columns;
-  /** Batch index of each part's output row, in the order of the parts. */
+  /** Batch index of the first row with output of each part that has one, in the order of the parts. */
   readonly rows: number[] = [];
 
   constructor(capacity: number) {
@@ -39,8 +39,9 @@ export class Batch {
       for (let i = 0; i < count; i++) positions[at + i] = part.start + i;
       at += count;
       if (part.output) {
-        outputs[at - 1] = 1;
-        this.rows.push(at - 1);
+        const first = at - 1 - (part.drafted ?? 0);
+        outputs.fill(1, first, at);
+        this.rows.push(first);
       }
     }
     this.columns.length = at;

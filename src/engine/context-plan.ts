@@ -31,6 +31,8 @@ const EMBEDDING_INPUTS = 16;
 const PARALLEL = 64;
 /** Here each place costs a state. */
 const PARALLEL_RECURRENT = 4;
+/** Rows with output in a batch: few sequences may guess ahead, and each guess has output. A row costs one vocabulary of floats. */
+const OUTPUTS_MIN = 32;
 /** One seq-id more than sequences: cells are read from disk into it, and given to a sequence from there. */
 const SCRATCH_SEQUENCES = 1;
 /** Under this, a second thread costs more in waiting than it saves in arithmetic. */
@@ -59,7 +61,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     contextLength,
     batchSize: Math.min(settings.batchSize, contextLength),
     microBatchSize: Math.min(settings.microBatchSize, settings.batchSize, contextLength),
-    outputs: parallel,
+    outputs: Math.max(parallel, OUTPUTS_MIN),
     sequences: parallel + retainedMax + SCRATCH_SEQUENCES,
     threads,
     embeddings: false,

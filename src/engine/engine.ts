@@ -17,14 +17,12 @@ import { Outbox, type Send } from "./outbox.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { Roster } from "./roster.ts";
 import { doneEvent, type Sequence } from "./sequence.ts";
-import { Stepper } from "./stepper.ts";
+import { Stepper, type StepSettings } from "./stepper.ts";
 
 /** A request that has waited this long is announced before it has a place, so that its client sees that we live. */
 const ANNOUNCE_MS = 10_000;
 
-export interface EngineOptions {
-  /** Longest gap in a stream that prompts of others may cause; 0 = from the measured rates. */
-  itlMsMax: number;
+export interface EngineOptions extends StepSettings {
   /** Kept state on disk; null = none. */
   store: KvStore | null;
 }
@@ -53,7 +51,7 @@ export class Engine implements Disposable {
     this.#intake = new Intake(backend, new TokenTexts(backend));
     this.#embedder = new Embedder(backend, send);
     this.#cache = new PrefixCache(backend, clock);
-    this.#stepper = new Stepper(backend, clock, this.#cache, options.itlMsMax);
+    this.#stepper = new Stepper(backend, clock, this.#cache, options);
     this.#store = options.store;
     this.#roster = new Roster(backend, clock, this.#cache, options.store);
   }
@@ -126,6 +124,8 @@ export class Engine implements Disposable {
       steps: this.#stepper.steps,
       decodedTokens: this.#decodedTokens,
       evaluatedTokens: this.#stepper.evaluatedTokens,
+      draftedTokens: this.#stepper.draftedTokens,
+      acceptedTokens: this.#stepper.acceptedTokens,
       reusedTokens: this.#reusedTokens,
       rates: this.#stepper.rates.measured,
     };
@@ -189,47 +189,55 @@ export class Engine implements Disposable {
     }
   }
 
-  /** One token for each sequence whose last row had output. */
-  #sample(sequences: Sequence[]): void {
-    if (sequences.length === 0) return;
-    let sampled: Sampled[];
-    try {
-      sampled = this.#backend.sample(sequences.map((sequence) => sequence.sampler));
-    } catch (thrown) {
-      for (const sequence of sequences) this.#endBadly(sequence, thrown);
-      return;
-    }
-    const now = this.#clock.monotonicMs();
-    for (const [i, sequence] of sequences.entries()) {
-      const result = sampled[i];
-      assert(result !== undefined, "every sampled row has a result");
-      sequence.firstTokenMs ??= now;
-      if (result.kind === "token") this.#take(sequence, result.token);
-      else this.#endBadly(sequence, result.error);
+  /** One token for each sequence whose last row had output; more for those whose guess is right. */
+  #sample(sequences: readonly Sequence[]): void {
+    let going = sequences.map((sequence, part) => ({ sequence, part }));
+    for (let row = 0; going.length > 0; row++) {
+      const sampled = this.#sampleRows(going, row);
+      const now = this.#clock.monotonicMs();
+      going = going.filter(({ sequence }, i) => {
+        const result = sampled[i];
+        assert(result !== undefined, "every sampled row has a result");
+        sequence.firstTokenMs ??= now;
+        const isRight = result.kind === "token" && result.token === sequence.draft[row];
+        if (!isRight) this.#stepper.endDraft(sequence, row);
+        const goesOn =
+          result.kind === "token" ? this.#take(sequence, result.token) : this.#endBadly(sequence, result.error);
+        if (goesOn && !isRight) this.#cache.cut(sequence);
+        return goesOn && isRight;
+      });
     }
   }
 
-  #take(sequence: Sequence, token: number): void {
+  #sampleRows(going: readonly { sequence: Sequence; part: number }[], row: number): Sampled[] {
+    const samplers = going.map(({ sequence }) => sequence.sampler);
+    try {
+      return this.#backend.sample(samplers, row === 0 ? undefined : going.map(({ part }) => ({ part, row })));
+    } catch (thrown) {
+      return going.map(() => ({ kind: "failed", error: thrown as Error }));
+    }
+  }
+
+  /** True when the sequence goes on. */
+  #take(sequence: Sequence, token: number): boolean {
     this.#decodedTokens++;
     sequence.append(token);
     try {
-      if (this.#backend.isEnd(token)) {
-        this.#finish(sequence, "stop");
-        return;
-      }
+      if (this.#backend.isEnd(token)) return this.#finish(sequence, "stop");
       const { events, stopped } = sequence.answer.push(token);
       for (const event of events) this.#outbox.emit(sequence.id, event);
-      if (stopped) this.#finish(sequence, "stop");
-      else if (sequence.isFull) this.#finish(sequence, "length");
+      if (stopped) return this.#finish(sequence, "stop");
+      return sequence.isFull ? this.#finish(sequence, "length") : true;
     } catch (thrown) {
-      this.#endBadly(sequence, thrown);
+      return this.#endBadly(sequence, thrown);
     }
   }
 
-  #finish(sequence: Sequence, reason: FinishReason): void {
+  #finish(sequence: Sequence, reason: FinishReason): false {
     for (const event of sequence.answer.finish()) this.#outbox.emit(sequence.id, event);
     const cache = explainCache(sequence, this.#backend);
     this.#end(sequence, doneEvent(sequence, reason, cache, this.#clock.monotonicMs()));
+    return false;
   }
 
   #cancel(id: number): void {
@@ -252,8 +260,9 @@ export class Engine implements Disposable {
   }
 
   /** What a failure left in the cells is not trusted. */
-  #endBadly(sequence: Sequence, thrown: unknown): void {
+  #endBadly(sequence: Sequence, thrown: unknown): false {
     this.#end(sequence, { type: "error", error: toAppError(thrown).toBody() });
+    return false;
   }
 
   /** The only way out for a sequence: its place, its native objects and its request end together. */

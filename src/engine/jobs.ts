@@ -42,6 +42,7 @@ function selfTest(library: NativeLibrary, plugin: string, modelPath: string): st
     threads: 1,
     gpuLayers: 0,
     itlMsMax: 0,
+    speculates: false,
     retainedMax: 0,
     kvStore: null,
   };

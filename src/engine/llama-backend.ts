@@ -17,6 +17,7 @@ import type {
   Backend,
   BatchPart,
   DecodeResult,
+  OutputRow,
   PreparedPrompt,
   Sampled,
   Sampler,
@@ -83,6 +84,7 @@ class LlamaState implements SavedState {
 export class LlamaBackend implements Backend {
   readonly info: LoadedModelInfo;
   readonly stateLayout: string;
+  readonly outputsMax: number;
   /** The seq-id that no sequence gets. */
   readonly #scratch: number;
   readonly #library: NativeLibrary;
@@ -101,6 +103,7 @@ export class LlamaBackend implements Backend {
     info: LoadedModelInfo,
   ) {
     this.info = info;
+    this.outputsMax = plan.main.outputs;
     this.stateLayout = context.facts().layout;
     this.#scratch = plan.main.sequences - 1;
     this.#library = library;
@@ -146,15 +149,20 @@ export class LlamaBackend implements Backend {
     return this.#context.decode(this.#batch.columns);
   }
 
-  sample(samplers: Sampler[]): Sampled[] {
-    assert(samplers.length === this.#batch.rows.length, "one sampler for each row with output");
+  sample(samplers: Sampler[], rows?: readonly OutputRow[]): Sampled[] {
+    const indices = rows?.map(({ part, row }) => (this.#batch.rows[part] ?? 0) + row) ?? this.#batch.rows;
+    assert(samplers.length === indices.length, "one sampler for each row with output");
     const { tokens, error } = this.#context.sample(
-      this.#batch.rows,
+      indices,
       samplers.map((sampler) => nativeSampler(sampler)),
     );
     return Array.from(tokens, (token) =>
       token < 0 && error !== null ? { kind: "failed", error: stuckGrammar(error) } : { kind: "token", token },
     );
+  }
+
+  draft(tokens: Int32Array, max: number): Int32Array {
+    return this.#library.draftLookup(tokens, max);
   }
 
   /** The two largest logits of the last decode's last row with output. */

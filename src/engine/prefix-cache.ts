@@ -103,6 +103,7 @@ export class PrefixCache {
   /** The sequence has ended or must leave. What it has computed is kept where that is of use. */
   retire(sequence: Sequence): void {
     const seqId = seqIdOf(sequence);
+    this.cut(sequence);
     this.#live.delete(seqId);
     sequence.seqId = null;
     const { computed } = sequence;
@@ -125,6 +126,16 @@ export class PrefixCache {
       usedWallMs: this.#clock.wallMs(),
     });
     while (this.kept.size > this.kept.capacity) this.dropLeast();
+  }
+
+  /** Takes back what was computed for tokens that the sequence did not get. */
+  cut(sequence: Sequence): void {
+    const length = sequence.length - 1;
+    if (sequence.computed <= length) return;
+    const seqId = seqIdOf(sequence);
+    this.#backend.truncateSequence(seqId, length);
+    this.#ledger.truncate(seqId, length);
+    sequence.computed = length;
   }
 
   /** What the sequence has computed is of no use: it begins anew in its place. */

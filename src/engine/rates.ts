@@ -16,7 +16,7 @@ const GAP_MS_UNNOTICED = 40;
 /** Weight of the latest step. */
 const WEIGHT = 0.2;
 /** Steps with less prompt say little about the cost of a row. */
-const ROWS_MEASURED_MIN = 16;
+const ROWS_MEASURED_MIN = 8;
 
 export class Rates {
   #decodeMs: number | null = null;
@@ -32,8 +32,8 @@ export class Rates {
   }
 
   get measured(): { stepMs: number; promptRowMs: number } | null {
-    if (this.#rowMs === null) return null;
-    return { stepMs: this.#decodeMs ?? 0, promptRowMs: this.#rowMs };
+    if (this.#rowMs === null || this.#decodeMs === null) return null;
+    return { stepMs: this.#decodeMs, promptRowMs: this.#rowMs };
   }
 
   /** Rows of prompt for a step in which others decode. `itlMsMax` 0: as few as the kernels like. */

@@ -78,6 +78,7 @@ function serve(
   const store = openStore(backend, settings, log);
   using engine = new Engine(backend, systemClock, (message, payload) => channel.send(message, payload), {
     itlMsMax: settings.itlMsMax,
+    speculates: settings.speculates,
     store,
   });
   channel.send({ type: "ready", version: PROTOCOL_VERSION, info: backend.info });

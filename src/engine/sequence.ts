@@ -11,6 +11,9 @@ import type {
 import type { Answer } from "./answer.ts";
 import type { BatchPart, PreparedPrompt, Sampler } from "./backend.ts";
 import { rankOf } from "./scheduler.ts";
+import { Speculation } from "./speculation.ts";
+
+const NO_TOKENS = new Int32Array(0);
 
 export interface SequenceParts {
   prompt: PreparedPrompt;
@@ -46,6 +49,9 @@ export class Sequence implements Disposable {
   /** Tokens whose KV is in the cache. */
   computed = 0;
   paused = false;
+  /** Tokens guessed for this step: they are run after the ones that are missing, and belong to it once sampled. */
+  draft: Int32Array = NO_TOKENS;
+  readonly speculation = new Speculation();
   startedMs: number | null = null;
   firstTokenMs: number | null = null;
   readonly #prompt: PreparedPrompt;
@@ -100,6 +106,12 @@ export class Sequence implements Disposable {
 
   get isFull(): boolean {
     return this.#length >= this.lengthMax;
+  }
+
+  /** The guess is over: it was right for this many tokens. */
+  endDraft(accepted: number): void {
+    if (this.draft.length > 0) this.speculation.note(this.draft.length, accepted);
+    this.draft = NO_TOKENS;
   }
 
   /** The next `count` tokens whose KV is missing. */
@@ -159,12 +171,13 @@ export function seqIdOf(sequence: Sequence): number {
   return sequence.seqId;
 }
 
-/** Its next rows for a batch; the last row has output when nothing of it is missing then. */
+/** Its next rows for a batch, its guess included; the last of them have output when nothing of it is missing then. */
 export function toPart(sequence: Sequence, count: number): BatchPart {
-  return {
-    seqId: seqIdOf(sequence),
-    tokens: sequence.next(count),
-    start: sequence.computed,
-    output: count === sequence.missing,
-  };
+  const { draft, computed: start } = sequence;
+  const part = { seqId: seqIdOf(sequence), start, output: count === sequence.missing };
+  if (draft.length === 0) return { ...part, tokens: sequence.next(count) };
+  const tokens = new Int32Array(count + draft.length);
+  tokens.set(sequence.next(count));
+  tokens.set(draft, count);
+  return { ...part, tokens, drafted: draft.length };
 }

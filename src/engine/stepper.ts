@@ -21,8 +21,16 @@ export type StepResult =
 
 interface Share {
   sequence: Sequence;
+  /** Tokens that are missing; what it guesses comes on top. */
   count: number;
   decodes: boolean;
+}
+
+export interface StepSettings {
+  /** Longest gap in a stream that prompts of others may cause; 0 = from the measured rates. */
+  itlMsMax: number;
+  /** Whether sequences guess ahead. */
+  speculates: boolean;
 }
 
 export class Stepper {
@@ -30,23 +38,28 @@ export class Stepper {
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #cache: PrefixCache;
-  readonly #itlMsMax: number;
+  readonly #settings: StepSettings;
   #pending: { promptRows: number; decodeRows: number; startedMs: number } | null = null;
   steps = 0;
   /** Prompt tokens that were computed, those that had to be computed again included. */
   evaluatedTokens = 0;
+  /** Tokens that were guessed, and those of them that were right. */
+  draftedTokens = 0;
+  acceptedTokens = 0;
 
-  constructor(backend: Backend, clock: Clock, cache: PrefixCache, itlMsMax: number) {
+  constructor(backend: Backend, clock: Clock, cache: PrefixCache, settings: StepSettings) {
     this.#backend = backend;
     this.#clock = clock;
     this.#cache = cache;
-    this.#itlMsMax = itlMsMax;
+    this.#settings = settings;
   }
 
   run(active: readonly Sequence[]): StepResult {
     const shares = this.#share(active);
     if (shares === null) return { kind: "full", crowded: false };
-    const rows = shares.reduce((sum, { count }) => sum + count, 0);
+    if (this.#settings.speculates) this.#guess(shares);
+    const drafted = shares.reduce((sum, { sequence }) => sum + sequence.draft.length, 0);
+    const rows = shares.reduce((sum, { count }) => sum + count, drafted);
     assert(this.#cache.makeRoom(rows), `${rows} cells were counted as available`);
     const decodeRows = shares.filter(({ decodes }) => decodes).length;
     this.#pending = { promptRows: rows - decodeRows, decodeRows, startedMs: this.#clock.monotonicMs() };
@@ -58,9 +71,16 @@ export class Stepper {
       return { kind: "failed", sequences: shares.map(({ sequence }) => sequence), thrown };
     }
     this.steps++;
-    this.evaluatedTokens += rows - decodeRows;
-    for (const { sequence, count } of shares) this.#cache.grow(sequence, count);
-    return { kind: "ran", complete: shares.map(({ sequence }) => sequence).filter(({ missing }) => missing === 0) };
+    this.evaluatedTokens += rows - decodeRows - drafted;
+    this.draftedTokens += drafted;
+    for (const { sequence, count } of shares) this.#cache.grow(sequence, count + sequence.draft.length);
+    return { kind: "ran", complete: shares.map(({ sequence }) => sequence).filter(({ missing }) => missing <= 0) };
+  }
+
+  /** A row of the sequence's guess was sampled last: it was right so far, or is over. */
+  endDraft(sequence: Sequence, accepted: number): void {
+    this.acceptedTokens += Math.min(accepted, sequence.draft.length);
+    sequence.endDraft(accepted);
   }
 
   /** Its rows are sampled: only now has a backend that computes in the background really ended. */
@@ -71,10 +91,29 @@ export class Stepper {
     this.rates.record({ promptRows, decodeRows, ms: this.#clock.monotonicMs() - startedMs });
   }
 
+  /** While no prompt is read, the rows that are left are for guesses. */
+  #guess(shares: readonly Share[]): void {
+    const { measured } = this.rates;
+    const { memory, batchSize } = this.#backend.info;
+    if (measured === null || !shares.every(({ decodes }) => decodes)) return;
+    // Other memories can't take back a row.
+    if (memory !== "plain" && memory !== "sliding") return;
+    const costs = { tokenMs: measured.stepMs / shares.length, rowMs: measured.promptRowMs };
+    let left = Math.min(batchSize, this.#backend.outputsMax, this.#cache.available) - shares.length;
+    left = Math.min(left, this.rates.promptRows(this.#settings.itlMsMax));
+    for (const { sequence } of shares) {
+      const room = Math.min(left, sequence.lengthMax - sequence.length - 1);
+      const limit = room <= 0 ? 0 : Math.min(room, sequence.speculation.limit(sequence.length, costs));
+      if (limit === 0) continue;
+      sequence.draft = this.#backend.draft(sequence.tokens, limit);
+      left -= sequence.draft.length;
+    }
+  }
+
   #share(active: readonly Sequence[]): Share[] | null {
     const decision = plan(active, {
       batchSize: this.#backend.info.batchSize,
-      promptRows: this.rates.promptRows(this.#itlMsMax),
+      promptRows: this.rates.promptRows(this.#settings.itlMsMax),
       freeCells: this.#cache.available,
     });
     if (decision.kind === "full") return null;

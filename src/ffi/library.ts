@@ -118,6 +118,12 @@ export class NativeLibrary {
     this.check("mlo_selftest_matmul", this.calls.mlo_selftest_matmul());
   }
 
+  /** A guess at what follows these tokens, at most `max`; empty when there is none. */
+  draftLookup(tokens: Int32Array, max: number): Int32Array {
+    const draft = new Int32Array(max);
+    return draft.subarray(0, this.calls.mlo_draft_lookup(tokens, tokens.length, max, draft));
+  }
+
   /** Log lines since the last call. */
   readLog(): LogLine[] {
     const lines: LogLine[] = [];

@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "a2440cce212e708930cb1f73136fb8c6f1057f19ee0c1872024400b573284605";
+export const HEADER_HASH = "507af33f0a58cfd69088ad7ebea1c6c2e5aee14354821be59bc5b7b18fba1829";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -110,6 +110,8 @@ export const SYMBOLS = {
   mlo_sampler_new: { args: ["ptr", "ptr", "ptr"], returns: "ptr" },
   // mlo_sampler_free(sampler)
   mlo_sampler_free: { args: ["ptr"], returns: "void" },
+  // mlo_draft_lookup(tokens, n, capacity, draft)
+  mlo_draft_lookup: { args: ["ptr", "i32", "i32", "ptr"], returns: "i32" },
   // mlo_parser_new(prompt)
   mlo_parser_new: { args: ["ptr"], returns: "ptr" },
   // mlo_parser_free(parser)

@@ -25,6 +25,8 @@ export interface EngineSettings {
   gpuLayers: number;
   /** Longest gap between two tokens of a stream that prompts of others may cause; 0 = from the measured rates. */
   itlMsMax: number;
+  /** Whether sequences guess ahead, from what they repeat of themselves. */
+  speculates: boolean;
   /** Ended sequences whose KV is kept in memory. */
   retainedMax: number;
   /** Where KV state is kept on disk; null = nowhere. */

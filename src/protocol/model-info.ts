@@ -77,6 +77,9 @@ export interface EngineStats {
   /** Prompt tokens that were computed, and those that were there already. */
   evaluatedTokens: number;
   reusedTokens: number;
+  /** Tokens that were guessed ahead, and those of them that were right. */
+  draftedTokens: number;
+  acceptedTokens: number;
   /** Measured milliseconds of a step: fixed, and per row of prompt; null until there was enough to measure. */
   rates: { stepMs: number; promptRowMs: number } | null;
   retained: { sequences: number; tokens: number };

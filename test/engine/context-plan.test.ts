@@ -15,6 +15,7 @@ const SETTINGS: EngineSettings = {
   threads: 0,
   gpuLayers: -1,
   itlMsMax: 0,
+  speculates: false,
   retainedMax: 8,
   kvStore: null,
 };
@@ -52,7 +53,7 @@ describe("a model that generates", () => {
       contextLength: 16_384,
       embeddings: false,
       pooling: -1,
-      outputs: 4,
+      outputs: 32,
       sequences: 13,
     });
     expect(planWith({}, { trainedContextLength: 4096 }).main.contextLength).toBe(4096);

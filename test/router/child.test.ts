@@ -49,6 +49,7 @@ describe.skipIf(!HAS_NATIVE)("children", () => {
     threads: 1,
     gpuLayers: 0,
     itlMsMax: 0,
+    speculates: false,
     retainedMax: 0,
     kvStore: null,
     ...changes,

@@ -1,12 +1,13 @@
-// An engine over the fake backend, driven by hand: it collects what each request was told, and after every step it
-// checks what must hold always. It decides nothing about schedules; the tests do.
+// An engine over a backend, driven by hand: it collects what each request was told, and after every step it checks
+// what must hold always. It decides nothing about schedules; the tests do.
 
+import type { Backend } from "../../src/engine/backend.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import type { KvStore } from "../../src/engine/kv-store.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "../../src/protocol/generation.ts";
 import { isTerminal } from "../../src/protocol/generation.ts";
 import type { FromEngine } from "../../src/protocol/messages.ts";
-import type { CacheEntry } from "../../src/protocol/model-info.ts";
+import type { CacheEntry, MemoryKind } from "../../src/protocol/model-info.ts";
 import { FakeBackend } from "./fake-backend.ts";
 import { FakeClock } from "./fake-clock.ts";
 import type { FakeOptions } from "./fake-options.ts";
@@ -19,15 +20,25 @@ export interface Story {
   end: Extract<GenerationEvent, { type: "done" | "error" | "cancelled" }> | null;
 }
 
-export interface RunOptions extends FakeOptions {
-  store?: (backend: FakeBackend, clock: FakeClock) => KvStore;
+export interface DriveOptions {
+  itlMsMax?: number;
+  speculates?: boolean;
+  store?: (backend: Backend, clock: FakeClock) => KvStore;
 }
+
+export type RunOptions = FakeOptions & DriveOptions;
 
 /** A run that takes more steps than this hangs. */
 const STEPS_MAX = 20_000;
+/** No request has this id. */
+const FLUSH_ID = -2;
 
-export class EngineRun implements Disposable {
-  readonly backend: FakeBackend;
+/** How long a step that had nothing to do sleeps while something real is awaited. */
+const POLL_MS = 1;
+
+/** Whoever makes one disposes of the backend. */
+export class DrivenEngine<B extends Backend> implements Disposable {
+  readonly backend: B;
   readonly clock = new FakeClock();
   readonly engine: Engine;
   readonly stories = new Map<number, Story>();
@@ -35,11 +46,12 @@ export class EngineRun implements Disposable {
   /** Steps in which events went out, as messages. */
   messages: FromEngine[] = [];
 
-  constructor(options: RunOptions = {}) {
-    this.backend = new FakeBackend(options);
-    this.engine = new Engine(this.backend, this.clock, (message, payload) => this.#collect(message, payload), {
-      itlMsMax: 0,
-      store: options.store?.(this.backend, this.clock) ?? null,
+  constructor(backend: B, { itlMsMax = 0, speculates = false, store }: DriveOptions = {}) {
+    this.backend = backend;
+    this.engine = new Engine(backend, this.clock, (message, payload) => this.#collect(message, payload), {
+      itlMsMax,
+      speculates,
+      store: store?.(backend, this.clock) ?? null,
     });
   }
 
@@ -85,11 +97,31 @@ export class EngineRun implements Disposable {
     }
   }
 
+  /** Steps until this holds, in real time: jobs on other threads are waited for. */
+  stepUntil(holds: () => boolean): void {
+    for (let step = 0; !holds(); step++) {
+      if (step > STEPS_MAX) throw new Error(`what was awaited did not come in ${STEPS_MAX} steps`);
+      if (!this.engine.isBusy) Bun.sleepSync(POLL_MS);
+      this.step();
+    }
+  }
+
+  /** Steps until every request has ended. */
+  finish(): void {
+    this.stepUntil(() => [...this.stories.values()].every(({ end }) => end !== null));
+  }
+
+  /** Steps until all that is kept is on disk. */
+  flush(): void {
+    this.messages = this.messages.filter(({ type }) => type !== "flushed");
+    this.engine.receive({ type: "flush", id: FLUSH_ID });
+    this.stepUntil(() => this.messages.some(({ type }) => type === "flushed"));
+  }
+
   /** Our count of cells is the backend's, and nobody exceeds what there is. */
   checkAlways(): void {
-    const { ledger, cells, running } = this.engine.stats();
-    const used = cells[0]?.used;
-    if (ledger.used !== used) throw new Error(`the ledger counts ${ledger.used} cells, the backend ${used}`);
+    const { ledger, cells, running, retained } = this.engine.stats();
+    checkCells(this.backend.info.memory, ledger.used, running + retained.sequences, cells);
     if (ledger.used > ledger.total) throw new Error(`${ledger.used} of ${ledger.total} cells`);
     if (running > this.backend.info.parallel) throw new Error(`${running} sequences run at once`);
   }
@@ -127,7 +159,37 @@ export class EngineRun implements Disposable {
 
   [Symbol.dispose](): void {
     this.engine[Symbol.dispose]();
+  }
+}
+
+/** An engine over a fake backend of its own. */
+export class EngineRun extends DrivenEngine<FakeBackend> {
+  constructor(options: RunOptions = {}) {
+    super(new FakeBackend(options), options);
+  }
+
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
     this.backend[Symbol.dispose]();
+  }
+}
+
+/** The ledger counts tokens. A recurrent cache counts states instead, at most one a sequence; a window forgets some. */
+function checkCells(memory: MemoryKind, used: number, sequences: number, cells: { used: number }[]): void {
+  const [first = -1, second = -1] = cells.map((cache) => cache.used);
+  const states = memory === "recurrent" ? first : second;
+  const isRight = {
+    recurrent: used >= first,
+    hybrid: used === first,
+    sliding: used === first && second <= first,
+    plain: used === first,
+    other: used === first,
+    none: true,
+  }[memory];
+  if (!isRight) throw new Error(`the ledger counts ${used} cells, the backend ${first} and ${second}`);
+  if (memory !== "recurrent" && memory !== "hybrid") return;
+  if (states > sequences || states > 0 !== used > 0) {
+    throw new Error(`the backend has ${states} states, of ${sequences} sequences with ${used} tokens`);
   }
 }
 

@@ -7,6 +7,7 @@ import type {
   Backend,
   BatchPart,
   DecodeResult,
+  OutputRow,
   PreparedPrompt,
   Sampled,
   Sampler,
@@ -17,7 +18,7 @@ import { assert } from "../../src/lib/assert.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../../src/protocol/generation.ts";
 import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
 import { DIMENSIONS, FAKE_INFO, type FakeFaults, type FakeOptions } from "./fake-options.ts";
-import { FakeSampler, mix } from "./fake-sampler.ts";
+import { FakeSampler, mix, pickGreedily } from "./fake-sampler.ts";
 import { type Counted, FakeState, readFakeState } from "./fake-state.ts";
 import { END, FAKE_VOCABULARY, fakeTokenBytes, fakeTokens, PRESERVED } from "./fake-vocabulary.ts";
 
@@ -31,9 +32,12 @@ interface Cell {
 const KINDS = ["job", "prompt", "sampler", "parser", "state"] as const;
 type Kind = (typeof KINDS)[number];
 
+const SEEN_NOTHING = 0x9e3779b9;
+
 export class FakeBackend implements Backend {
   readonly info: LoadedModelInfo;
   readonly stateLayout = "fake";
+  readonly outputsMax = 32;
   readonly embeddingBatch = { inputs: 4, tokens: 64 };
   faults: FakeFaults = {};
   decodeCalls = 0;
@@ -41,7 +45,7 @@ export class FakeBackend implements Backend {
   readonly #live: Record<Kind, number> = { job: 0, prompt: 0, sampler: 0, parser: 0, state: 0 };
   #cells: Cell[] = [];
   /** What the last decode's rows with output saw. */
-  #outputs: number[] = [];
+  #outputs: number[][] = [];
 
   constructor(options: FakeOptions = {}) {
     this.#options = options;
@@ -127,7 +131,10 @@ export class FakeBackend implements Backend {
       for (const [i, token] of part.tokens.entries()) {
         this.#cells.push({ seqIds: new Set([part.seqId]), position: part.start + i, token });
       }
-      if (part.output) this.#outputs.push(this.#see(part.seqId, part.start + part.tokens.length - 1));
+      if (!part.output) continue;
+      const end = part.start + part.tokens.length;
+      const first = end - 1 - (part.drafted ?? 0);
+      this.#outputs.push(Array.from({ length: end - first }, (_, i) => this.#see(part.seqId, first + i)));
     }
     return "done";
   }
@@ -136,18 +143,30 @@ export class FakeBackend implements Backend {
   #see(seqId: number, position: number): number {
     const visible = this.#of(seqId).filter((cell) => cell.position <= position);
     visible.sort((a, b) => a.position - b.position || a.token - b.token);
-    return visible.reduce((hash, cell) => mix(mix(hash, cell.position), cell.token), 0x9e3779b9);
+    return visible.reduce((hash, cell) => mix(mix(hash, cell.position), cell.token), SEEN_NOTHING);
   }
 
-  sample(samplers: Sampler[]): Sampled[] {
+  sample(samplers: Sampler[], rows?: readonly OutputRow[]): Sampled[] {
     throwIf(this.faults.sample?.());
-    assert(samplers.length === this.#outputs.length, "one sampler for each row with output");
+    const seen = rows?.map(({ part, row }) => this.#outputs[part]?.[row]) ?? this.#outputs.map(([first]) => first);
+    assert(samplers.length === seen.length, "one sampler for each row with output");
     return samplers.map((sampler, i) => {
       assert(sampler instanceof FakeSampler, "a sampler goes back to the backend that made it");
       const fault = this.faults.pick?.(sampler.params) ?? null;
       if (fault !== null) return { kind: "failed", error: new Error(fault) };
-      return { kind: "token", token: sampler.pick(this.#outputs[i] ?? 0) };
+      return { kind: "token", token: sampler.pick(seen[i] ?? 0) };
     });
+  }
+
+  draft(tokens: Int32Array, max: number): Int32Array {
+    const { guessFails } = this.#options;
+    if (guessFails === undefined) return new Int32Array(0);
+    const all = [...tokens];
+    for (let i = 0; i < max; i++) {
+      const seen = all.reduce((hash, token, position) => mix(mix(hash, position), token), SEEN_NOTHING);
+      all.push(guessFails() ? PRESERVED : pickGreedily(seen));
+    }
+    return Int32Array.from(all.slice(tokens.length));
   }
 
   tokenBytes(token: number, special: boolean): Uint8Array {
@@ -163,7 +182,8 @@ export class FakeBackend implements Backend {
   }
 
   truncateSequence(seqId: number, length: number): void {
-    assert(this.info.memory === "plain", "only plain memory can be cut");
+    const { memory } = this.info;
+    assert(memory === "plain" || memory === "sliding", "only plain memory can be cut, and the last rows of windows");
     this.#cut(seqId, length);
   }
 

@@ -30,6 +30,8 @@ export interface FakeOptions {
   batchSize?: number;
   embeddingLimit?: number;
   canGenerate?: boolean;
+  /** Whether the next token of a guess is a wrong one; absent: nothing is guessed. */
+  guessFails?: () => boolean;
   /** Polls that find a task still running. */
   taskPolls?: () => number;
 }

@@ -25,12 +25,17 @@ export class FakeSampler implements Sampler {
     const isGreedy = this.params.temperature === 0;
     const hash = isGreedy ? seen : mix(mix(seen, this.params.seed ?? 0), this.#picks++);
     if (this.params.ignoreEos !== true && hash % END_ODDS === 0) return END;
-    return READABLE_TOKENS[mix(hash, 77) % READABLE_TOKENS.length] ?? END;
+    return pickGreedily(hash);
   }
 
   [Symbol.dispose](): void {
     this.#counted.dispose();
   }
+}
+
+/** What a greedy sampler that does not end takes. */
+export function pickGreedily(hash: number): number {
+  return READABLE_TOKENS[mix(hash, 77) % READABLE_TOKENS.length] ?? END;
 }
 
 /** A small hash of two numbers, 32 bits. */

@@ -42,11 +42,17 @@ async function open(): Promise<OpenLlama> {
   return { library, files, plugin: best.path };
 }
 
-/** The demo model as a backend. One thread: the test machine has other work. */
+/** The demo model as a backend. */
 export async function loadDemo(changes: Partial<EngineSettings> = {}): Promise<LlamaBackend> {
-  const { library, files, plugin } = await openLlama();
+  const { files } = await openLlama();
+  return loadModelFile(files.demoModel, changes);
+}
+
+/** Any model as a backend. One thread: the test machine has other work. */
+export async function loadModelFile(modelPath: string, changes: Partial<EngineSettings> = {}): Promise<LlamaBackend> {
+  const { library, plugin } = await openLlama();
   const settings: EngineSettings = {
-    modelPath: files.demoModel,
+    modelPath,
     plugins: [plugin],
     contextLength: 256,
     parallel: 4,
@@ -55,6 +61,7 @@ export async function loadDemo(changes: Partial<EngineSettings> = {}): Promise<L
     threads: 1,
     gpuLayers: 0,
     itlMsMax: 0,
+    speculates: false,
     retainedMax: 0,
     kvStore: null,
     ...changes,

@@ -1,0 +1,82 @@
+// Guessing ahead: how far is decided by what it saves, and the answer is the same with and without.
+
+import { describe, expect, test } from "bun:test";
+import { Speculation } from "../../src/engine/speculation.ts";
+import type { GenerationRequest } from "../../src/protocol/generation.ts";
+import { EngineRun, outcome, runAlone } from "../support/engine-run.ts";
+
+const CHEAP = { tokenMs: 40, rowMs: 1 };
+const DEAR = { tokenMs: 10, rowMs: 9 };
+
+describe("how far to guess", () => {
+  test("grows while guesses are right, and falls back when they are not", () => {
+    const speculation = new Speculation();
+    const lengths: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      const limit = speculation.limit(100, CHEAP);
+      lengths.push(limit);
+      speculation.note(limit, limit);
+    }
+    expect(lengths).toEqual([6, 12, 24, 24]);
+    speculation.note(24, 3);
+    expect(speculation.limit(100, CHEAP)).toBe(6);
+  });
+
+  test("rests where rows cost more than right guesses save, and tries again later", () => {
+    const speculation = new Speculation();
+    expect(speculation.limit(100, DEAR)).toBe(0);
+    expect(speculation.limit(147, CHEAP)).toBe(0);
+    expect(speculation.limit(148, CHEAP)).toBe(6);
+    for (let i = 0; i < 12; i++) speculation.note(6, 0);
+    expect(speculation.limit(150, CHEAP)).toBe(0);
+  });
+});
+
+function request(i: number, changes: Partial<GenerationRequest> = {}): GenerationRequest {
+  const prompt = { kind: "text" as const, text: `request number ${"abc"[i % 3]} with some words` };
+  return { prompt, sampling: { temperature: 0, ignoreEos: true }, stop: [], maxTokens: 40, ...changes };
+}
+
+/** A step costs 10 ms and a row hardly anything, so guessing pays. */
+function makeRun(wrongEvery: number): EngineRun {
+  let guessed = 0;
+  const run = new EngineRun({ speculates: true, guessFails: () => ++guessed % wrongEvery === 0, contextLength: 1024 });
+  run.backend.faults.decode = (parts) => {
+    run.clock.advance(10 + parts.reduce((sum, { tokens }) => sum + tokens.length, 0) / 100);
+    return null;
+  };
+  return run;
+}
+
+describe("an engine that guesses", () => {
+  for (const wrongEvery of [2, 5, 1_000_000]) {
+    test(`gives the same answers when one guess in ${wrongEvery} is wrong`, () => {
+      using run = makeRun(wrongEvery);
+      for (let i = 0; i < 4; i++) run.generate(i, request(i));
+      run.settle();
+      for (let i = 0; i < 4; i++) expect(outcome(run.story(i))).toEqual(outcome(runAlone(request(i))));
+      const { draftedTokens, acceptedTokens, decodedTokens } = run.engine.stats();
+      expect(draftedTokens).toBeGreaterThan(0);
+      expect(acceptedTokens).toBeLessThanOrEqual(draftedTokens);
+      expect(decodedTokens).toBe(160);
+      run.checkEmpty();
+    });
+  }
+
+  test("needs fewer steps when its guesses are right", () => {
+    using run = makeRun(1_000_000);
+    run.generate(1, request(1));
+    run.settle();
+    expect(run.engine.stats().acceptedTokens).toBeGreaterThan(20);
+    expect(run.backend.decodeCalls).toBeLessThan(20);
+  });
+
+  test("ends where the answer ends, in the middle of a guess too, and keeps no cell beyond", () => {
+    const stopped = request(0, { stop: ["e"] });
+    using run = makeRun(1_000_000);
+    run.generate(1, stopped);
+    run.settle();
+    expect(outcome(run.story(1))).toEqual(outcome(runAlone(stopped)));
+    run.checkEmpty();
+  });
+});
