@@ -42,6 +42,7 @@ mlo_context * mlo_context_new(mlo_model * model, const char * settings) {
         if (!made->context) {
             throw std::runtime_error("llama.cpp can't make a context");
         }
+        made->compute = mlo::compute_threads::attach(made->context, params.n_threads);
         (void) capture;
         return made.release();
     });

@@ -7,6 +7,7 @@
 #include "json.h"
 #include "llama.h"
 #include "sampling.h"
+#include "threads.h"
 
 #include <atomic>
 #include <functional>
@@ -92,6 +93,8 @@ struct mlo_context : mlo::counted<mlo::KIND_CONTEXT> {
     ggml_type         key_type = GGML_TYPE_F16;
     ggml_type         value_type = GGML_TYPE_F16;
     bool              full_windows = false;
+    std::unique_ptr<mlo::compute_threads> compute; // freed after the context, which uses it
+    std::unique_ptr<mlo::row_threads>     rows;    // made by the first batch that is worth it
     ~mlo_context();
 };
 
@@ -104,6 +107,7 @@ struct mlo_state : mlo::counted<mlo::KIND_STATE> {
 struct mlo_sampler : mlo::counted<mlo::KIND_SAMPLER> {
     common_sampler_ptr            chain;  // null: greedy, by argmax
     std::vector<llama_logit_bias> biases; // of the greedy case, sorted by token, one each
+    int32_t                       cost = 1; // of a row, in readings of its logits
 };
 
 struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {

@@ -152,6 +152,10 @@ MLO_API mlo_parser * mlo_parser_new(mlo_prompt * prompt);
 MLO_API void mlo_parser_free(mlo_parser * parser);
 // Appends text of the answer. Result: [{"text"?,"reasoning"?,"toolCall"?:{"index","id","name","arguments"}}], new since the last call.
 MLO_API char * mlo_parser_push(mlo_parser * parser, const char * text, int32_t final);
+// Bytes that llama.cpp's parser was given so far: it grows with the answer's length, not with its square.
+MLO_API int64_t mlo_parser_parsed_bytes(mlo_parser * parser);
+// Parts of the final message that differ from what was handed out before.
+MLO_API int32_t mlo_parser_mismatches(mlo_parser * parser);
 
 // --- process ---------------------------------------------------------------------------------------------------------
 // The kernel kills this process when its parent dies (elsewhere: a thread that watches). 0 = done.

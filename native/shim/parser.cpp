@@ -1,17 +1,9 @@
-// Splits the text of an answer into content, reasoning and tool calls, by the parser that llama.cpp derives from
-// the model's template. It reads the whole text anew at each push: callers push as seldom as they can.
-#include "internal.h"
+// Splits the text of an answer into content, reasoning and tool calls, by the parser that llama.cpp derives from the
+// model's template, and hands the pieces over as JSON. What is parsed when is answer-stream.cpp's business.
+#include "answer-stream.h"
 
 #include <random>
 #include <set>
-
-struct mlo_parser : mlo::counted<mlo::KIND_PARSER> {
-    common_chat_parser_params params;
-    std::string               text;
-    common_chat_msg           message;
-    std::vector<std::string>  call_ids;
-    std::set<size_t>          announced;
-};
 
 namespace {
 
@@ -25,52 +17,59 @@ std::string new_call_id() {
     return id;
 }
 
-common_json call_json(size_t index, const common_chat_tool_call & call, bool first) {
-    common_json json = common_json::object();
-    json["index"] = (int64_t) index;
-    if (first) {
-        json["id"] = call.id;
-        json["name"] = call.name;
+common_chat_parser_params parser_params(const mlo_prompt & prompt) {
+    common_chat_parser_params params(prompt.chat);
+    params.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+    params.parse_tool_calls = prompt.has_tools;
+    if (!prompt.chat.parser.empty()) {
+        params.parser.load(prompt.chat.parser);
     }
-    return json;
-}
-
-// A call is announced (id and name) once its arguments begin: until then its name may still grow.
-void add_call(mlo_parser & parser, const common_chat_msg_diff & diff, common_json & out) {
-    const size_t index = diff.tool_call_index;
-    const bool first = parser.announced.count(index) == 0;
-    if (diff.tool_call_delta.arguments.empty()) {
-        return;
-    }
-    common_json json = call_json(index, parser.message.tool_calls[index], first);
-    // What came before the announcement goes out with it.
-    json["arguments"] = first ? parser.message.tool_calls[index].arguments : diff.tool_call_delta.arguments;
-    parser.announced.insert(index);
-    out.push_back({{"toolCall", json}});
-}
-
-void announce_rest(mlo_parser & parser, common_json & out) {
-    for (size_t i = 0; i < parser.message.tool_calls.size(); ++i) {
-        if (parser.announced.insert(i).second) {
-            common_json json = call_json(i, parser.message.tool_calls[i], true);
-            json["arguments"] = parser.message.tool_calls[i].arguments;
-            out.push_back({{"toolCall", json}});
-        }
-    }
+    return params;
 }
 
 } // namespace
 
+struct mlo_parser : mlo::counted<mlo::KIND_PARSER> {
+    mlo::answer_stream stream;
+    std::set<size_t>   announced;
+    common_json        pieces = common_json::array(); // of this push
+
+    explicit mlo_parser(const mlo_prompt & prompt)
+        : stream(parser_params(prompt), [this](mlo::leaf_kind leaf, size_t call, const std::string & text) { add(leaf, call, text); }) {}
+
+    void add(mlo::leaf_kind leaf, size_t call, const std::string & text) {
+        if (leaf == mlo::leaf_kind::ARGUMENTS) {
+            add_call(call, text);
+        } else {
+            pieces.push_back({{leaf == mlo::leaf_kind::CONTENT ? "text" : "reasoning", text}});
+        }
+    }
+
+    // A call is announced (id and name) once its arguments begin: until then its name may still grow.
+    void add_call(size_t index, const std::string & arguments) {
+        common_json json = common_json::object();
+        json["index"] = (int64_t) index;
+        if (announced.insert(index).second) {
+            const auto & call = stream.known.tool_calls[index];
+            json["id"] = call.id.empty() ? new_call_id() : call.id;
+            json["name"] = call.name;
+        }
+        json["arguments"] = arguments;
+        pieces.push_back({{"toolCall", json}});
+    }
+
+    void announce_rest() {
+        for (size_t i = 0; i < stream.known.tool_calls.size(); ++i) {
+            if (announced.count(i) == 0) {
+                add_call(i, stream.known.tool_calls[i].arguments);
+            }
+        }
+    }
+};
+
 mlo_parser * mlo_parser_new(mlo_prompt * prompt) {
     return mlo::guard<mlo_parser *>(nullptr, [&](auto &) {
-        auto parser = std::make_unique<mlo_parser>();
-        parser->params = common_chat_parser_params(prompt->chat);
-        parser->params.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
-        parser->params.parse_tool_calls = prompt->has_tools;
-        if (!prompt->chat.parser.empty()) {
-            parser->params.parser.load(prompt->chat.parser);
-        }
-        return parser.release();
+        return std::make_unique<mlo_parser>(*prompt).release();
     });
 }
 
@@ -80,28 +79,19 @@ void mlo_parser_free(mlo_parser * parser) {
 
 char * mlo_parser_push(mlo_parser * parser, const char * text, int32_t final) {
     return mlo::guard<char *>(nullptr, [&](auto &) {
-        parser->text += text;
-        common_chat_msg next = common_chat_parse(parser->text, !final, parser->params);
-        common_json out = common_json::array();
-        if (!next.empty()) {
-            next.set_tool_call_ids(parser->call_ids, new_call_id);
-            const auto diffs = common_chat_msg_diff::compute_diffs(parser->message, next);
-            parser->message = next;
-            for (const auto & diff : diffs) {
-                if (!diff.reasoning_content_delta.empty()) {
-                    out.push_back({{"reasoning", diff.reasoning_content_delta}});
-                }
-                if (!diff.content_delta.empty()) {
-                    out.push_back({{"text", diff.content_delta}});
-                }
-                if (diff.tool_call_index != std::string::npos) {
-                    add_call(*parser, diff, out);
-                }
-            }
-        }
+        parser->pieces = common_json::array();
+        parser->stream.push(text, final != 0);
         if (final) {
-            announce_rest(*parser, out);
+            parser->announce_rest();
         }
-        return mlo::own_text(out.dump_safe());
+        return mlo::own_text(parser->pieces.dump_safe());
     });
+}
+
+int64_t mlo_parser_parsed_bytes(mlo_parser * parser) {
+    return parser->stream.parsed_bytes;
+}
+
+int32_t mlo_parser_mismatches(mlo_parser * parser) {
+    return parser->stream.mismatches;
 }

@@ -30,4 +30,14 @@ export class NativeParser extends Handle {
     const pieces = this.#library.calls.mlo_parser_push(this.pointer, toCText(text.replaceAll("\0", "")), final ? 1 : 0);
     return this.#library.takeJson("mlo_parser_push", pieces);
   }
+
+  /** Bytes that llama.cpp's parser was given so far. */
+  parsedBytes(): number {
+    return Number(this.#library.calls.mlo_parser_parsed_bytes(this.pointer));
+  }
+
+  /** Parts of the final message that differ from what was handed out before. */
+  mismatches(): number {
+    return this.#library.calls.mlo_parser_mismatches(this.pointer);
+  }
 }

@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "507af33f0a58cfd69088ad7ebea1c6c2e5aee14354821be59bc5b7b18fba1829";
+export const HEADER_HASH = "67d041901eb6331679d606ef63a0d709fd5ae8cb83a8c6e6fce7eff451e764ad";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -118,6 +118,10 @@ export const SYMBOLS = {
   mlo_parser_free: { args: ["ptr"], returns: "void" },
   // mlo_parser_push(parser, text, final)
   mlo_parser_push: { args: ["ptr", "ptr", "i32"], returns: "ptr" },
+  // mlo_parser_parsed_bytes(parser)
+  mlo_parser_parsed_bytes: { args: ["ptr"], returns: "i64" },
+  // mlo_parser_mismatches(parser)
+  mlo_parser_mismatches: { args: ["ptr"], returns: "i32" },
   // mlo_die_with_parent(parent)
   mlo_die_with_parent: { args: ["i32"], returns: "i32" },
   // mlo_wait(socket, timeoutMs)

@@ -43,7 +43,8 @@ export function buildModel(spec: ModelSpec, path: string): void {
   mkdirSync(dirname(path), { recursive: true });
   const tokenizer = readTokenizer(spec.tokenizer);
   const metadata = [...describeArchitecture(spec), ...tokenizer.metadata];
-  if (spec.shape !== "bert") metadata.push(["tokenizer.chat_template", { type: "string", value: CHATML_TEMPLATE }]);
+  const template = spec.chatTemplate ?? CHATML_TEMPLATE;
+  if (spec.shape !== "bert") metadata.push(["tokenizer.chat_template", { type: "string", value: template }]);
   const tensors = planWeights(spec, tokenizer.vocabularySize).map((plan) =>
     fillRandomly(plan, spec, tokenizer.readable),
   );

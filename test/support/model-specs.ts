@@ -25,6 +25,8 @@ export interface ModelSpec {
   pooling?: "mean" | "cls";
   /** Gemma only, in tokens; every second layer sees no further. */
   slidingWindow?: number;
+  /** Instead of ChatML. */
+  chatTemplate?: string;
   /** Fills each tensor with one repeated block: quick to write, of no use for what it says. */
   repeated?: boolean;
 }
