@@ -82,6 +82,7 @@ struct mlo_job : mlo::counted<mlo::KIND_JOB> {
 struct mlo_model : mlo::counted<mlo::KIND_MODEL> {
     llama_model *             model = nullptr;
     const llama_vocab *       vocab = nullptr;
+    std::vector<llama_token>  ends; // tokens that end a generation
     common_chat_templates_ptr templates;
     bool                      has_template = false;
     ~mlo_model();
@@ -108,6 +109,7 @@ struct mlo_sampler : mlo::counted<mlo::KIND_SAMPLER> {
     common_sampler_ptr            chain;  // null: greedy, by argmax
     std::vector<llama_logit_bias> biases; // of the greedy case, sorted by token, one each
     int32_t                       cost = 1; // of a row, in readings of its logits
+    int32_t                       endless = 0; // tokens that must come before one that ends the generation may
 };
 
 struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {

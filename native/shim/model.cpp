@@ -30,6 +30,11 @@ void * load(mlo_job & job, const std::string & path, const common_json & setting
         return nullptr;
     }
     loaded->vocab = llama_model_get_vocab(loaded->model);
+    for (llama_token token = 0; token < llama_vocab_n_tokens(loaded->vocab); ++token) {
+        if (llama_vocab_is_eog(loaded->vocab, token)) {
+            loaded->ends.push_back(token);
+        }
+    }
     loaded->has_template = llama_model_chat_template(loaded->model, nullptr) != nullptr;
     try {
         loaded->templates = common_chat_templates_init(loaded->model, "");

@@ -49,7 +49,14 @@ llama_token argmax(const float * logits, int32_t vocabulary, const std::vector<l
     return best;
 }
 
-llama_token sample_row(const float * logits, int32_t vocabulary, mlo_sampler & sampler) {
+llama_token sample_row(float * logits, const mlo_model & model, mlo_sampler & sampler) {
+    const int32_t vocabulary = llama_vocab_n_tokens(model.vocab);
+    if (sampler.endless > 0) {
+        --sampler.endless;
+        for (const llama_token end : model.ends) {
+            logits[end] = -INFINITY;
+        }
+    }
     if (!sampler.chain) {
         return argmax(logits, vocabulary, sampler.biases);
     }
@@ -74,7 +81,7 @@ int32_t mlo_sample(mlo_context * c, int32_t n, int32_t * rows, mlo_sampler ** sa
     return mlo::guard<int32_t>(-1, [&](auto &) {
         llama_synchronize(c->context);
         // Fetching reorders the rows of a batch when it is first done, so it is done here, and before any sampling.
-        std::vector<const float *> logits(n);
+        std::vector<float *> logits(n);
         for (int32_t i = 0; i < n; ++i) {
             logits[i] = llama_get_logits_ith(c->context, rows[i]);
         }
@@ -86,7 +93,7 @@ int32_t mlo_sample(mlo_context * c, int32_t n, int32_t * rows, mlo_sampler ** sa
                 if (!logits[i]) {
                     throw std::invalid_argument("row " + std::to_string(rows[i]) + " has no output");
                 }
-                return sample_row(logits[i], vocabulary, *samplers[i]);
+                return sample_row(logits[i], *c->model, *samplers[i]);
             });
             if (tokens[i] < 0) {
                 // An error is its thread's.

@@ -123,17 +123,25 @@ void read_constraints(const common_json & s, const mlo_prompt * prompt, const ll
     for (const auto & trigger : prompt->chat.grammar_triggers) {
         add_trigger(trigger, vocab, params);
     }
-    if (!prompt->chat.thinking_end_tags.empty()) {
-        params.reasoning_budget_start = common_tokenize(vocab, prompt->chat.thinking_start_tag, false, true);
-        for (const auto & tag : prompt->chat.thinking_end_tags) {
-            params.reasoning_budget_end.push_back(common_tokenize(vocab, tag, false, true));
-        }
+}
+
+// Where reasoning begins and ends: a lazy grammar must not be triggered inside, and a budget may cut it short.
+void read_reasoning(const common_json & s, const mlo_prompt * prompt, const llama_vocab * vocab, common_params_sampling & params) {
+    if (!prompt || prompt->chat.thinking_end_tags.empty()) {
+        return;
     }
+    params.generation_prompt = prompt->chat.generation_prompt;
+    params.reasoning_budget_tokens = s.value("reasoningBudgetTokens", -1);
+    params.reasoning_budget_start = common_tokenize(vocab, prompt->chat.thinking_start_tag, false, true);
+    for (const auto & tag : prompt->chat.thinking_end_tags) {
+        params.reasoning_budget_end.push_back(common_tokenize(vocab, tag, false, true));
+    }
+    params.reasoning_budget_forced = params.reasoning_budget_end.front();
 }
 
 bool is_greedy(const common_params_sampling & p) {
     return p.temp <= 0.0f && p.mirostat == 0 && p.dynatemp_range == 0.0f && p.xtc_probability == 0.0f && p.dry_multiplier == 0.0f &&
-           p.grammar.empty() && (p.penalty_last_n == 0 || (p.penalty_repeat == 1.0f && p.penalty_freq == 0.0f && p.penalty_present == 0.0f));
+           p.grammar.empty() && p.reasoning_budget_tokens < 0 && (p.penalty_last_n == 0 || (p.penalty_repeat == 1.0f && p.penalty_freq == 0.0f && p.penalty_present == 0.0f));
 }
 
 void add_suppressed(const llama_vocab * vocab, std::vector<llama_logit_bias> & biases) {
@@ -179,7 +187,9 @@ std::unique_ptr<mlo_sampler> make_sampler(const mlo_model & model, const common_
     read_numbers(settings, params);
     read_biases(settings, model.vocab, params.logit_bias);
     read_constraints(settings, prompt, model.vocab, params);
+    read_reasoning(settings, prompt, model.vocab, params);
     auto sampler = std::make_unique<mlo_sampler>();
+    sampler->endless = settings.value("minTokens", 0);
     if (is_greedy(params)) {
         add_suppressed(model.vocab, params.logit_bias);
         sampler->biases = merged(params.logit_bias);

@@ -32,6 +32,10 @@ export interface SamplingParams {
   mirostatTau?: number;
   mirostatEta?: number;
   minKeep?: number;
+  /** Tokens that come before the generation may end by itself. */
+  minTokens?: number;
+  /** Tokens of reasoning after which the model is made to answer; absent: no limit. */
+  reasoningBudgetTokens?: number;
   /** Never sample an end-of-generation token. */
   ignoreEos?: boolean;
   /** Token id → added to its logit; -Infinity can't be sent as JSON, -100 and below bans. */

@@ -51,6 +51,14 @@ export const SAMPLING_FIELDS = {
   mirostat_tau: range(0, 100, "Mirostat's target entropy."),
   mirostat_eta: range(0, 100, "Mirostat's learning rate."),
   min_keep: count(LOOK_BACK_TOKENS_MAX, "Least number of tokens that a sampler leaves."),
+  min_tokens: count(LOOK_BACK_TOKENS_MAX, "Tokens before the model may end by itself."),
+  reasoning_budget_tokens: Type.Optional(
+    Type.Integer({
+      minimum: -1,
+      maximum: LOOK_BACK_TOKENS_MAX,
+      description: "Tokens of reasoning after which the model must answer; -1 is no limit, 0 is no reasoning.",
+    }),
+  ),
   seed: Type.Optional(
     Type.Integer({ minimum: -1, description: "-1 or absent is random; larger ones are taken modulo 2^32." }),
   ),
@@ -93,6 +101,8 @@ const SAME_MEANING = {
   mirostat_eta: "mirostatEta",
   min_keep: "minKeep",
   ignore_eos: "ignoreEos",
+  min_tokens: "minTokens",
+  reasoning_budget_tokens: "reasoningBudgetTokens",
   grammar: "grammar",
 } as const satisfies Partial<Record<keyof SamplingBody, keyof SamplingParams>>;
 
