@@ -9,7 +9,7 @@ export const CACHE_HEADER_DOCS = {
   [CACHE_HEADER]:
     "Where the prompt's tokens came from: `live=0, retained=1500, disk=0, evaluated=23`, and where it left the nearest " +
     'kept one: `diverged=1500; old="14%3A02"; new="14%3A03"`. `queued` on a stream that still waits: its last chunk ' +
-    "then says it.",
+    "then says it. Several prompts are added up.",
 };
 
 /** Of each text that a header shows: proxies commonly allow 4 to 8 KiB of headers in all. */
@@ -32,7 +32,11 @@ export const CacheReply = Type.Object(
       ),
     ),
   },
-  { description: "Where the prompt's tokens came from." },
+  {
+    description:
+      "Where the prompt's tokens came from. Of several choices it is the one that read the prompt, since the others share " +
+      "its state; several prompts are added up, and `diverged` is left out.",
+  },
 );
 export type CacheReply = Static<typeof CacheReply>;
 

@@ -1,90 +1,119 @@
-// One generation over HTTP, the same for every dialect: start it, then collect a whole answer or stream.
-// Knows no dialect: what goes on the wire comes from the caller's encoder.
+// One request for text over HTTP, the same for every dialect: start its generations, one per choice, then collect
+// whole answers or stream. Knows no dialect: what goes on the wire comes from the caller's encoder.
 
+import { assert } from "../lib/assert.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
-import type {
-  CacheReport,
-  FinishReason,
-  GenerationRequest,
-  Timings,
-  ToolCallDelta,
-  Usage,
-} from "../protocol/generation.ts";
+import type { FinishReason, GenerationRequest, ToolCallDelta } from "../protocol/generation.ts";
 import type { Generation } from "../router/inference.ts";
 import { CACHE_HEADER, formatCacheHeader } from "./cache-report.ts";
+import { type Ending, sum, sumCaches, sumEndings } from "./ending.ts";
 import { EventReader } from "./event-reader.ts";
 import type { ApiContext } from "./options.ts";
 import { RequestScope, untilAborted } from "./request-scope.ts";
 import { type StreamEncoder, streamEvents } from "./sse.ts";
 
 /** A finished generation in one piece. */
-export interface Answer {
+export interface Answer extends Ending {
   text: string;
   reasoning: string;
   toolCalls: { id: string | null; name: string; arguments: string }[];
   finishReason: FinishReason;
-  usage: Usage;
-  cache: CacheReport;
-  timings: Timings;
 }
 
 export interface AnswerFormat {
-  encodeWhole(answer: Answer): object;
+  /** The answers are in the order of the choices; `total` speaks for them all. */
+  encodeWhole(answers: Answer[], total: Ending): object;
   createStream(): StreamEncoder;
 }
+
+/** What is known before any text: of all prompts together. */
+export type Accepted = Pick<Generation, "model" | "promptTokens" | "cache">;
 
 export interface GenerationCall {
   /** The name as the client sent it; absent for the default model. */
   model: string | undefined;
-  generation: GenerationRequest;
+  /** One per choice: all of the first prompt, then all of the second. At least one. */
+  generations: GenerationRequest[];
+  choicesPerPrompt: number;
   stream: boolean;
-  /** Called once the prompt is accepted, when the model's real id is known. */
-  chooseFormat: (generation: Generation) => AnswerFormat;
+  /** Called once the prompts are accepted, when the model's real id is known. */
+  chooseFormat: (accepted: Accepted) => AnswerFormat;
 }
 
 /** Runs the call to its response. A refusal before the first byte is thrown, so it gets its HTTP status. */
 export async function answerGeneration(api: ApiContext, request: Request, call: GenerationCall): Promise<Response> {
   const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
-  const generation = await startWithin(scope, () => api.inference.generate(call.model, call.generation, scope.signal));
-  const reader = new EventReader(generation.events, scope, api.log);
-  const format = call.chooseFormat(generation);
+  // At once: the engine then reads a prompt for one of its choices, and the others wait for that and share it.
+  const starts = call.generations.map((generation) => api.inference.generate(call.model, generation, scope.signal));
+  const sources = starts.map(async (start) => (await start).events);
+  const reader = new EventReader(sources, scope, api.log);
+  const accepted = await startWithin(scope, () => acceptPrompts(starts, call.choicesPerPrompt));
+  const sumUp = (endings: readonly Ending[]) => sumEndings(endings, call.choicesPerPrompt);
+  const format = call.chooseFormat(accepted);
   if (!call.stream) {
-    const answer = await collectAnswer(reader);
+    const answers = await collectAnswers(reader, call.generations.length);
+    const total = sumUp(answers);
     // Exact: what was expected of the cache when the prompt was accepted may have changed in the queue.
-    const headers = { [CACHE_HEADER]: formatCacheHeader(answer.cache, answer.usage.promptTokens) };
-    return Response.json(format.encodeWhole(answer), { headers });
+    const headers = { [CACHE_HEADER]: formatCacheHeader(total.cache, total.usage.promptTokens) };
+    return Response.json(format.encodeWhole(answers, total), { headers });
   }
   const response = streamEvents(reader, format.createStream(), {
     keepAliveMs: api.options.keepAliveMs,
     stallMs: api.options.streamStallMs,
     clock: api.clock,
+    sumUp,
   });
-  response.headers.set(CACHE_HEADER, formatCacheHeader(generation.cache, generation.promptTokens));
+  response.headers.set(CACHE_HEADER, formatCacheHeader(accepted.cache, accepted.promptTokens));
   return response;
 }
 
-/** Awaits inference within the request's life; closes the scope when that fails. */
+/** Awaits inference within the request's life; when that fails, all that was begun for the request ends. */
 export async function startWithin<T>(scope: RequestScope, start: () => Promise<T>): Promise<T> {
   try {
     return await untilAborted(start(), scope.signal);
   } catch (thrown) {
-    scope.close();
-    throw scope.failure ?? toAppError(thrown);
+    const error = scope.failure ?? toAppError(thrown);
+    scope.abort(error);
+    throw error;
   }
 }
 
-async function collectAnswer(reader: EventReader): Promise<Answer> {
-  const parts = { text: "", reasoning: "", toolCalls: [] as Answer["toolCalls"] };
+/**
+ * Resolves once one choice of each prompt is accepted: the one that will read it. The others may have to wait for a
+ * place until this one ends, which it can't while nobody reads it.
+ */
+async function acceptPrompts(starts: readonly Promise<Generation>[], choicesPerPrompt: number): Promise<Accepted> {
+  const prompts: Promise<Generation>[] = [];
+  for (let at = 0; at < starts.length; at += choicesPerPrompt) {
+    prompts.push(Promise.race(starts.slice(at, at + choicesPerPrompt)));
+  }
+  const accepted = await Promise.all(prompts);
+  const [first] = accepted;
+  assert(first !== undefined, "a call has at least one generation");
+  const caches = accepted.flatMap(({ cache }) => cache ?? []);
+  return {
+    model: first.model,
+    promptTokens: sum(accepted.map(({ promptTokens }) => promptTokens)),
+    cache: caches.length === accepted.length ? sumCaches(caches) : null,
+  };
+}
+
+async function collectAnswers(reader: EventReader, choices: number): Promise<Answer[]> {
+  const drafts = Array.from({ length: choices }, () => ({ text: "", reasoning: "", toolCalls: [] as ToolCalls }));
+  const answers: Answer[] = [];
   for (;;) {
-    const event = await reader.next();
-    if (event === null) throw new AppError({ code: "internal", message: "the generation gave no result" });
+    const item = await reader.next();
+    if (item === null) return answers;
+    const { choice, event } = item;
+    const draft = drafts[choice];
+    assert(draft !== undefined, "events belong to a choice of the request");
     switch (event.type) {
       case "started":
         break;
       case "delta":
-        parts.text += event.text ?? "";
-        parts.reasoning += event.reasoning ?? "";
-        for (const delta of event.toolCalls ?? []) addToolCall(parts.toolCalls, delta);
+        draft.text += event.text ?? "";
+        draft.reasoning += event.reasoning ?? "";
+        for (const delta of event.toolCalls ?? []) addToolCall(draft.toolCalls, delta);
         break;
       case "error":
         throw new AppError(event.error);
@@ -92,13 +121,15 @@ async function collectAnswer(reader: EventReader): Promise<Answer> {
         throw new AppError({ code: "cancelled", message: "the generation was cancelled" });
       case "done": {
         const { finishReason, usage, cache, timings } = event;
-        return { ...parts, finishReason, usage, cache, timings };
+        answers[choice] = { ...draft, finishReason, usage, cache, timings };
       }
     }
   }
 }
 
-function addToolCall(calls: Answer["toolCalls"], delta: ToolCallDelta): void {
+type ToolCalls = Answer["toolCalls"];
+
+function addToolCall(calls: ToolCalls, delta: ToolCallDelta): void {
   let call = calls[delta.index];
   if (call === undefined) {
     call = { id: null, name: "", arguments: "" };

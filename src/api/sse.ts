@@ -1,25 +1,31 @@
 // Server-sent events: frames, keep-alive comments, the error frame, and the end of a stream.
-// It pulls from the generation only when the socket wants more, so a reader that stops reading leaves a
+// It pulls from the generations only when the socket wants more, so a reader that stops reading leaves a
 // bounded buffer: Bun stops pulling once about 4 MiB wait in the socket (measured with Bun 1.4.5).
 
 import type { Clock } from "../lib/clock.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { GenerationEvent } from "../protocol/generation.ts";
+import type { Ending } from "./ending.ts";
 import { encodeErrorEnvelope } from "./errors.ts";
 import type { EventReader } from "./event-reader.ts";
+import type { ChoiceEvent } from "./merge-events.ts";
 
 /** A dialect's frames, each the JSON of one `data:` line. Pure but for what it remembers of the stream. */
 export interface StreamEncoder {
   /** Before any event: sent at once, with the headers. */
   open(): object[];
-  /** For each event but errors and cancellations. `done` gives the closing frames. */
-  encode(event: Exclude<GenerationEvent, { type: "error" | "cancelled" }>): object[];
+  /** For each event of a choice but errors and cancellations. `total` comes with the last choice's `done`. */
+  encode(choice: number, event: EncodedEvent, total: Ending | null): object[];
 }
+
+export type EncodedEvent = Exclude<GenerationEvent, { type: "error" | "cancelled" }>;
 
 export interface StreamOptions {
   keepAliveMs: number;
   stallMs: number;
   clock: Clock;
+  /** The choices' endings, in order, as one. */
+  sumUp(endings: readonly Ending[]): Ending;
 }
 
 const KEEP_ALIVE = ": keep-alive\n\n";
@@ -32,10 +38,11 @@ const HEADERS = {
   "X-Accel-Buffering": "no",
 };
 
-/** A response that streams the generation. Elysia's own generators turn a late error into a clean end, so this is a plain stream. */
+/** Streams the choices as they come. Elysia's own generators turn a late error into a clean end: so a plain stream. */
 export function streamEvents(reader: EventReader, encoder: StreamEncoder, options: StreamOptions): Response {
   const utf8 = new TextEncoder();
-  let pending: Promise<GenerationEvent | null> | null = null;
+  const encodeItem = createItemEncoder(encoder, options);
+  let pending: Promise<ChoiceEvent | null> | null = null;
   let cancelStall = () => {};
   let readerLeft = false;
   const watchStall = (controller: ReadableStreamDefaultController<Uint8Array>) => {
@@ -53,14 +60,14 @@ export function streamEvents(reader: EventReader, encoder: StreamEncoder, option
       let ended = false;
       while (text === "" && !ended) {
         pending ??= reader.next();
-        const event = await withinSilence(pending, options);
-        if (event === "silence") {
+        const item = await withinSilence(pending, options);
+        if (item === "silence") {
           text = KEEP_ALIVE;
           break;
         }
         pending = null;
-        ended = event === null || isEnd(event);
-        if (event !== null) text = encodeEvent(event, encoder);
+        ended = reader.ended;
+        if (item !== null) text = encodeItem(item, ended);
       }
       if (readerLeft) return;
       if (text !== "") controller.enqueue(utf8.encode(text));
@@ -80,28 +87,31 @@ function encodeFrame(data: object): string {
   return `data: ${JSON.stringify(data)}\n\n`;
 }
 
-function encodeEvent(event: GenerationEvent, encoder: StreamEncoder): string {
-  switch (event.type) {
-    case "error":
-      return encodeFrame(encodeErrorEnvelope(event.error));
-    case "cancelled":
-      return encodeFrame(encodeErrorEnvelope({ code: "cancelled", message: "the generation was cancelled" }));
-    case "done":
-      return encoder.encode(event).map(encodeFrame).join("") + DONE;
-    default:
-      return encoder.encode(event).map(encodeFrame).join("");
-  }
-}
-
-function isEnd(event: GenerationEvent): boolean {
-  return event.type === "done" || event.type === "error" || event.type === "cancelled";
+/** Item → its frames. Remembers how each choice ended, for the total after the last one. */
+function createItemEncoder(encoder: StreamEncoder, options: StreamOptions) {
+  const endings: Ending[] = [];
+  return ({ choice, event }: ChoiceEvent, isLast: boolean): string => {
+    switch (event.type) {
+      case "error":
+        return encodeFrame(encodeErrorEnvelope(event.error));
+      case "cancelled":
+        return encodeFrame(encodeErrorEnvelope({ code: "cancelled", message: "the generation was cancelled" }));
+      case "done": {
+        endings[choice] = event;
+        const frames = encoder.encode(choice, event, isLast ? options.sumUp(endings) : null);
+        return frames.map(encodeFrame).join("") + (isLast ? DONE : "");
+      }
+      default:
+        return encoder.encode(choice, event, null).map(encodeFrame).join("");
+    }
+  };
 }
 
 /** The event, or `silence` when none came for so long that the connection needs a sign of life. */
 async function withinSilence(
-  pending: Promise<GenerationEvent | null>,
+  pending: Promise<ChoiceEvent | null>,
   options: StreamOptions,
-): Promise<GenerationEvent | null | "silence"> {
+): Promise<ChoiceEvent | null | "silence"> {
   let cancelTimer = () => {};
   const silence = new Promise<"silence">((resolve) => {
     cancelTimer = options.clock.after(options.keepAliveMs, () => resolve("silence"), true);

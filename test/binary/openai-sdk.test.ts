@@ -79,6 +79,55 @@ describe("chat", () => {
     expect(cut.usage?.completion_tokens).toBe(5);
   });
 
+  test("several choices, plain and streamed", async () => {
+    // The hotter, the less does rounding, which depends on who shares a batch, weigh against the seed.
+    const dice = { temperature: 100, top_p: 1, top_k: 0, min_p: 0, grammar: "root ::= [0-9]{12}" };
+    const body = { ...ask("Say hello in one sentence"), ...dice, seed: 11 };
+    const alone = await Promise.all([11, 12, 13].map((seed) => client.chat.completions.create({ ...body, seed })));
+    const plain = await client.chat.completions.create({ ...body, n: 3 });
+    expect(plain.choices.map(({ index }) => index)).toEqual([0, 1, 2]);
+    const texts = plain.choices.map(({ message }) => message.content);
+    expect(texts).toEqual(alone.map(({ choices }) => choices[0]?.message.content as string));
+    expect(new Set(texts).size).toBe(3);
+    expect(plain.usage).toMatchObject({
+      prompt_tokens: alone[0]?.usage?.prompt_tokens,
+      completion_tokens: alone.reduce((sum, { usage }) => sum + (usage?.completion_tokens ?? 0), 0),
+    });
+
+    const chunks = await collect(
+      await client.chat.completions.create({ ...body, n: 3, stream: true, stream_options: { include_usage: true } }),
+    );
+    const choices = chunks.flatMap((chunk) => chunk.choices);
+    const streamed = [0, 1, 2].map((index) => choices.filter((choice) => choice.index === index));
+    expect(streamed.map((own) => own.map(({ delta }) => delta.content ?? "").join(""))).toEqual(texts as string[]);
+    for (const [index, own] of streamed.entries()) {
+      const reasons = own.flatMap(({ finish_reason }) => finish_reason ?? []);
+      expect(reasons).toEqual([plain.choices[index]?.finish_reason as "stop"]);
+    }
+    expect(chunks.filter(({ usage }) => usage)).toHaveLength(1);
+    expect(chunks.at(-1)?.usage?.completion_tokens).toBe(plain.usage?.completion_tokens as number);
+
+    const runner = client.chat.completions.stream({ ...body, n: 3 });
+    const final = await runner.finalChatCompletion();
+    expect(final.choices.map(({ message }) => message.content)).toEqual(texts);
+  });
+
+  test("a prompt is read once for all its choices", async () => {
+    const { data, response } = await client.chat.completions
+      .create({ ...ask(`Tell me about this: ${"one two three four five six ".repeat(20)}`), n: 8, max_tokens: 4 })
+      .withResponse();
+    const tokens = data.usage?.prompt_tokens ?? 0;
+    const before = await readEngine(server.url);
+    await client.chat.completions.create({
+      ...ask(`And now of this: ${"six five four three two one ".repeat(20)}`),
+      n: 8,
+      max_tokens: 4,
+    });
+    const after = await readEngine(server.url);
+    expect(response.headers.get("X-MLO-Cache")).toMatch(/^live=0, /);
+    expect(after.stats.evaluatedTokens - before.stats.evaluatedTokens).toBeLessThan(1.5 * tokens);
+  });
+
   test("a client that aborts gets its own error, and its sequence is free", async () => {
     const stream = await client.chat.completions.create({
       ...ask("Count from 1 to 10"),
@@ -153,6 +202,32 @@ describe("the other routes", () => {
       text += chunk.choices[0]?.text ?? "";
     }
     expect(text).toBe(plain.choices[0]?.text as string);
+  });
+
+  test("completions of several prompts, as texts and tokens, plain and streamed", async () => {
+    const body = { model: "demo", max_tokens: 8, temperature: 0, n: 2 };
+    const prompt = ["One, two, three,", "Red, green,"];
+    const alone = await Promise.all(prompt.map((text) => client.completions.create({ ...body, prompt: text, n: 1 })));
+    const plain = await client.completions.create({ ...body, prompt });
+    expect(plain.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3]);
+    const expected = alone.flatMap(({ choices }) => [choices[0]?.text ?? "", choices[0]?.text ?? ""]);
+    expect(plain.choices.map(({ text }) => text)).toEqual(expected);
+    const promptTokens = alone.map(({ usage }) => usage?.prompt_tokens ?? 0).reduce((sum, count) => sum + count, 0);
+    expect(plain.usage?.prompt_tokens).toBe(promptTokens);
+    const texts = ["", "", "", ""];
+    for await (const chunk of await client.completions.create({ ...body, prompt, stream: true })) {
+      for (const { index, text } of chunk.choices) texts[index] += text;
+    }
+    expect(texts).toEqual(expected);
+    const tokens = await client.completions.create({
+      ...body,
+      prompt: [
+        [10, 11, 12],
+        [12, 11],
+      ],
+    });
+    expect(tokens.choices).toHaveLength(4);
+    expect(tokens.usage?.prompt_tokens).toBe(5);
   });
 
   test("embeddings: floats, base64, and the client's own default decode to the same", async () => {

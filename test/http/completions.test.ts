@@ -45,15 +45,19 @@ test.each([
 test.each([
   [{}, "invalid_request", "prompt"],
   [{ prompt: [] }, "invalid_request", "prompt"],
-  [{ prompt: ["a", "b"] }, "not_supported", "prompt"],
-  [{ prompt: [[1], [2]] }, "not_supported", "prompt"],
+  [{ prompt: Array(65).fill("a") }, "invalid_request", "prompt"],
+  [{ prompt: Array(33).fill([1]), n: 2 }, "invalid_request", "prompt"],
+  [{ prompt: ["a", 1] }, "invalid_request", "prompt"],
   [{ prompt: [1, "a"] }, "invalid_request", "prompt"],
   [{ prompt: [-1] }, "invalid_request", "prompt[0]"],
   [{ prompt: "x", best_of: 2 }, "not_supported", "best_of"],
   [{ prompt: "x", echo: true }, "not_supported", "echo"],
   [{ prompt: "x", suffix: "y" }, "not_supported", "suffix"],
   [{ prompt: "x", logprobs: 1 }, "not_supported", "logprobs"],
-  [{ prompt: "x", n: 2 }, "not_supported", "n"],
+  [{ prompt: "x", n: 2, best_of: 3 }, "not_supported", "best_of"],
+  [{ prompt: "x", n: 3, best_of: 2 }, "invalid_request", "best_of"],
+  [{ prompt: "x", n: 17 }, "invalid_request", "n"],
+  [{ prompt: "x", n: 0 }, "invalid_request", "n"],
 ])("%j is refused by name", async (body, code, param) => {
   const { post } = createTestApp();
   expect(await readError(await post(PATH, body))).toEqual({ status: 400, code, param });

@@ -88,7 +88,9 @@ test("answers have the documented shapes", async () => {
   await check("ModelListReply", await get("/v1/models"));
   await check("ModelReply", await get("/v1/models/demo"));
   await check("ChatReply", await post("/v1/chat/completions", { messages }));
+  await check("ChatReply", await post("/v1/chat/completions", { messages, n: 2 }));
   await check("CompletionReply", await post("/v1/completions", { prompt: "x" }));
+  await check("CompletionReply", await post("/v1/completions", { prompt: ["x", [1]], n: 2 }));
   await check("EmbeddingReply", await post("/v1/embeddings", { input: "x" }));
   await check("ErrorReply", await get("/nope"));
 });

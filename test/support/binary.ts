@@ -86,10 +86,12 @@ export interface EngineReport {
     running: number;
     paused: number;
     ledger: { total: number; used: number };
+    retained: { sequences: number; tokens: number };
     cells: { size: number; used: number }[];
     handles: Record<string, number>;
     steps: number;
     decodedTokens: number;
+    evaluatedTokens: number;
   };
 }
 

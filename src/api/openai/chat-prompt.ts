@@ -23,7 +23,6 @@ export function readChatRequest(body: ChatRequest, contextLength: number): Gener
 }
 
 function refuseUnsupported(body: ChatRequest): void {
-  if (body.n !== undefined && body.n > 1) refuse("n", "only one choice is generated");
   if (body.logprobs === true) refuse("logprobs", "only false is");
   if (body.top_logprobs !== undefined && body.top_logprobs > 0) refuse("top_logprobs", "only 0 is");
 }

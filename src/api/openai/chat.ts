@@ -10,6 +10,7 @@ import { createId } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
 import { readChatRequest } from "./chat-prompt.ts";
 import { type AnswerHead, createChatStream, encodeChat } from "./encode.ts";
+import { repeatPerChoice } from "./limits.ts";
 import { chooseContextLength } from "./models.ts";
 import { ChatRequest } from "./schema.ts";
 
@@ -21,17 +22,22 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
     async ({ request }) => {
       const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const card = api.inference.resolveModel(body.model);
-      const stream = body.stream ?? false;
+      const choices = body.n ?? 1;
+      const generation = {
+        ...readChatRequest(body, chooseContextLength(card)),
+        ...readMloFields(request.headers, body),
+      };
       return answerGeneration(api, request, {
         model: body.model,
-        generation: { ...readChatRequest(body, chooseContextLength(card)), ...readMloFields(request.headers, body) },
-        stream,
+        generations: repeatPerChoice(generation, choices),
+        choicesPerPrompt: choices,
+        stream: body.stream ?? false,
         chooseFormat({ model }) {
           const created = Math.floor(api.clock.wallMs() / 1000);
           const head: AnswerHead = { id: createId("chatcmpl-"), created, model: model.id };
           return {
-            encodeWhole: (answer) => encodeChat(head, answer),
-            createStream: () => createChatStream(head, body.stream_options?.include_usage ?? false),
+            encodeWhole: (answers, total) => encodeChat(head, answers, total),
+            createStream: () => createChatStream(head, choices, body.stream_options?.include_usage ?? false),
           };
         },
       });
@@ -47,7 +53,8 @@ const DOCS = describeRoute({
   description:
     "As OpenAI's route, plus llama.cpp's sampling fields. With `stream: true` the answer is server-sent events: " +
     "chunks, then `[DONE]`; an error after the first byte is a frame with an `error` object, without `[DONE]`. " +
-    "Fields that we do not know are ignored.",
+    "The prompt is read once for all `n` choices; their chunks come mixed, told apart by `choices[].index`, and a failure " +
+    "of one ends the answer. Fields that we do not know are ignored.",
   headers: MLO_HEADERS,
   body: {
     schema: "ChatRequest",
@@ -61,6 +68,7 @@ const DOCS = describeRoute({
         stream: true,
         stream_options: { include_usage: true },
       },
+      choices: { model: "demo", messages: [{ role: "user", content: "Say hello." }], n: 3, seed: 1, max_tokens: 32 },
     },
   },
   reply: { schema: "ChatReply", description: "The answer.", streamSchema: "ChatChunk", headers: CACHE_HEADER_DOCS },

@@ -1,8 +1,10 @@
 // Domain → OpenAI's JSON. Pure: no clock, no randomness, no HTTP. Streams remember only what a chunk needs.
 
-import type { CacheReport, EmbeddingResult, GenerationEvent, Timings, Usage } from "../../protocol/generation.ts";
+import { assert } from "../../lib/assert.ts";
+import type { EmbeddingResult, GenerationEvent, ToolCallDelta } from "../../protocol/generation.ts";
 import type { ModelCard } from "../../router/inference.ts";
 import { countCached, encodeCache, type MloReply } from "../cache-report.ts";
+import type { Ending } from "../ending.ts";
 import type { Answer } from "../generate.ts";
 import type { StreamEncoder } from "../sse.ts";
 import { SYSTEM_FINGERPRINT } from "../version.ts";
@@ -28,10 +30,7 @@ export interface AnswerHead {
 
 type FinishReason = ChatReply["choices"][number]["finish_reason"];
 
-/** What an answer says of itself at its end. */
-type Ending = { usage: Usage; cache: CacheReport };
-
-export function encodeUsage({ usage, cache }: Ending): UsageReply {
+function encodeUsage({ usage, cache }: Ending): UsageReply {
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
@@ -44,7 +43,7 @@ function encodeMlo({ usage, cache }: Ending): MloReply {
   return { cache: encodeCache(cache, usage.promptTokens) };
 }
 
-export function encodeTimings({ usage, cache, timings }: Ending & { timings: Timings }): TimingsReply {
+function encodeTimings({ usage, cache, timings }: Ending): TimingsReply {
   const cached = countCached(cache);
   const computed = usage.promptTokens - cached;
   return {
@@ -61,88 +60,96 @@ export function encodeTimings({ usage, cache, timings }: Ending & { timings: Tim
   };
 }
 
-export function encodeChat(head: AnswerHead, answer: Answer): ChatReply {
-  // Gaps in the indexes would be holes in the array.
-  const calls = answer.toolCalls.flatMap((call, index) => [
-    {
-      id: call.id ?? makeCallId(head, index),
-      type: "function" as const,
-      function: { name: call.name, arguments: call.arguments },
-    },
-  ]);
+export function encodeChat(head: AnswerHead, answers: readonly Answer[], total: Ending): ChatReply {
   return {
     id: head.id,
     object: "chat.completion",
     created: head.created,
     model: head.model,
     system_fingerprint: SYSTEM_FINGERPRINT,
-    choices: [
-      {
-        index: 0,
-        message: {
-          role: "assistant",
-          content: answer.text === "" && calls.length > 0 ? null : answer.text,
-          refusal: null,
-          ...(answer.reasoning === "" ? {} : { reasoning_content: answer.reasoning }),
-          ...(calls.length === 0 ? {} : { tool_calls: calls }),
-        },
-        logprobs: null,
-        finish_reason: answer.finishReason,
-      },
-    ],
-    usage: encodeUsage(answer),
-    timings: encodeTimings(answer),
-    mlo: encodeMlo(answer),
+    choices: answers.map((answer, index) => encodeChatChoice(head, answer, index)),
+    usage: encodeUsage(total),
+    timings: encodeTimings(total),
+    mlo: encodeMlo(total),
   };
 }
 
-export function createChatStream(head: AnswerHead, includeUsage: boolean): StreamEncoder {
-  const namedCalls = new Set<number>();
-  const chunk = (delta: ChatDelta, finishReason: FinishReason | null = null): ChatChunk => ({
+function encodeChatChoice(head: AnswerHead, answer: Answer, choice: number): ChatReply["choices"][number] {
+  // Gaps in the indexes would be holes in the array.
+  const calls = answer.toolCalls.flatMap((call, index) => [
+    {
+      id: call.id ?? makeCallId(head, choice, index),
+      type: "function" as const,
+      function: { name: call.name, arguments: call.arguments },
+    },
+  ]);
+  return {
+    index: choice,
+    message: {
+      role: "assistant",
+      content: answer.text === "" && calls.length > 0 ? null : answer.text,
+      refusal: null,
+      ...(answer.reasoning === "" ? {} : { reasoning_content: answer.reasoning }),
+      ...(calls.length === 0 ? {} : { tool_calls: calls }),
+    },
+    logprobs: null,
+    finish_reason: answer.finishReason,
+  };
+}
+
+export function createChatStream(head: AnswerHead, choices: number, includeUsage: boolean): StreamEncoder {
+  const callEncoders = Array.from({ length: choices }, (_, choice) => createToolCallEncoder(head, choice));
+  const chunk = (choice: number, delta: ChatDelta, finishReason: FinishReason | null = null): ChatChunk => ({
     ...chunkHead(head),
-    choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
+    choices: [{ index: choice, delta, logprobs: null, finish_reason: finishReason }],
     ...(includeUsage ? { usage: null } : {}),
   });
   return {
-    open: () => [chunk({ role: "assistant", content: "" })],
-    encode(event) {
+    open: () => callEncoders.map((_, choice) => chunk(choice, { role: "assistant", content: "" })),
+    encode(choice, event, total) {
       if (event.type === "started") return [];
       if (event.type === "delta") {
-        const delta = encodeChatDelta(head, event, namedCalls);
-        return Object.keys(delta).length === 0 ? [] : [chunk(delta)];
+        const delta = encodeChatDelta(event, callEncoders[choice]);
+        return Object.keys(delta).length === 0 ? [] : [chunk(choice, delta)];
       }
-      const closing = chunk({}, event.finishReason);
-      const mlo = encodeMlo(event);
+      const closing = chunk(choice, {}, event.finishReason);
+      if (total === null) return [closing];
+      const mlo = encodeMlo(total);
       if (!includeUsage) return [{ ...closing, mlo }];
-      return [closing, { ...chunkHead(head), choices: [], usage: encodeUsage(event), mlo } satisfies ChatChunk];
+      return [closing, { ...chunkHead(head), choices: [], usage: encodeUsage(total), mlo } satisfies ChatChunk];
     },
   };
 }
 
-export function encodeCompletion(head: AnswerHead, answer: Answer): CompletionReply {
+export function encodeCompletion(head: AnswerHead, answers: readonly Answer[], total: Ending): CompletionReply {
   return {
-    ...encodeCompletionText(head, answer.text, answer.finishReason),
-    usage: encodeUsage(answer),
-    timings: encodeTimings(answer),
-    mlo: encodeMlo(answer),
+    ...encodeCompletionChoices(
+      head,
+      answers.map(({ text, finishReason }, index) => ({ index, text, finishReason })),
+    ),
+    usage: encodeUsage(total),
+    timings: encodeTimings(total),
+    mlo: encodeMlo(total),
   };
 }
 
 export function createCompletionStream(head: AnswerHead, includeUsage: boolean): StreamEncoder {
-  const chunk = (text: string, finishReason: FinishReason | null): CompletionReply => ({
-    ...encodeCompletionText(head, text, finishReason),
+  const chunk = (index: number, text: string, finishReason: FinishReason | null): CompletionReply => ({
+    ...encodeCompletionChoices(head, [{ index, text, finishReason }]),
     ...(includeUsage ? { usage: null } : {}),
   });
   return {
     open: () => [],
-    encode(event) {
+    encode(choice, event, total) {
       if (event.type === "started") return [];
-      if (event.type === "delta") return event.text === undefined || event.text === "" ? [] : [chunk(event.text, null)];
-      const closing = chunk("", event.finishReason);
-      const mlo = encodeMlo(event);
+      if (event.type === "delta") {
+        return event.text === undefined || event.text === "" ? [] : [chunk(choice, event.text, null)];
+      }
+      const closing = chunk(choice, "", event.finishReason);
+      if (total === null) return [closing];
+      const mlo = encodeMlo(total);
       if (!includeUsage) return [{ ...closing, mlo }];
-      const last = { ...encodeCompletionText(head, "", null), choices: [], usage: encodeUsage(event), mlo };
-      return [closing, last satisfies CompletionReply];
+      return [closing, { ...encodeCompletionChoices(head, []), usage: encodeUsage(total), mlo }];
     },
   };
 }
@@ -195,31 +202,35 @@ function encodeEmbeddingInfo(card: ModelCard): ModelReply["embedding"] {
 }
 
 function encodeChatDelta(
-  head: AnswerHead,
   event: Extract<GenerationEvent, { type: "delta" }>,
-  namedCalls: Set<number>,
+  encodeCall: ((call: ToolCallDelta) => ToolCallChunk) | undefined,
 ): ChatDelta {
   const delta: ChatDelta = {};
   if (event.reasoning !== undefined && event.reasoning !== "") delta.reasoning_content = event.reasoning;
   if (event.text !== undefined && event.text !== "") delta.content = event.text;
-  if (event.toolCalls !== undefined && event.toolCalls.length > 0) {
-    delta.tool_calls = event.toolCalls.map((call): ToolCallChunk => {
-      if (namedCalls.has(call.index)) {
-        const name = call.name === undefined ? {} : { name: call.name };
-        const text = call.arguments === undefined ? {} : { arguments: call.arguments };
-        return { index: call.index, function: { ...name, ...text } };
-      }
-      // The first piece of a call carries its id and name, even if the model's format has no ids.
-      namedCalls.add(call.index);
-      return {
-        index: call.index,
-        id: call.id ?? makeCallId(head, call.index),
-        type: "function",
-        function: { name: call.name ?? "", arguments: call.arguments ?? "" },
-      };
-    });
-  }
+  assert(encodeCall !== undefined, "events belong to a choice of the stream");
+  if (event.toolCalls !== undefined && event.toolCalls.length > 0) delta.tool_calls = event.toolCalls.map(encodeCall);
   return delta;
+}
+
+/** Remembers which calls of a choice have been named. */
+function createToolCallEncoder(head: AnswerHead, choice: number): (call: ToolCallDelta) => ToolCallChunk {
+  const named = new Set<number>();
+  return (call) => {
+    if (named.has(call.index)) {
+      const name = call.name === undefined ? {} : { name: call.name };
+      const text = call.arguments === undefined ? {} : { arguments: call.arguments };
+      return { index: call.index, function: { ...name, ...text } };
+    }
+    // The first piece of a call carries its id and name, even if the model's format has no ids.
+    named.add(call.index);
+    return {
+      index: call.index,
+      id: call.id ?? makeCallId(head, choice, call.index),
+      type: "function",
+      function: { name: call.name ?? "", arguments: call.arguments ?? "" },
+    };
+  };
 }
 
 function chunkHead(head: AnswerHead) {
@@ -232,19 +243,29 @@ function chunkHead(head: AnswerHead) {
   };
 }
 
-function encodeCompletionText(head: AnswerHead, text: string, finishReason: FinishReason | null): CompletionReply {
+function encodeCompletionChoices(
+  head: AnswerHead,
+  choices: { index: number; text: string; finishReason: FinishReason | null }[],
+): CompletionReply {
   return {
     id: head.id,
     object: "text_completion",
     created: head.created,
     model: head.model,
     system_fingerprint: SYSTEM_FINGERPRINT,
-    choices: [{ index: 0, text, logprobs: null, finish_reason: finishReason }],
+    choices: choices.map(({ index, text, finishReason }) => ({
+      index,
+      text,
+      logprobs: null,
+      finish_reason: finishReason,
+    })),
   };
 }
 
-function makeCallId(head: AnswerHead, index: number): string {
-  return `call_${head.id.replace(/^chatcmpl-/, "")}_${index}`;
+/** Unique in the reply: a client may put the calls of several choices into one list. */
+function makeCallId(head: AnswerHead, choice: number, index: number): string {
+  const prefix = `call_${head.id.replace(/^chatcmpl-/, "")}`;
+  return choice === 0 ? `${prefix}_${index}` : `${prefix}_${choice}_${index}`;
 }
 
 /** Bytes as they lie in memory: little-endian on every platform that we build for. */

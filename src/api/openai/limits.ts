@@ -1,6 +1,14 @@
-// What both generation routes check after the schema: token limits, and fields that we know but do not support.
+// What both generation routes check after the schema: token limits, numbers of choices, and fields that we know but do
+// not support.
 
 import { AppError } from "../../protocol/errors.ts";
+import type { GenerationRequest } from "../../protocol/generation.ts";
+
+/** Each choice takes a place in the engine as a request does, and one request should leave some to others. */
+export const CHOICES_PER_PROMPT_MAX = 16;
+
+/** An engine's places by default (`--parallel`): more would only queue behind each other within one request. */
+export const CHOICES_MAX = 64;
 
 /** -1 and absent are "until the context is full"; 0 would be an answer without a token. */
 export function readTokenLimit(param: string, value: number | undefined): number | undefined {
@@ -15,6 +23,14 @@ export function readTokenLimit(param: string, value: number | undefined): number
 export function readStops(stop: string | string[] | undefined): string[] {
   if (stop === undefined) return [];
   return typeof stop === "string" ? [stop] : stop;
+}
+
+/** The request once per choice. A seed counts up, so that choices differ and can be had again. */
+export function repeatPerChoice(request: GenerationRequest, choices: number): GenerationRequest[] {
+  const { seed } = request.sampling;
+  return Array.from({ length: choices }, (_, choice) =>
+    seed === undefined ? request : { ...request, sampling: { ...request.sampling, seed: (seed + choice) % 2 ** 32 } },
+  );
 }
 
 export function refuse(param: string, supported: string): never {

@@ -8,8 +8,8 @@ const orNull = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) =
 const FinishReason = Type.Union([Type.Literal("stop"), Type.Literal("length"), Type.Literal("tool_calls")]);
 
 export const UsageReply = Type.Object({
-  prompt_tokens: Type.Integer(),
-  completion_tokens: Type.Integer(),
+  prompt_tokens: Type.Integer({ description: "Of each prompt once, however many choices it has." }),
+  completion_tokens: Type.Integer({ description: "Of all choices." }),
   total_tokens: Type.Integer(),
   prompt_tokens_details: Type.Object({
     cached_tokens: Type.Integer({ description: "Prompt tokens that were not computed for this request." }),
@@ -30,7 +30,11 @@ export const TimingsReply = Type.Object(
     predicted_per_token_ms: orNull(Type.Number()),
     predicted_per_second: orNull(Type.Number()),
   },
-  { description: "Wall-clock times as llama.cpp's server names them; a rate is null when nothing was computed." },
+  {
+    description:
+      "Wall-clock times as llama.cpp's server names them; a rate is null when nothing was computed. Of several choices " +
+      "the longest times, and the tokens of all.",
+  },
 );
 export type TimingsReply = Static<typeof TimingsReply>;
 

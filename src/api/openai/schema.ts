@@ -4,6 +4,7 @@
 
 import { type Static, Type } from "@sinclair/typebox";
 import { MLO_FIELDS } from "../mlo-fields.ts";
+import { CHOICES_MAX, CHOICES_PER_PROMPT_MAX } from "./limits.ts";
 import { SAMPLING_FIELDS } from "./sampling.ts";
 
 /** One request can't make the matching of stops slow: at most this many, each this long. */
@@ -46,7 +47,13 @@ const GENERATION_FIELDS = {
   stream_options: Type.Optional(
     Type.Object({ include_usage: Type.Optional(Type.Boolean({ description: "Send the usage in a last chunk." })) }),
   ),
-  n: Type.Optional(Type.Integer({ minimum: 1, maximum: 128, description: "Only 1 is supported." })),
+  n: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: CHOICES_PER_PROMPT_MAX,
+      description: "Answers to each prompt. With a `seed` choice `i` uses `seed + i`. Default 1.",
+    }),
+  ),
   ...MLO_FIELDS,
   ...SAMPLING_FIELDS,
 };
@@ -136,9 +143,11 @@ export const CompletionRequest = Type.Object({
       Type.String(),
       Type.Array(Type.Union([Type.String(), TokenId, Type.Array(TokenId, { minItems: 1 })]), { minItems: 1 }),
     ],
-    { description: "One text, or one list of token ids; either may stand alone in an array." },
+    {
+      description: `A text, a list of token ids, or an array of either: ${CHOICES_MAX} choices at most, prompts times \`n\`.`,
+    },
   ),
-  best_of: Type.Optional(Type.Integer({ minimum: 1, description: "Only 1 is supported." })),
+  best_of: Type.Optional(Type.Integer({ minimum: 1, description: "Only the same number as `n` is supported." })),
   echo: Type.Optional(Type.Boolean({ description: "Only false is supported." })),
   logprobs: Type.Optional(Type.Integer({ minimum: 0, description: "Not supported." })),
   suffix: Type.Optional(Type.String({ description: "Not supported." })),
