@@ -9,6 +9,7 @@
 #include "llama-memory-hybrid.h"
 #include "llama-memory-recurrent.h"
 
+#include <algorithm>
 #include <cmath>
 
 mlo_context::~mlo_context() {
@@ -118,7 +119,7 @@ int32_t mlo_decode(mlo_context * c, int32_t n, int32_t * tokens, int32_t * posit
     });
 }
 
-int32_t mlo_top_two(mlo_context * c, int32_t row, int32_t * tokens, float * logits) {
+int32_t mlo_top_logits(mlo_context * c, int32_t row, int32_t count, int32_t * tokens, float * logits) {
     return mlo::guard<int32_t>(-1, [&](auto &) {
         llama_synchronize(c->context);
         const float * values = llama_get_logits_ith(c->context, row);
@@ -126,17 +127,19 @@ int32_t mlo_top_two(mlo_context * c, int32_t row, int32_t * tokens, float * logi
             throw std::invalid_argument("row " + std::to_string(row) + " has no output");
         }
         const int32_t vocabulary = llama_vocab_n_tokens(c->model->vocab);
-        tokens[0] = tokens[1] = -1;
-        logits[0] = logits[1] = -INFINITY;
+        std::fill_n(tokens, count, -1);
+        std::fill_n(logits, count, -INFINITY);
         for (int32_t t = 0; t < vocabulary; ++t) {
-            if (values[t] > logits[0]) {
-                tokens[1] = tokens[0];
-                logits[1] = logits[0];
-                tokens[0] = t;
-                logits[0] = values[t];
-            } else if (values[t] > logits[1]) {
-                tokens[1] = t;
-                logits[1] = values[t];
+            int32_t at = count;
+            for (; at > 0 && values[t] > logits[at - 1]; --at) {
+                if (at < count) {
+                    tokens[at] = tokens[at - 1];
+                    logits[at] = logits[at - 1];
+                }
+            }
+            if (at < count) {
+                tokens[at] = t;
+                logits[at] = values[t];
             }
         }
         return 0;

@@ -106,8 +106,8 @@ MLO_API int32_t mlo_decode(mlo_context * context, int32_t n, int32_t * tokens, i
 // Samples n rows in one go: rows are batch indices with output, samplers one each. Accepts each token. Returns how many
 // rows failed: their token is -1, and mlo_error() tells of the first of them. The other rows are not touched by that.
 MLO_API int32_t mlo_sample(mlo_context * context, int32_t n, int32_t * rows, mlo_sampler ** samplers, int32_t * tokens);
-// The two largest logits of a row and their tokens, for the near-tie rule of the tests. 0 = done.
-MLO_API int32_t mlo_top_two(mlo_context * context, int32_t row, int32_t * tokens, float * logits);
+// The `count` largest logits of a row and their tokens, best first, for a look at what a model would say. 0 = done.
+MLO_API int32_t mlo_top_logits(mlo_context * context, int32_t row, int32_t count, int32_t * tokens, float * logits);
 // Copies the pooled vector of a sequence, L2-normalised. 0 = done.
 MLO_API int32_t mlo_embedding(mlo_context * context, int32_t sequence, float * vector, int32_t dimensions);
 // Removes positions [from, to) of a sequence; to < 0 = to the end. 0 = done, negative: not possible here.

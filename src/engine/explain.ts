@@ -3,7 +3,6 @@
 import type { CacheReport } from "../protocol/generation.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import type { Backend } from "./backend.ts";
-import { SLICE_TOKENS } from "./kv-files.ts";
 import type { KvStore } from "./kv-store.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Sequence } from "./sequence.ts";
@@ -30,7 +29,7 @@ export function describeCache(
   });
   const kept = [...cache.kept].map(({ tokens, session, usedMs }): CacheEntry => {
     const durableTokens = store?.durableTokens(tokens) ?? 0;
-    const isDurable = durableTokens > 0 && durableTokens > tokens.length - SLICE_TOKENS;
+    const isDurable = store !== null && durableTokens > 0 && durableTokens > tokens.length - store.sliceTokens;
     const state = isDurable ? "disk" : "retained";
     return { ...describe(tokens, backend), durableTokens, state, session, idleMs: nowMs - usedMs };
   });

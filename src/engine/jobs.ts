@@ -59,7 +59,7 @@ function selfTest(library: NativeLibrary, plugin: string, modelPath: string): st
   const part: BatchPart = { seqId: 0, tokens: prompt.tokens, start: 0, output: true };
   if (backend.decode([part]) !== "done") throw new Error("the prefill did not run");
   const [sampled] = backend.sample([sampler]);
-  const { logits } = backend.topTwo();
+  const { logits } = backend.topLogits(2);
   if (sampled?.kind !== "token" || !logits.every(Number.isFinite)) throw new Error("the prefill gave no finite logits");
   return devices.map((device) => device.name);
 }

@@ -23,7 +23,7 @@ export interface SliceName {
 
 const SUFFIX = ".kv";
 /** What a writer that was killed left behind: see native/shim/state.cpp. */
-const DRAFT = /\.part-\d+$/;
+const DRAFT = /\.part-(\d+)$/;
 
 export class KvFiles {
   readonly folder: string;
@@ -42,6 +42,8 @@ export class KvFiles {
     this.bytesMax = bytesMax;
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     this.#scan();
+    // The budget may have been larger before.
+    this.makeRoom(0, Number.POSITIVE_INFINITY);
   }
 
   get bytes(): number {
@@ -82,7 +84,7 @@ export class KvFiles {
     for (const hash of hashes) {
       const name = this.#slices.get(hash);
       const file = name === undefined ? undefined : this.#files.get(this.pathOf(name));
-      if (file === undefined) continue;
+      if (file === undefined || file.usedMs >= nowMs) continue;
       file.usedMs = nowMs;
       setTime(file.path, nowMs);
     }
@@ -118,9 +120,12 @@ export class KvFiles {
 
   /** A file that can't be trusted goes, and with it what went on from it. */
   discard(hash: string): void {
-    const name = this.#slices.get(hash);
-    if (name === undefined) return;
-    this.#drop(this.pathOf(name));
+    const open = [hash];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const name = this.#slices.get(next);
+      if (name !== undefined) this.#drop(this.pathOf(name));
+      for (const { hash: child, parent } of this.#slices.values()) if (parent === next) open.push(child);
+    }
   }
 
   #scan(): void {
@@ -130,7 +135,7 @@ export class KvFiles {
       for (const entry of readdirSync(folder)) {
         const path = join(folder, entry);
         const name = parseName(entry);
-        if (DRAFT.test(entry)) removeQuietly(path);
+        if (isLeftOver(entry)) removeQuietly(path);
         if (name !== null) this.#note(path, folder === this.folder ? name : null);
       }
     }
@@ -165,6 +170,19 @@ function parseName(file: string): SliceName | null {
   return hash === undefined || parent === undefined ? null : { hash, parent, depth: Number(depth) };
 }
 
+/** A draft whose writer is gone; another model's engine may be writing its own right now. */
+function isLeftOver(file: string): boolean {
+  const pid = Number(DRAFT.exec(file)?.[1] ?? 0);
+  if (pid === 0) return false;
+  if (pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}
+
 function deeper(a: SliceFile, b: SliceFile): boolean {
   return (parseName(basename(a.path))?.depth ?? 0) > (parseName(basename(b.path))?.depth ?? 0);
 }
@@ -187,13 +205,13 @@ function removeQuietly(path: string): void {
 }
 
 /** Names of all whole slices of these tokens. */
-export function nameSlices(tokens: Int32Array): SliceName[] {
+export function nameSlices(tokens: Int32Array, sliceTokens: number): SliceName[] {
   const names: SliceName[] = [];
   let parent = "root";
-  for (let end = SLICE_TOKENS; end <= tokens.length; end += SLICE_TOKENS) {
-    const hasher = new Bun.CryptoHasher("sha256").update(parent).update(tokens.subarray(end - SLICE_TOKENS, end));
+  for (let end = sliceTokens; end <= tokens.length; end += sliceTokens) {
+    const hasher = new Bun.CryptoHasher("sha256").update(parent).update(tokens.subarray(end - sliceTokens, end));
     const hash = hasher.digest("hex").slice(0, 32);
-    names.push({ hash, parent, depth: end / SLICE_TOKENS });
+    names.push({ hash, parent, depth: end / sliceTokens });
     parent = hash;
   }
   return names;

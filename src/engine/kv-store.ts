@@ -17,14 +17,19 @@ export interface KvStoreOptions {
   modelKey: string;
   bytesMax: number;
   warn: (message: string) => void;
+  /** Tokens of one slice; tests have shorter ones. */
+  sliceTokens?: number;
 }
 
 interface Restore {
   sequence: Sequence;
   /** Slices to read, first to last. */
   left: SliceName[];
+  taken: number;
   task: Task<SavedState> | null;
 }
+
+type TaskState = ReturnType<Task<unknown>["poll"]>;
 
 interface Write {
   name: SliceName;
@@ -39,6 +44,7 @@ const PAUSE_MS = 60_000;
 const LISTED_MAX = 100;
 
 export class KvStore implements Disposable {
+  readonly sliceTokens: number;
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #files: KvFiles;
@@ -57,6 +63,7 @@ export class KvStore implements Disposable {
     this.#clock = clock;
     this.#warn = options.warn;
     this.#modelKey = options.modelKey;
+    this.sliceTokens = options.sliceTokens ?? SLICE_TOKENS;
     this.#files = new KvFiles(options.folder, options.modelKey, options.bytesMax);
   }
 
@@ -78,18 +85,18 @@ export class KvStore implements Disposable {
 
   /** Slices of the sequence's prompt on disk, from the beginning on. Its last token is always computed. */
   find(sequence: Sequence): SliceName[] {
-    const names = nameSlices(sequence.tokens.subarray(0, sequence.length - 1));
+    const names = nameSlices(sequence.tokens.subarray(0, sequence.length - 1), this.sliceTokens);
     return names.slice(0, this.#files.countLeading(names.map(({ hash }) => hash)));
   }
 
   /** Reads these slices into a sequence that holds all before them. */
   restore(sequence: Sequence, names: readonly SliceName[]): void {
-    assert(sequence.computed === ((names[0]?.depth ?? 0) - 1) * SLICE_TOKENS, "slices follow on what is there");
+    assert(sequence.computed === ((names[0]?.depth ?? 0) - 1) * this.sliceTokens, "slices follow on what is there");
     this.#files.touch(
       names.map(({ hash }) => hash),
       this.#clock.wallMs(),
     );
-    this.#restores.set(sequence, { sequence, left: [...names], task: null });
+    this.#restores.set(sequence, { sequence, left: [...names], taken: 0, task: null });
   }
 
   /** The sequence ended or left while it was read. */
@@ -108,7 +115,7 @@ export class KvStore implements Disposable {
 
   /** Tokens of a kept sequence that a restart would not lose. */
   durableTokens(tokens: Int32Array): number {
-    return SLICE_TOKENS * this.#files.countLeading(this.#namesOf(tokens).map(({ hash }) => hash));
+    return this.sliceTokens * this.#files.countLeading(this.#namesOf(tokens).map(({ hash }) => hash));
   }
 
   /** Chains that are on disk only. */
@@ -120,7 +127,7 @@ export class KvStore implements Disposable {
       .toSorted((a, b) => b.usedMs - a.usedMs)
       .slice(0, LISTED_MAX)
       .map(({ name, usedMs }) => {
-        const tokens = name.depth * SLICE_TOKENS;
+        const tokens = name.depth * this.sliceTokens;
         return { state: "disk", tokens, durableTokens: tokens, session: null, idleMs: now - usedMs, preview: "" };
       });
   }
@@ -137,6 +144,7 @@ export class KvStore implements Disposable {
       this.#restores.delete(sequence);
       // A window of which a part is missing can't be gone on from.
       if (sequence.computed > 0 && !this.#backend.covers(seqIdOf(sequence), sequence.computed)) cache.restart(sequence);
+      else sequence.noteReuse("disk", restore.taken * this.sliceTokens);
       return;
     }
     if (restore.task === null) {
@@ -147,25 +155,27 @@ export class KvStore implements Disposable {
     if (state.kind === "running") return;
     using task = restore.task;
     restore.task = null;
-    if (!cache.makeRoom(SLICE_TOKENS)) {
-      // Running sequences took the cells: it is then read as far as it goes.
-      this.#restores.delete(sequence);
-      return;
-    }
+    // Running sequences took the cells: it is then read as far as it goes.
+    if (!cache.makeRoom(this.sliceTokens)) left.length = 0;
+    else this.#takeSlice(restore, name, state, task, cache);
+    this.#goOn(restore, cache);
+  }
+
+  #takeSlice(restore: Restore, name: SliceName, state: TaskState, task: Task<SavedState>, cache: PrefixCache): void {
+    const { sequence, left } = restore;
     try {
       if (state.kind === "failed") throw state.error;
       using saved = task.take();
       if (saved.text !== this.#textOf(name)) throw new Error("it belongs to another model or another prompt");
-      this.#backend.applySlice(saved, seqIdOf(sequence), sequence.computed, sequence.computed + SLICE_TOKENS);
-      cache.grow(sequence, SLICE_TOKENS);
-      sequence.noteReuse("disk", SLICE_TOKENS);
+      this.#backend.applySlice(saved, seqIdOf(sequence), sequence.computed, sequence.computed + this.sliceTokens);
+      cache.grow(sequence, this.sliceTokens);
+      restore.taken++;
       left.shift();
     } catch (thrown) {
       this.#warn(`a kept state was not used, its prompt is read anew: ${(thrown as Error).message}`);
       this.#files.discard(name.hash);
       left.length = 0;
     }
-    this.#goOn(restore, cache);
   }
 
   #finishWrite(): void {
@@ -184,9 +194,14 @@ export class KvStore implements Disposable {
   #startWrite(cache: PrefixCache): void {
     const next = this.#nextToWrite(cache);
     if (next === null) return;
-    const end = next.name.depth * SLICE_TOKENS;
-    using state = this.#backend.copySlice(next.kept.seqId, end - SLICE_TOKENS, end);
-    const { usedWallMs } = next.kept;
+    const end = next.name.depth * this.sliceTokens;
+    using state = this.#backend.copySlice(next.kept.seqId, end - this.sliceTokens, end);
+    const { tokens, usedWallMs } = next.kept;
+    // What it goes on from is in use as well: else room would be made of that.
+    this.#files.touch(
+      this.#namesOf(tokens).map(({ hash }) => hash),
+      usedWallMs,
+    );
     if (!this.#files.makeRoom(state.bytes, usedWallMs)) {
       // All of the budget holds states that were used later: this one has to do without.
       this.#pausedUntilMs = this.#clock.monotonicMs() + PAUSE_MS;
@@ -216,13 +231,13 @@ export class KvStore implements Disposable {
   #namesOf(tokens: Int32Array): SliceName[] {
     const known = this.#names.get(tokens);
     if (known !== undefined) return known;
-    const names = nameSlices(tokens);
+    const names = nameSlices(tokens, this.sliceTokens);
     this.#names.set(tokens, names);
     return names;
   }
 
   #textOf({ hash, depth }: SliceName): string {
-    return JSON.stringify({ model: this.#modelKey, slice: hash, tokens: depth * SLICE_TOKENS });
+    return JSON.stringify({ model: this.#modelKey, slice: hash, tokens: depth * this.sliceTokens });
   }
 
   [Symbol.dispose](): void {

@@ -165,11 +165,11 @@ export class LlamaBackend implements Backend {
     return this.#library.draftLookup(tokens, max);
   }
 
-  /** The two largest logits of the last decode's last row with output. */
-  topTwo(): { tokens: [number, number]; logits: [number, number] } {
-    const row = this.#batch.rows.at(-1);
+  /** The largest logits of a row with output of the last decode: of the last one, or by its place among them. */
+  topLogits(count: number, index = -1): { tokens: Int32Array; logits: Float32Array } {
+    const row = this.#batch.rows.at(index);
     assert(row !== undefined, "the last decode had output");
-    return this.#context.topTwo(row);
+    return this.#context.topLogits(row, count);
   }
 
   tokenBytes(token: number, special: boolean): Uint8Array {
@@ -216,15 +216,21 @@ export class LlamaBackend implements Backend {
 
   applySlice(state: SavedState, seqId: number, start: number, end: number): void {
     assert(state instanceof LlamaState, "a state goes back to the backend that made it");
+    const before = this.#attentionCells;
     // llama.cpp's restore replaces all that a sequence has: so it goes into one of its own first.
     try {
       this.#context.applyState(state.native, this.#scratch, "all");
-      const isWhole = this.info.memory !== "plain" || this.#context.covers(this.#scratch, end);
-      if (!isWhole) throw new Error(`the copy does not hold cells up to ${end}`);
       this.#context.copySequence(this.#scratch, seqId, start, end);
     } finally {
       this.removeSequence(this.#scratch);
     }
+    if (this.#attentionCells === before + end - start) return;
+    this.truncateSequence(seqId, start);
+    throw new Error(`the copy does not hold the cells ${start} to ${end}`);
+  }
+
+  get #attentionCells(): number {
+    return this.#context.cells()[0]?.used ?? 0;
   }
 
   cells(): { size: number; used: number }[] {

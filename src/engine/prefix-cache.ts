@@ -5,7 +5,6 @@ import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Backend } from "./backend.ts";
 import { type Kept, KeptSequences } from "./kept-sequences.ts";
-import { SLICE_TOKENS } from "./kv-files.ts";
 import { KvLedger } from "./kv-ledger.ts";
 import { choosePrefix, type Donor } from "./prefix-choice.ts";
 import { PrefixIndex, type PrefixMatch } from "./prefix-index.ts";
@@ -14,6 +13,12 @@ import { type Sequence, seqIdOf } from "./sequence.ts";
 
 /** `wait`: somebody reads the same beginning right now. `full`: no cells or no seq-id for it yet. */
 export type Placement = "placed" | "wait" | "full";
+
+/** How much of a prompt's beginning is on disk, in slices of so many tokens. */
+export interface DiskPrefix {
+  tokens: number;
+  sliceTokens: number;
+}
 
 /** Shorter states are read anew as fast as they are found. */
 const KEEP_TOKENS_MIN = 16;
@@ -52,14 +57,14 @@ export class PrefixCache {
   }
 
   /**
-   * Gives a waiting sequence a seq-id and the longest beginning that is there. `diskTokens` of it could be read from
-   * disk: where that is more, only whole slices are taken over, for the next ones to follow on.
+   * Gives a waiting sequence a seq-id and the longest beginning that is there. Some of it could be read from disk: where
+   * that is more, only whole slices are taken over, for the next ones to follow on.
    */
-  place(sequence: Sequence, diskTokens: number): Placement {
+  place(sequence: Sequence, onDisk: DiskPrefix | null): Placement {
     const { donors, nearest } = this.#findDonors(sequence);
     const choice = choosePrefix(donors);
     if (choice.kind === "wait") return "wait";
-    const donor = choice.kind === "fork" ? this.#cutForDisk(choice.donor, diskTokens) : null;
+    const donor = choice.kind === "fork" ? this.#cutForDisk(choice.donor, onDisk) : null;
     if (!this.#fits(sequence, donor)) return "full";
     const kept = donor === null ? null : this.kept.find(donor.seqId);
     const takesOver = donor !== null && kept !== null && donor.usable === kept.tokens.length;
@@ -176,12 +181,13 @@ export class PrefixCache {
     const wanted = Math.min(length, sequence.length - 1);
     const held = this.#ledger.length(key);
     const usable = this.#usable(key, Math.min(wanted, held), held);
-    const willHold = live === undefined || live.paused ? held : Math.max(held, live.promptLength);
-    const canWait = this.#backend.info.memory === "plain" || this.#backend.info.memory === "sliding";
+    // Only who has not come that far yet, and reads on, is worth waiting for: what it has lost does not come back.
+    const isReading = live !== undefined && !live.paused && held < wanted;
+    const canWait = isReading && (this.#backend.info.memory === "plain" || this.#backend.info.memory === "sliding");
     return {
       seqId: key,
       usable,
-      promised: canWait ? Math.max(usable, Math.min(wanted, willHold)) : usable,
+      promised: canWait ? Math.max(usable, Math.min(wanted, live.promptLength)) : usable,
       isLive: live !== undefined,
     };
   }
@@ -199,9 +205,9 @@ export class PrefixCache {
     }
   }
 
-  #cutForDisk(donor: Donor, diskTokens: number): Donor | null {
-    if (diskTokens < donor.usable + SLICE_TOKENS) return donor;
-    const whole = donor.usable - (donor.usable % SLICE_TOKENS);
+  #cutForDisk(donor: Donor, onDisk: DiskPrefix | null): Donor | null {
+    if (onDisk === null || onDisk.tokens < donor.usable + onDisk.sliceTokens) return donor;
+    const whole = donor.usable - (donor.usable % onDisk.sliceTokens);
     return whole === 0 || this.#backend.info.memory !== "plain" ? null : { ...donor, usable: whole };
   }
 

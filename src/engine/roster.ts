@@ -4,7 +4,7 @@
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Backend } from "./backend.ts";
-import { SLICE_TOKENS, type SliceName } from "./kv-files.ts";
+import type { SliceName } from "./kv-files.ts";
 import type { KvStore } from "./kv-store.ts";
 import type { Placement, PrefixCache } from "./prefix-cache.ts";
 import { RunningSet } from "./running-set.ts";
@@ -65,13 +65,15 @@ export class Roster implements Iterable<Sequence> {
   placeWaiting(): void {
     if (this.#isCrowded && this.#running.active().length > 0) return;
     for (const sequence of this.#waiting.active()) {
+      const sliceTokens = this.#store?.sliceTokens ?? 1;
       const slices = sequence.reuses ? (this.#store?.find(sequence) ?? []) : [];
-      const place = (): Placement => this.cache.place(sequence, slices.length * SLICE_TOKENS);
+      const onDisk = slices.length === 0 ? null : { tokens: slices.length * sliceTokens, sliceTokens };
+      const place = (): Placement => this.cache.place(sequence, onDisk);
       let placement = place();
       while (placement === "full" && this.#yieldPlace(sequence)) placement = place();
       // Nobody is overtaken by those who need less room; only who waits for a prefix lets others pass.
       if (placement === "full") return;
-      if (placement === "placed") this.#start(sequence, slices);
+      if (placement === "placed") this.#start(sequence, slices, sliceTokens);
     }
   }
 
@@ -107,12 +109,12 @@ export class Roster implements Iterable<Sequence> {
     }
   }
 
-  #start(sequence: Sequence, slices: readonly SliceName[]): void {
+  #start(sequence: Sequence, slices: readonly SliceName[], sliceTokens: number): void {
     this.#waiting.remove(sequence);
     this.#running.add(sequence);
     sequence.startedMs ??= this.#clock.monotonicMs();
-    const missing = slices.slice(sequence.computed / SLICE_TOKENS);
-    if (sequence.computed % SLICE_TOKENS === 0 && missing.length > 0) this.#store?.restore(sequence, missing);
+    const missing = slices.slice(sequence.computed / sliceTokens);
+    if (sequence.computed % sliceTokens === 0 && missing.length > 0) this.#store?.restore(sequence, missing);
   }
 
   /** Whoever runs for a reader who is behind leaves for one who waits; so does batch work, for a place. */

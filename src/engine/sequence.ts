@@ -111,6 +111,11 @@ export class Sequence implements Disposable {
   /** The guess is over: it was right for this many tokens. */
   endDraft(accepted: number): void {
     if (this.draft.length > 0) this.speculation.note(this.draft.length, accepted);
+    this.dropDraft();
+  }
+
+  /** It was never tried. */
+  dropDraft(): void {
     this.draft = NO_TOKENS;
   }
 

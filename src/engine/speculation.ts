@@ -15,20 +15,26 @@ const LENGTH_MAX = 24;
 const RATE_AT_FIRST = 0.7;
 /** Weight of the latest guess. */
 const WEIGHT = 0.3;
-/** Tokens without a guess after guessing did not pay. */
-const REST_TOKENS = 48;
+/** Tokens without a guess after guessing did not pay; twice as many each time that it still does not. */
+const REST_TOKENS_MIN = 64;
+const REST_TOKENS_MAX = 1024;
+/** After a rest one more guess is tried: it is assumed to be right somewhat more often than it has to be. */
+const TRIAL_MARGIN = 1.2;
 
 export class Speculation {
   #rate = RATE_AT_FIRST;
   #length = LENGTH_MIN;
+  #rest = REST_TOKENS_MIN;
   #restUntil = 0;
 
   /** Most tokens to guess now, for a sequence of this length; 0 = none. */
   limit(sequenceLength: number, costs: StepCosts): number {
     if (sequenceLength < this.#restUntil) return 0;
-    if (this.#rate * costs.tokenMs > costs.rowMs) return this.#length;
-    this.#restUntil = sequenceLength + REST_TOKENS;
-    this.#rate = RATE_AT_FIRST;
+    const rateToPay = costs.rowMs / costs.tokenMs;
+    if (this.#rate > rateToPay) return this.#length;
+    this.#restUntil = sequenceLength + this.#rest;
+    this.#rest = Math.min(2 * this.#rest, REST_TOKENS_MAX);
+    this.#rate = Math.min(RATE_AT_FIRST, TRIAL_MARGIN * rateToPay);
     this.#length = LENGTH_MIN;
     return 0;
   }
@@ -37,5 +43,6 @@ export class Speculation {
   note(drafted: number, accepted: number): void {
     this.#rate += WEIGHT * (accepted / drafted - this.#rate);
     this.#length = accepted === drafted ? Math.min(2 * drafted, LENGTH_MAX) : Math.max(LENGTH_MIN, accepted);
+    if (2 * accepted >= drafted) this.#rest = REST_TOKENS_MIN;
   }
 }

@@ -55,6 +55,8 @@ export class Stepper {
   }
 
   run(active: readonly Sequence[]): StepResult {
+    // A guess of a step that did not run is not one for this step.
+    for (const sequence of active) sequence.dropDraft();
     const shares = this.#share(active);
     if (shares === null) return { kind: "full", crowded: false };
     if (this.#settings.speculates) this.#guess(shares);

@@ -96,12 +96,13 @@ export class NativeContext extends Handle {
     return { tokens, error: failed === 0 ? null : this.#library.error("mlo_sample") };
   }
 
-  /** The two largest logits of a row, best first. */
-  topTwo(row: number): { tokens: [number, number]; logits: [number, number] } {
-    const tokens = new Int32Array(2);
-    const logits = new Float32Array(2);
-    this.#library.check("mlo_top_two", this.#library.calls.mlo_top_two(this.pointer, row, tokens, logits));
-    return { tokens: [tokens[0] ?? -1, tokens[1] ?? -1], logits: [logits[0] ?? 0, logits[1] ?? 0] };
+  /** The largest logits of a row, best first. */
+  topLogits(row: number, count: number): { tokens: Int32Array; logits: Float32Array } {
+    const tokens = new Int32Array(count);
+    const logits = new Float32Array(count);
+    const status = this.#library.calls.mlo_top_logits(this.pointer, row, count, tokens, logits);
+    this.#library.check("mlo_top_logits", status);
+    return { tokens, logits };
   }
 
   /** The pooled, L2-normalised vector of a sequence of the last batch. */

@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "67d041901eb6331679d606ef63a0d709fd5ae8cb83a8c6e6fce7eff451e764ad";
+export const HEADER_HASH = "d2b0d84b39a6dc5a32d238d0251a9a8e317cbe16eef9973417dd6cb39ae5241c";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -76,8 +76,8 @@ export const SYMBOLS = {
   mlo_decode: { args: ["ptr", "i32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   // mlo_sample(context, n, rows, samplers, tokens)
   mlo_sample: { args: ["ptr", "i32", "ptr", "ptr", "ptr"], returns: "i32" },
-  // mlo_top_two(context, row, tokens, logits)
-  mlo_top_two: { args: ["ptr", "i32", "ptr", "ptr"], returns: "i32" },
+  // mlo_top_logits(context, row, count, tokens, logits)
+  mlo_top_logits: { args: ["ptr", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   // mlo_embedding(context, sequence, vector, dimensions)
   mlo_embedding: { args: ["ptr", "i32", "ptr", "i32"], returns: "i32" },
   // mlo_seq_remove(context, sequence, from, to)

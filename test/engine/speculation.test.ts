@@ -25,10 +25,27 @@ describe("how far to guess", () => {
   test("rests where rows cost more than right guesses save, and tries again later", () => {
     const speculation = new Speculation();
     expect(speculation.limit(100, DEAR)).toBe(0);
-    expect(speculation.limit(147, CHEAP)).toBe(0);
-    expect(speculation.limit(148, CHEAP)).toBe(6);
+    expect(speculation.limit(163, CHEAP)).toBe(0);
+    expect(speculation.limit(164, CHEAP)).toBe(6);
     for (let i = 0; i < 12; i++) speculation.note(6, 0);
-    expect(speculation.limit(150, CHEAP)).toBe(0);
+    expect(speculation.limit(170, CHEAP)).toBe(0);
+  });
+
+  test("rests longer each time, until a guess is right again", () => {
+    const speculation = new Speculation();
+    const rests: number[] = [];
+    let length = 100;
+    for (let round = 0; round < 6; round++) {
+      while (speculation.limit(length, CHEAP) > 0) speculation.note(6, 0);
+      const restedFrom = length;
+      while (speculation.limit(length, CHEAP) === 0) length++;
+      rests.push(length - restedFrom);
+    }
+    expect(rests).toEqual([64, 128, 256, 512, 1024, 1024]);
+    speculation.note(6, 6);
+    while (speculation.limit(length, CHEAP) > 0) speculation.note(6, 0);
+    expect(speculation.limit(length + 63, CHEAP)).toBe(0);
+    expect(speculation.limit(length + 64, CHEAP)).toBe(6);
   });
 });
 
@@ -77,6 +94,23 @@ describe("an engine that guesses", () => {
     run.generate(1, stopped);
     run.settle();
     expect(outcome(run.story(1))).toEqual(outcome(runAlone(stopped)));
+    run.checkEmpty();
+  });
+
+  test("does not take a guess along that was never tried", () => {
+    using run = makeRun(1_000_000);
+    const { decode } = run.backend.faults;
+    for (const id of [1, 2]) run.generate(id, request(id, { maxTokens: 60 }));
+    while ((run.stories.get(2)?.text.length ?? 0) < 20) run.step();
+    // The second one has to leave, with a guess, and comes back in pieces beside the first one's rows.
+    run.backend.faults.decode = (parts) => {
+      run.backend.faults.decode = decode ?? (() => null);
+      return parts.some(({ drafted }) => (drafted ?? 0) > 0) ? "full" : null;
+    };
+    run.settle();
+    for (const id of [1, 2]) {
+      expect(outcome(run.story(id))).toEqual(outcome(runAlone(request(id, { maxTokens: 60 }))));
+    }
     run.checkEmpty();
   });
 });

@@ -43,7 +43,7 @@ function follow(model: NativeModel, threads: number, others: number): number[][]
   if (others > 0) read(context, 1, 0, others);
   return Array.from({ length: STEPS }, (_, step) => {
     read(context, 0, OWN + step, 1);
-    const { tokens, logits } = context.topTwo(0);
+    const { tokens, logits } = context.topLogits(0, 2);
     return [...tokens, ...logits];
   });
 }

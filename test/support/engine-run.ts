@@ -100,7 +100,10 @@ export class DrivenEngine<B extends Backend> implements Disposable {
   /** Steps until this holds, in real time: jobs on other threads are waited for. */
   stepUntil(holds: () => boolean): void {
     for (let step = 0; !holds(); step++) {
-      if (step > STEPS_MAX) throw new Error(`what was awaited did not come in ${STEPS_MAX} steps`);
+      if (step > STEPS_MAX) {
+        const state = JSON.stringify(this.engine.stats());
+        throw new Error(`what was awaited did not come in ${STEPS_MAX} steps: ${state}`);
+      }
       if (!this.engine.isBusy) Bun.sleepSync(POLL_MS);
       this.step();
     }

@@ -1,6 +1,6 @@
 // A Backend without a model, for tests. The next token hangs on every cell of the sequence that the row may see, token
 // and position alike, so that a wrong position, a wrong seq-id or a lost cell changes the output. It counts its
-// cells and its live objects, and fails where a test says so.
+// cells (fake-memory.ts) and its live objects, and fails where a test says so.
 
 import type {
   AnswerParser,
@@ -17,22 +17,14 @@ import type {
 import { assert } from "../../src/lib/assert.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../../src/protocol/generation.ts";
 import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
+import { FakeMemory, seeTokens } from "./fake-memory.ts";
 import { DIMENSIONS, FAKE_INFO, type FakeFaults, type FakeOptions } from "./fake-options.ts";
 import { FakeSampler, mix, pickGreedily } from "./fake-sampler.ts";
-import { type Counted, FakeState, readFakeState } from "./fake-state.ts";
+import { type Counted, type FakeContent, FakeState, readFakeState } from "./fake-state.ts";
 import { END, FAKE_VOCABULARY, fakeTokenBytes, fakeTokens, PRESERVED } from "./fake-vocabulary.ts";
-
-interface Cell {
-  /** Sequences that share it. */
-  seqIds: Set<number>;
-  position: number;
-  token: number;
-}
 
 const KINDS = ["job", "prompt", "sampler", "parser", "state"] as const;
 type Kind = (typeof KINDS)[number];
-
-const SEEN_NOTHING = 0x9e3779b9;
 
 export class FakeBackend implements Backend {
   readonly info: LoadedModelInfo;
@@ -43,7 +35,7 @@ export class FakeBackend implements Backend {
   decodeCalls = 0;
   readonly #options: FakeOptions;
   readonly #live: Record<Kind, number> = { job: 0, prompt: 0, sampler: 0, parser: 0, state: 0 };
-  #cells: Cell[] = [];
+  readonly #memory: FakeMemory;
   /** What the last decode's rows with output saw. */
   #outputs: number[][] = [];
 
@@ -60,6 +52,7 @@ export class FakeBackend implements Backend {
       batchSize: options.batchSize ?? 32,
       canGenerate: options.canGenerate ?? true,
     };
+    this.#memory = new FakeMemory(this.info.memory, contextLength);
   }
 
   preparePrompt(prompt: Prompt): Task<PreparedPrompt> {
@@ -123,27 +116,19 @@ export class FakeBackend implements Backend {
     const fault = this.faults.decode?.(parts) ?? null;
     if (fault === "full" || fault === "aborted") return fault;
     throwIf(fault);
-    if (this.#cells.length + rows > this.info.contextLength) return "full";
+    if (!this.#memory.hasRoom(rows)) return "full";
+    this.#memory.forget();
     for (const part of parts) {
       const { parallel, retainedMax } = this.info;
       assert(part.seqId >= 0 && part.seqId < parallel + retainedMax, `seq-id ${part.seqId} is out of range`);
-      assert(part.start === this.#of(part.seqId).length, `sequence ${part.seqId} goes on at ${part.start}`);
-      for (const [i, token] of part.tokens.entries()) {
-        this.#cells.push({ seqIds: new Set([part.seqId]), position: part.start + i, token });
-      }
+      assert(part.start === this.#memory.length(part.seqId), `sequence ${part.seqId} goes on at ${part.start}`);
+      this.#memory.append(part.seqId, part.tokens);
       if (!part.output) continue;
       const end = part.start + part.tokens.length;
       const first = end - 1 - (part.drafted ?? 0);
-      this.#outputs.push(Array.from({ length: end - first }, (_, i) => this.#see(part.seqId, first + i)));
+      this.#outputs.push(Array.from({ length: end - first }, (_, i) => this.#memory.see(part.seqId, first + i)));
     }
     return "done";
-  }
-
-  /** A hash of all that a row attends to. */
-  #see(seqId: number, position: number): number {
-    const visible = this.#of(seqId).filter((cell) => cell.position <= position);
-    visible.sort((a, b) => a.position - b.position || a.token - b.token);
-    return visible.reduce((hash, cell) => mix(mix(hash, cell.position), cell.token), SEEN_NOTHING);
   }
 
   sample(samplers: Sampler[], rows?: readonly OutputRow[]): Sampled[] {
@@ -163,8 +148,7 @@ export class FakeBackend implements Backend {
     if (guessFails === undefined) return new Int32Array(0);
     const all = [...tokens];
     for (let i = 0; i < max; i++) {
-      const seen = all.reduce((hash, token, position) => mix(mix(hash, position), token), SEEN_NOTHING);
-      all.push(guessFails() ? PRESERVED : pickGreedily(seen));
+      all.push(guessFails() ? PRESERVED : pickGreedily(seeTokens(all)));
     }
     return Int32Array.from(all.slice(tokens.length));
   }
@@ -178,44 +162,27 @@ export class FakeBackend implements Backend {
   }
 
   removeSequence(seqId: number): void {
-    this.#cut(seqId, 0);
+    this.#memory.cut(seqId, 0);
   }
 
   truncateSequence(seqId: number, length: number): void {
-    const { memory } = this.info;
-    assert(memory === "plain" || memory === "sliding", "only plain memory can be cut, and the last rows of windows");
-    this.#cut(seqId, length);
+    this.#memory.cut(seqId, length);
   }
 
   copySequence(from: number, to: number, length: number): void {
-    assert(this.#of(to).length === 0, `sequence ${to} holds cells`);
-    const shared = this.#of(from).filter((cell) => cell.position < length);
-    assert(shared.length === length, `sequence ${from} does not hold ${length} cells`);
-    for (const cell of shared) cell.seqIds.add(to);
+    this.#memory.copy(from, to, length);
   }
 
   covers(seqId: number, length: number): boolean {
-    const held = this.#of(seqId).length;
-    return this.info.memory === "plain" || this.info.memory === "sliding" ? length <= held : length === held;
-  }
-
-  #of(seqId: number): Cell[] {
-    return this.#cells.filter((cell) => cell.seqIds.has(seqId));
-  }
-
-  #cut(seqId: number, length: number): void {
-    for (const cell of this.#of(seqId)) if (cell.position >= length) cell.seqIds.delete(seqId);
-    this.#cells = this.#cells.filter((cell) => cell.seqIds.size > 0);
+    return this.#memory.covers(seqId, length);
   }
 
   copySlice(seqId: number, start: number, end: number): SavedState {
-    const cells = this.#of(seqId).filter(({ position }) => position >= start && position < end);
-    assert(cells.length === end - start, `sequence ${seqId} does not hold cells ${start} to ${end}`);
-    return new FakeState(
-      cells.map(({ position, token }) => [position, token]),
-      "",
-      this.#count("state"),
-    );
+    return this.#save(this.#memory.copySlice(seqId, start, end));
+  }
+
+  #save(content: FakeContent, text = ""): FakeState {
+    return new FakeState(content, text, this.#count("state"), this.faults.write);
   }
 
   readState(path: string): Task<SavedState> {
@@ -230,7 +197,7 @@ export class FakeBackend implements Backend {
       },
       take: () => {
         assert(!(read instanceof Error), "a state that was read is taken");
-        return new FakeState(read.cells, read.text, this.#count("state"));
+        return this.#save(read.content, read.text);
       },
       [Symbol.dispose]: counted.dispose,
     };
@@ -238,15 +205,12 @@ export class FakeBackend implements Backend {
 
   applySlice(state: SavedState, seqId: number, start: number, end: number): void {
     assert(state instanceof FakeState, "a state goes back to the backend that made it");
-    assert(this.#of(seqId).length === start, `sequence ${seqId} ends at ${start}`);
-    if (state.cells.some(([position], i) => position !== start + i)) throw new Error("other positions");
-    if (state.cells.length !== end - start) throw new Error("too few cells");
-    for (const [position, token] of state.cells) this.#cells.push({ seqIds: new Set([seqId]), position, token });
-    assert(this.#cells.length <= this.info.contextLength, "the cells were there");
+    if (!Array.isArray(state.content)) throw new Error("a state without cells");
+    this.#memory.applySlice(state.content, seqId, start, end);
   }
 
   cells(): { size: number; used: number }[] {
-    return [{ size: this.info.contextLength, used: this.#cells.length }];
+    return this.#memory.counts();
   }
 
   liveHandles(): Record<string, number> {
@@ -284,9 +248,7 @@ export class FakeBackend implements Backend {
     };
   }
 
-  [Symbol.dispose](): void {
-    this.#cells = [];
-  }
+  [Symbol.dispose](): void {}
 }
 
 function checkTokens(tokens: readonly number[]): Int32Array | string {

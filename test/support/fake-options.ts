@@ -19,6 +19,8 @@ export interface FakeFaults {
   pick?: (params: SamplingParams) => string | null;
   decode?: (parts: BatchPart[]) => string | Exclude<DecodeResult, "done"> | null;
   embed?: (inputs: Int32Array[]) => string | null;
+  /** Writing a state's file. */
+  write?: (path: string) => string | null;
 }
 
 export interface FakeOptions {

@@ -2,6 +2,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import type { SavedState, Task } from "../../src/engine/backend.ts";
+import type { FakeRest, FakeSlice } from "./fake-memory.ts";
 
 /** An object of the fake that is counted until it is disposed of, once. */
 export interface Counted {
@@ -9,23 +10,27 @@ export interface Counted {
   dispose(): void;
 }
 
-/** Its cells as [position, token]. */
+export type FakeContent = FakeSlice | FakeRest;
+
 export class FakeState implements SavedState {
   constructor(
-    readonly cells: [number, number][],
+    readonly content: FakeContent,
     readonly text: string,
     readonly counted: Counted,
+    readonly fault: ((path: string) => string | null) | undefined,
   ) {}
 
   get bytes(): number {
-    return JSON.stringify(this.cells).length;
+    return JSON.stringify(this.content).length;
   }
 
   write(path: string, text: string): Task<null> {
     this.counted.assertAlive();
     let error: Error | null = null;
     try {
-      writeFileSync(path, JSON.stringify({ cells: this.cells, text }));
+      const message = this.fault?.(path) ?? null;
+      if (message !== null) throw new Error(message);
+      writeFileSync(path, JSON.stringify({ content: this.content, text }));
     } catch (thrown) {
       error = thrown as Error;
     }
@@ -41,9 +46,9 @@ export class FakeState implements SavedState {
   }
 }
 
-export function readFakeState(path: string): { cells: [number, number][]; text: string } | Error {
+export function readFakeState(path: string): { content: FakeContent; text: string } | Error {
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as { cells: [number, number][]; text: string };
+    return JSON.parse(readFileSync(path, "utf8")) as { content: FakeContent; text: string };
   } catch (thrown) {
     return thrown as Error;
   }

@@ -1,0 +1,122 @@
+// The files of kept state: named by their tokens, under one budget, the longest unused first.
+
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { KvFiles, nameSlices, type SliceName } from "../../src/engine/kv-files.ts";
+import { KvFolder } from "../support/kv-folder.ts";
+
+const SLICE = 4;
+const BYTES = 100;
+
+const namesOf = (...tokens: number[]): SliceName[] => nameSlices(Int32Array.from(tokens), SLICE);
+const hashes = (names: readonly SliceName[]): string[] => names.map(({ hash }) => hash);
+const chain = (first: number, slices: number): SliceName[] =>
+  namesOf(...Array.from({ length: SLICE * slices }, (_, i) => first + i));
+
+function write(files: KvFiles, names: readonly SliceName[], usedMs: number): void {
+  for (const name of names) {
+    writeFileSync(files.pathOf(name), "x".repeat(BYTES));
+    files.add(name, BYTES, usedMs);
+  }
+}
+
+describe("names", () => {
+  test("are of whole slices, and hang on all tokens before", () => {
+    expect(namesOf(1, 2, 3)).toEqual([]);
+    const long = namesOf(1, 2, 3, 4, 5, 6, 7, 8, 9);
+    expect(long).toHaveLength(2);
+    expect(long[0]).toEqual(namesOf(1, 2, 3, 4)[0] as SliceName);
+    expect(long[1]?.parent).toBe(long[0]?.hash ?? "");
+    expect(namesOf(0, 2, 3, 4, 5, 6, 7, 8)[1]?.hash).not.toBe(long[1]?.hash ?? "");
+    expect(long.map(({ depth }) => depth)).toEqual([1, 2]);
+  });
+});
+
+describe("files", () => {
+  test("are found again by the next process, with their age", () => {
+    using folder = new KvFolder();
+    const names = chain(0, 3);
+    write(new KvFiles(folder.path, "m", 1e6), names, 1_600_000_000_000);
+    const again = new KvFiles(folder.path, "m", 1e6);
+    expect([again.count, again.bytes]).toEqual([3, 3 * BYTES]);
+    expect(again.countLeading(hashes(names))).toBe(3);
+    expect(again.ends()).toEqual([{ name: names[2] as SliceName, usedMs: 1_600_000_000_000 }]);
+    again.touch(hashes(names), 1_600_000_001_000);
+    again.touch(hashes(names), 1_600_000_000_500);
+    expect(statSync(again.pathOf(names[0] as SliceName)).mtimeMs).toBe(1_600_000_001_000);
+  });
+
+  test("count up to the first that is missing", () => {
+    using folder = new KvFolder();
+    const files = new KvFiles(folder.path, "m", 1e6);
+    const names = chain(0, 4);
+    write(files, [names[0], names[2]] as SliceName[], 1);
+    expect(files.countLeading(hashes(names))).toBe(1);
+    expect(files.countLeading(hashes(chain(9, 4)))).toBe(0);
+  });
+
+  test("of another model are no use, but count", () => {
+    using folder = new KvFolder();
+    write(new KvFiles(folder.path, "other", 1e6), chain(0, 2), 1);
+    const files = new KvFiles(folder.path, "m", 1e6);
+    expect([files.count, files.bytes]).toEqual([0, 2 * BYTES]);
+    expect(files.countLeading(hashes(chain(0, 2)))).toBe(0);
+  });
+
+  test("with other names are left alone, and what a killed writer left goes", () => {
+    using folder = new KvFolder();
+    mkdirSync(join(folder.path, "m"));
+    const draft = `${"a".repeat(32)}-root-1.kv.part-`;
+    // No process has a number this large; that of this one was another's before.
+    for (const file of ["notes.txt", `${draft}999999999`, `${draft}${process.pid}`, `${draft}${process.ppid}`]) {
+      writeFileSync(join(folder.path, "m", file), "x");
+    }
+    const files = new KvFiles(folder.path, "m", 1e6);
+    expect([files.count, files.bytes]).toEqual([0, 0]);
+    expect(readdirSync(join(folder.path, "m")).toSorted()).toEqual([`${draft}${process.ppid}`, "notes.txt"]);
+  });
+
+  test("that can't be trusted go with what goes on from them", () => {
+    using folder = new KvFolder();
+    const files = new KvFiles(folder.path, "m", 1e6);
+    const names = chain(0, 3);
+    write(files, names, 1);
+    files.discard(names[1]?.hash ?? "");
+    files.discard("unknown");
+    expect([files.count, files.bytes]).toEqual([1, BYTES]);
+    expect(readdirSync(files.folder)).toHaveLength(1);
+  });
+
+  test("need a folder", () => {
+    using folder = new KvFolder();
+    writeFileSync(join(folder.path, "file"), "");
+    expect(() => new KvFiles(join(folder.path, "file"), "m", 1e6)).toThrow();
+  });
+});
+
+describe("the budget", () => {
+  test("takes the longest unused first, of one chain the end first, whichever model it is of", () => {
+    using folder = new KvFolder();
+    write(new KvFiles(folder.path, "other", 1e6), chain(50, 1), 1000);
+    const files = new KvFiles(folder.path, "m", 5 * BYTES);
+    const [old, recent] = [chain(0, 2), chain(100, 2)];
+    write(files, old, 2000);
+    write(files, recent, 3000);
+    expect(files.makeRoom(BYTES, 9000)).toBe(true);
+    expect(readdirSync(join(folder.path, "other"))).toEqual([]);
+    expect(files.makeRoom(2 * BYTES, 9000)).toBe(true);
+    expect([files.countLeading(hashes(old)), files.countLeading(hashes(recent))]).toEqual([1, 2]);
+    expect(files.bytes).toBe(3 * BYTES);
+  });
+
+  test("has no room for what is older than all that is there", () => {
+    using folder = new KvFolder();
+    const files = new KvFiles(folder.path, "m", 2 * BYTES);
+    write(files, chain(0, 2), 2000);
+    expect(files.makeRoom(BYTES, 2000)).toBe(false);
+    expect(files.makeRoom(BYTES, 1000)).toBe(false);
+    expect(files.count).toBe(2);
+    expect(files.makeRoom(3 * BYTES, 3000)).toBe(false);
+  });
+});
