@@ -7,10 +7,14 @@ export interface StepFacts {
   ms: number;
 }
 
-/** Smaller chunks waste the kernels: below this a chunk costs hardly less. */
+/** The largest chunk that may ride although the gap's limit is passed: larger ones gain the kernels nothing. */
 const CHUNK_ROWS = 64;
 /** The least chunk, however strict the limit: prompts must get on. */
 const CHUNK_ROWS_MIN = 8;
+/** A step costs this much less than its rows, at least: what it costs by itself (the weights are read) hardly counts. */
+const STEP_SHARE = 10;
+/** Kernels compute rows in vectors of this many: the last one should be full. */
+const ROWS_OF_VECTOR = 16;
 /** Without a limit of the user's, gaps up to this are free: nobody reads faster. */
 const GAP_MS_UNNOTICED = 40;
 /** Weight of the latest step. */
@@ -36,13 +40,20 @@ export class Rates {
     return { stepMs: this.#decodeMs, promptRowMs: this.#rowMs };
   }
 
-  /** Rows of prompt for a step in which others decode. `itlMsMax` 0: as few as the kernels like. */
-  promptRows(itlMsMax: number): number {
+  /** Rows of prompt for a step in which others decode so many rows. `itlMsMax` 0: as few as the kernels like. */
+  promptRows(itlMsMax: number, decodeRows: number): number {
     if (this.#rowMs === null || this.#rowMs === 0) return CHUNK_ROWS;
+    const decodeMs = this.#decodeMs ?? 0;
     const gapMs = itlMsMax > 0 ? itlMsMax : GAP_MS_UNNOTICED;
-    const fitting = Math.floor((gapMs - (this.#decodeMs ?? 0)) / this.#rowMs);
-    return Math.max(fitting, itlMsMax > 0 ? CHUNK_ROWS_MIN : CHUNK_ROWS);
+    const fitting = Math.floor((gapMs - decodeMs) / this.#rowMs);
+    if (itlMsMax > 0) return Math.max(fitting, CHUNK_ROWS_MIN);
+    const efficient = Math.min(CHUNK_ROWS, Math.ceil((STEP_SHARE * decodeMs) / this.#rowMs));
+    return Math.max(fitting, fillVectors(efficient + decodeRows) - decodeRows);
   }
+}
+
+function fillVectors(rows: number): number {
+  return ROWS_OF_VECTOR * Math.max(1, Math.ceil(rows / ROWS_OF_VECTOR));
 }
 
 function blend(average: number | null, value: number): number {

@@ -102,7 +102,7 @@ export class Stepper {
     if (memory !== "plain" && memory !== "sliding") return;
     const costs = { tokenMs: measured.stepMs / shares.length, rowMs: measured.promptRowMs };
     let left = Math.min(batchSize, this.#backend.outputsMax, this.#cache.available) - shares.length;
-    left = Math.min(left, this.rates.promptRows(this.#settings.itlMsMax));
+    left = Math.min(left, this.rates.promptRows(this.#settings.itlMsMax, shares.length));
     for (const { sequence } of shares) {
       const room = Math.min(left, sequence.lengthMax - sequence.length - 1);
       const limit = room <= 0 ? 0 : Math.min(room, sequence.speculation.limit(sequence.length, costs));
@@ -113,9 +113,10 @@ export class Stepper {
   }
 
   #share(active: readonly Sequence[]): Share[] | null {
+    const decodeRows = active.filter(({ missing }) => missing === 1).length;
     const decision = plan(active, {
       batchSize: this.#backend.info.batchSize,
-      promptRows: this.rates.promptRows(this.#settings.itlMsMax),
+      promptRows: this.rates.promptRows(this.#settings.itlMsMax, decodeRows),
       freeCells: this.#cache.available,
     });
     if (decision.kind === "full") return null;

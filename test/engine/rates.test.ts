@@ -16,9 +16,9 @@ function measured(decodeMs: number, rowMs: number): Rates {
 describe("rates", () => {
   test("are unknown until both kinds of steps ran", () => {
     const rates = new Rates();
-    expect([rates.measured, rates.promptRows(0), rates.promptRows(5)]).toEqual([null, 64, 64]);
+    expect([rates.measured, rates.promptRows(0, 1), rates.promptRows(5, 1)]).toEqual([null, 64, 64]);
     rates.record(decoding(20));
-    expect([rates.measured, rates.promptRows(0)]).toEqual([null, 64]);
+    expect([rates.measured, rates.promptRows(0, 1)]).toEqual([null, 64]);
     rates.record(reading(100, 50));
     expect(rates.measured).toEqual({ stepMs: 20, promptRowMs: 0.5 });
   });
@@ -39,15 +39,22 @@ describe("rates", () => {
 });
 
 describe("rows of prompt beside streams", () => {
-  test("without a limit: 64, or more where 40 ms allow it", () => {
-    expect(measured(20, 1).promptRows(0)).toBe(64);
-    expect(measured(20, 0.1).promptRows(0)).toBe(200);
-    expect(measured(90, 5).promptRows(0)).toBe(64);
+  test("without a limit: ten times a step's own cost, at most about 64, or more where 40 ms allow it", () => {
+    expect(measured(20, 1).promptRows(0, 0)).toBe(64);
+    expect(measured(20, 0.1).promptRows(0, 4)).toBe(200);
+    expect(measured(15, 5).promptRows(0, 0)).toBe(32);
+    expect(measured(1, 5).promptRows(0, 0)).toBe(16);
+  });
+
+  test("without a limit: all rows of the step together fill whole vectors", () => {
+    expect(measured(15, 5).promptRows(0, 1)).toBe(31);
+    expect(measured(15, 5).promptRows(0, 7)).toBe(41);
+    expect(measured(20, 1).promptRows(0, 16)).toBe(64);
   });
 
   test("with a limit: what fits into the gap beside the streams' own step, and never none", () => {
-    expect(measured(20, 1).promptRows(100)).toBe(80);
-    expect(measured(20, 1).promptRows(50)).toBe(30);
-    expect(measured(20, 1).promptRows(10)).toBe(8);
+    expect(measured(20, 1).promptRows(100, 1)).toBe(80);
+    expect(measured(20, 1).promptRows(50, 1)).toBe(30);
+    expect(measured(20, 1).promptRows(10, 1)).toBe(8);
   });
 });
