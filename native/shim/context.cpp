@@ -31,6 +31,7 @@ mlo_context * mlo_context_new(mlo_model * model, const char * settings) {
         params.embeddings = json.value("embeddings", false);
         params.pooling_type = (enum llama_pooling_type) json.value("pooling", -1);
         params.kv_unified = true;
+        params.flash_attn_type = json.value("flashAttention", true) ? LLAMA_FLASH_ATTN_TYPE_AUTO : LLAMA_FLASH_ATTN_TYPE_DISABLED;
         params.no_perf = true;
         params.n_outputs_max = json.at("outputs").get<int32_t>();
 
