@@ -22,10 +22,11 @@ std::unique_ptr<compute_threads> compute_threads::attach(llama_context * context
         return nullptr;
     }
     ggml_threadpool_params params = ggml_threadpool_params_default(threads);
-    // After a decode ggml's threads look out for the next one for about two milliseconds a unit, then they sleep. One
-    // unit bridges the pause between two steps; the default, 50, would burn a core for a tenth of a second after the last
-    // step, and take it from our own sampling threads and from whoever else uses the machine.
-    params.poll = 1;
+    // After a decode ggml's threads look out for the next one, then they sleep (levels above 100 are microseconds: patch
+    // 0010). That bridges the pause between two steps of one stream, which is shorter than waking a thread; the default
+    // level would burn a core for a tenth of a second after the last step, and take it from our own sampling threads
+    // and from whoever else uses the machine.
+    params.poll = 250;
     auto made = std::make_unique<compute_threads>();
     made->pool = make(&params);
     made->free_pool = free_pool;

@@ -44,7 +44,9 @@ export interface GenerationCall {
 export async function answerGeneration(api: ApiContext, request: Request, call: GenerationCall): Promise<Response> {
   const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
   // At once: the engine then reads a prompt for one of its choices, and the others wait for that and share it.
-  const starts = call.generations.map((generation) => api.inference.generate(call.model, generation, scope.signal));
+  const starts = call.generations.map((generation) =>
+    api.inference.generate(call.model, call.stream ? generation : { ...generation, whole: true }, scope.signal),
+  );
   const sources = starts.map(async (start) => (await start).events);
   const reader = new EventReader(sources, scope, api.log);
   const accepted = await startWithin(scope, () => acceptPrompts(starts, call.choicesPerPrompt));

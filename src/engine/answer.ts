@@ -11,10 +11,13 @@ export interface AnswerParts {
   detokenizer: Detokenizer;
   stops: StopMatcher;
   parser: AnswerParser | null;
+  /** Nobody reads along: everything comes at the end. */
+  whole: boolean;
 }
 
 export class Answer implements Disposable {
   readonly #parts: AnswerParts;
+  #held = "";
   #calledTools = false;
   #stopString: string | null = null;
 
@@ -48,10 +51,16 @@ export class Answer implements Disposable {
   }
 
   #emit(text: string, final: boolean): Delta[] {
-    const { parser } = this.#parts;
-    if (parser === null) return text === "" ? [] : [{ type: "delta", text }];
-    if (text === "" && !final) return [];
-    return parser.push(text, final).map((piece) => this.#toDelta(piece));
+    const { parser, whole } = this.#parts;
+    if (whole && !final) {
+      this.#held += text;
+      return [];
+    }
+    const ready = this.#held + text;
+    this.#held = "";
+    if (parser === null) return ready === "" ? [] : [{ type: "delta", text: ready }];
+    if (ready === "" && !final) return [];
+    return parser.push(ready, final).map((piece) => this.#toDelta(piece));
   }
 
   #toDelta(piece: ParsedPiece): Delta {

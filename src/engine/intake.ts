@@ -94,6 +94,7 @@ export class Intake {
       detokenizer: new Detokenizer(this.#texts, prompt.preserved),
       stops: new StopMatcher([...entry.request.stop, ...prompt.stops]),
       parser: prompt.needsParser ? this.#backend.makeParser(prompt) : null,
+      whole: entry.request.whole ?? false,
     });
     // From here on the sequence owns them.
     made.move();

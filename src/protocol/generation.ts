@@ -80,6 +80,8 @@ export interface GenerationRequest {
   maxTokens?: number;
   /** Generation ends before the first of these strings, which is not part of the output. */
   stop: string[];
+  /** Nobody reads along: the output comes in one piece, with the end. Default false. */
+  whole?: boolean;
   /** Batch requests wait behind interactive ones, but not for ever. Default interactive. */
   priority?: Priority;
   /** Requests of one conversation share this name; its state then outlives that of passing ones. */

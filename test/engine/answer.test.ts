@@ -11,14 +11,16 @@ interface Options {
   stops?: string[];
   parser?: AnswerParser | null;
   preserved?: number[];
+  whole?: boolean;
 }
 
-function makeAnswer({ stops = [], parser = null, preserved = [] }: Options = {}): Answer {
+function makeAnswer({ stops = [], parser = null, preserved = [], whole = false }: Options = {}): Answer {
   const texts = new TokenTexts({ tokenBytes: fakeTokenBytes });
   return new Answer({
     detokenizer: new Detokenizer(texts, new Set(preserved)),
     stops: new StopMatcher(stops),
     parser,
+    whole,
   });
 }
 
@@ -111,5 +113,25 @@ describe("with a parser", () => {
     const parser = new ScriptedParser(() => []);
     makeAnswer({ parser })[Symbol.dispose]();
     expect(parser.disposals).toBe(1);
+  });
+});
+
+describe("when nobody reads along", () => {
+  test("everything comes at the end, and the parser sees it once", () => {
+    const answer = makeAnswer({ whole: true });
+    expect(pushAll(answer, "abc").flatMap(({ events }) => events)).toEqual([]);
+    expect(answer.finish()).toEqual([{ type: "delta", text: "abc" }]);
+    const parser = new ScriptedParser((text) => [{ text }]);
+    const parsed = makeAnswer({ whole: true, parser });
+    pushAll(parsed, "abc");
+    expect(parsed.finish()).toEqual([{ type: "delta", text: "abc" }]);
+    expect(parser.seen).toEqual([["abc", true]]);
+  });
+
+  test("a stop string still ends it at once, and an answer of nothing is none", () => {
+    const answer = makeAnswer({ whole: true, stops: ["cd"] });
+    expect(pushAll(answer, "abcd").map(({ stopped }) => stopped)).toEqual([false, false, false, true]);
+    expect(answer.finish()).toEqual([{ type: "delta", text: "ab" }]);
+    expect(makeAnswer({ whole: true }).finish()).toEqual([]);
   });
 });

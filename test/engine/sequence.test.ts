@@ -32,6 +32,7 @@ function makeSequence(options: Options = {}): Sequence {
     detokenizer: new Detokenizer(new TokenTexts({ tokenBytes: fakeTokenBytes }), new Set()),
     stops: new StopMatcher(stop),
     parser: { push: () => [], ...dispose("parser") },
+    whole: false,
   });
   const tokens = Int32Array.from(prompt);
   const parts = {
