@@ -29,13 +29,15 @@ test("a chat is answered in OpenAI's shape, with usage and timings", async () =>
     prompt: { kind: "chat", messages: HELLO },
     sampling: {},
     stop: [],
+    whole: true,
   });
 });
 
 test("a stream is role, deltas, finish, and [DONE]", async () => {
-  const { post } = createTestApp();
+  const { post, inference } = createTestApp();
   const response = await post(PATH, { messages: HELLO, stream: true });
   expect(response.headers.get("Content-Type")).toStartWith("text/event-stream");
+  expect(inference.lastRequest?.whole).toBeUndefined();
   const frames = await readFrames(response);
   expect(frames.at(-1)).toBe("[DONE]");
   const chunks = frames.slice(0, -1);
@@ -169,6 +171,7 @@ test("everything that a request can say reaches inference in the domain's words"
       grammar: 'root ::= "a"',
     },
     stop: ["END"],
+    whole: true,
     maxTokens: 9,
   });
 });
