@@ -118,6 +118,7 @@ struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {
     bool                     is_chat = false;
     bool                     has_tools = false;
     int32_t                  preamble = 0; // leading tokens of system text and tools
+    std::vector<int32_t>     turns; // where the last messages begin, the one to be generated included
     common_chat_params       chat;
     std::unique_ptr<mlo_sampler> sampler;
 };

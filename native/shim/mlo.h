@@ -89,7 +89,7 @@ MLO_API mlo_sampler * mlo_prompt_take_sampler(mlo_prompt * prompt);
 MLO_API int32_t mlo_prompt_length(mlo_prompt * prompt);
 // Copies mlo_prompt_length token ids.
 MLO_API void mlo_prompt_tokens(mlo_prompt * prompt, int32_t * tokens);
-// {"stops":[…],"preserved":[token,…],"needsParser":bool,"preamble":tokens,"text":"the rendered prompt"}
+// {"stops":[…],"preserved":[token,…],"needsParser":bool,"preamble":tokens,"turns":[position,…],"text":"the rendered prompt"}
 MLO_API char * mlo_prompt_info(mlo_prompt * prompt);
 
 // --- context ---------------------------------------------------------------------------------------------------------

@@ -50,6 +50,17 @@ int32_t preamble_length(const common_chat_msg_spans & messages) {
     return 0;
 }
 
+// Where the last messages begin: the next prompt of this conversation has the same tokens up to one of these places, and
+// after it an answer that its template may write in another way than the model did.
+std::vector<int32_t> last_turns(const common_chat_msg_spans & messages) {
+    const size_t count = std::min<size_t>(messages.spans.size(), 2);
+    std::vector<int32_t> turns;
+    for (size_t i = messages.spans.size() - count; i < messages.spans.size(); ++i) {
+        turns.push_back((int32_t) messages.spans[i].pos);
+    }
+    return turns;
+}
+
 void read_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request) {
     if (!model.templates) {
         throw std::invalid_argument("the model's chat template does not parse, so it can't chat; /v1/completions works");
@@ -63,7 +74,9 @@ void read_chat(mlo_prompt & prompt, const mlo_model & model, const common_json &
     prompt.tokens = common_tokenize(model.vocab, prompt.text, add_special, true);
     common_chat_msg_delimiters delimiters = prompt.chat.message_delimiters;
     delimiters.tokenize(model.vocab);
-    prompt.preamble = preamble_length(delimiters.split(prompt.tokens));
+    const common_chat_msg_spans messages = delimiters.split(prompt.tokens);
+    prompt.preamble = preamble_length(messages);
+    prompt.turns = last_turns(messages);
 }
 
 void read_tokens(mlo_prompt & prompt, const mlo_model & model, const common_json & request) {
@@ -137,6 +150,7 @@ char * mlo_prompt_info(mlo_prompt * prompt) {
             {"preserved", prompt->chat.preserved_tokens},
             {"needsParser", prompt->is_chat && (prompt->has_tools || thinks)},
             {"preamble", prompt->preamble},
+            {"turns", prompt->turns},
             {"text", prompt->text},
         }).dump_safe());
     });

@@ -36,6 +36,17 @@ class state_writer : public llama_io_write_i {
     std::vector<uint8_t> & bytes;
 };
 
+// How long a state is: known beforehand, its copy is made in one piece.
+class state_measurer : public llama_io_write_i {
+  public:
+    void write(const void *, size_t size) override { total += size; }
+    void write_tensor(ggml_tensor *, size_t, size_t size) override { total += size; }
+    size_t n_bytes() override { return total; }
+
+  private:
+    size_t total = 0;
+};
+
 class state_reader : public llama_io_read_i {
   public:
     explicit state_reader(const std::vector<uint8_t> & bytes) : bytes(bytes) {}
@@ -195,6 +206,9 @@ mlo_state * mlo_state_copy(mlo_context * c, int32_t sequence, int32_t part) {
         state_writer writer(*state->bytes);
         llama_state_seq_flags flags = 0;
         if (llama_memory_i * source = memory_of(llama_get_memory(c->context), part, flags)) {
+            state_measurer measurer;
+            source->state_write(measurer, sequence, flags);
+            state->bytes->reserve(measurer.n_bytes());
             source->state_write(writer, sequence, flags);
         }
         return state.release();

@@ -19,6 +19,8 @@ export interface PreparedPrompt extends Disposable {
   readonly needsParser: boolean;
   /** Leading tokens that are system text and tools; 0 where the template does not tell. */
   readonly preambleLength: number;
+  /** Positions where the last messages begin, the one to be generated included; empty where that is not known. */
+  readonly turns: readonly number[];
 }
 
 export interface Sampler extends Disposable {
@@ -94,12 +96,28 @@ export interface Backend extends Disposable {
   copySequence(from: number, to: number, length: number): void;
   /** Whether the sequence holds all that a row at position `length` has to see. */
   covers(seqId: number, length: number): boolean;
-  /** A copy of cells [start, end) of a sequence. Plain and sliding memory only. */
+  /** A copy of cells [start, end) of a sequence: of attention only. No such thing in recurrent memory. */
   copySlice(seqId: number, start: number, end: number): SavedState;
   /** Reads a file; the task fails when it is not as it was written. */
   readState(path: string): Task<SavedState>;
   /** Gives a sequence that ends at `start` the cells [start, end) of a copy. Throws when the copy does not fit. */
   applySlice(state: SavedState, seqId: number, start: number, end: number): void;
+  /**
+   * Whether the memory has a recurrent state beside its cells, or in their place, that can be copied: the four calls
+   * below are only for these.
+   */
+  readonly checkpoints: boolean;
+  /** A copy of the recurrent state at the sequence's end. */
+  copyRest(seqId: number): SavedState;
+  /**
+   * Makes it the state of a sequence whose cells of attention, where it has some, are those of the first `length`
+   * positions. Throws when it is the state of another place; the sequence then holds nothing.
+   */
+  applyRest(state: SavedState, seqId: number, length: number): void;
+  /** For files: a copy of cells [start, end) with the recurrent state at `end`: `rest`, or null for the sequence's own. */
+  copyEnd(seqId: number, start: number, end: number, rest: SavedState | null): SavedState;
+  /** Gives them to a sequence that ends at `start`; where there are no cells, to an empty one. Throws as applyRest does. */
+  applyEnd(state: SavedState, seqId: number, start: number, end: number): void;
   cells(): { size: number; used: number }[];
   liveHandles(): Record<string, number>;
   /** Longest embedding input in tokens. Makes the embedding context on first use. */

@@ -25,6 +25,8 @@ const ANNOUNCE_MS = 10_000;
 export interface EngineOptions extends StepSettings {
   /** Kept state on disk; null = none. */
   store: KvStore | null;
+  /** Memory of checkpoints, in models that need them; absent: a default. */
+  checkpointBytesMax?: number;
 }
 
 export class Engine implements Disposable {
@@ -50,7 +52,7 @@ export class Engine implements Disposable {
     this.#outbox = new Outbox(send);
     this.#intake = new Intake(backend, new TokenTexts(backend));
     this.#embedder = new Embedder(backend, send);
-    this.#cache = new PrefixCache(backend, clock);
+    this.#cache = new PrefixCache(backend, clock, options.checkpointBytesMax);
     this.#stepper = new Stepper(backend, clock, this.#cache, options);
     this.#store = options.store;
     this.#roster = new Roster(backend, clock, this.#cache, options.store);
@@ -174,6 +176,7 @@ export class Engine implements Disposable {
         this.#roster.noteProgress();
         this.#sample(result.complete);
         this.#stepper.measure();
+        this.#cache.stops.take(active);
         break;
       case "full": {
         const last = this.#roster.makeWay(result.crowded);
@@ -282,6 +285,7 @@ export class Engine implements Disposable {
     this.#intake[Symbol.dispose]();
     this.#embedder[Symbol.dispose]();
     this.#store?.[Symbol.dispose]();
+    this.#cache.checkpoints[Symbol.dispose]();
     for (const sequence of this.#roster) sequence[Symbol.dispose]();
   }
 }

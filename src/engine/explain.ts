@@ -36,7 +36,7 @@ export function describeCache(
   return [...live, ...kept, ...(store?.describe([...cache.kept]) ?? [])];
 }
 
-type MemoryStats = Pick<EngineStats, "ledger" | "cells" | "handles" | "retained" | "kvStore">;
+type MemoryStats = Pick<EngineStats, "ledger" | "cells" | "handles" | "retained" | "checkpoints" | "kvStore">;
 
 export function describeMemory(cache: PrefixCache, backend: Backend, store: KvStore | null): MemoryStats {
   const kept = [...cache.kept];
@@ -45,6 +45,7 @@ export function describeMemory(cache: PrefixCache, backend: Backend, store: KvSt
     cells: backend.cells(),
     handles: backend.liveHandles(),
     retained: { sequences: kept.length, tokens: kept.reduce((sum, { tokens }) => sum + tokens.length, 0) },
+    checkpoints: { count: cache.checkpoints.size, bytes: cache.checkpoints.bytes },
     kvStore: store?.stats ?? null,
   };
 }

@@ -7,7 +7,6 @@ import type { NativeModel } from "../ffi/model.ts";
 import { NativeParser } from "../ffi/parser.ts";
 import { NativePrompt } from "../ffi/prompt.ts";
 import { NativeSampler } from "../ffi/sampler.ts";
-import { NativeState } from "../ffi/state.ts";
 import { assert } from "../lib/assert.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
@@ -26,6 +25,7 @@ import type {
 } from "./backend.ts";
 import { Batch } from "./batch.ts";
 import type { ContextPlan } from "./context-plan.ts";
+import { LlamaStates } from "./llama-states.ts";
 
 class LlamaPrompt implements PreparedPrompt {
   readonly tokens: Int32Array;
@@ -33,6 +33,7 @@ class LlamaPrompt implements PreparedPrompt {
   readonly preserved: ReadonlySet<number>;
   readonly needsParser: boolean;
   readonly preambleLength: number;
+  readonly turns: readonly number[];
 
   constructor(
     readonly native: NativePrompt,
@@ -43,6 +44,7 @@ class LlamaPrompt implements PreparedPrompt {
     this.stops = facts.stops;
     this.needsParser = facts.needsParser;
     this.preambleLength = facts.preamble;
+    this.turns = facts.turns;
     const preserved = facts.needsParser ? facts.preserved.map(tokenOf) : [];
     this.preserved = new Set(preserved.filter((token) => token !== null));
   }
@@ -61,36 +63,16 @@ class LlamaSampler implements Sampler {
   }
 }
 
-class LlamaState implements SavedState {
-  constructor(readonly native: NativeState) {}
-
-  get bytes(): number {
-    return this.native.bytes;
-  }
-
-  get text(): string {
-    return this.native.text;
-  }
-
-  write(path: string, text: string): Task<null> {
-    return this.native.write(path, text);
-  }
-
-  [Symbol.dispose](): void {
-    this.native[Symbol.dispose]();
-  }
-}
-
 export class LlamaBackend implements Backend {
   readonly info: LoadedModelInfo;
   readonly stateLayout: string;
   readonly outputsMax: number;
-  /** The seq-id that no sequence gets. */
-  readonly #scratch: number;
+  readonly checkpoints: boolean;
   readonly #library: NativeLibrary;
   readonly #model: NativeModel;
   readonly #plan: ContextPlan;
   readonly #context: NativeContext;
+  readonly #states: LlamaStates;
   readonly #batch: Batch;
   #embedding: { context: NativeContext; batch: Batch } | null = null;
 
@@ -105,7 +87,8 @@ export class LlamaBackend implements Backend {
     this.info = info;
     this.outputsMax = plan.main.outputs;
     this.stateLayout = context.facts().layout;
-    this.#scratch = plan.main.sequences - 1;
+    this.#states = new LlamaStates(library, context, info.memory, plan.main.sequences - 1);
+    this.checkpoints = this.#states.checkpoints;
     this.#library = library;
     this.#model = model;
     this.#plan = plan;
@@ -197,40 +180,31 @@ export class LlamaBackend implements Backend {
   }
 
   copySlice(seqId: number, start: number, end: number): SavedState {
-    this.#context.copySequence(seqId, this.#scratch, start, end);
-    try {
-      return new LlamaState(this.#context.copyState(this.#scratch, "all"));
-    } finally {
-      this.removeSequence(this.#scratch);
-    }
+    return this.#states.copySlice(seqId, start, end);
   }
 
   readState(path: string): Task<SavedState> {
-    const job = NativeState.read(this.#library, path);
-    return {
-      poll: () => job.poll(),
-      take: () => new LlamaState(job.take()),
-      [Symbol.dispose]: () => job[Symbol.dispose](),
-    };
+    return this.#states.read(path);
   }
 
   applySlice(state: SavedState, seqId: number, start: number, end: number): void {
-    assert(state instanceof LlamaState, "a state goes back to the backend that made it");
-    const before = this.#attentionCells;
-    // llama.cpp's restore replaces all that a sequence has: so it goes into one of its own first.
-    try {
-      this.#context.applyState(state.native, this.#scratch, "all");
-      this.#context.copySequence(this.#scratch, seqId, start, end);
-    } finally {
-      this.removeSequence(this.#scratch);
-    }
-    if (this.#attentionCells === before + end - start) return;
-    this.truncateSequence(seqId, start);
-    throw new Error(`the copy does not hold the cells ${start} to ${end}`);
+    this.#states.applySlice(state, seqId, start, end);
   }
 
-  get #attentionCells(): number {
-    return this.#context.cells()[0]?.used ?? 0;
+  copyRest(seqId: number): SavedState {
+    return this.#states.copyRest(seqId);
+  }
+
+  applyRest(state: SavedState, seqId: number, length: number): void {
+    this.#states.applyRest(state, seqId, length);
+  }
+
+  copyEnd(seqId: number, start: number, end: number, rest: SavedState | null): SavedState {
+    return this.#states.copyEnd(seqId, start, end, rest);
+  }
+
+  applyEnd(state: SavedState, seqId: number, start: number, end: number): void {
+    this.#states.applyEnd(state, seqId, start, end);
   }
 
   cells(): { size: number; used: number }[] {

@@ -4,9 +4,12 @@
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Backend } from "./backend.ts";
+import { CHECKPOINT_BYTES_MAX, Checkpoints } from "./checkpoints.ts";
 import { type Kept, KeptSequences } from "./kept-sequences.ts";
 import { KvLedger } from "./kv-ledger.ts";
-import { choosePrefix, type Donor } from "./prefix-choice.ts";
+import { PrefixCheckpoints } from "./prefix-checkpoints.ts";
+import { choosePrefix } from "./prefix-choice.ts";
+import { DonorFinder, type Source } from "./prefix-donors.ts";
 import { PrefixIndex, type PrefixMatch } from "./prefix-index.ts";
 import { admits } from "./scheduler.ts";
 import { type Sequence, seqIdOf } from "./sequence.ts";
@@ -29,14 +32,22 @@ export class PrefixCache {
   readonly #ledger: KvLedger;
   readonly #index = new PrefixIndex();
   readonly #live = new Map<number, Sequence>();
+  readonly #donors: DonorFinder;
   readonly kept: KeptSequences;
+  readonly checkpoints: Checkpoints;
+  readonly stops: PrefixCheckpoints;
 
-  constructor(backend: Backend, clock: Clock) {
+  constructor(backend: Backend, clock: Clock, checkpointBytesMax = CHECKPOINT_BYTES_MAX) {
     const { contextLength, parallel, retainedMax } = backend.info;
     this.#backend = backend;
     this.#clock = clock;
     this.#ledger = new KvLedger(contextLength, parallel + retainedMax);
     this.kept = new KeptSequences(retainedMax);
+    this.checkpoints = new Checkpoints(clock, checkpointBytesMax);
+    const { checkpoints, kept } = this;
+    const parts = { backend, index: this.#index, ledger: this.#ledger, live: this.#live, kept, checkpoints };
+    this.#donors = new DonorFinder(parts);
+    this.stops = new PrefixCheckpoints(parts);
   }
 
   get total(): number {
@@ -61,15 +72,19 @@ export class PrefixCache {
    * that is more, only whole slices are taken over, for the next ones to follow on.
    */
   place(sequence: Sequence, onDisk: DiskPrefix | null): Placement {
-    const { donors, nearest } = this.#findDonors(sequence);
+    const { donors, nearest, sharedLength } = this.#donors.find(sequence);
     const choice = choosePrefix(donors);
-    if (choice.kind === "wait") return "wait";
+    if (choice.kind === "wait") {
+      this.#stopFor(choice.donor);
+      return "wait";
+    }
     const donor = choice.kind === "fork" ? this.#cutForDisk(choice.donor, onDisk) : null;
     if (!this.#fits(sequence, donor)) return "full";
-    const kept = donor === null ? null : this.kept.find(donor.seqId);
+    const kept = donor === null || donor.seqId === null ? null : this.kept.find(donor.seqId);
     const takesOver = donor !== null && kept !== null && donor.usable === kept.tokens.length;
-    sequence.seqId = takesOver ? this.#takeOver(kept) : this.#open(donor);
+    sequence.seqId = takesOver && donor.checkpoint === null ? this.#takeOver(kept) : this.#open(donor);
     sequence.computed = donor?.usable ?? 0;
+    this.stops.chooseStops(sequence, sharedLength);
     if (donor !== null) sequence.noteReuse(donor.isLive ? "live" : "retained", donor.usable);
     if (nearest !== null) this.#noteDivergence(sequence, nearest);
     this.#live.set(sequence.seqId, sequence);
@@ -102,7 +117,7 @@ export class PrefixCache {
 
   drop(kept: Kept): void {
     this.kept.remove(kept);
-    this.#close(kept.seqId);
+    this.#close(kept.seqId, kept.tokens);
   }
 
   /** The sequence has ended or must leave. What it has computed is kept where that is of use. */
@@ -113,11 +128,12 @@ export class PrefixCache {
     sequence.seqId = null;
     const { computed } = sequence;
     sequence.computed = 0;
-    if (this.kept.capacity === 0 || !sequence.keeps || computed < KEEP_TOKENS_MIN) {
-      this.#close(seqId);
+    const tokens = sequence.tokens.slice(0, computed);
+    const isOfUse = computed >= KEEP_TOKENS_MIN && this.stops.isWhole(seqId, computed);
+    if (this.kept.capacity === 0 || !sequence.keeps || !isOfUse) {
+      this.#close(seqId, tokens);
       return;
     }
-    const tokens = sequence.tokens.slice(0, computed);
     this.#index.remove(seqId);
     for (const { key, length } of this.#index.matches(tokens)) this.#dropDouble(key, length);
     this.#index.insert(seqId, tokens);
@@ -149,6 +165,7 @@ export class PrefixCache {
     this.#backend.removeSequence(seqId);
     this.#ledger.truncate(seqId, 0);
     sequence.computed = 0;
+    this.stops.dropUnheld(sequence.tokens);
   }
 
   /** The sequence leaves, and so do its cells. */
@@ -157,63 +174,29 @@ export class PrefixCache {
     this.#live.delete(seqId);
     sequence.seqId = null;
     sequence.computed = 0;
-    this.#close(seqId);
+    this.#close(seqId, sequence.tokens);
   }
 
   checkIntegrity(): void {
     this.#ledger.checkIntegrity();
   }
 
-  /** What the sequence could start from, and the kept one that is nearest to it. */
-  #findDonors(sequence: Sequence): { donors: Donor[]; nearest: PrefixMatch | null } {
-    if (!sequence.reuses || this.#backend.info.memory === "other") return { donors: [], nearest: null };
-    const matches = this.#index.matches(sequence.tokens);
-    let nearest: PrefixMatch | null = null;
-    for (const match of matches) {
-      if (this.kept.find(match.key) !== null && match.length > (nearest?.length ?? 0)) nearest = match;
-    }
-    return { donors: matches.map((match) => this.#toDonor(match, sequence)), nearest };
+  /** Whoever reads what another one waits for stops there, for that one to go on from it. */
+  #stopFor({ seqId, promised }: Source): void {
+    const reader = seqId === null ? undefined : this.#live.get(seqId);
+    assert(reader !== undefined, "only who runs is waited for");
+    if (this.#backend.checkpoints) reader.addStops([promised]);
   }
 
-  #toDonor({ key, length }: PrefixMatch, sequence: Sequence): Donor {
-    const live = this.#live.get(key);
-    // The last token is always computed: its row gives the first token of the answer.
-    const wanted = Math.min(length, sequence.length - 1);
-    const held = this.#ledger.length(key);
-    const usable = this.#usable(key, Math.min(wanted, held), held);
-    // Only who has not come that far yet, and reads on, is worth waiting for: what it has lost does not come back.
-    const isReading = live !== undefined && !live.paused && held < wanted;
-    const canWait = isReading && (this.#backend.info.memory === "plain" || this.#backend.info.memory === "sliding");
-    return {
-      seqId: key,
-      usable,
-      promised: canWait ? Math.max(usable, Math.min(wanted, live.promptLength)) : usable,
-      isLive: live !== undefined,
-    };
-  }
-
-  /** How much of `wanted` tokens the memory can really hand over: a recurrent state is only that of its end. */
-  #usable(seqId: number, wanted: number, held: number): number {
-    if (wanted <= 0) return 0;
-    switch (this.#backend.info.memory) {
-      case "plain":
-        return wanted;
-      case "sliding":
-        return this.#backend.covers(seqId, wanted) ? wanted : 0;
-      default:
-        return wanted === held && this.#backend.covers(seqId, held) ? held : 0;
-    }
-  }
-
-  #cutForDisk(donor: Donor, onDisk: DiskPrefix | null): Donor | null {
+  #cutForDisk(donor: Source, onDisk: DiskPrefix | null): Source | null {
     if (onDisk === null || onDisk.tokens < donor.usable + onDisk.sliceTokens) return donor;
     const whole = donor.usable - (donor.usable % onDisk.sliceTokens);
     return whole === 0 || this.#backend.info.memory !== "plain" ? null : { ...donor, usable: whole };
   }
 
-  #fits(sequence: Sequence, donor: Donor | null): boolean {
+  #fits(sequence: Sequence, donor: Source | null): boolean {
     if (this.#live.size >= this.#backend.info.parallel) return false;
-    const shared = donor?.usable ?? 0;
+    const shared = donor === null || donor.seqId === null ? 0 : donor.usable;
     // Kept cells that it takes over can't be had by others any more.
     const claimed = donor === null || donor.isLive ? 0 : Math.min(shared, this.#ledger.idle);
     return admits(sequence.length - shared, this.#live.size, this.available - claimed);
@@ -226,17 +209,25 @@ export class PrefixCache {
     return kept.seqId;
   }
 
-  #open(donor: Donor | null): number {
+  #open(donor: Source | null): number {
     if (this.#ledger.freeSequences === 0) {
       const others = this.kept.leastBeside(donor?.seqId ?? null, this.#clock.monotonicMs());
       assert(others !== null, "there are more seq-ids than running sequences");
       this.drop(others);
     }
     const seqId = this.#ledger.open();
-    if (donor !== null) {
+    if (donor === null) return seqId;
+    if (donor.seqId !== null) {
       this.#backend.copySequence(donor.seqId, seqId, donor.usable);
       this.#ledger.fork(donor.seqId, seqId, donor.usable);
       this.kept.touch(donor.seqId, this.#clock);
+    } else {
+      assert(this.makeRoom(donor.usable), `${donor.usable} cells were counted as available`);
+      this.#ledger.grow(seqId, donor.usable);
+    }
+    if (donor.checkpoint !== null) {
+      this.#backend.applyRest(donor.checkpoint.state, seqId, donor.usable);
+      this.checkpoints.touch(donor.checkpoint);
     }
     return seqId;
   }
@@ -273,10 +264,12 @@ export class PrefixCache {
     sequence.diverged = { at: length, old: kept.tokens.slice(length, length + DIVERGENCE_TOKENS) };
   }
 
-  #close(seqId: number): void {
+  /** tokens: those that it held. */
+  #close(seqId: number, tokens: Int32Array): void {
     this.#index.remove(seqId);
     this.#backend.removeSequence(seqId);
     this.#ledger.close(seqId);
+    this.stops.dropUnheld(tokens);
   }
 }
 

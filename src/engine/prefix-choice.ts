@@ -2,7 +2,8 @@
 // will soon be longer, to wait for it. Pure.
 
 export interface Donor {
-  seqId: number;
+  /** Null: nobody holds it, it is a state by itself. */
+  seqId: number | null;
   /** Tokens that can be taken over now. */
   usable: number;
   /** Tokens that can be taken over once the donor's prompt is read; not under `usable`. */
@@ -10,26 +11,26 @@ export interface Donor {
   isLive: boolean;
 }
 
-export type PrefixChoice =
+export type PrefixChoice<D extends Donor> =
   | { kind: "none" }
-  | { kind: "fork"; donor: Donor }
-  /** Somebody reads the same tokens right now: reading them twice would take longer than to wait. */
-  | { kind: "wait" };
+  | { kind: "fork"; donor: D }
+  /** This one reads the same tokens right now: reading them twice would take longer than to wait. */
+  | { kind: "wait"; donor: D };
 
 /** Reading fewer tokens anew costs less than waiting for a step. */
 const WAIT_TOKENS_MIN = 32;
 /** A shorter prefix is not worth sharing: its cells would be held by two. */
 const FORK_TOKENS_MIN = 4;
 
-export function choosePrefix(donors: readonly Donor[]): PrefixChoice {
-  let best: Donor | null = null;
-  let promised = 0;
+export function choosePrefix<D extends Donor>(donors: readonly D[]): PrefixChoice<D> {
+  let best: D | null = null;
+  let reader: D | null = null;
   for (const donor of donors) {
-    promised = Math.max(promised, donor.promised);
+    if (donor.promised > (reader?.promised ?? 0)) reader = donor;
     if (best === null || isBetter(donor, best)) best = donor;
   }
   const usable = best?.usable ?? 0;
-  if (promised - usable >= WAIT_TOKENS_MIN) return { kind: "wait" };
+  if (reader !== null && reader.promised - usable >= WAIT_TOKENS_MIN) return { kind: "wait", donor: reader };
   return best === null || usable < FORK_TOKENS_MIN ? { kind: "none" } : { kind: "fork", donor: best };
 }
 

@@ -13,6 +13,9 @@ import type { BatchPart, PreparedPrompt, Sampler } from "./backend.ts";
 import { rankOf } from "./scheduler.ts";
 import { Speculation } from "./speculation.ts";
 
+/** Four are its own at most; the others are those that somebody waits for. */
+const STOPS_MAX = 8;
+
 const NO_TOKENS = new Int32Array(0);
 
 export interface SequenceParts {
@@ -38,6 +41,8 @@ export class Sequence implements Disposable {
   readonly keeps: boolean;
   /** Leading tokens that are system text and tools; 0 where that is not known. */
   readonly preambleLength: number;
+  /** Where the last messages of its prompt begin; empty where that is not known. */
+  readonly turns: readonly number[];
   /** It ran before, and had to give its place back. */
   hadToLeave = false;
   /** Its reader was told that it began. */
@@ -49,6 +54,8 @@ export class Sequence implements Disposable {
   /** Tokens whose KV is in the cache. */
   computed = 0;
   paused = false;
+  /** Places of the prompt at which its reading stops for a checkpoint, in order: see reading-stops.ts. */
+  #stops: readonly number[] = [];
   /** Tokens guessed for this step: they are run after the ones that are missing, and belong to it once sampled. */
   draft: Int32Array = NO_TOKENS;
   readonly speculation = new Speculation();
@@ -76,6 +83,7 @@ export class Sequence implements Disposable {
     this.reuses = request.cache?.reuse ?? true;
     this.keeps = request.cache?.keep ?? true;
     this.preambleLength = parts.prompt.preambleLength;
+    this.turns = parts.prompt.turns;
   }
 
   /** All tokens so far, prompt and answer. A view: it is only good until the next token. */
@@ -98,6 +106,28 @@ export class Sequence implements Disposable {
 
   get missing(): number {
     return this.#length - this.computed;
+  }
+
+  /** Those of the missing ones that may be computed in one go. */
+  get reachable(): number {
+    return (this.#stops.find((at) => at > this.computed) ?? this.#length) - this.computed;
+  }
+
+  get isAtStop(): boolean {
+    return this.#stops.includes(this.computed);
+  }
+
+  canStopAt(at: number): boolean {
+    return this.#stops.includes(at) || this.#stops.length < STOPS_MAX;
+  }
+
+  addStops(more: readonly number[]): void {
+    this.#stops = [...new Set([...this.#stops, ...more])].sort((a, b) => a - b);
+  }
+
+  /** It has been there, or begins anew. */
+  dropStops(upTo = Number.POSITIVE_INFINITY): void {
+    this.#stops = this.#stops.filter((at) => at > upTo);
   }
 
   get completionTokens(): number {

@@ -124,7 +124,7 @@ export class Stepper {
     return decision.rows.map(({ id, count }) => {
       const sequence = byId.get(id);
       assert(sequence !== undefined, `request ${id} was planned and does not run`);
-      return { sequence, count, decodes: sequence.missing === 1 };
+      return { sequence, count: Math.min(count, sequence.reachable), decodes: sequence.missing === 1 };
     });
   }
 }

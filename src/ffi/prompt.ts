@@ -16,6 +16,8 @@ export interface PromptFacts {
   needsParser: boolean;
   /** Leading tokens that are system text and tools; 0 where the template does not tell. */
   preamble: number;
+  /** Positions where the last messages begin, the one to be generated included; empty where the template does not tell. */
+  turns: number[];
   /** The rendered prompt; empty when it came as tokens. */
   text: string;
 }

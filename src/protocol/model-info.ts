@@ -70,7 +70,7 @@ export interface EngineStats {
   ledger: { total: number; used: number };
   /** llama.cpp's own count, one entry per cache (a sliding-window model has two). */
   cells: { size: number; used: number }[];
-  /** Live native objects by kind: all 0 but the model's and the context's when idle. */
+  /** Live native objects by kind: all 0 but the model's, the context's and a state a checkpoint when idle. */
   handles: Record<string, number>;
   steps: number;
   decodedTokens: number;
@@ -83,5 +83,7 @@ export interface EngineStats {
   /** Measured milliseconds of a step: fixed, and per row of prompt; null until there was enough to measure. */
   rates: { stepMs: number; promptRowMs: number } | null;
   retained: { sequences: number; tokens: number };
+  /** Recurrent states kept in memory, at places of prompts. */
+  checkpoints: { count: number; bytes: number };
   kvStore: { files: number; bytes: number; bytesMax: number; warning: string | null } | null;
 }

@@ -23,7 +23,7 @@ test("the longest; of equal ones a kept sequence", () => {
 });
 
 test("waits where more is coming than it would take to read", () => {
-  expect(choosePrefix([donor(1, 0, 32)])).toEqual({ kind: "wait" });
+  expect(choosePrefix([donor(1, 0, 32)])).toEqual({ kind: "wait", donor: donor(1, 0, 32) });
   expect(choosePrefix([donor(1, 0, 31)])).toEqual({ kind: "none" });
   expect(choosePrefix([donor(1, 10, 500), donor(2, 480, 480, false)]).kind).toBe("fork");
   expect(choosePrefix([donor(1, 10, 600), donor(2, 480, 480, false)]).kind).toBe("wait");

@@ -42,6 +42,7 @@ function makeSequence(options: Options = {}): Sequence {
       preserved: new Set<number>(),
       needsParser: true,
       preambleLength: 0,
+      turns: [],
       ...dispose("prompt"),
     },
     sampler: { kind: "sampler" as const, ...dispose("sampler") },

@@ -23,6 +23,7 @@ export interface Story {
 export interface DriveOptions {
   itlMsMax?: number;
   speculates?: boolean;
+  checkpointBytesMax?: number;
   store?: (backend: Backend, clock: FakeClock) => KvStore;
 }
 
@@ -46,12 +47,13 @@ export class DrivenEngine<B extends Backend> implements Disposable {
   /** Steps in which events went out, as messages. */
   messages: FromEngine[] = [];
 
-  constructor(backend: B, { itlMsMax = 0, speculates = false, store }: DriveOptions = {}) {
+  constructor(backend: B, { itlMsMax = 0, speculates = false, checkpointBytesMax, store }: DriveOptions = {}) {
     this.backend = backend;
     this.engine = new Engine(backend, this.clock, (message, payload) => this.#collect(message, payload), {
       itlMsMax,
       speculates,
       store: store?.(backend, this.clock) ?? null,
+      ...(checkpointBytesMax === undefined ? {} : { checkpointBytesMax }),
     });
   }
 
@@ -131,10 +133,11 @@ export class DrivenEngine<B extends Backend> implements Disposable {
 
   /** Nothing is open, so nothing may be held. */
   checkEmpty(): void {
-    const { waiting, running, paused, ledger, retained, handles } = this.engine.stats();
+    const { waiting, running, paused, ledger, retained, checkpoints, handles } = this.engine.stats();
     // Kept sequences share cells, so they may hold fewer than they have tokens; without any, nothing is held.
     const cells = retained.sequences === 0 ? ledger.used : Math.max(0, ledger.used - retained.tokens);
-    const held = { waiting, running, paused, cells, ...handles };
+    const state = (handles.state ?? 0) - checkpoints.count;
+    const held = { waiting, running, paused, cells, ...handles, state };
     const left = Object.entries(held).filter(([, count]) => count !== 0);
     if (left.length > 0) throw new Error(`left behind: ${JSON.stringify(Object.fromEntries(left))}`);
     if (this.engine.isBusy) throw new Error("an empty engine is busy");
@@ -191,7 +194,8 @@ function checkCells(memory: MemoryKind, used: number, sequences: number, cells: 
   }[memory];
   if (!isRight) throw new Error(`the ledger counts ${used} cells, the backend ${first} and ${second}`);
   if (memory !== "recurrent" && memory !== "hybrid") return;
-  if (states > sequences || states > 0 !== used > 0) {
+  // Cells of attention that are read from disk have no state yet; their sequence does not run before it has one.
+  if (states > sequences || (states > 0 && used === 0) || (memory === "recurrent" && states === 0 && used > 0)) {
     throw new Error(`the backend has ${states} states, of ${sequences} sequences with ${used} tokens`);
   }
 }

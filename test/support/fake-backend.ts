@@ -17,7 +17,7 @@ import type {
 import { assert } from "../../src/lib/assert.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../../src/protocol/generation.ts";
 import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
-import { FakeMemory, seeTokens } from "./fake-memory.ts";
+import { type FakeEnd, FakeMemory, type FakeSlice, seeTokens } from "./fake-memory.ts";
 import { DIMENSIONS, FAKE_INFO, type FakeFaults, type FakeOptions } from "./fake-options.ts";
 import { FakeSampler, mix, pickGreedily } from "./fake-sampler.ts";
 import { type Counted, type FakeContent, FakeState, readFakeState } from "./fake-state.ts";
@@ -84,7 +84,15 @@ export class FakeBackend implements Backend {
         const prompt = this.#count("prompt");
         const preserved = new Set(needsParser ? [PRESERVED] : []);
         const stops = needsParser ? ["zzz"] : [];
-        return { tokens, stops, preserved, needsParser, preambleLength: 0, [Symbol.dispose]: prompt.dispose };
+        return {
+          tokens,
+          stops,
+          preserved,
+          needsParser,
+          preambleLength: 0,
+          turns: [],
+          [Symbol.dispose]: prompt.dispose,
+        };
       },
       [Symbol.dispose]: counted.dispose,
     };
@@ -204,9 +212,29 @@ export class FakeBackend implements Backend {
   }
 
   applySlice(state: SavedState, seqId: number, start: number, end: number): void {
-    assert(state instanceof FakeState, "a state goes back to the backend that made it");
-    if (!Array.isArray(state.content)) throw new Error("a state without cells");
-    this.#memory.applySlice(state.content, seqId, start, end);
+    this.#memory.applySlice(contentOf(state, "cells"), seqId, start, end);
+  }
+
+  get checkpoints(): boolean {
+    return this.info.memory === "recurrent" || this.info.memory === "hybrid";
+  }
+
+  copyRest(seqId: number): SavedState {
+    return this.#save(this.#memory.copyEnd(seqId, 0, 0, null));
+  }
+
+  applyRest(state: SavedState, seqId: number, length: number): void {
+    this.#memory.applyRest(contentOf(state, "rest"), seqId, length);
+  }
+
+  copyEnd(seqId: number, start: number, end: number, rest: SavedState | null): SavedState {
+    return this.#save(this.#memory.copyEnd(seqId, start, end, rest === null ? null : contentOf(rest, "rest").rest));
+  }
+
+  applyEnd(state: SavedState, seqId: number, start: number, end: number): void {
+    const content = contentOf(state, "rest");
+    if (this.info.memory === "hybrid") this.#memory.applySlice(content.cells, seqId, start, end);
+    this.#memory.applyRest(content, seqId, end);
   }
 
   cells(): { size: number; used: number }[] {
@@ -249,6 +277,15 @@ export class FakeBackend implements Backend {
   }
 
   [Symbol.dispose](): void {}
+}
+
+/** A file may hold anything. */
+function contentOf(state: SavedState, kind: "cells"): FakeSlice;
+function contentOf(state: SavedState, kind: "rest"): FakeEnd;
+function contentOf(state: SavedState, kind: "cells" | "rest"): FakeContent {
+  assert(state instanceof FakeState, "a state goes back to the backend that made it");
+  if (Array.isArray(state.content) !== (kind === "cells")) throw new Error(`a state without ${kind}`);
+  return state.content;
 }
 
 function checkTokens(tokens: readonly number[]): Int32Array | string {

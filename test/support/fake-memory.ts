@@ -21,6 +21,12 @@ export interface FakeRest {
   hash: number;
 }
 
+/** Of a sequence's end: some cells before it, and the recurrent state there. */
+export interface FakeEnd {
+  cells: FakeSlice;
+  rest: FakeRest;
+}
+
 export type FakeSlice = [position: number, token: number, inWindow: boolean][];
 
 const SEEN_NOTHING = 0x9e3779b9;
@@ -134,14 +140,21 @@ export class FakeMemory {
     assert(this.#cells.length <= this.#size, "the cells were there");
   }
 
-  copyRest(seqId: number): FakeRest {
-    const rest = this.#rests.get(seqId);
-    assert(rest !== undefined, `sequence ${seqId} has no recurrent state`);
-    return rest;
+  /** rest: null takes the sequence's own. */
+  copyEnd(seqId: number, start: number, end: number, rest: FakeRest | null): FakeEnd {
+    const own = rest ?? this.#rests.get(seqId);
+    assert(own !== undefined, `sequence ${seqId} has no recurrent state`);
+    return { cells: this.#kind === "hybrid" ? this.copySlice(seqId, start, end) : [], rest: own };
   }
 
-  applyRest(rest: FakeRest, seqId: number): void {
-    this.#rests.set(seqId, rest);
+  /** It does not know its place where there are cells of attention: what is wrong shows in the output. */
+  applyRest({ rest }: FakeEnd, seqId: number, length: number): void {
+    const isRight = rest.length === length && (this.#kind === "recurrent" || this.length(seqId) === length);
+    // A copy: who shares a state shares it because one was forked from the other.
+    if (isRight) this.#rests.set(seqId, { ...rest });
+    else this.cut(seqId, 0);
+    if (!isRight) throw new Error("the state of another place");
+    this.#lengths.set(seqId, length);
   }
 
   /** As llama.cpp counts: attention first, then windows or states. */

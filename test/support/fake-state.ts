@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import type { SavedState, Task } from "../../src/engine/backend.ts";
-import type { FakeRest, FakeSlice } from "./fake-memory.ts";
+import type { FakeEnd, FakeSlice } from "./fake-memory.ts";
 
 /** An object of the fake that is counted until it is disposed of, once. */
 export interface Counted {
@@ -10,7 +10,7 @@ export interface Counted {
   dispose(): void;
 }
 
-export type FakeContent = FakeSlice | FakeRest;
+export type FakeContent = FakeSlice | FakeEnd;
 
 export class FakeState implements SavedState {
   constructor(

@@ -1,0 +1,62 @@
+// Checkpoints as the prefix cache has them: where a sequence's reading stops for one, taking it there, and dropping those
+// that nobody could go on from any more. Which one a prompt starts from is prefix-donors.ts' business.
+
+import type { Backend } from "./backend.ts";
+import type { Checkpoint, Checkpoints } from "./checkpoints.ts";
+import type { CacheParts } from "./prefix-donors.ts";
+import type { PrefixMatch } from "./prefix-index.ts";
+import { chooseStops } from "./reading-stops.ts";
+import type { Sequence } from "./sequence.ts";
+
+export class PrefixCheckpoints {
+  readonly #parts: CacheParts;
+  readonly #backend: Backend;
+  readonly #all: Checkpoints;
+
+  constructor(parts: CacheParts) {
+    this.#parts = parts;
+    this.#backend = parts.backend;
+    this.#all = parts.checkpoints;
+  }
+
+  /** sharedLength: leading tokens with which another prompt begins too. */
+  chooseStops(sequence: Sequence, sharedLength: number): void {
+    sequence.dropStops();
+    // What may not be kept leaves nothing behind.
+    if (!this.#backend.checkpoints || !sequence.keeps || this.#parts.kept.capacity === 0) return;
+    const { promptLength, computed, preambleLength, turns } = sequence;
+    sequence.addStops(chooseStops({ promptLength, computed, preambleLength, turns, sharedLength }));
+  }
+
+  /** Of those that have just come to a place where that is wanted. */
+  take(active: readonly Sequence[]): void {
+    for (const sequence of active) {
+      if (sequence.seqId === null || !sequence.isAtStop) continue;
+      const { computed, preambleLength, session } = sequence;
+      sequence.dropStops(computed);
+      const tokens = sequence.tokens.slice(0, computed);
+      if (this.#all.has(tokens)) continue;
+      this.#all.add(
+        { tokens, session, isPreamble: computed <= preambleLength },
+        this.#backend.copyRest(sequence.seqId),
+      );
+    }
+  }
+
+  /** A sequence that is still read from disk may have cells without the recurrent state that belongs to them. */
+  isWhole(seqId: number, length: number): boolean {
+    return !this.#backend.checkpoints || this.#backend.covers(seqId, length);
+  }
+
+  /** A sequence with these tokens holds nothing any more: what needs its cells of attention is of no use. */
+  dropUnheld(tokens: Int32Array): void {
+    if (this.#backend.info.memory !== "hybrid") return;
+    for (const checkpoint of this.#all.along(tokens)) if (!this.#isHeld(checkpoint)) this.#all.remove(checkpoint);
+  }
+
+  #isHeld({ tokens }: Checkpoint): boolean {
+    const { index, ledger } = this.#parts;
+    const holds = ({ key, length }: PrefixMatch): boolean => Math.min(length, ledger.length(key)) >= tokens.length;
+    return index.matches(tokens).some(holds);
+  }
+}
