@@ -33,7 +33,12 @@ export function describeCache(
     const state = isDurable ? "disk" : "retained";
     return { ...describe(tokens, backend), durableTokens, state, session, idleMs: nowMs - usedMs };
   });
-  return [...live, ...kept, ...(store?.describe([...cache.kept]) ?? [])];
+  const checkpoints = [...cache.checkpoints].map(({ tokens, session, usedMs }): CacheEntry => {
+    const durableTokens = store?.durableTokens(tokens) ?? 0;
+    const state = durableTokens === tokens.length ? "disk" : "retained";
+    return { ...describe(tokens, backend), durableTokens, state, session, idleMs: nowMs - usedMs };
+  });
+  return [...live, ...kept, ...checkpoints, ...(store?.describe(cache) ?? [])];
 }
 
 type MemoryStats = Pick<EngineStats, "ledger" | "cells" | "handles" | "retained" | "checkpoints" | "kvStore">;

@@ -1,12 +1,9 @@
-// The files of kept KV state, of all models, under one disk budget: which slices are there, which goes next. A slice is
-// named by the hash of all tokens up to its end, so the same beginning is written once, whoever had it. What is in a
-// file is not its business, nor when one is written.
+// The files of kept KV state, of all models, under one disk budget: which slices are there, which goes next. What is in
+// a file is not its business, nor when one is written.
 
 import { mkdirSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { basename, join } from "node:path";
-
-/** Tokens of one slice: copied between two steps, so its size bounds the pause. */
-export const SLICE_TOKENS = 256;
+import { fileOf, parseName, type SliceName } from "./kv-names.ts";
 
 interface SliceFile {
   path: string;
@@ -14,14 +11,6 @@ interface SliceFile {
   usedMs: number;
 }
 
-/** A slice's name and its place in the chain: [hash]-[parent's hash]-[number of slices up to its end].kv */
-export interface SliceName {
-  hash: string;
-  parent: string;
-  depth: number;
-}
-
-const SUFFIX = ".kv";
 /** What a writer that was killed left behind: see native/shim/state.cpp. */
 const DRAFT = /\.part-(\d+)$/;
 
@@ -33,6 +22,8 @@ export class KvFiles {
   readonly #files = new Map<string, SliceFile>();
   /** By hash: this model's. */
   readonly #slices = new Map<string, SliceName>();
+  /** Those of them that are ends, by parent and hash. */
+  readonly #ends = new Map<string, Map<string, SliceName>>();
   #bytes = 0;
 
   /** Makes the folder where it is missing. Throws the system's error when that can't be, or it can't be read. */
@@ -59,7 +50,7 @@ export class KvFiles {
   }
 
   pathOf(name: SliceName): string {
-    return join(this.folder, `${name.hash}-${name.parent}-${name.depth}${SUFFIX}`);
+    return join(this.folder, fileOf(name));
   }
 
   /** How many slices of a chain are there, from its beginning on. */
@@ -72,7 +63,12 @@ export class KvFiles {
     return this.#slices.get(hash) ?? null;
   }
 
-  /** The last slice of each chain that no other one goes on from. */
+  /** Ends of sequences and checkpoints that follow on this whole slice, the longest first. */
+  endsAfter(parent: string): SliceName[] {
+    return [...(this.#ends.get(parent)?.values() ?? [])].sort((a, b) => (b.extra ?? 0) - (a.extra ?? 0));
+  }
+
+  /** The last state of each chain that no other one goes on from. */
   ends(): { name: SliceName; usedMs: number }[] {
     const parents = new Set([...this.#slices.values()].map(({ parent }) => parent));
     const ends = [...this.#slices.values()].filter(({ hash }) => !parents.has(hash));
@@ -112,7 +108,7 @@ export class KvFiles {
   add(name: SliceName, bytes: number, usedMs: number): void {
     const path = this.pathOf(name);
     this.#forget(path);
-    this.#slices.set(name.hash, name);
+    this.#know(name);
     this.#files.set(path, { path, bytes, usedMs });
     this.#bytes += bytes;
     setTime(path, usedMs);
@@ -146,7 +142,14 @@ export class KvFiles {
     if (stat === undefined) return;
     this.#files.set(path, { path, bytes: stat.size, usedMs: stat.mtimeMs });
     this.#bytes += stat.size;
-    if (name !== null) this.#slices.set(name.hash, name);
+    if (name !== null) this.#know(name);
+  }
+
+  #know(name: SliceName): void {
+    this.#slices.set(name.hash, name);
+    if (name.extra === undefined) return;
+    const siblings = this.#ends.get(name.parent) ?? new Map<string, SliceName>();
+    this.#ends.set(name.parent, siblings.set(name.hash, name));
   }
 
   #drop(path: string): void {
@@ -160,14 +163,11 @@ export class KvFiles {
     this.#bytes -= file.bytes;
     this.#files.delete(path);
     const name = parseName(basename(path));
-    if (name !== null && path === this.pathOf(name)) this.#slices.delete(name.hash);
+    if (name === null || path !== this.pathOf(name)) return;
+    this.#slices.delete(name.hash);
+    const siblings = this.#ends.get(name.parent);
+    if (siblings?.delete(name.hash) === true && siblings.size === 0) this.#ends.delete(name.parent);
   }
-}
-
-function parseName(file: string): SliceName | null {
-  const match = /^([0-9a-f]{32})-([0-9a-f]{32}|root)-(\d{1,7})\.kv$/.exec(file);
-  const [, hash, parent, depth] = match ?? [];
-  return hash === undefined || parent === undefined ? null : { hash, parent, depth: Number(depth) };
 }
 
 /** A draft whose writer is gone; another model's engine may be writing its own right now. */
@@ -184,7 +184,14 @@ function isLeftOver(file: string): boolean {
 }
 
 function deeper(a: SliceFile, b: SliceFile): boolean {
-  return (parseName(basename(a.path))?.depth ?? 0) > (parseName(basename(b.path))?.depth ?? 0);
+  const [depthA, depthB] = [depthOf(a), depthOf(b)];
+  return depthA > depthB;
+}
+
+/** An end goes before the slice that it follows on, and is needed by no other. */
+function depthOf(file: SliceFile): number {
+  const name = parseName(basename(file.path));
+  return name === null ? 0 : name.depth + (name.extra === undefined ? 0 : 0.5);
 }
 
 /** The next start tells the old from the new by it. */
@@ -202,17 +209,4 @@ function removeQuietly(path: string): void {
   } catch {
     // A read-only disk keeps its files; they are no longer ours to use.
   }
-}
-
-/** Names of all whole slices of these tokens. */
-export function nameSlices(tokens: Int32Array, sliceTokens: number): SliceName[] {
-  const names: SliceName[] = [];
-  let parent = "root";
-  for (let end = sliceTokens; end <= tokens.length; end += sliceTokens) {
-    const hasher = new Bun.CryptoHasher("sha256").update(parent).update(tokens.subarray(end - sliceTokens, end));
-    const hash = hasher.digest("hex").slice(0, 32);
-    names.push({ hash, parent, depth: end / sliceTokens });
-    parent = hash;
-  }
-  return names;
 }

@@ -6,8 +6,9 @@ import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import type { Backend, SavedState, Task } from "./backend.ts";
-import type { Kept } from "./kept-sequences.ts";
-import { KvFiles, nameSlices, SLICE_TOKENS, type SliceName } from "./kv-files.ts";
+import { KvChains, type Pending } from "./kv-chains.ts";
+import { KvFiles } from "./kv-files.ts";
+import { SLICE_TOKENS, type SliceName, tokensUpTo } from "./kv-names.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import { type Sequence, seqIdOf } from "./sequence.ts";
 
@@ -23,8 +24,9 @@ export interface KvStoreOptions {
 
 interface Restore {
   sequence: Sequence;
-  /** Slices to read, first to last. */
+  /** States to read, first to last. */
   left: SliceName[];
+  /** Tokens that were read. */
   taken: number;
   task: Task<SavedState> | null;
 }
@@ -51,8 +53,7 @@ export class KvStore implements Disposable {
   readonly #warn: (message: string) => void;
   readonly #modelKey: string;
   readonly #restores = new Map<Sequence, Restore>();
-  /** Names of the slices of kept sequences: hashing them at every look would take long. */
-  readonly #names = new WeakMap<Int32Array, SliceName[]>();
+  readonly #chains: KvChains;
   #write: Write | null = null;
   #pausedUntilMs = 0;
   #warning: string | null = null;
@@ -65,6 +66,7 @@ export class KvStore implements Disposable {
     this.#modelKey = options.modelKey;
     this.sliceTokens = options.sliceTokens ?? SLICE_TOKENS;
     this.#files = new KvFiles(options.folder, options.modelKey, options.bytesMax);
+    this.#chains = new KvChains(this.#files, backend.info.memory, this.sliceTokens);
   }
 
   /** A slice has come, or one can be written while nobody computes. */
@@ -83,15 +85,23 @@ export class KvStore implements Disposable {
     return this.#restores.has(sequence);
   }
 
-  /** Slices of the sequence's prompt on disk, from the beginning on. Its last token is always computed. */
+  /** States on disk that the sequence's prompt can start from, in order. Its last token is always computed. */
   find(sequence: Sequence): SliceName[] {
-    const names = nameSlices(sequence.tokens.subarray(0, sequence.length - 1), this.sliceTokens);
-    return names.slice(0, this.#files.countLeading(names.map(({ hash }) => hash)));
+    return this.#chains.find(sequence.tokens.subarray(0, sequence.length - 1));
   }
 
-  /** Reads these slices into a sequence that holds all before them. */
-  restore(sequence: Sequence, names: readonly SliceName[]): void {
-    assert(sequence.computed === ((names[0]?.depth ?? 0) - 1) * this.sliceTokens, "slices follow on what is there");
+  /** Tokens that a sequence has when all of these are read. */
+  countTokens(names: readonly SliceName[]): number {
+    const last = names.at(-1);
+    return last === undefined ? 0 : tokensUpTo(last, this.sliceTokens);
+  }
+
+  /** Reads what follows on the tokens that the sequence has; nothing where these states don't. */
+  restore(sequence: Sequence, all: readonly SliceName[]): void {
+    const names = all.slice(all.findIndex((name) => this.#startOf(name) === sequence.computed));
+    if (names[0] === undefined || this.#startOf(names[0]) !== sequence.computed) return;
+    // Recurrent state comes with the last one, so that all of them are needed.
+    if (this.#backend.checkpoints && names.length < all.length) return;
     this.#files.touch(
       names.map(({ hash }) => hash),
       this.#clock.wallMs(),
@@ -113,21 +123,22 @@ export class KvStore implements Disposable {
     if (isIdle && this.#write === null) this.#startWrite(cache);
   }
 
-  /** Tokens of a kept sequence that a restart would not lose. */
+  /** Tokens of a kept sequence, or of a checkpoint, that a restart would not lose. */
   durableTokens(tokens: Int32Array): number {
-    return this.sliceTokens * this.#files.countLeading(this.#namesOf(tokens).map(({ hash }) => hash));
+    return this.countTokens(this.#chains.findKnown(tokens));
   }
 
   /** Chains that are on disk only. */
-  describe(inMemory: readonly Kept[]): CacheEntry[] {
-    const known = new Set(inMemory.flatMap(({ tokens }) => this.#namesOf(tokens).map(({ hash }) => hash)));
+  describe(cache: PrefixCache): CacheEntry[] {
+    const inMemory = [...cache.kept, ...cache.checkpoints].flatMap(({ tokens }) => this.#chains.namesOf(tokens));
+    const known = new Set(inMemory.map(({ hash }) => hash));
     const now = this.#clock.wallMs();
     const ends = this.#files.ends().filter(({ name }) => !known.has(name.hash));
     return ends
       .toSorted((a, b) => b.usedMs - a.usedMs)
       .slice(0, LISTED_MAX)
       .map(({ name, usedMs }) => {
-        const tokens = name.depth * this.sliceTokens;
+        const tokens = tokensUpTo(name, this.sliceTokens);
         return { state: "disk", tokens, durableTokens: tokens, session: null, idleMs: now - usedMs, preview: "" };
       });
   }
@@ -144,7 +155,7 @@ export class KvStore implements Disposable {
       this.#restores.delete(sequence);
       // A window of which a part is missing can't be gone on from.
       if (sequence.computed > 0 && !this.#backend.covers(seqIdOf(sequence), sequence.computed)) cache.restart(sequence);
-      else sequence.noteReuse("disk", restore.taken * this.sliceTokens);
+      else sequence.noteReuse("disk", restore.taken);
       return;
     }
     if (restore.task === null) {
@@ -156,7 +167,7 @@ export class KvStore implements Disposable {
     using task = restore.task;
     restore.task = null;
     // Running sequences took the cells: it is then read as far as it goes.
-    if (!cache.makeRoom(this.sliceTokens)) left.length = 0;
+    if (!cache.makeRoom(tokensUpTo(name, this.sliceTokens) - sequence.computed)) left.length = 0;
     else this.#takeSlice(restore, name, state, task, cache);
     this.#goOn(restore, cache);
   }
@@ -167,9 +178,12 @@ export class KvStore implements Disposable {
       if (state.kind === "failed") throw state.error;
       using saved = task.take();
       if (saved.text !== this.#textOf(name)) throw new Error("it belongs to another model or another prompt");
-      this.#backend.applySlice(saved, seqIdOf(sequence), sequence.computed, sequence.computed + this.sliceTokens);
-      cache.grow(sequence, this.sliceTokens);
-      restore.taken++;
+      const { computed } = sequence;
+      const end = tokensUpTo(name, this.sliceTokens);
+      if (name.extra === undefined) this.#backend.applySlice(saved, seqIdOf(sequence), computed, end);
+      else this.#backend.applyEnd(saved, seqIdOf(sequence), computed, end);
+      cache.grow(sequence, end - computed);
+      restore.taken += end - computed;
       left.shift();
     } catch (thrown) {
       this.#warn(`a kept state was not used, its prompt is read anew: ${(thrown as Error).message}`);
@@ -194,12 +208,14 @@ export class KvStore implements Disposable {
   #startWrite(cache: PrefixCache): void {
     const next = this.#nextToWrite(cache);
     if (next === null) return;
-    const end = next.name.depth * this.sliceTokens;
-    using state = this.#backend.copySlice(next.kept.seqId, end - this.sliceTokens, end);
-    const { tokens, usedWallMs } = next.kept;
+    const { name, tokens, usedWallMs } = next;
+    using own = new DisposableStack();
+    // What has no cells is written as it lies in memory, where it stays.
+    const state = next.seqId === null ? next.rest : own.use(this.#copy(next, next.seqId));
+    assert(state !== null, "a state without cells is a checkpoint's");
     // What it goes on from is in use as well: else room would be made of that.
     this.#files.touch(
-      this.#namesOf(tokens).map(({ hash }) => hash),
+      this.#chains.namesOf(tokens).map(({ hash }) => hash),
       usedWallMs,
     );
     if (!this.#files.makeRoom(state.bytes, usedWallMs)) {
@@ -207,18 +223,24 @@ export class KvStore implements Disposable {
       this.#pausedUntilMs = this.#clock.monotonicMs() + PAUSE_MS;
       return;
     }
-    const task = state.write(this.#files.pathOf(next.name), this.#textOf(next.name));
-    this.#write = { name: next.name, bytes: state.bytes, usedMs: usedWallMs, task };
+    const task = state.write(this.#files.pathOf(name), this.#textOf(name));
+    this.#write = { name, bytes: state.bytes, usedMs: usedWallMs, task };
   }
 
-  /** The first slice that is missing, of the sequence that was used last. */
-  #nextToWrite(cache: PrefixCache): { kept: Kept; name: SliceName } | null {
-    if (this.#clock.monotonicMs() < this.#pausedUntilMs) return null;
-    for (const kept of [...cache.kept].sort((a, b) => b.usedMs - a.usedMs)) {
-      const name = this.#namesOf(kept.tokens).find(({ hash }) => !this.#files.has(hash));
-      if (name !== undefined) return { kept, name };
-    }
-    return null;
+  #copy({ name, rest }: Pending, seqId: number): SavedState {
+    const [start, end] = [this.#startOf(name), tokensUpTo(name, this.sliceTokens)];
+    if (name.extra === undefined) return this.#backend.copySlice(seqId, start, end);
+    return this.#backend.copyEnd(seqId, start, end, rest);
+  }
+
+  /** Tokens that a sequence must have for the state to follow on. */
+  #startOf({ depth, extra }: SliceName): number {
+    if (extra === undefined) return (depth - 1) * this.sliceTokens;
+    return this.#backend.info.memory === "recurrent" ? 0 : depth * this.sliceTokens;
+  }
+
+  #nextToWrite(cache: PrefixCache): Pending | null {
+    return this.#clock.monotonicMs() < this.#pausedUntilMs ? null : this.#chains.nextMissing(cache);
   }
 
   /** Said once, until a write succeeds: a full disk fails at every slice. */
@@ -228,16 +250,8 @@ export class KvStore implements Disposable {
     this.#pausedUntilMs = this.#clock.monotonicMs() + PAUSE_MS;
   }
 
-  #namesOf(tokens: Int32Array): SliceName[] {
-    const known = this.#names.get(tokens);
-    if (known !== undefined) return known;
-    const names = nameSlices(tokens, this.sliceTokens);
-    this.#names.set(tokens, names);
-    return names;
-  }
-
-  #textOf({ hash, depth }: SliceName): string {
-    return JSON.stringify({ model: this.#modelKey, slice: hash, tokens: depth * this.sliceTokens });
+  #textOf(name: SliceName): string {
+    return JSON.stringify({ model: this.#modelKey, slice: name.hash, tokens: tokensUpTo(name, this.sliceTokens) });
   }
 
   [Symbol.dispose](): void {

@@ -4,7 +4,7 @@
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Backend } from "./backend.ts";
-import type { SliceName } from "./kv-files.ts";
+import type { SliceName } from "./kv-names.ts";
 import type { KvStore } from "./kv-store.ts";
 import type { Placement, PrefixCache } from "./prefix-cache.ts";
 import { RunningSet } from "./running-set.ts";
@@ -67,13 +67,13 @@ export class Roster implements Iterable<Sequence> {
     for (const sequence of this.#waiting.active()) {
       const sliceTokens = this.#store?.sliceTokens ?? 1;
       const slices = sequence.reuses ? (this.#store?.find(sequence) ?? []) : [];
-      const onDisk = slices.length === 0 ? null : { tokens: slices.length * sliceTokens, sliceTokens };
+      const onDisk = slices.length === 0 ? null : { tokens: this.#store?.countTokens(slices) ?? 0, sliceTokens };
       const place = (): Placement => this.cache.place(sequence, onDisk);
       let placement = place();
       while (placement === "full" && this.#yieldPlace(sequence)) placement = place();
       // Nobody is overtaken by those who need less room; only who waits for a prefix lets others pass.
       if (placement === "full") return;
-      if (placement === "placed") this.#start(sequence, slices, sliceTokens);
+      if (placement === "placed") this.#start(sequence, slices);
     }
   }
 
@@ -109,12 +109,11 @@ export class Roster implements Iterable<Sequence> {
     }
   }
 
-  #start(sequence: Sequence, slices: readonly SliceName[], sliceTokens: number): void {
+  #start(sequence: Sequence, slices: readonly SliceName[]): void {
     this.#waiting.remove(sequence);
     this.#running.add(sequence);
     sequence.startedMs ??= this.#clock.monotonicMs();
-    const missing = slices.slice(sequence.computed / sliceTokens);
-    if (sequence.computed % sliceTokens === 0 && missing.length > 0) this.#store?.restore(sequence, missing);
+    this.#store?.restore(sequence, slices);
   }
 
   /** Whoever runs for a reader who is behind leaves for one who waits; so does batch work, for a place. */

@@ -98,8 +98,7 @@ function serve(
 function openStore(backend: Backend, settings: EngineSettings, log: Logger): KvStore | null {
   const { kvStore, modelPath } = settings;
   const { memory } = backend.info;
-  // A recurrent state is that of its end alone, so it can't be cut into slices.
-  if (kvStore === null || (memory !== "plain" && memory !== "sliding")) return null;
+  if (kvStore === null || (memory !== "plain" && memory !== "sliding" && !backend.checkpoints)) return null;
   try {
     const modelKey = keyOfModel(modelPath, [kvStore.buildKey, backend.stateLayout, memory]);
     const warn = (message: string): void => log.warn(message);

@@ -49,8 +49,7 @@ const join2 = (a: Int32Array, b: Int32Array): Int32Array => Int32Array.of(...a, 
 describe.each(subjects)("%s with %s memory", (_name, memory, make) => {
   const cutsAnywhere = memory === "plain";
   const sharesPrefixes = memory === "plain" || memory === "sliding";
-  if (!sharesPrefixes)
-    console.log(`skipped: ${memory} memory has no parts that could be shared, cut or kept in slices`);
+  if (!sharesPrefixes) console.log(`skipped: ${memory} memory can't be cut; it has checkpoints instead`);
   let backend: Backend;
   let folder: string;
 
@@ -233,6 +232,101 @@ describe.each(subjects)("%s with %s memory", (_name, memory, make) => {
     }).toThrow();
     drop(0);
   });
+
+  /** Reads a prompt with a checkpoint at PREFIX, and all of its cells of attention in files up to there. */
+  function readWithCheckpoint(seqId: number): SavedState {
+    read(seqId, LONG.slice(0, PREFIX));
+    const rest = backend.copyRest(seqId);
+    read(seqId, LONG.slice(PREFIX), PREFIX);
+    return rest;
+  }
+
+  const checkpoints = (): void => {
+    const other = join2(LONG.slice(0, PREFIX), OTHER);
+
+    test("are there in these kinds of memory", () => expect(backend.checkpoints).toBe(true));
+
+    test("one is another sequence's beginning, as often as wanted, while its own goes on", () => {
+      const alone = [answerAlone(other), answerAlone(join2(LONG, OTHER))];
+      using rest = readWithCheckpoint(0);
+      for (const seqId of [1, 2]) {
+        if (memory === "hybrid") backend.copySequence(0, seqId, PREFIX);
+        backend.applyRest(rest, seqId, PREFIX);
+        expect([backend.covers(seqId, PREFIX), backend.covers(seqId, PREFIX - 1)]).toEqual([true, false]);
+      }
+      // Cells of attention are shared; each has a state of its own.
+      expect(used()).toEqual(memory === "hybrid" ? [LONG.length, 3] : [3]);
+      expect(answer(2, other, PREFIX)).toEqual(alone[0] ?? []);
+      expect(answer(0, join2(LONG, OTHER), LONG.length)).toEqual(alone[1] ?? []);
+      expect(answer(1, other, PREFIX)).toEqual(alone[0] ?? []);
+      drop(0, 1, 2);
+      expect(used().every((count) => count === 0)).toBe(true);
+    });
+
+    test.if(memory === "recurrent")("one outlives its sequence, and replaces a state that is there", () => {
+      const alone = answerAlone(other);
+      using rest = readWithCheckpoint(0);
+      drop(0);
+      read(1, OTHER);
+      backend.applyRest(rest, 1, PREFIX);
+      expect(answer(1, other, PREFIX)).toEqual(alone);
+      drop(1);
+    });
+
+    test("one is not taken for the state of another place", () => {
+      using rest = readWithCheckpoint(0);
+      const length = PREFIX + 4;
+      if (memory === "hybrid") backend.copySequence(0, 1, length);
+      expect(() => backend.applyRest(rest, 1, length)).toThrow();
+      expect(backend.covers(1, length)).toBe(false);
+      drop(0, 1);
+      expect(used().every((count) => count === 0)).toBe(true);
+    });
+
+    test("come back from files, with the cells before them, under another seq-id", () => {
+      const alone = [answerAlone(other), answerAlone(join2(LONG, OTHER))];
+      using rest = readWithCheckpoint(0);
+      const before = used();
+      const first = join(folder, "first.kv");
+      const ends = [join(folder, "checkpoint.kv"), join(folder, "end.kv")];
+      {
+        using slice = memory === "hybrid" ? backend.copySlice(0, 0, SLICE) : backend.copyRest(0);
+        finish(slice.write(first, "slice"));
+        using checkpoint = memory === "hybrid" ? backend.copyEnd(0, SLICE, PREFIX, rest) : null;
+        finish((checkpoint ?? rest).write(ends[0] ?? "", "checkpoint"));
+        using end = backend.copyEnd(0, SLICE, LONG.length, null);
+        finish(end.write(ends[1] ?? "", "end"));
+      }
+      expect(used()).toEqual(before);
+      drop(0);
+      read(1, OTHER);
+      for (const [i, [tokens, length]] of [
+        [other, PREFIX] as const,
+        [join2(LONG, OTHER), LONG.length] as const,
+      ].entries()) {
+        if (memory === "hybrid") {
+          using slice = load(first);
+          backend.applySlice(slice, 2, 0, SLICE);
+          expect(backend.covers(2, SLICE)).toBe(false);
+        }
+        using end = load(ends[i] ?? "");
+        backend.applyEnd(end, 2, memory === "hybrid" ? SLICE : 0, length);
+        expect(answer(2, tokens, length)).toEqual(alone[i] ?? []);
+        drop(2);
+      }
+      drop(1);
+      expect(used().every((count) => count === 0)).toBe(true);
+    });
+
+    test("an end does not come to another place than it had, and leaves nothing there", () => {
+      using rest = readWithCheckpoint(0);
+      using end = memory === "hybrid" ? backend.copyEnd(0, SLICE, PREFIX, rest) : backend.copyRest(0);
+      expect(() => backend.applyEnd(end, 1, 0, SLICE)).toThrow();
+      drop(0);
+      expect(used().every((count) => count === 0)).toBe(true);
+    });
+  };
+  if (!sharesPrefixes) describe("checkpoints", checkpoints);
 
   function copyOf(tokens: Int32Array): SavedState {
     read(0, tokens);

@@ -3,7 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { KvFiles, nameSlices, type SliceName } from "../../src/engine/kv-files.ts";
+import { KvFiles } from "../../src/engine/kv-files.ts";
+import { nameSlices, type SliceName } from "../../src/engine/kv-names.ts";
 import { KvFolder } from "../support/kv-folder.ts";
 
 const SLICE = 4;

@@ -47,6 +47,7 @@ function runSchedule(seed: number): { reused: number; guessed: number } {
     taskPolls: () => random(4),
     speculates: random(2) === 0,
     guessFails: () => random(5) === 0,
+    checkpointBytesMax: random(3) === 0 ? random(2000) : 1e6,
   });
   // A backend may be full before our count is, now and then.
   run.backend.faults.decode = (parts) => {

@@ -179,10 +179,9 @@ async function runShape(spec: ModelSpec, memory: MemoryKind): Promise<void> {
     using backend = await loadModelFile(cacheModel(spec), { contextLength: 256, ...settings });
     expect(backend.info.memory).toBe(memory);
     solo ??= new SoloOutputs(backend, POOL, OUTPUT_TOKENS);
-    const canStore = memory === "plain" || memory === "sliding";
     for (let seed = 1; seed <= SCHEDULES / 2; seed++) {
       const random = makeRandom(seed);
-      const options = canStore && random(2) === 0 ? { store: makeStore() } : {};
+      const options = random(2) === 0 ? { store: makeStore() } : {};
       const lives = options.store === undefined ? 1 : LIVES;
       for (let life = 0; life < lives; life++) {
         try {
@@ -198,13 +197,13 @@ async function runShape(spec: ModelSpec, memory: MemoryKind): Promise<void> {
     console.log(`${spec.shape}: rounding noise ${solo.noise.toExponential(2)}, ${JSON.stringify(tried)}`);
   }
   expect(tally.failures).toEqual([]);
+  const recurs = memory === "recurrent" || memory === "hybrid";
   // Else they would say nothing about any of it.
-  expect(tried.reusedTokens).toBeGreaterThan(memory === "plain" || memory === "sliding" ? 5000 : 200);
+  expect(tried.reusedTokens).toBeGreaterThan(5000);
   expect(tried.evictions).toBeGreaterThan(1);
-  if (memory === "plain" || memory === "sliding") {
-    expect(tried.restoredTokens).toBeGreaterThan(50);
-    expect(tried.acceptedTokens).toBeGreaterThan(20);
-  }
+  expect(tried.restoredTokens).toBeGreaterThan(recurs ? 1000 : 50);
+  // A recurrent state can't take back what was guessed wrong.
+  if (!recurs) expect(tried.acceptedTokens).toBeGreaterThan(20);
 }
 
 describe.skipIf(!HAS_NATIVE)("sharing over llama.cpp", () => {

@@ -23,7 +23,7 @@ export class KvFolder implements Disposable {
 
   /** Paths of all files of a model, in order of their place in the chain. */
   files(modelKey = "model"): string[] {
-    const depthOf = (file: string): number => Number(/-(\d+)\.kv$/.exec(file)?.[1] ?? 0);
+    const depthOf = (file: string): number => Number(/-(\d+)(\+\d+)?\.kv$/.exec(file)?.[1] ?? 0);
     const files = readdirSync(join(this.path, modelKey)).toSorted((a, b) => depthOf(a) - depthOf(b));
     return files.map((file) => join(this.path, modelKey, file));
   }
