@@ -31,7 +31,7 @@ export class PrefixCheckpoints {
   /** Of those that have just come to a place where that is wanted. */
   take(active: readonly Sequence[]): void {
     for (const sequence of active) {
-      if (sequence.seqId === null || !sequence.isAtStop) continue;
+      if (sequence.seqId === null || !sequence.stopsAt(sequence.computed)) continue;
       const { computed, preambleLength, session } = sequence;
       sequence.dropStops(computed);
       const tokens = sequence.tokens.slice(0, computed);

@@ -84,8 +84,10 @@ export class DonorFinder {
     const { backend, kept } = this.#parts;
     const { memory } = backend.info;
     if (memory === "plain" || memory === "sliding") return wanted;
-    if (!backend.checkpoints || !live.keeps || kept.capacity === 0 || wanted - held < STOP_TOKENS_MIN) return 0;
-    return live.canStopAt(wanted) ? wanted : 0;
+    if (!backend.checkpoints || !live.keeps || kept.capacity === 0) return 0;
+    // Until it is there, nothing can be taken over: what was promised once must hold to the end.
+    const willStop = live.stopsAt(wanted) || (wanted - held >= STOP_TOKENS_MIN && live.canStopOnceMore);
+    return willStop ? wanted : 0;
   }
 
   /** How much of `wanted` tokens the memory can really hand over: a recurrent state is only that of its end. */

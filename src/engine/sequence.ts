@@ -113,12 +113,12 @@ export class Sequence implements Disposable {
     return (this.#stops.find((at) => at > this.computed) ?? this.#length) - this.computed;
   }
 
-  get isAtStop(): boolean {
-    return this.#stops.includes(this.computed);
+  stopsAt(at: number): boolean {
+    return this.#stops.includes(at);
   }
 
-  canStopAt(at: number): boolean {
-    return this.#stops.includes(at) || this.#stops.length < STOPS_MAX;
+  get canStopOnceMore(): boolean {
+    return this.#stops.length < STOPS_MAX;
   }
 
   addStops(more: readonly number[]): void {
