@@ -28,14 +28,20 @@ export class PrefixCheckpoints {
     sequence.addStops(chooseStops({ promptLength, computed, preambleLength, turns, sharedLength }));
   }
 
-  /** Of those that have just come to a place where that is wanted. */
+  /**
+   * Of those that have just come to a place where that is wanted. Beside streams only of the first of them, since each
+   * copy makes their gap longer: the others' places are passed.
+   */
   take(active: readonly Sequence[]): void {
+    const disturbs = active.some(({ completionTokens }) => completionTokens > 0);
+    let taken = 0;
     for (const sequence of active) {
       if (sequence.seqId === null || !sequence.stopsAt(sequence.computed)) continue;
       const { computed, preambleLength, session } = sequence;
       sequence.dropStops(computed);
       const tokens = sequence.tokens.slice(0, computed);
-      if (this.#all.has(tokens)) continue;
+      if ((disturbs && taken > 0) || this.#all.has(tokens)) continue;
+      taken++;
       this.#all.add(
         { tokens, session, isPreamble: computed <= preambleLength },
         this.#backend.copyRest(sequence.seqId),
