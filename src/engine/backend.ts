@@ -103,8 +103,8 @@ export interface Backend extends Disposable {
   /** Gives a sequence that ends at `start` the cells [start, end) of a copy. Throws when the copy does not fit. */
   applySlice(state: SavedState, seqId: number, start: number, end: number): void;
   /**
-   * Whether the memory has a recurrent state beside its cells, or in their place, that can be copied: the four calls
-   * below are only for these.
+   * Whether the memory has a recurrent state beside its cells, or in their place, that can be copied: the calls below
+   * are only for these.
    */
   readonly checkpoints: boolean;
   /** A copy of the recurrent state at the sequence's end. */
@@ -114,6 +114,8 @@ export interface Backend extends Disposable {
    * positions. Throws when it is the state of another place; the sequence then holds nothing.
    */
   applyRest(state: SavedState, seqId: number, length: number): void;
+  /** The sequence keeps its first `length` cells of attention, and goes on from this state. Throws as applyRest does. */
+  rewind(seqId: number, length: number, rest: SavedState): void;
   /** For files: a copy of cells [start, end) with the recurrent state at `end`: `rest`, or null for the sequence's own. */
   copyEnd(seqId: number, start: number, end: number, rest: SavedState | null): SavedState;
   /** Gives them to a sequence that ends at `start`; where there are no cells, to an empty one. Throws as applyRest does. */

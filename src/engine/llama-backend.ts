@@ -199,6 +199,10 @@ export class LlamaBackend implements Backend {
     this.#states.applyRest(state, seqId, length);
   }
 
+  rewind(seqId: number, length: number, rest: SavedState): void {
+    this.#states.rewind(seqId, length, rest);
+  }
+
   copyEnd(seqId: number, start: number, end: number, rest: SavedState | null): SavedState {
     return this.#states.copyEnd(seqId, start, end, rest);
   }

@@ -67,6 +67,16 @@ export class LlamaStates {
     this.#checkEnd(seqId, length);
   }
 
+  /** llama.cpp cuts a hybrid's sequence whole only: what stays goes out and comes back. */
+  rewind(seqId: number, length: number, rest: SavedState): void {
+    this.#withScratch(() => {
+      this.#context.copySequence(seqId, this.#scratch, 0, length);
+      assert(this.#context.removeSequence(seqId, 0, -1), `sequence ${seqId} can always be removed whole`);
+      this.#context.copySequence(this.#scratch, seqId, 0, length);
+    });
+    this.applyRest(rest, seqId, length);
+  }
+
   copyEnd(seqId: number, start: number, end: number, rest: SavedState | null): SavedState {
     if (this.#memory === "recurrent") return this.copyRest(seqId);
     return this.#withScratch(() => {

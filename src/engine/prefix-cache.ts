@@ -243,16 +243,25 @@ export class PrefixCache {
     const exclusive = this.#ledger.exclusive(kept.seqId);
     const preamble = kept.preambleLength < kept.tokens.length ? kept.preambleLength : 0;
     const left = Math.max(kept.tokens.length - Math.min(cells, exclusive), preamble);
-    const { memory } = this.#backend.info;
-    if (exclusive === 0 || left < KEEP_TOKENS_MIN || left === kept.tokens.length || memory !== "plain") {
+    if (exclusive === 0 || left < KEEP_TOKENS_MIN || left === kept.tokens.length || !this.#cutKept(kept, left)) {
       this.drop(kept);
-      return;
     }
-    this.#backend.truncateSequence(kept.seqId, left);
+  }
+
+  /** Leaves at most `length` tokens of a kept sequence; false: that can't be. */
+  #cutKept(kept: Kept, length: number): boolean {
+    const before = kept.tokens;
+    const checkpoint = this.stops.deepest(before, length);
+    const left = checkpoint?.tokens.length ?? length;
+    if (checkpoint !== null) this.#backend.rewind(kept.seqId, left, checkpoint.state);
+    else if (this.#backend.info.memory === "plain") this.#backend.truncateSequence(kept.seqId, left);
+    else return false;
     this.#ledger.truncate(kept.seqId, left);
-    kept.tokens = kept.tokens.slice(0, left);
+    kept.tokens = before.slice(0, left);
     this.#index.remove(kept.seqId);
     this.#index.insert(kept.seqId, kept.tokens);
+    this.stops.dropUnheld(before);
+    return true;
   }
 
   #noteDivergence(sequence: Sequence, { key, length }: PrefixMatch): void {

@@ -54,6 +54,13 @@ export class PrefixCheckpoints {
     return !this.#backend.checkpoints || this.#backend.covers(seqId, length);
   }
 
+  /** The deepest one of a kept sequence, up to there, to which it can go back; null: none. */
+  deepest(tokens: Int32Array, length: number): Checkpoint | null {
+    // A recurrent state frees nothing by going back, and its checkpoints stay without it.
+    if (this.#backend.info.memory !== "hybrid") return null;
+    return this.#all.along(tokens.subarray(0, length)).at(-1) ?? null;
+  }
+
   /** A sequence with these tokens holds nothing any more: what needs its cells of attention is of no use. */
   dropUnheld(tokens: Int32Array): void {
     if (this.#backend.info.memory !== "hybrid") return;

@@ -283,6 +283,22 @@ describe.each(subjects)("%s with %s memory", (_name, memory, make) => {
       expect(used().every((count) => count === 0)).toBe(true);
     });
 
+    test("a sequence goes back to one, and frees the cells behind it that no other holds", () => {
+      const alone = [answerAlone(other), answerAlone(join2(LONG, OTHER))];
+      using rest = readWithCheckpoint(0);
+      backend.copySequence(0, 1, LONG.length);
+      const before = used();
+      backend.rewind(0, PREFIX, rest);
+      expect(used()).toEqual(before.with(-1, 2));
+      expect([backend.covers(0, PREFIX), backend.covers(1, LONG.length)]).toEqual([true, true]);
+      expect(answer(0, other, PREFIX)).toEqual(alone[0] ?? []);
+      expect(answer(1, join2(LONG, OTHER), LONG.length)).toEqual(alone[1] ?? []);
+      drop(0);
+      if (memory === "hybrid") expect(used()).toEqual([LONG.length + OTHER.length + OUTPUT - 1, 1]);
+      drop(1);
+      expect(used().every((count) => count === 0)).toBe(true);
+    });
+
     test("come back from files, with the cells before them, under another seq-id", () => {
       const alone = [answerAlone(other), answerAlone(join2(LONG, OTHER))];
       using rest = readWithCheckpoint(0);

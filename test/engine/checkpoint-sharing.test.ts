@@ -191,6 +191,19 @@ test("hybrid: when the last one goes that holds the cells, so does the checkpoin
   expect(runOne(run, 3, ask(`${SYSTEM}, again`)).retained).toBe(0);
 });
 
+test("hybrid: a kept conversation loses its end, not all, when others need its cells", () => {
+  using run = new EngineRun({ memory: "hybrid", retainedMax: 4, contextLength: 200, sequenceContextLength: 200 });
+  const first = `${SYSTEM} and a question`;
+  runOne(run, 1, ask(first));
+  runOne(run, 2, ask(`${SYSTEM} and quite another question`));
+  runOne(run, 3, ask("x".repeat(90)));
+  // Where the first two parted.
+  const parting = `${SYSTEM} and `.length;
+  expect(run.cacheEntries().map(({ tokens }) => tokens)).toContain(parting);
+  expect(runOne(run, 4, ask(`${SYSTEM} and a third one of them`)).retained).toBe(parting);
+  run.checkEmpty();
+});
+
 test("hybrid: a slice that is gone takes what follows on it along", () => {
   using folder = new KvFolder();
   const options: RunOptions = { memory: "hybrid", retainedMax: 2, contextLength: 1024 };

@@ -17,10 +17,10 @@ import type {
 import { assert } from "../../src/lib/assert.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../../src/protocol/generation.ts";
 import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
-import { type FakeEnd, FakeMemory, type FakeSlice, seeTokens } from "./fake-memory.ts";
+import { FakeMemory, seeTokens } from "./fake-memory.ts";
 import { DIMENSIONS, FAKE_INFO, type FakeFaults, type FakeOptions } from "./fake-options.ts";
 import { FakeSampler, mix, pickGreedily } from "./fake-sampler.ts";
-import { type Counted, type FakeContent, FakeState, readFakeState } from "./fake-state.ts";
+import { type Counted, contentOf, type FakeContent, FakeState, readFakeState } from "./fake-state.ts";
 import { END, FAKE_VOCABULARY, fakeTokenBytes, fakeTokens, PRESERVED } from "./fake-vocabulary.ts";
 
 const KINDS = ["job", "prompt", "sampler", "parser", "state"] as const;
@@ -227,6 +227,12 @@ export class FakeBackend implements Backend {
     this.#memory.applyRest(contentOf(state, "rest"), seqId, length);
   }
 
+  rewind(seqId: number, length: number, rest: SavedState): void {
+    const end = contentOf(rest, "rest");
+    this.#memory.rewind(seqId, length);
+    this.#memory.applyRest(end, seqId, length);
+  }
+
   copyEnd(seqId: number, start: number, end: number, rest: SavedState | null): SavedState {
     return this.#save(this.#memory.copyEnd(seqId, start, end, rest === null ? null : contentOf(rest, "rest").rest));
   }
@@ -277,15 +283,6 @@ export class FakeBackend implements Backend {
   }
 
   [Symbol.dispose](): void {}
-}
-
-/** A file may hold anything. */
-function contentOf(state: SavedState, kind: "cells"): FakeSlice;
-function contentOf(state: SavedState, kind: "rest"): FakeEnd;
-function contentOf(state: SavedState, kind: "cells" | "rest"): FakeContent {
-  assert(state instanceof FakeState, "a state goes back to the backend that made it");
-  if (Array.isArray(state.content) !== (kind === "cells")) throw new Error(`a state without ${kind}`);
-  return state.content;
 }
 
 function checkTokens(tokens: readonly number[]): Int32Array | string {

@@ -99,6 +99,15 @@ export class FakeMemory {
     this.#lengths.set(seqId, Math.min(this.length(seqId), length));
   }
 
+  /** The cells before `length` stay; the state is another's business. */
+  rewind(seqId: number, length: number): void {
+    assert(this.#recurs && this.length(seqId) >= length, `sequence ${seqId} can go back to ${length}`);
+    for (const cell of this.#of(seqId)) if (cell.position >= length) cell.seqIds.delete(seqId);
+    this.#cells = this.#cells.filter((cell) => cell.seqIds.size > 0);
+    this.#lengths.set(seqId, length);
+    this.#rests.delete(seqId);
+  }
+
   copy(from: number, to: number, length: number): void {
     assert(this.length(to) === 0, `sequence ${to} holds cells`);
     assert(this.length(from) >= length, `sequence ${from} does not hold ${length} cells`);

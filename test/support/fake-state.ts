@@ -2,6 +2,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import type { SavedState, Task } from "../../src/engine/backend.ts";
+import { assert } from "../../src/lib/assert.ts";
 import type { FakeEnd, FakeSlice } from "./fake-memory.ts";
 
 /** An object of the fake that is counted until it is disposed of, once. */
@@ -52,4 +53,13 @@ export function readFakeState(path: string): { content: FakeContent; text: strin
   } catch (thrown) {
     return thrown as Error;
   }
+}
+
+/** A file may hold anything. */
+export function contentOf(state: SavedState, kind: "cells"): FakeSlice;
+export function contentOf(state: SavedState, kind: "rest"): FakeEnd;
+export function contentOf(state: SavedState, kind: "cells" | "rest"): FakeContent {
+  assert(state instanceof FakeState, "a state goes back to the backend that made it");
+  if (Array.isArray(state.content) !== (kind === "cells")) throw new Error(`a state without ${kind}`);
+  return state.content;
 }
