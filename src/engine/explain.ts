@@ -27,18 +27,13 @@ export function describeCache(
   const live = [...cache.live].map((sequence): CacheEntry => {
     return { ...describe(sequence.tokens, backend), state: "live", session: sequence.session, idleMs: 0 };
   });
-  const kept = [...cache.kept].map(({ tokens, session, usedMs }): CacheEntry => {
+  const held = [...cache.kept, ...cache.checkpoints].map(({ tokens, session, usedMs }): CacheEntry => {
     const durableTokens = store?.durableTokens(tokens) ?? 0;
     const isDurable = store !== null && durableTokens > 0 && durableTokens > tokens.length - store.sliceTokens;
     const state = isDurable ? "disk" : "retained";
     return { ...describe(tokens, backend), durableTokens, state, session, idleMs: nowMs - usedMs };
   });
-  const checkpoints = [...cache.checkpoints].map(({ tokens, session, usedMs }): CacheEntry => {
-    const durableTokens = store?.durableTokens(tokens) ?? 0;
-    const state = durableTokens === tokens.length ? "disk" : "retained";
-    return { ...describe(tokens, backend), durableTokens, state, session, idleMs: nowMs - usedMs };
-  });
-  return [...live, ...kept, ...checkpoints, ...(store?.describe(cache) ?? [])];
+  return [...live, ...held, ...(store?.describe(cache) ?? [])];
 }
 
 type MemoryStats = Pick<EngineStats, "ledger" | "cells" | "handles" | "retained" | "checkpoints" | "kvStore">;

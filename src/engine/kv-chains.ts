@@ -6,7 +6,7 @@ import type { MemoryKind } from "../protocol/model-info.ts";
 import type { SavedState } from "./backend.ts";
 import type { Kept } from "./kept-sequences.ts";
 import type { KvFiles } from "./kv-files.ts";
-import { nameEnd, nameSlices, type SliceName } from "./kv-names.ts";
+import { nameEnd, nameSlices, type SliceName, tokensUpTo } from "./kv-names.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 
 /** A state that is to be written. */
@@ -57,30 +57,43 @@ export class KvChains {
 
   /** The first state that is missing on disk, of what was used last. */
   nextMissing(cache: PrefixCache): Pending | null {
-    const kept = [...cache.kept].sort((a, b) => b.usedMs - a.usedMs);
-    for (const one of kept) {
-      const pending = this.#missingOf(one, cache);
+    for (const one of [...cache.kept].sort((a, b) => b.usedMs - a.usedMs)) {
+      const pending = this.#missingSlice(one) ?? this.#missingEnd(one, cache);
       if (pending !== null) return pending;
     }
+    // Those of a hybrid are all along kept sequences, or along running ones, which will be kept.
     if (this.#memory !== "recurrent") return null;
     for (const { tokens, state, usedWallMs } of [...cache.checkpoints].sort((a, b) => b.usedMs - a.usedMs)) {
-      const name = this.#endOf(tokens);
-      if (!this.#files.has(name.hash)) return { name, tokens, usedWallMs, seqId: null, rest: state };
+      if (!this.#isNear(tokens)) return this.#pendingEnd(tokens, usedWallMs, null, state);
     }
     return null;
   }
 
-  #missingOf({ seqId, tokens, usedWallMs }: Kept, cache: PrefixCache): Pending | null {
-    const name = this.namesOf(tokens).find(({ hash }) => !this.#files.has(hash));
-    // Checkpoints come before the end, and after the slices that they need.
-    if (this.#memory === "hybrid" && (name === undefined || name.extra !== undefined)) {
-      for (const checkpoint of cache.checkpoints.along(tokens)) {
-        const end = this.#endOf(checkpoint.tokens);
-        if (this.#files.has(end.hash)) continue;
-        return { name: end, tokens: checkpoint.tokens, usedWallMs, seqId, rest: checkpoint.state };
-      }
-    }
+  #missingSlice({ seqId, tokens, usedWallMs }: Kept): Pending | null {
+    if (this.#memory === "recurrent") return null;
+    const name = this.#slicesOf(tokens).find(({ hash }) => !this.#files.has(hash));
     return name === undefined ? null : { name, tokens, usedWallMs, seqId, rest: null };
+  }
+
+  /** Of its checkpoints and its own end, in order. They are in use as long as it is. */
+  #missingEnd({ seqId, tokens, usedWallMs }: Kept, cache: PrefixCache): Pending | null {
+    if (!this.#recurs) return null;
+    for (const checkpoint of cache.checkpoints.along(tokens)) {
+      if (this.#isNear(checkpoint.tokens)) continue;
+      const holder = this.#memory === "recurrent" ? null : seqId;
+      return this.#pendingEnd(checkpoint.tokens, usedWallMs, holder, checkpoint.state);
+    }
+    return this.#isNear(tokens) ? null : this.#pendingEnd(tokens, usedWallMs, seqId, null);
+  }
+
+  /** A restart loses less than a slice of it: as in other kinds of memory that is not worth a file, let alone a state. */
+  #isNear(tokens: Int32Array): boolean {
+    const last = this.findKnown(tokens).at(-1);
+    return last !== undefined && tokensUpTo(last, this.#sliceTokens) > tokens.length - this.#sliceTokens;
+  }
+
+  #pendingEnd(tokens: Int32Array, usedWallMs: number, seqId: number | null, rest: SavedState | null): Pending {
+    return { name: this.#endOf(tokens), tokens, usedWallMs, seqId, rest };
   }
 
   #findAmong(tokens: Int32Array, slices: readonly SliceName[]): SliceName[] {

@@ -150,6 +150,39 @@ describe.each(["recurrent", "hybrid"] as const)("%s memory", (memory) => {
     expect(folder.warnings).toEqual([]);
   });
 
+  test("a state that follows closely on one on disk is not written", () => {
+    using folder = new KvFolder();
+    using run = keeping({ store: folder.opener({ sliceTokens: SYSTEM.length }) });
+    runOne(run, 1, ask(SYSTEM));
+    expect(folder.files()).toHaveLength(memory === "hybrid" ? 2 : 1);
+    expect(run.cacheEntries()).toMatchObject([
+      { state: "disk", tokens: SYSTEM.length + 7, durableTokens: SYSTEM.length - 1 },
+      { state: "disk", tokens: SYSTEM.length - 1, durableTokens: SYSTEM.length - 1 },
+    ]);
+  });
+
+  test("states that don't fit on disk together do not push each other out", () => {
+    using folder = new KvFolder();
+    using run = keeping({ store: folder.opener({ bytesMax: memory === "hybrid" ? 1600 : 100 }) });
+    let writes = 0;
+    run.backend.faults.write = () => {
+      writes++;
+      return null;
+    };
+    runOne(run, 1, ask(SYSTEM));
+    run.clock.advance(1000);
+    runOne(run, 2, ask(SYSTEM.toUpperCase()));
+    const before = writes;
+    expect(before).toBeGreaterThan(0);
+    for (let i = 0; i < 10; i++) {
+      run.clock.advance(60_000);
+      run.settle();
+    }
+    expect(writes - before).toBeLessThanOrEqual(1);
+    const { bytes, bytesMax } = run.engine.stats().kvStore ?? { bytes: 1, bytesMax: 0 };
+    expect(bytes).toBeLessThanOrEqual(bytesMax);
+  });
+
   const damages: [string, (text: string) => string][] = [
     ["damaged", (text) => text.replaceAll("[", "{")],
     ["cut short", (text) => text.slice(0, text.length / 2)],

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KvFiles } from "../../src/engine/kv-files.ts";
-import { nameSlices, type SliceName } from "../../src/engine/kv-names.ts";
+import { fileOf, nameEnd, nameSlices, parseName, type SliceName, tokensUpTo } from "../../src/engine/kv-names.ts";
 import { KvFolder } from "../support/kv-folder.ts";
 
 const SLICE = 4;
@@ -31,6 +31,45 @@ describe("names", () => {
     expect(long[1]?.parent).toBe(long[0]?.hash ?? "");
     expect(namesOf(0, 2, 3, 4, 5, 6, 7, 8)[1]?.hash).not.toBe(long[1]?.hash ?? "");
     expect(long.map(({ depth }) => depth)).toEqual([1, 2]);
+  });
+});
+
+describe("ends", () => {
+  const tokens = Int32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9);
+  const slices = nameSlices(tokens, SLICE);
+  const end = nameEnd(tokens, slices, SLICE);
+
+  test("are named by all tokens, and are no slices", () => {
+    expect(end).toMatchObject({ parent: slices[1]?.hash, depth: 2, extra: 1 });
+    expect([tokensUpTo(end, SLICE), tokensUpTo(slices[1] as SliceName, SLICE)]).toEqual([9, 8]);
+    const atSlice = nameEnd(tokens.slice(0, 8), slices, SLICE);
+    expect(atSlice.hash).not.toBe(slices[1]?.hash ?? "");
+    expect(nameEnd(tokens.slice(0, 3), [], SLICE)).toMatchObject({ parent: "root", depth: 0, extra: 3 });
+    for (const name of [end, atSlice, ...slices]) expect(parseName(fileOf(name))).toEqual(name);
+    for (const file of [`${fileOf(end)}x`, fileOf(end).replace("+1", "+"), fileOf(end).replace("+1", "+-1")])
+      expect(parseName(file)).toBeNull();
+  });
+
+  test("are found by the slice that they follow on, the longest first, and go with it", () => {
+    using folder = new KvFolder();
+    const files = new KvFiles(folder.path, "m", 1e6);
+    const longer = nameEnd(Int32Array.of(...tokens, 10), slices, SLICE);
+    write(files, [...slices, end, longer], 1000);
+    expect(files.endsAfter(end.parent)).toEqual([longer, end]);
+    expect(new KvFiles(folder.path, "m", 1e6).endsAfter(end.parent)).toEqual([longer, end]);
+    expect(files.endsAfter("root")).toEqual([]);
+    files.discard(longer.hash);
+    expect(files.endsAfter(end.parent)).toEqual([end]);
+    files.discard(slices[0]?.hash ?? "");
+    expect([files.endsAfter(end.parent), files.count, files.bytes]).toEqual([[], 0, 0]);
+  });
+
+  test("go before the slices that they need", () => {
+    using folder = new KvFolder();
+    const files = new KvFiles(folder.path, "m", 3 * BYTES);
+    write(files, [...slices, end], 1000);
+    expect(files.makeRoom(BYTES, 2000)).toBe(true);
+    expect([files.endsAfter(end.parent), files.countLeading(hashes(slices))]).toEqual([[], 2]);
   });
 });
 
