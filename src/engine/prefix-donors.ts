@@ -84,7 +84,8 @@ export class DonorFinder {
     const { backend, kept } = this.#parts;
     const { memory } = backend.info;
     if (memory === "plain" || memory === "sliding") return wanted;
-    if (!backend.checkpoints || !live.keeps || kept.capacity === 0) return 0;
+    // It has passed that place, or leaves no checkpoints.
+    if (held >= wanted || !backend.checkpoints || !live.keeps || kept.capacity === 0) return 0;
     // Until it is there, nothing can be taken over: what was promised once must hold to the end.
     const willStop = live.stopsAt(wanted) || (wanted - held >= STOP_TOKENS_MIN && live.canStopOnceMore);
     return willStop ? wanted : 0;

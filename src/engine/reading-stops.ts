@@ -17,14 +17,14 @@ export interface PromptFacts {
 export const STOP_TOKENS_MIN = 16;
 
 /**
- * In order of the prompt. Of places that lie close together the more useful one: where the next turn of the
- * conversation leaves this prompt, the end of the system text, where another prompt left it, the turn before.
+ * In order of the prompt. Of places that lie close together the one that more can be gone on from: the end of the system
+ * text, where the next turn of the conversation leaves this prompt, where another prompt left it, the turn before.
  */
 export function chooseStops(facts: PromptFacts): number[] {
   const { promptLength, computed, preambleLength, turns, sharedLength } = facts;
   // The last token is always computed: its row gives the first token of the answer.
   const end = promptLength - 1;
-  const wanted = [turns.at(-1) ?? end, preambleLength, sharedLength, ...turns.slice(0, -1)];
+  const wanted = [preambleLength, turns.at(-1) ?? end, sharedLength, ...turns.slice(0, -1)];
   const stops: number[] = [];
   for (const at of wanted) {
     const isFar = [0, computed, ...stops].every((other) => Math.abs(at - other) >= STOP_TOKENS_MIN);

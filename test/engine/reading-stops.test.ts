@@ -28,6 +28,7 @@ test("where another prompt left this one", () => {
 });
 
 test("of places that lie close together the more useful one", () => {
+  expect(chooseStops(facts({ preambleLength: 980, turns: [980, 990] }))).toEqual([980]);
   expect(chooseStops(facts({ turns: [300, 990], preambleLength: 300, sharedLength: 305 }))).toEqual([300, 990]);
   expect(chooseStops(facts({ turns: [985, 990], sharedLength: 989 }))).toEqual([990]);
 });
