@@ -135,8 +135,9 @@ export class PrefixCache {
       return;
     }
     this.#index.remove(seqId);
-    for (const { key, length } of this.#index.matches(tokens)) this.#dropDouble(key, length);
+    const others = this.#index.matches(tokens);
     this.#index.insert(seqId, tokens);
+    for (const { key, length } of others) this.#dropDouble(key, length);
     this.#ledger.setLive(seqId, false);
     this.kept.add({
       seqId,

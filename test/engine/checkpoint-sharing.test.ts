@@ -224,6 +224,15 @@ test("hybrid: when the last one goes that holds the cells, so does the checkpoin
   expect(runOne(run, 3, ask(`${SYSTEM}, again`)).retained).toBe(0);
 });
 
+test("hybrid: a checkpoint stays when another sequence holds its cells, however often it is asked", () => {
+  using run = new EngineRun({ memory: "hybrid", retainedMax: 4, contextLength: 1024 });
+  for (let id = 0; id < 4; id++) {
+    const { retained } = runOne(run, id, ask(SYSTEM));
+    expect(retained).toBe(id === 0 ? 0 : SYSTEM.length - 1);
+    expect(run.engine.stats()).toMatchObject({ checkpoints: { count: 1 }, retained: { sequences: 1 } });
+  }
+});
+
 test("hybrid: a kept conversation loses its end, not all, when others need its cells", () => {
   using run = new EngineRun({ memory: "hybrid", retainedMax: 4, contextLength: 200, sequenceContextLength: 200 });
   const first = `${SYSTEM} and a question`;
