@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
 import type { z } from "zod";
+import { GUESS_OPTIONS } from "./config/guessing.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./lib/log.ts";
 import { findNearest } from "./lib/nearest.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type OptionSpec,
   pathsOption,
   type RawFlags,
+  resolvePaths,
   secondsOption,
   switchOption,
   textOption,
@@ -28,10 +30,8 @@ const INT32_MAX = 2 ** 31 - 1;
 const DAY_SECONDS = 86_400;
 /** Half a frame between server and engine: JSON escapes may double a body (protocol/messages.ts). */
 const BODY_BYTES_MAX = 32 * 1024 * 1024;
-
 /** llama.cpp's limit of sequence ids (LLAMA_MAX_SEQ). */
 const SEQUENCE_IDS = 256;
-
 const text = (name: string, placeholder: string, description: string) => ({ name, placeholder, description });
 
 export const SERVE_OPTIONS = {
@@ -64,7 +64,7 @@ export const SERVE_OPTIONS = {
     60_000,
     0,
   ),
-  speculate: switchOption({ name: "speculate", description: "Guess ahead where a text repeats itself" }, true),
+  ...GUESS_OPTIONS,
   kvStore: switchOption({ name: "kv_store", description: "Keep the state of prompts on disk" }, true),
   // Less would not hold one conversation of a small model.
   kvStoreBytes: integerOption(
@@ -241,7 +241,7 @@ function check(spec: OptionSpec, raw: RawValue, toPath: (path: string) => string
     const wrong = Array.isArray(raw.value) && typeof at === "number" ? raw.value[at] : raw.value;
     throw invalid(`${raw.label} must be ${spec.expected}, not ${JSON.stringify(wrong) ?? String(wrong)}`);
   }
-  return spec.paths === true ? (result.data as string[]).map(toPath) : result.data;
+  return spec.paths === true ? resolvePaths(result.data, toPath) : result.data;
 }
 
 function resolvePath(path: string, base: string, env: Environment): string {

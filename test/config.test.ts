@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { describeGuessing } from "../src/config/guessing.ts";
 import { type ConfigFile, type ConfigSources, formatConfig, loadConfig, resolveConfig } from "../src/config.ts";
 import { AppError } from "../src/protocol/errors.ts";
 
@@ -37,7 +38,9 @@ describe("precedence", () => {
       parallel: 0,
       retained: 64,
       itlMsMax: 0,
-      speculate: true,
+      speculate: "auto",
+      draftModel: null,
+      draftMax: 16,
       kvStore: true,
       kvStoreBytes: 10_737_418_240,
       sleepAfterSeconds: 0,
@@ -129,6 +132,34 @@ describe("values", () => {
 
   test("an empty file is no trouble", () => {
     expect(resolveConfig(sources(), yaml("# nothing\n")).values.port).toBe(9000);
+  });
+});
+
+describe("guessing", () => {
+  test.each([
+    ["on", "auto"],
+    ["off", "off"],
+    ["lookup", "lookup"],
+  ])("--speculate %s", (word, mode) => {
+    expect(resolveConfig(sources({ speculate: [word] }), null).values.speculate).toBe(mode as "auto");
+  });
+
+  test("the switch that it was in a file, and a draft model beside the file", () => {
+    const { values } = resolveConfig(sources(), yaml("speculate: false\ndraft_model: tiny.gguf\ndraft_max: 4\n"));
+    expect([values.speculate, values.draftMax]).toEqual(["off", 4]);
+    expect(values.draftModel).toMatch(/^\/.*\/tiny\.gguf$/);
+  });
+
+  test("means for an engine what is guessed from", () => {
+    const draft = { modelPath: "/m/tiny.gguf", tokensMax: 8 };
+    const guess = (speculate: "auto" | "lookup" | "draft" | "off", draftModel: string | null = draft.modelPath) =>
+      describeGuessing({ speculate, draftModel, draftMax: 8 });
+    expect(guess("auto")).toEqual({ speculates: true, draft });
+    expect(guess("auto", null)).toEqual({ speculates: true, draft: null });
+    expect(guess("lookup")).toEqual({ speculates: true, draft: null });
+    expect(guess("draft")).toEqual({ speculates: false, draft });
+    expect(guess("off")).toEqual({ speculates: false, draft: null });
+    expect(() => guess("draft", null)).toThrow("--speculate draft needs --draft-model");
   });
 });
 

@@ -3,6 +3,7 @@
 
 #include "llama-context.h"
 #include "llama-cparams.h"
+#include "llama-ext.h"
 #include "llama-kv-cache-iswa.h"
 #include "llama-kv-cache.h"
 #include "llama-memory-hybrid-iswa.h"
@@ -99,6 +100,16 @@ char * mlo_context_info(mlo_context * c) {
             {"memory", memory_kind(memory)},
             {"layout", layout_of(*c)},
         }).dump());
+    });
+}
+
+int64_t mlo_context_bytes(mlo_context * c) {
+    return mlo::guard<int64_t>(-1, [&](auto &) {
+        int64_t bytes = 0;
+        for (const auto & [type, part] : llama_get_memory_breakdown(c->context)) {
+            bytes += (int64_t) (part.context + part.compute);
+        }
+        return bytes;
     });
 }
 

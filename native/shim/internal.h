@@ -20,7 +20,7 @@
 namespace mlo {
 
 // Counts handles by kind, so that tests can see a leak.
-enum kind { KIND_JOB, KIND_MODEL, KIND_CONTEXT, KIND_PROMPT, KIND_SAMPLER, KIND_PARSER, KIND_STATE, KIND_COUNT };
+enum kind { KIND_JOB, KIND_MODEL, KIND_CONTEXT, KIND_PROMPT, KIND_SAMPLER, KIND_PARSER, KIND_STATE, KIND_DRAFTER, KIND_COUNT };
 extern std::atomic<int> live[KIND_COUNT];
 
 template <kind K> struct counted {
@@ -49,6 +49,8 @@ void set_error(const std::string & message);
 char * own_text(const std::string & text);
 void wake_waiter();
 void log_warning(const std::string & message);
+// Throws with the first difference, unless token N of one vocabulary is token N of the other.
+void check_vocabulary(const llama_vocab * target, const llama_vocab * draft);
 
 // Runs body on this thread; on an exception sets the error and returns `failed`.
 template <typename T, typename F> T guard(T failed, F && body) {

@@ -24,6 +24,7 @@ typedef struct mlo_context mlo_context;   // KV cache and compute buffers over a
 typedef struct mlo_prompt mlo_prompt;     // a prompt: tokens, and how its answer is constrained and parsed
 typedef struct mlo_sampler mlo_sampler;   // the sampling state of one sequence
 typedef struct mlo_parser mlo_parser;     // splits one answer into content, reasoning and tool calls
+typedef struct mlo_drafter mlo_drafter;   // a context of a smaller model that guesses, and what its slots hold
 typedef struct mlo_state mlo_state;       // a copy of KV cells or of a recurrent state, with a text that says what it is
 // NOLINTEND
 
@@ -100,6 +101,8 @@ MLO_API void mlo_context_free(mlo_context * context);
 // {"contextLength","sequenceContextLength","batchSize","microBatchSize","sequences","pooling","canShift","memory","layout"} as
 // llama.cpp settled them. memory: plain, sliding, recurrent, hybrid, other or none. layout: all that shapes the bytes of a state.
 MLO_API char * mlo_context_info(mlo_context * context);
+// Bytes of its caches and compute buffers, the weights not included; negative: failed.
+MLO_API int64_t mlo_context_bytes(mlo_context * context);
 // Runs n tokens. Arrays of n: token id, position, seq-id, and 1 where logits or embeddings are wanted.
 // 0 = done, 1 = no room in the KV cache, 2 = aborted, negative = failed. After 1 the cache is as before.
 MLO_API int32_t mlo_decode(mlo_context * context, int32_t n, int32_t * tokens, int32_t * positions, int32_t * sequences, int8_t * outputs);
@@ -146,6 +149,16 @@ MLO_API void mlo_sampler_free(mlo_sampler * sampler);
 // Guesses how a sequence of n tokens goes on: as it did when its last few tokens came before. Writes at most `capacity`
 // tokens; returns how many, 0 = no guess.
 MLO_API int32_t mlo_draft_lookup(int32_t * tokens, int32_t n, int32_t capacity, int32_t * draft);
+// Guesses with a smaller model's context, borrowed; its seq-ids are the slots. Null: its vocabulary is not the target's, and
+// mlo_error() names the difference. A guess ends before a token that is less likely than probabilityMin.
+MLO_API mlo_drafter * mlo_drafter_new(mlo_model * target, mlo_context * context, float probabilityMin);
+MLO_API void mlo_drafter_free(mlo_drafter * drafter);
+// Shows a slot the n tokens of a sequence and reads at most `rows` of them. Returns how many are left to run, the last token
+// included: 1 = it is up to date. Fewer than asked are read where there is no room. Negative: failed.
+MLO_API int32_t mlo_drafter_show(mlo_drafter * drafter, int32_t slot, int32_t * tokens, int32_t n, int32_t rows);
+// Guesses what follows the tokens that n different slots were shown last, once a showing: at most limits[i], into
+// guesses[i * stride], counts[i] of them. What was left to run, one batch at most, is run first. Returns the sum. Negative: failed.
+MLO_API int32_t mlo_drafter_guess(mlo_drafter * drafter, int32_t n, int32_t * slots, int32_t * limits, int32_t stride, int32_t * guesses, int32_t * counts);
 
 // --- parser ----------------------------------------------------------------------------------------------------------
 MLO_API mlo_parser * mlo_parser_new(mlo_prompt * prompt);

@@ -6,6 +6,7 @@ import { createApp } from "../api/app.ts";
 import { listen } from "../api/listen.ts";
 import { DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
 import { PROJECT_VERSION } from "../api/version.ts";
+import { describeGuessing } from "../config/guessing.ts";
 import type { ServeConfig } from "../config.ts";
 import { endWithParent } from "../engine/parent.ts";
 import { systemClock } from "../lib/clock.ts";
@@ -114,7 +115,12 @@ function buildRouter(
           loadTimeoutMs: config.loadTimeoutSeconds * 1000,
           log,
           clock: systemClock,
-          settings: { ...settings, modelPath: entry.path },
+          // A draft model is of one family: of the default model's.
+          settings: {
+            ...settings,
+            modelPath: entry.path,
+            draft: registry.defaultEntry()?.id === entry.id ? settings.draft : null,
+          },
         }),
     },
   });
@@ -139,7 +145,7 @@ function describeEngine(
     threads: config.threads,
     gpuLayers: config.gpuLayers,
     itlMsMax: config.itlMsMax,
-    speculates: config.speculate,
+    ...describeGuessing(config),
     retainedMax: config.retained,
     kvStore: config.kvStore ? { folder: join(folders.state, "kv"), bytesMax: config.kvStoreBytes, buildKey } : null,
   };

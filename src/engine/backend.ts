@@ -2,6 +2,7 @@
 
 import type { EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
 import type { LoadedModelInfo } from "../protocol/model-info.ts";
+import type { Drafter } from "./drafter.ts";
 
 /** Work that runs beside the engine's thread. */
 export interface Task<T> extends Disposable {
@@ -83,6 +84,8 @@ export interface Backend extends Disposable {
   readonly outputsMax: number;
   /** A guess at the tokens that follow these, at most `max`; empty when there is none. */
   draft(tokens: Int32Array, max: number): Int32Array;
+  /** A smaller model that guesses; null = there is none. It is the backend's own. */
+  readonly drafter: Drafter | null;
   tokenBytes(token: number, special: boolean): Uint8Array;
   isEnd(token: number): boolean;
   /** Frees the KV cells of a sequence that no other one shares. */

@@ -38,10 +38,13 @@ const SCRATCH_SEQUENCES = 1;
 /** Under this, a second thread costs more in waiting than it saves in arithmetic. */
 const SINGLE_THREAD_BYTES = 16 * 1024 * 1024;
 
+/** Beside so many streams a step costs each of them so little that a guess hardly pays. */
+const DRAFT_SEQUENCES = 16;
+
 export function planContexts(settings: EngineSettings, facts: ModelFacts, cores: number): ContextPlan {
   const trained = Math.max(1, facts.trainedContextLength);
   const contextLength = settings.contextLength > 0 ? settings.contextLength : automaticContextLength(trained);
-  const threads = settings.threads > 0 ? settings.threads : facts.sizeBytes < SINGLE_THREAD_BYTES ? 1 : cores;
+  const threads = chooseThreads(settings, facts, cores);
   const embeds = !facts.causal || !facts.hasDecoder || facts.pooling > 0;
   const rows = Math.min(trained, Math.max(settings.microBatchSize, EMBEDDING_ROWS));
   // A recurrent state has a fixed size, and llama.cpp makes one for each seq-id beforehand.
@@ -76,6 +79,22 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     retainedMax: embeds ? 0 : retainedMax,
     pooling: POOLINGS[embedding.pooling] ?? "none",
   };
+}
+
+/** The context of a smaller model that guesses for sequences of the main one. */
+export function planDraftContext(
+  settings: EngineSettings,
+  { main, parallel }: ContextPlan,
+  facts: ModelFacts,
+  cores: number,
+): ContextSettings {
+  const sequences = Math.min(parallel, DRAFT_SEQUENCES);
+  return { ...main, sequences, outputs: sequences, threads: chooseThreads(settings, facts, cores) };
+}
+
+function chooseThreads({ threads }: EngineSettings, { sizeBytes }: ModelFacts, cores: number): number {
+  if (threads > 0) return threads;
+  return sizeBytes < SINGLE_THREAD_BYTES ? 1 : cores;
 }
 
 /** The model's own pooling; without one, the last token of a decoder and the mean of an encoder. */

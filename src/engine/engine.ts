@@ -130,6 +130,7 @@ export class Engine implements Disposable {
       acceptedTokens: this.#stepper.acceptedTokens,
       reusedTokens: this.#reusedTokens,
       rates: this.#stepper.rates.measured,
+      draftRates: this.#stepper.draftRates,
     };
   }
 
@@ -207,6 +208,8 @@ export class Engine implements Disposable {
         const goesOn =
           result.kind === "token" ? this.#take(sequence, result.token) : this.#endBadly(sequence, result.error);
         if (goesOn && !isRight) this.#cache.cut(sequence);
+        // The answer ended within its guess: what came of it was right.
+        if (isRight && !goesOn) this.#stepper.endDraft(sequence, row + 1);
         return goesOn && isRight;
       });
     }

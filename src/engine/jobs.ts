@@ -43,6 +43,7 @@ function selfTest(library: NativeLibrary, plugin: string, modelPath: string): st
     gpuLayers: 0,
     itlMsMax: 0,
     speculates: false,
+    draft: null,
     retainedMax: 0,
     kvStore: null,
   };

@@ -25,6 +25,7 @@ import type {
 } from "./backend.ts";
 import { Batch } from "./batch.ts";
 import type { ContextPlan } from "./context-plan.ts";
+import type { Drafter } from "./drafter.ts";
 import { LlamaStates } from "./llama-states.ts";
 
 class LlamaPrompt implements PreparedPrompt {
@@ -68,6 +69,7 @@ export class LlamaBackend implements Backend {
   readonly stateLayout: string;
   readonly outputsMax: number;
   readonly checkpoints: boolean;
+  readonly drafter: Drafter | null;
   readonly #library: NativeLibrary;
   readonly #model: NativeModel;
   readonly #plan: ContextPlan;
@@ -76,15 +78,17 @@ export class LlamaBackend implements Backend {
   readonly #batch: Batch;
   #embedding: { context: NativeContext; batch: Batch } | null = null;
 
-  /** Takes over the model and the context. */
+  /** Takes over the model, the context and the drafter. */
   constructor(
     library: NativeLibrary,
     model: NativeModel,
     context: NativeContext,
     plan: ContextPlan,
     info: LoadedModelInfo,
+    drafter: Drafter | null,
   ) {
     this.info = info;
+    this.drafter = drafter;
     this.outputsMax = plan.main.outputs;
     this.stateLayout = context.facts().layout;
     this.#states = new LlamaStates(library, context, info.memory, plan.main.sequences - 1);
@@ -246,6 +250,7 @@ export class LlamaBackend implements Backend {
   }
 
   [Symbol.dispose](): void {
+    this.drafter?.[Symbol.dispose]();
     if (this.#embedding !== null && this.#embedding.context !== this.#context) {
       this.#embedding.context[Symbol.dispose]();
     }

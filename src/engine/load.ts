@@ -9,10 +9,11 @@ import { NativeModel } from "../ffi/model.ts";
 import { NativeError } from "../ffi/native-error.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
-import type { LoadedModelInfo } from "../protocol/model-info.ts";
-import { planContexts } from "./context-plan.ts";
+import type { LoadedModelInfo, MemoryKind } from "../protocol/model-info.ts";
+import { type ContextPlan, planContexts, planDraftContext } from "./context-plan.ts";
 import { findCudaLibraries } from "./cuda-libraries.ts";
 import { LlamaBackend } from "./llama-backend.ts";
+import { checkMemory, LlamaDrafter } from "./llama-drafter.ts";
 
 /** Between two looks at a running load; a job that ends wakes the wait early. */
 const PROGRESS_MS = 100;
@@ -35,14 +36,16 @@ export function startPlugins(library: NativeLibrary, plugins: readonly string[])
 /** Throws AppError: `model_damaged` or `out_of_memory`, with llama.cpp's own lines. */
 export function loadBackend(library: NativeLibrary, settings: EngineSettings, hooks: LoadHooks): LlamaBackend {
   const started = performance.now();
-  const model = loadModel(library, settings, hooks);
+  const model = loadModel(library, settings.modelPath, settings.gpuLayers, hooks);
   let context: NativeContext | null = null;
+  let drafter: LlamaDrafter | null = null;
   try {
     const facts = model.facts();
     const cores = availableParallelism();
     const plan = planContexts(settings, facts, cores);
     context = makeContext(model, plan.main);
     const settled = context.facts();
+    if (plan.canGenerate) drafter = loadDrafter(library, settings, { model, memory: settled.memory, plan }, hooks);
     const info: LoadedModelInfo = {
       architecture: facts.architecture,
       description: facts.description,
@@ -68,10 +71,40 @@ export function loadBackend(library: NativeLibrary, settings: EngineSettings, ho
       devices: facts.devices.length === 0 ? ["CPU"] : facts.devices,
       cpuBackend: settings.plugins.map((path) => basename(path)).find((name) => name.includes("cpu")) ?? "",
       threads: plan.main.threads,
+      draft: drafter?.info ?? null,
       loadMs: performance.now() - started,
       rssAnonBytes: readRssAnon(),
     };
-    return new LlamaBackend(library, model, context, plan, info);
+    return new LlamaBackend(library, model, context, plan, info, drafter);
+  } catch (thrown) {
+    drafter?.[Symbol.dispose]();
+    context?.[Symbol.dispose]();
+    model[Symbol.dispose]();
+    throw thrown;
+  }
+}
+
+interface Target {
+  model: NativeModel;
+  memory: MemoryKind;
+  plan: ContextPlan;
+}
+
+/** Throws AppError when the draft model does not load, or can't guess for this one. */
+function loadDrafter(
+  library: NativeLibrary,
+  settings: EngineSettings,
+  target: Target,
+  hooks: LoadHooks,
+): LlamaDrafter | null {
+  const { draft, gpuLayers } = settings;
+  if (draft === null) return null;
+  checkMemory(target.memory, "This model");
+  const model = loadModel(library, draft.modelPath, gpuLayers, hooks);
+  let context: NativeContext | null = null;
+  try {
+    context = makeContext(model, planDraftContext(settings, target.plan, model.facts(), availableParallelism()));
+    return LlamaDrafter.make(target.model, model, context, draft);
   } catch (thrown) {
     context?.[Symbol.dispose]();
     model[Symbol.dispose]();
@@ -79,12 +112,12 @@ export function loadBackend(library: NativeLibrary, settings: EngineSettings, ho
   }
 }
 
-function loadModel(library: NativeLibrary, settings: EngineSettings, hooks: LoadHooks): NativeModel {
-  using job = NativeModel.load(library, settings.modelPath, { gpuLayers: settings.gpuLayers });
+function loadModel(library: NativeLibrary, path: string, gpuLayers: number, hooks: LoadHooks): NativeModel {
+  using job = NativeModel.load(library, path, { gpuLayers });
   for (;;) {
     const state = job.poll();
     if (state.kind === "done") return job.take();
-    if (state.kind === "failed") throw loadError(settings.modelPath, state.error);
+    if (state.kind === "failed") throw loadError(path, state.error);
     hooks.onProgress(state.progress);
     hooks.wait(PROGRESS_MS);
   }

@@ -79,6 +79,7 @@ function serve(
   using engine = new Engine(backend, systemClock, (message, payload) => channel.send(message, payload), {
     itlMsMax: settings.itlMsMax,
     speculates: settings.speculates,
+    warn: (message) => log.warn(message),
     store,
   });
   channel.send({ type: "ready", version: PROTOCOL_VERSION, info: backend.info });

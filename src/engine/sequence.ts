@@ -58,7 +58,10 @@ export class Sequence implements Disposable {
   #stops: readonly number[] = [];
   /** Tokens guessed for this step: they are run after the ones that are missing, and belong to it once sampled. */
   draft: Int32Array = NO_TOKENS;
+  /** How far it guesses from its own text. */
   readonly speculation = new Speculation();
+  /** Whoever made the guess is told how right it was. */
+  #guesser = this.speculation;
   startedMs: number | null = null;
   firstTokenMs: number | null = null;
   readonly #prompt: PreparedPrompt;
@@ -138,9 +141,14 @@ export class Sequence implements Disposable {
     return this.#length >= this.lengthMax;
   }
 
+  takeDraft(draft: Int32Array, guesser: Speculation): void {
+    this.draft = draft;
+    this.#guesser = guesser;
+  }
+
   /** The guess is over: it was right for this many tokens. */
   endDraft(accepted: number): void {
-    if (this.draft.length > 0) this.speculation.note(this.draft.length, accepted);
+    if (this.draft.length > 0) this.#guesser.note(this.draft.length, accepted);
     this.dropDraft();
   }
 

@@ -4,6 +4,7 @@
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Backend } from "./backend.ts";
+import { DraftGuesses } from "./draft-guesses.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import { Rates } from "./rates.ts";
 import { plan } from "./scheduler.ts";
@@ -29,9 +30,14 @@ interface Share {
 export interface StepSettings {
   /** Longest gap in a stream that prompts of others may cause; 0 = from the measured rates. */
   itlMsMax: number;
-  /** Whether sequences guess ahead. */
+  /** Whether sequences guess ahead from their own text; a backend with a drafter guesses with that too. */
   speculates: boolean;
+  /** Told what went wrong and costs no answer. */
+  warn?: (message: string) => void;
 }
+
+/** One step in so many goes without guesses, so that what a step costs by itself stays known while all guesses are right. */
+const PLAIN_STEP_EVERY = 32;
 
 export class Stepper {
   readonly rates = new Rates();
@@ -39,6 +45,7 @@ export class Stepper {
   readonly #clock: Clock;
   readonly #cache: PrefixCache;
   readonly #settings: StepSettings;
+  readonly #drafts: DraftGuesses | null;
   #pending: { promptRows: number; decodeRows: number; startedMs: number } | null = null;
   steps = 0;
   /** Prompt tokens that were computed, those that had to be computed again included. */
@@ -52,6 +59,8 @@ export class Stepper {
     this.#clock = clock;
     this.#cache = cache;
     this.#settings = settings;
+    const { drafter } = backend;
+    this.#drafts = drafter === null ? null : new DraftGuesses(drafter, clock, settings.warn ?? (() => {}));
   }
 
   run(active: readonly Sequence[]): StepResult {
@@ -59,7 +68,7 @@ export class Stepper {
     for (const sequence of active) sequence.dropDraft();
     const shares = this.#share(active);
     if (shares === null) return { kind: "full", crowded: false };
-    if (this.#settings.speculates) this.#guess(shares);
+    if (this.#settings.speculates || this.#drafts !== null) this.#guess(shares);
     const drafted = shares.reduce((sum, { sequence }) => sum + sequence.draft.length, 0);
     const rows = shares.reduce((sum, { count }) => sum + count, drafted);
     assert(this.#cache.makeRoom(rows), `${rows} cells were counted as available`);
@@ -85,6 +94,11 @@ export class Stepper {
     sequence.endDraft(accepted);
   }
 
+  /** What guesses of the smaller model cost; null without one. */
+  get draftRates(): { tokenMs: number; rowMs: number | null } | null {
+    return this.#drafts?.rates ?? null;
+  }
+
   /** Its rows are sampled: only now has a backend that computes in the background really ended. */
   measure(): void {
     if (this.#pending === null) return;
@@ -98,18 +112,23 @@ export class Stepper {
     const { measured } = this.rates;
     const { memory, batchSize } = this.#backend.info;
     if (measured === null || !shares.every(({ decodes }) => decodes)) return;
+    if (this.steps % PLAIN_STEP_EVERY === PLAIN_STEP_EVERY - 1) return;
     // Other memories can't take back a row.
     if (memory !== "plain" && memory !== "sliding") return;
-    const costs = { tokenMs: measured.stepMs / shares.length, rowMs: measured.promptRowMs };
+    const { stepMs, promptRowMs: rowMs } = measured;
+    const costs = { stepMs, tokenMs: stepMs / shares.length, rowMs };
     let left = Math.min(batchSize, this.#backend.outputsMax, this.#cache.available) - shares.length;
     left = Math.min(left, this.rates.promptRows(this.#settings.itlMsMax, shares.length));
-    for (const { sequence } of shares) {
+    // What a sequence's own text says costs nothing, so the smaller model is asked for the others.
+    for (const { sequence } of this.#settings.speculates ? shares : []) {
       const room = Math.min(left, sequence.lengthMax - sequence.length - 1);
       const limit = room <= 0 ? 0 : Math.min(room, sequence.speculation.limit(sequence.length, costs));
       if (limit === 0) continue;
-      sequence.draft = this.#backend.draft(sequence.tokens, limit);
+      sequence.takeDraft(this.#backend.draft(sequence.tokens, limit), sequence.speculation);
       left -= sequence.draft.length;
     }
+    const others = shares.map(({ sequence }) => sequence).filter(({ draft }) => draft.length === 0);
+    this.#drafts?.guess(others, left, costs);
   }
 
   #share(active: readonly Sequence[]): Share[] | null {

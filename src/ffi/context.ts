@@ -74,6 +74,12 @@ export class NativeContext extends Handle {
     return this.#library.takeJson("mlo_context_info", this.#library.calls.mlo_context_info(this.pointer));
   }
 
+  /** Its caches and compute buffers, the weights not included. */
+  bytes(): number {
+    const bytes = this.#library.calls.mlo_context_bytes(this.pointer);
+    return this.#library.check("mlo_context_bytes", Number(bytes));
+  }
+
   /** Runs a batch. `full`: no room in the KV cache, which is then as it was before. */
   decode(batch: BatchColumns): DecodeResult {
     const { calls } = this.#library;

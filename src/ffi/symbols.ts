@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "7028719c71b706339af470fbcbe8eb8425b566d1053453658300dd27ed5fcfc9";
+export const HEADER_HASH = "247e51f16a970b758aa41bf699b0b429f7fb40c54f291b787398615f5b23a483";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -72,6 +72,8 @@ export const SYMBOLS = {
   mlo_context_free: { args: ["ptr"], returns: "void" },
   // mlo_context_info(context)
   mlo_context_info: { args: ["ptr"], returns: "ptr" },
+  // mlo_context_bytes(context)
+  mlo_context_bytes: { args: ["ptr"], returns: "i64" },
   // mlo_decode(context, n, tokens, positions, sequences, outputs)
   mlo_decode: { args: ["ptr", "i32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   // mlo_sample(context, n, rows, samplers, tokens)
@@ -112,6 +114,14 @@ export const SYMBOLS = {
   mlo_sampler_free: { args: ["ptr"], returns: "void" },
   // mlo_draft_lookup(tokens, n, capacity, draft)
   mlo_draft_lookup: { args: ["ptr", "i32", "i32", "ptr"], returns: "i32" },
+  // mlo_drafter_new(target, context, probabilityMin)
+  mlo_drafter_new: { args: ["ptr", "ptr", "f32"], returns: "ptr" },
+  // mlo_drafter_free(drafter)
+  mlo_drafter_free: { args: ["ptr"], returns: "void" },
+  // mlo_drafter_show(drafter, slot, tokens, n, rows)
+  mlo_drafter_show: { args: ["ptr", "i32", "ptr", "i32", "i32"], returns: "i32" },
+  // mlo_drafter_guess(drafter, n, slots, limits, stride, guesses, counts)
+  mlo_drafter_guess: { args: ["ptr", "i32", "ptr", "ptr", "i32", "ptr", "ptr"], returns: "i32" },
   // mlo_parser_new(prompt)
   mlo_parser_new: { args: ["ptr"], returns: "ptr" },
   // mlo_parser_free(parser)

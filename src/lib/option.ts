@@ -56,8 +56,14 @@ export function secondsOption(text: Text, min: number, max: number, standard: nu
   return { ...text, kind: "value", expected, schema, default: standard } satisfies OptionSpec<typeof schema>;
 }
 
-export function choiceOption<const T extends readonly string[]>(text: Text, choices: T, standard: T[number]) {
-  const schema = z.enum(choices);
+/** `others`: further words, and YAML's booleans, by what they mean. */
+export function choiceOption<const T extends readonly string[]>(
+  text: Text,
+  choices: T,
+  standard: T[number],
+  others: Readonly<Record<string, T[number]>> = {},
+) {
+  const schema = z.preprocess((value) => others[String(value)] ?? value, z.enum(choices));
   const expected = `one of ${choices.join(", ")}`;
   return { ...text, kind: "value" as const, expected, schema, default: standard };
 }
@@ -79,6 +85,25 @@ export function pathsOption(text: Text, standard: (folders: Folders) => readonly
   const expected = "a path";
   const spec: OptionSpec<typeof schema> = { ...text, kind: "list", expected, schema, default: standard, paths: true };
   return spec;
+}
+
+/** One path; null where none is given. */
+export function pathOption(text: Text) {
+  const schema = z.string().min(1).nullable();
+  const spec: OptionSpec<typeof schema> = {
+    ...text,
+    kind: "value",
+    expected: "a path",
+    schema,
+    default: null,
+    paths: true,
+  };
+  return spec;
+}
+
+/** What a source gave for an option of paths, made absolute. */
+export function resolvePaths(value: unknown, toPath: (path: string) => string): unknown {
+  return Array.isArray(value) ? value.map(toPath) : toPath(value as string);
 }
 
 export function booleanOption(name: string, description: string) {

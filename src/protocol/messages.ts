@@ -27,10 +27,20 @@ export interface EngineSettings {
   itlMsMax: number;
   /** Whether sequences guess ahead, from what they repeat of themselves. */
   speculates: boolean;
+  /** A smaller model that guesses too; null = none. */
+  draft: DraftSettings | null;
   /** Ended sequences whose KV is kept in memory. */
   retainedMax: number;
   /** Where KV state is kept on disk; null = nowhere. */
   kvStore: KvStoreSettings | null;
+}
+
+export interface DraftSettings {
+  modelPath: string;
+  /** Longest guess. */
+  tokensMax: number;
+  /** A guess ends before a token that is less likely; absent: a value that pays. */
+  probabilityMin?: number;
 }
 
 export interface KvStoreSettings {

@@ -13,6 +13,16 @@ export function automaticContextLength(trained: number): number {
   return Math.min(trained, CONTEXT_LENGTH_MAX_AUTOMATIC);
 }
 
+export interface DraftInfo {
+  description: string;
+  /** Bytes of all tensors. */
+  sizeBytes: number;
+  /** KV tokens of its own, shared by the sequences that it guesses for. */
+  contextLength: number;
+  /** Its KV cache and compute buffers. */
+  contextBytes: number;
+}
+
 export interface LoadedModelInfo {
   architecture: string;
   /** llama.cpp's one-line description, such as `qwen3 0.6B Q4_K - Medium`. */
@@ -43,6 +53,8 @@ export interface LoadedModelInfo {
   /** The CPU variant's file name, such as `libggml-cpu-zen4.so`. */
   cpuBackend: string;
   threads: number;
+  /** The smaller model that guesses; null = none. */
+  draft: DraftInfo | null;
   loadMs: number;
   /** Resident anonymous memory after the load, in bytes; null where the system does not tell. */
   rssAnonBytes: number | null;
@@ -82,6 +94,8 @@ export interface EngineStats {
   acceptedTokens: number;
   /** Measured milliseconds of a step: fixed, and per row of prompt; null until there was enough to measure. */
   rates: { stepMs: number; promptRowMs: number } | null;
+  /** Measured milliseconds of a draft model's guessed token, and of one that it reads; null without one. */
+  draftRates: { tokenMs: number; rowMs: number | null } | null;
   retained: { sequences: number; tokens: number };
   /** Recurrent states kept in memory, at places of prompts. */
   checkpoints: { count: number; bytes: number };

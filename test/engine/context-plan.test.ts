@@ -16,6 +16,7 @@ const SETTINGS: EngineSettings = {
   gpuLayers: -1,
   itlMsMax: 0,
   speculates: false,
+  draft: null,
   retainedMax: 8,
   kvStore: null,
 };

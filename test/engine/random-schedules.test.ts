@@ -48,6 +48,8 @@ function runSchedule(seed: number): { reused: number; guessed: number } {
     speculates: random(2) === 0,
     guessFails: () => random(5) === 0,
     checkpointBytesMax: random(3) === 0 ? random(2000) : 1e6,
+    ...(random(2) === 0 ? { draftSlots: 1 + random(4) } : {}),
+    draftFails: () => (random(8) === 0 ? null : random(5) === 0),
   });
   // A backend may be full before our count is, now and then.
   run.backend.faults.decode = (parts) => {

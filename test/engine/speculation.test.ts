@@ -49,6 +49,28 @@ describe("how far to guess", () => {
   });
 });
 
+describe("what others were like", () => {
+  test("is believed, but one guess is tried", () => {
+    const speculation = new Speculation({ lengthMin: 3, lengthMax: 8 }, 0.01);
+    expect(speculation.limit(100, CHEAP)).toBe(3);
+    speculation.note(3, 0);
+    expect(speculation.limit(102, CHEAP)).toBe(0);
+    const trusted = new Speculation({ lengthMin: 3, lengthMax: 8 }, 0.95);
+    expect([trusted.limit(100, DEAR), new Speculation().limit(100, DEAR)]).toEqual([3, 0]);
+  });
+
+  test("a guess that ended early, or of nothing, does not shorten the next one", () => {
+    const speculation = new Speculation({ lengthMin: 3, lengthMax: 8 });
+    for (const drafted of [3, 6, 1]) speculation.note(drafted, drafted);
+    expect(speculation.limit(100, CHEAP)).toBe(8);
+    const { rate } = speculation;
+    speculation.noteNothing();
+    expect(speculation.limit(100, CHEAP)).toBe(8);
+    expect(speculation.rate).toBeLessThan(rate);
+    expect(speculation.rate).toBeGreaterThan(0.9 * rate);
+  });
+});
+
 function request(i: number, changes: Partial<GenerationRequest> = {}): GenerationRequest {
   const prompt = { kind: "text" as const, text: `request number ${"abc"[i % 3]} with some words` };
   return { prompt, sampling: { temperature: 0, ignoreEos: true }, stop: [], maxTokens: 40, ...changes };

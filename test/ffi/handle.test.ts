@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NativeContext } from "../../src/ffi/context.ts";
+import { NativeDrafter } from "../../src/ffi/drafter.ts";
 import { Handle } from "../../src/ffi/handle.ts";
 import type { NativeJob } from "../../src/ffi/job.ts";
 import { NativeModel } from "../../src/ffi/model.ts";
@@ -79,15 +80,16 @@ describe.skipIf(!HAS_NATIVE)("native objects", () => {
     const now = llama.library.liveHandles();
     return Object.fromEntries(Object.entries(now).map(([kind, count]) => [kind, count - (before[kind] ?? 0)]));
   };
-  const onlyModel = { job: 0, model: 1, context: 0, prompt: 0, sampler: 0, parser: 0, state: 0 };
+  const onlyModel = { job: 0, model: 1, context: 0, prompt: 0, sampler: 0, parser: 0, state: 0, drafter: 0 };
 
   test("are counted while they live, and gone after", () => {
     {
       using prompt = finish(NativePrompt.read(model, CHAT));
-      using _context = NativeContext.make(model, SETTINGS);
+      using context = NativeContext.make(model, SETTINGS);
+      using _drafter = NativeDrafter.make(model, context, 0.5);
       using _sampler = NativeSampler.make(model, { temperature: 1 }, prompt);
       using _parser = NativeParser.make(llama.library, prompt);
-      expect(live()).toEqual({ ...onlyModel, context: 1, prompt: 1, sampler: 1, parser: 1, state: 0 });
+      expect(live()).toEqual({ ...onlyModel, context: 1, prompt: 1, sampler: 1, parser: 1, drafter: 1 });
     }
     expect(live()).toEqual(onlyModel);
   });

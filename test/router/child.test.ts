@@ -2,7 +2,7 @@
 // can't start is told apart; and the server's own process stays what it was.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { systemClock } from "../../src/lib/clock.ts";
@@ -50,6 +50,7 @@ describe.skipIf(!HAS_NATIVE)("children", () => {
     gpuLayers: 0,
     itlMsMax: 0,
     speculates: false,
+    draft: null,
     retainedMax: 0,
     kvStore: null,
     ...changes,
@@ -191,6 +192,27 @@ describe.skipIf(!HAS_NATIVE)("children", () => {
     expect(error.code).toBe("model_damaged");
     expect(error.message).toContain("damaged.gguf");
     expect(error.message).toContain("not within the file bounds");
+  });
+
+  test("a draft model is loaded beside the model, counted, and refused when it is damaged", async () => {
+    const modelPath = join(folder, "draft.gguf");
+    copyFileSync(llama.files.demoModel, modelPath);
+    const engine = await start({ draft: { modelPath, tokensMax: 4, probabilityMin: 0 } });
+    const { info } = engine;
+    expect(info.draft).toMatchObject({ sizeBytes: info.sizeBytes, contextLength: 256 });
+    const prompt = { kind: "text" as const, text: "One, two, three, four, five, six, seven," };
+    const request = { prompt, sampling: { temperature: 0, ignoreEos: true }, stop: [], maxTokens: 40 };
+    const { events } = await engine.client.generate(request, new AbortController().signal);
+    for await (const event of events) if (event.type === "error") throw new Error(event.error.message);
+    expect(await engine.client.stats()).toMatchObject({ handles: { model: 2, context: 2, drafter: 1 } });
+    await engine.stop();
+    truncateSync(modelPath, 100_000);
+    const failure = await start({ draft: { modelPath, tokensMax: 4 } }).catch((thrown: unknown) => thrown);
+    expect(failure).toBeInstanceOf(StartFailure);
+    expect((failure as StartFailure).error).toMatchObject({
+      code: "model_damaged",
+      message: expect.stringContaining("draft.gguf"),
+    });
   });
 
   test("an engine that takes too long is killed", async () => {

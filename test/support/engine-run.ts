@@ -24,6 +24,7 @@ export interface DriveOptions {
   itlMsMax?: number;
   speculates?: boolean;
   checkpointBytesMax?: number;
+  warn?: (message: string) => void;
   store?: (backend: Backend, clock: FakeClock) => KvStore;
 }
 
@@ -47,11 +48,13 @@ export class DrivenEngine<B extends Backend> implements Disposable {
   /** Steps in which events went out, as messages. */
   messages: FromEngine[] = [];
 
-  constructor(backend: B, { itlMsMax = 0, speculates = false, checkpointBytesMax, store }: DriveOptions = {}) {
+  constructor(backend: B, options: DriveOptions = {}) {
+    const { itlMsMax = 0, speculates = false, checkpointBytesMax, store, warn = () => {} } = options;
     this.backend = backend;
     this.engine = new Engine(backend, this.clock, (message, payload) => this.#collect(message, payload), {
       itlMsMax,
       speculates,
+      warn,
       store: store?.(backend, this.clock) ?? null,
       ...(checkpointBytesMax === undefined ? {} : { checkpointBytesMax }),
     });

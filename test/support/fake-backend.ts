@@ -17,6 +17,7 @@ import type {
 import { assert } from "../../src/lib/assert.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../../src/protocol/generation.ts";
 import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
+import { FakeDrafter } from "./fake-drafter.ts";
 import { FakeMemory, seeTokens } from "./fake-memory.ts";
 import { DIMENSIONS, FAKE_INFO, type FakeFaults, type FakeOptions } from "./fake-options.ts";
 import { FakeSampler, mix, pickGreedily } from "./fake-sampler.ts";
@@ -30,6 +31,7 @@ export class FakeBackend implements Backend {
   readonly info: LoadedModelInfo;
   readonly stateLayout = "fake";
   readonly outputsMax = 32;
+  readonly drafter: FakeDrafter | null;
   readonly embeddingBatch = { inputs: 4, tokens: 64 };
   faults: FakeFaults = {};
   decodeCalls = 0;
@@ -52,6 +54,7 @@ export class FakeBackend implements Backend {
       batchSize: options.batchSize ?? 32,
       canGenerate: options.canGenerate ?? true,
     };
+    this.drafter = options.draftSlots === undefined ? null : new FakeDrafter(options.draftSlots, options.draftFails);
     this.#memory = new FakeMemory(this.info.memory, contextLength);
   }
 

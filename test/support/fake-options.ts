@@ -34,6 +34,10 @@ export interface FakeOptions {
   canGenerate?: boolean;
   /** Whether the next token of a guess is a wrong one; absent: nothing is guessed. */
   guessFails?: () => boolean;
+  /** There is a drafter, with so many slots. */
+  draftSlots?: number;
+  /** Its next token is a wrong one; null: it is not sure enough of any. */
+  draftFails?: () => boolean | null;
   /** Polls that find a task still running. */
   taskPolls?: () => number;
 }
@@ -58,6 +62,7 @@ export const FAKE_INFO: LoadedModelInfo = {
   devices: ["FAKE"],
   cpuBackend: "libggml-cpu-fake.so",
   threads: 1,
+  draft: null,
   loadMs: 0,
   rssAnonBytes: null,
 };

@@ -62,6 +62,7 @@ export async function loadModelFile(modelPath: string, changes: Partial<EngineSe
     gpuLayers: 0,
     itlMsMax: 0,
     speculates: false,
+    draft: null,
     retainedMax: 0,
     kvStore: null,
     ...changes,

@@ -36,8 +36,10 @@ export const BackendReply = Type.Object({
       model: Type.String(),
       pid: Type.Integer(),
       state: Type.String(),
-      info: orNull(Type.Object({}, { description: "The loaded model: sizes, context, devices, threads." })),
-      stats: orNull(Type.Object({}, { description: "Sequences, KV cells and live native objects." })),
+      info: orNull(
+        Type.Object({}, { description: "The loaded model: sizes, context, devices, threads, draft model." }),
+      ),
+      stats: orNull(Type.Object({}, { description: "Sequences, KV cells, guessed tokens and live native objects." })),
     }),
   ),
 });
