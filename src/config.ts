@@ -3,7 +3,7 @@
 // Reads the config file; nothing else here touches the system.
 
 import { readFileSync } from "node:fs";
-import { delimiter, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { z } from "zod";
 import { GUESS_OPTIONS } from "./config/guessing.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./lib/log.ts";
@@ -11,7 +11,6 @@ import { findNearest } from "./lib/nearest.ts";
 import {
   booleanOption,
   choiceOption,
-  flagOf,
   integerOption,
   listOption,
   type OptionSpec,
@@ -23,6 +22,7 @@ import {
   textOption,
   variableOf,
 } from "./lib/option.ts";
+import { type Origin, pickRaw, type RawValue } from "./lib/option-source.ts";
 import { type Environment, expandHome, type Folders } from "./lib/paths.ts";
 import { AppError } from "./protocol/errors.ts";
 
@@ -44,6 +44,10 @@ export const SERVE_OPTIONS = {
   modelsDir: pathsOption(text("models_dir", "DIR", "Folder to search for GGUF files; repeatable"), (folders) => [
     join(folders.data, "models"),
   ]),
+  lora: pathsOption(
+    text("lora", "FILE[=SCALE]", "LoRA adapter of the default model; repeatable, the scale is 1 unless given"),
+    () => [],
+  ),
   ctx: integerOption(
     text("ctx", "N", "KV tokens of one engine, shared by its sequences; 0 is automatic"),
     0,
@@ -122,8 +126,6 @@ type Table = typeof SERVE_OPTIONS;
 export type ConfigKey = keyof Table;
 /** Lists are arrays, `ctx` and `threads` 0 mean automatic, `gpuLayers` -1 means all. */
 export type ServeConfig = { readonly [K in ConfigKey]: z.output<Table[K]["schema"]> };
-
-export type Origin = "flag" | "env" | "file" | "default";
 
 export interface ResolvedConfig {
   values: ServeConfig;
@@ -204,34 +206,6 @@ function checkTogether(config: ServeConfig, origins: Record<string, Origin>): Se
   throw invalid(
     `--parallel (${parallel}) and --retained (${retained}) must not be over ${SEQUENCE_IDS - 1} together: ${most}`,
   );
-}
-
-interface RawValue {
-  origin: Origin;
-  /** What to call it in an error. */
-  label: string;
-  value: unknown;
-}
-
-function pickRaw(spec: OptionSpec, sources: ConfigSources, fileValues: Record<string, unknown>): RawValue {
-  const flag = sources.flags.get(spec.name);
-  if (flag !== undefined) {
-    return { origin: "flag", label: flagOf(spec.name), value: spec.kind === "list" ? flag : flag.at(-1) };
-  }
-  const variable = sources.env[variableOf(spec.name)];
-  // An empty variable counts as unset: that is how shells and unit files switch one off.
-  if (variable !== undefined && variable !== "") {
-    const parts = variable.split(spec.paths === true ? delimiter : ",").map((part) => part.trim());
-    const value = spec.kind === "list" ? parts.filter((part) => part !== "") : variable;
-    return { origin: "env", label: variableOf(spec.name), value };
-  }
-  const inFile = fileValues[spec.name];
-  if (inFile !== undefined && inFile !== null) {
-    const value = spec.kind === "list" && !Array.isArray(inFile) ? [inFile] : inFile;
-    return { origin: "file", label: `${spec.name} in the config file`, value };
-  }
-  const standard = typeof spec.default === "function" ? spec.default(sources.folders) : spec.default;
-  return { origin: "default", label: spec.name, value: standard };
 }
 
 function check(spec: OptionSpec, raw: RawValue, toPath: (path: string) => string): unknown {

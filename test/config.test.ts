@@ -34,6 +34,7 @@ describe("precedence", () => {
       port: 9000,
       model: [],
       modelsDir: ["/d/models"],
+      lora: [],
       ctx: 0,
       parallel: 0,
       retained: 64,

@@ -87,6 +87,7 @@ struct mlo_model : mlo::counted<mlo::KIND_MODEL> {
     std::vector<llama_token>  ends; // tokens that end a generation
     common_chat_templates_ptr templates;
     bool                      has_template = false;
+    std::vector<llama_adapter_lora *> adapters; // freed with the model, by llama.cpp
     ~mlo_model();
 };
 

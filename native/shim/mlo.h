@@ -78,6 +78,9 @@ MLO_API int32_t mlo_token_text(mlo_model * model, int32_t token, int32_t special
 // The one token that a text is, control tokens included; -1 when it is several.
 MLO_API int32_t mlo_token_of(mlo_model * model, const char * text);
 MLO_API int32_t mlo_token_is_end(mlo_model * model, int32_t token);
+// Loads a LoRA adapter into the model, which owns it from then on. Before the model's contexts are made: their graphs must
+// have room for it. Returns its number, counted from 0; negative = it is no adapter for this model.
+MLO_API int32_t mlo_adapter_load(mlo_model * model, const char * path);
 
 // --- prompt ----------------------------------------------------------------------------------------------------------
 // request: src/protocol/generation.ts' Prompt as JSON, or {"kind":"embedding","text":…}. sampling: SamplingParams as
@@ -103,6 +106,8 @@ MLO_API void mlo_context_free(mlo_context * context);
 MLO_API char * mlo_context_info(mlo_context * context);
 // Bytes of its caches and compute buffers, the weights not included; negative: failed.
 MLO_API int64_t mlo_context_bytes(mlo_context * context);
+// The adapters that the next decodes run with: n numbers of the model's adapters and their scales. Others have none. 0 = done.
+MLO_API int32_t mlo_adapters_set(mlo_context * context, int32_t n, int32_t * adapters, float * scales);
 // Runs n tokens. Arrays of n: token id, position, seq-id, and 1 where logits or embeddings are wanted.
 // 0 = done, 1 = no room in the KV cache, 2 = aborted, negative = failed. After 1 the cache is as before.
 MLO_API int32_t mlo_decode(mlo_context * context, int32_t n, int32_t * tokens, int32_t * positions, int32_t * sequences, int8_t * outputs);

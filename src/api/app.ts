@@ -18,6 +18,7 @@ import { chooseRequestId, REQUEST_ID_HEADER } from "./request-id.ts";
 import { addBackendRoute } from "./system/backend.ts";
 import { addCacheRoute } from "./system/cache.ts";
 import { addHealthRoutes } from "./system/health.ts";
+import { addLoraRoutes } from "./system/lora.ts";
 import { addRootRoute } from "./system/root.ts";
 
 export interface HttpApp {
@@ -40,6 +41,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addHealthRoutes(elysia, api);
   addBackendRoute(elysia, api);
   addCacheRoute(elysia, api);
+  addLoraRoutes(elysia, api);
   addModelRoutes(elysia, api);
   addChatRoute(elysia, api);
   addCompletionRoute(elysia, api);

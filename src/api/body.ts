@@ -11,14 +11,17 @@ import { describeMismatch } from "./mismatch.ts";
 
 export class BodyReader<S extends TSchema> {
   readonly #check: TypeCheck<S>;
+  readonly #arrayAs: string | null;
 
-  constructor(schema: S) {
+  /** `arrayAs`: the body is an array, which is checked and given as this field of an object. */
+  constructor(schema: S, { arrayAs = null }: { arrayAs?: string | null } = {}) {
     this.#check = TypeCompiler.Compile(schema);
+    this.#arrayAs = arrayAs;
   }
 
   /** Throws `payload_too_large`, `timeout` or `invalid_request`, the latter with the path of the field. */
   async read(request: Request, bytesMax: number, clock: Clock = systemClock): Promise<Static<S>> {
-    const parsed = parseJson(await readBytes(request, bytesMax, clock));
+    const parsed = parseJson(await readBytes(request, bytesMax, clock), this.#arrayAs);
     checkBodyShape(parsed);
     const value = dropNulls(parsed);
     if (this.#check.Check(value)) return value;
@@ -28,15 +31,18 @@ export class BodyReader<S extends TSchema> {
   }
 }
 
-function parseJson(bytes: Uint8Array): Record<string, unknown> {
-  if (bytes.byteLength === 0) throw invalidBody("the body is empty; a JSON object is expected");
+function parseJson(bytes: Uint8Array, arrayAs: string | null): Record<string, unknown> {
+  const expected = arrayAs === null ? "object" : "array";
+  if (bytes.byteLength === 0) throw invalidBody(`the body is empty; a JSON ${expected} is expected`, expected);
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (thrown) {
-    throw invalidBody(`the body is not valid JSON in UTF-8: ${thrown instanceof Error ? thrown.message : thrown}`);
+    const why = thrown instanceof Error ? thrown.message : thrown;
+    throw invalidBody(`the body is not valid JSON in UTF-8: ${why}`, expected);
   }
-  if (!isObject(value)) throw invalidBody("the body must be a JSON object");
+  if (arrayAs !== null && Array.isArray(value)) return { [arrayAs]: value };
+  if (arrayAs !== null || !isObject(value)) throw invalidBody(`the body must be a JSON ${expected}`, expected);
   return value;
 }
 
@@ -106,8 +112,8 @@ async function withinSilence<T>(step: Promise<T>, clock: Clock): Promise<T> {
   }
 }
 
-function invalidBody(message: string): AppError {
-  return new AppError({ code: "invalid_request", message, hint: "Send a JSON object." });
+function invalidBody(message: string, expected: string): AppError {
+  return new AppError({ code: "invalid_request", message, hint: `Send a JSON ${expected}.` });
 }
 
 function tooLarge(bytesMax: number): AppError {

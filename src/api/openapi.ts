@@ -14,6 +14,7 @@ import {
   ModelReply,
 } from "./openai/reply-schema.ts";
 import { ChatRequest, CompletionRequest, EmbeddingRequest } from "./openai/schema.ts";
+import { LoraAdapterListReply, LoraScalesReply, LoraScalesRequest } from "./system/lora.ts";
 import { BackendReply, CacheListReply, ErrorReply, HealthReply, RootReply } from "./system/schema.ts";
 import { PROJECT_NAME, PROJECT_VERSION } from "./version.ts";
 
@@ -32,6 +33,9 @@ export const COMPONENTS: Record<string, TSchema> = {
   HealthReply,
   BackendReply,
   CacheListReply,
+  LoraAdapterListReply,
+  LoraScalesRequest,
+  LoraScalesReply,
   ErrorReply,
 };
 

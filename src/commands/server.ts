@@ -12,6 +12,7 @@ import { endWithParent } from "../engine/parent.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
+import { type AdapterFile, readAdapters } from "../models/adapter.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import { EngineProcess } from "../router/engine-process.ts";
@@ -39,8 +40,9 @@ export interface PreparedServer {
   listen(): StartedServer;
 }
 
-/** Everything before the socket. Throws AppError when there is no library, or no backend that runs here. */
+/** Everything before the socket. Throws AppError when there is no library, no backend that runs here, or no adapter. */
 export async function prepareServer({ config, folders, env, log }: StartOptions): Promise<PreparedServer> {
+  const adapters = readAdapters(config.lora);
   const files = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
   if (config.exitWithParent) endWithParent(files.library);
   const choice = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock));
@@ -50,7 +52,9 @@ export async function prepareServer({ config, folders, env, log }: StartOptions)
     demoPath: files.demoModel,
     logger: log,
   });
-  const router = buildRouter(config, files, choice, registry, folders, log);
+  // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
+  const adapted = { modelPath: registry.defaultEntry()?.path ?? "", adapters };
+  const router = buildRouter(config, files, choice, registry, adapted, folders, log);
   const app = createApp({
     inference: router,
     log,
@@ -90,6 +94,7 @@ function buildRouter(
   files: NativeFiles,
   { plugins, skipped }: PluginChoice,
   registry: ModelRegistry,
+  adapted: { modelPath: string; adapters: AdapterFile[] },
   folders: Folders,
   log: Logger,
 ): Router {
@@ -99,6 +104,7 @@ function buildRouter(
     log,
     clock: systemClock,
     sleepAfterMs: config.sleepAfterSeconds * 1000,
+    adapters: { ...adapted, adapters: adapted.adapters.map(({ adapter }) => adapter) },
     facts: {
       version: PROJECT_VERSION,
       llamaCpp: { version: pin.version, commit: pin.commit },
@@ -120,6 +126,7 @@ function buildRouter(
             ...settings,
             modelPath: entry.path,
             draft: registry.defaultEntry()?.id === entry.id ? settings.draft : null,
+            adapters: entry.path === adapted.modelPath ? adapted.adapters.map(({ file }) => file) : [],
           },
         }),
     },
@@ -132,7 +139,7 @@ function describeEngine(
   files: NativeFiles,
   plugins: string[],
   folders: Folders,
-): Omit<EngineSettings, "modelPath"> {
+): Omit<EngineSettings, "modelPath" | "adapters"> {
   const buildKey = new Bun.CryptoHasher("sha256")
     .update(JSON.stringify([pin.commit, files.buildId, plugins.map((path) => basename(path))]))
     .digest("hex");

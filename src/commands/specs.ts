@@ -63,6 +63,7 @@ export const BENCH_OPTIONS = {
 /** Settings of `serve` that also mean something to the server that `run` starts in its own process. */
 const ENGINE_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.modelsDir,
+  SERVE_OPTIONS.lora,
   SERVE_OPTIONS.ctx,
   SERVE_OPTIONS.threads,
   SERVE_OPTIONS.gpuLayers,

@@ -77,6 +77,8 @@ export interface Backend extends Disposable {
   preparePrompt(prompt: Prompt, sampling: SamplingParams | null): Task<PreparedPrompt>;
   makeSampler(params: SamplingParams, prompt: PreparedPrompt): Sampler;
   makeParser(prompt: PreparedPrompt): AnswerParser;
+  /** The next decodes run with these: a scale for each of the model's adapters, 0 is without it. */
+  useAdapters(scales: readonly number[]): void;
   decode(parts: BatchPart[]): DecodeResult;
   /** One token for each of these rows of the last decode; absent: the first one of each part with output, in order. */
   sample(samplers: Sampler[], rows?: readonly OutputRow[]): Sampled[];

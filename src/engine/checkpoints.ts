@@ -3,14 +3,17 @@
 
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { AdapterSet } from "./adapter-sets.ts";
 import type { SavedState } from "./backend.ts";
-import { PrefixIndex } from "./prefix-index.ts";
+import { PrefixForest } from "./prefix-forest.ts";
 import { chooseLeast } from "./retention.ts";
 
 export interface Checkpoint {
   readonly id: number;
   /** The tokens after which this is the state. */
   readonly tokens: Int32Array;
+  /** The adapters that it was computed with: it is of use for the same ones only. */
+  readonly set: AdapterSet;
   readonly state: SavedState;
   readonly session: string | null;
   readonly isPreamble: boolean;
@@ -19,7 +22,7 @@ export interface Checkpoint {
   usedWallMs: number;
 }
 
-export type CheckpointFacts = Pick<Checkpoint, "tokens" | "session" | "isPreamble">;
+export type CheckpointFacts = Pick<Checkpoint, "tokens" | "set" | "session" | "isPreamble">;
 
 /** Some dozens of states of a small model; those of the largest recurrent models have about 150 MB. */
 export const CHECKPOINT_BYTES_MAX = 512 * 1024 * 1024;
@@ -29,7 +32,7 @@ const CHECKPOINTS_MAX = 256;
 export class Checkpoints implements Iterable<Checkpoint>, Disposable {
   readonly bytesMax: number;
   readonly #clock: Clock;
-  readonly #index = new PrefixIndex();
+  readonly #index = new PrefixForest();
   readonly #all = new Map<number, Checkpoint>();
   #bytes = 0;
   #nextId = 0;
@@ -48,31 +51,31 @@ export class Checkpoints implements Iterable<Checkpoint>, Disposable {
   }
 
   /** Those of the beginnings of these tokens, the shortest first. */
-  along(tokens: Int32Array): Checkpoint[] {
+  along(set: AdapterSet, tokens: Int32Array): Checkpoint[] {
     const found: Checkpoint[] = [];
-    for (const { key, length } of this.#index.matches(tokens)) {
+    for (const { key, length } of this.#index.matches(set.key, tokens)) {
       const checkpoint = this.#get(key);
       if (checkpoint.tokens.length === length) found.push(checkpoint);
     }
     return found.sort((a, b) => a.tokens.length - b.tokens.length);
   }
 
-  has(tokens: Int32Array): boolean {
-    return this.along(tokens).at(-1)?.tokens.length === tokens.length;
+  has(set: AdapterSet, tokens: Int32Array): boolean {
+    return this.along(set, tokens).at(-1)?.tokens.length === tokens.length;
   }
 
   /** Leading tokens that these share with any of them. */
-  sharedLength(tokens: Int32Array): number {
-    return this.#index.matches(tokens).reduce((most, { length }) => Math.max(most, length), 0);
+  sharedLength(set: AdapterSet, tokens: Int32Array): number {
+    return this.#index.matches(set.key, tokens).reduce((most, { length }) => Math.max(most, length), 0);
   }
 
   /** Takes the state over; drops it again where there is no room. The tokens must not change afterwards. */
   add(facts: CheckpointFacts, state: SavedState): void {
-    assert(!this.has(facts.tokens), "a checkpoint is made once");
+    assert(!this.has(facts.set, facts.tokens), "a checkpoint is made once");
     const id = this.#nextId++;
     const [usedMs, usedWallMs] = [this.#clock.monotonicMs(), this.#clock.wallMs()];
     this.#all.set(id, { ...facts, id, state, usedMs, usedWallMs });
-    this.#index.insert(id, facts.tokens);
+    this.#index.insert(facts.set.key, id, facts.tokens);
     this.#bytes += state.bytes;
     // One that is over the budget alone must not push all others out before it goes itself.
     if (state.bytes > this.bytesMax) this.remove(this.#get(id));

@@ -7,6 +7,7 @@ import { AppError, toAppError } from "../protocol/errors.ts";
 import type { CacheReport, FinishReason, GenerationEvent } from "../protocol/generation.ts";
 import type { ToEngine } from "../protocol/messages.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
+import { AdapterSets } from "./adapter-sets.ts";
 import type { Backend, Sampled } from "./backend.ts";
 import { TokenTexts } from "./detokenizer.ts";
 import { Embedder } from "./embedder.ts";
@@ -27,6 +28,8 @@ export interface EngineOptions extends StepSettings {
   store: KvStore | null;
   /** Memory of checkpoints, in models that need them; absent: a default. */
   checkpointBytesMax?: number;
+  /** Hashes of the files of the model's adapters, in their order; absent: it has none. */
+  adapters?: readonly string[];
 }
 
 export class Engine implements Disposable {
@@ -50,7 +53,7 @@ export class Engine implements Disposable {
     this.#clock = clock;
     this.#send = send;
     this.#outbox = new Outbox(send);
-    this.#intake = new Intake(backend, new TokenTexts(backend));
+    this.#intake = new Intake(backend, new TokenTexts(backend), new AdapterSets(options.adapters ?? []));
     this.#embedder = new Embedder(backend, send);
     this.#cache = new PrefixCache(backend, clock, options.checkpointBytesMax);
     this.#stepper = new Stepper(backend, clock, this.#cache, options);

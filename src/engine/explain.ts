@@ -27,8 +27,9 @@ export function describeCache(
   const live = [...cache.live].map((sequence): CacheEntry => {
     return { ...describe(sequence.tokens, backend), state: "live", session: sequence.session, idleMs: 0 };
   });
-  const held = [...cache.kept, ...cache.checkpoints].map(({ tokens, session, usedMs }): CacheEntry => {
-    const durableTokens = store?.durableTokens(tokens) ?? 0;
+  const held = [...cache.kept, ...cache.checkpoints].map((one): CacheEntry => {
+    const { tokens, session, usedMs } = one;
+    const durableTokens = store?.durableTokens(one) ?? 0;
     const isDurable = store !== null && durableTokens > 0 && durableTokens > tokens.length - store.sliceTokens;
     const state = isDurable ? "disk" : "retained";
     return { ...describe(tokens, backend), durableTokens, state, session, idleMs: nowMs - usedMs };

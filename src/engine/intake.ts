@@ -3,6 +3,7 @@
 import { AppError, toAppError } from "../protocol/errors.ts";
 import type { GenerationRequest } from "../protocol/generation.ts";
 import { AbandonedTasks } from "./abandoned-tasks.ts";
+import type { AdapterSets } from "./adapter-sets.ts";
 import { Answer } from "./answer.ts";
 import type { Backend, PreparedPrompt, Task } from "./backend.ts";
 import { Detokenizer, type TokenTexts } from "./detokenizer.ts";
@@ -30,13 +31,15 @@ export type Arrival =
 export class Intake {
   readonly #backend: Backend;
   readonly #texts: TokenTexts;
+  readonly #sets: AdapterSets;
   readonly #entries: Entry[] = [];
   readonly #abandoned = new AbandonedTasks();
   #arrivals = 0;
 
-  constructor(backend: Backend, texts: TokenTexts) {
+  constructor(backend: Backend, texts: TokenTexts, sets: AdapterSets) {
     this.#backend = backend;
     this.#texts = texts;
+    this.#sets = sets;
   }
 
   get size(): number {
@@ -89,6 +92,7 @@ export class Intake {
     made.use(prompt);
     const limit = this.#backend.info.sequenceContextLength;
     checkLength(prompt.tokens.length, limit);
+    const set = this.#sets.resolve(entry.request.lora);
     const sampler = made.use(this.#backend.makeSampler(entry.request.sampling, prompt));
     const answer = new Answer({
       detokenizer: new Detokenizer(this.#texts, prompt.preserved),
@@ -99,7 +103,7 @@ export class Intake {
     // From here on the sequence owns them.
     made.move();
     const limits = { contextLength: limit, receivedMs: entry.receivedMs };
-    return new Sequence(entry.id, entry.arrival, entry.request, { prompt, sampler, answer }, limits);
+    return new Sequence(entry.id, entry.arrival, entry.request, { prompt, sampler, answer, set }, limits);
   }
 
   #remove(entry: Entry): void {

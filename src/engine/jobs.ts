@@ -46,6 +46,7 @@ function selfTest(library: NativeLibrary, plugin: string, modelPath: string): st
     draft: null,
     retainedMax: 0,
     kvStore: null,
+    adapters: [],
   };
   using backend = loadBackend(library, settings, {
     onProgress: () => {},

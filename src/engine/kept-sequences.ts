@@ -1,12 +1,15 @@
 // Sequences that have ended and whose KV is still in the cache: facts about each, and which is worth least.
 
 import type { Clock } from "../lib/clock.ts";
+import type { AdapterSet } from "./adapter-sets.ts";
 import { chooseLeast } from "./retention.ts";
 
 export interface Kept {
   seqId: number;
   /** Tokens whose KV is there. */
   tokens: Int32Array;
+  /** The adapters that it was computed with. */
+  set: AdapterSet;
   session: string | null;
   /** Leading tokens that are system text and tools. */
   preambleLength: number;

@@ -3,17 +3,23 @@
 // on from; a recurrent one is an end alone. It reads and writes nothing.
 
 import type { MemoryKind } from "../protocol/model-info.ts";
+import type { AdapterSet } from "./adapter-sets.ts";
 import type { SavedState } from "./backend.ts";
 import type { Kept } from "./kept-sequences.ts";
 import type { KvFiles } from "./kv-files.ts";
 import { nameEnd, nameSlices, type SliceName, tokensUpTo } from "./kv-names.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 
-/** A state that is to be written. */
-export interface Pending {
+/** What is in memory: a kept sequence or a checkpoint. Its tokens don't change. */
+export interface Held {
+  readonly tokens: Int32Array;
+  /** What they were computed with. */
+  readonly set: AdapterSet;
+}
+
+/** A state that is to be written, of what holds it. */
+export interface Pending extends Held {
   name: SliceName;
-  /** All tokens of the sequence or the checkpoint that it belongs to. */
-  tokens: Int32Array;
   usedWallMs: number;
   /** Who holds its cells; null: it has none. */
   seqId: number | null;
@@ -40,19 +46,19 @@ export class KvChains {
   }
 
   /** What to read for these tokens, in order; empty where nothing of them is on disk. */
-  find(tokens: Int32Array): SliceName[] {
-    return this.#findAmong(tokens, nameSlices(tokens, this.#sliceTokens));
+  find(tokens: Int32Array, set: AdapterSet): SliceName[] {
+    return this.#findAmong(tokens, nameSlices(tokens, this.#sliceTokens, set.root), set);
   }
 
   /** The same, of tokens that don't change. */
-  findKnown(tokens: Int32Array): SliceName[] {
-    return this.#findAmong(tokens, this.#slicesOf(tokens));
+  findKnown(held: Held): SliceName[] {
+    return this.#findAmong(held.tokens, this.#slicesOf(held), held.set);
   }
 
-  /** All names of what is in memory with these tokens. */
-  namesOf(tokens: Int32Array): SliceName[] {
-    const slices = this.#memory === "recurrent" ? [] : this.#slicesOf(tokens);
-    return this.#recurs ? [...slices, this.#endOf(tokens)] : slices;
+  /** All names of what is in memory. */
+  namesOf(held: Held): SliceName[] {
+    const slices = this.#memory === "recurrent" ? [] : this.#slicesOf(held);
+    return this.#recurs ? [...slices, this.#endOf(held)] : slices;
   }
 
   /** The first state that is missing on disk, of what was used last. */
@@ -63,70 +69,74 @@ export class KvChains {
     }
     // Those of a hybrid are all along kept sequences, or along running ones, which will be kept.
     if (this.#memory !== "recurrent") return null;
-    for (const { tokens, state, usedWallMs } of [...cache.checkpoints].sort((a, b) => b.usedMs - a.usedMs)) {
-      if (!this.#isNear(tokens)) return this.#pendingEnd(tokens, usedWallMs, null, state);
+    for (const checkpoint of [...cache.checkpoints].sort((a, b) => b.usedMs - a.usedMs)) {
+      if (!this.#isNear(checkpoint)) return this.#pendingEnd(checkpoint, checkpoint.usedWallMs, null, checkpoint.state);
     }
     return null;
   }
 
-  #missingSlice({ seqId, tokens, usedWallMs }: Kept): Pending | null {
+  #missingSlice(kept: Kept): Pending | null {
     if (this.#memory === "recurrent") return null;
-    const name = this.#slicesOf(tokens).find(({ hash }) => !this.#files.has(hash));
-    return name === undefined ? null : { name, tokens, usedWallMs, seqId, rest: null };
+    const { tokens, set, seqId, usedWallMs } = kept;
+    const name = this.#slicesOf(kept).find(({ hash }) => !this.#files.has(hash));
+    return name === undefined ? null : { name, tokens, set, usedWallMs, seqId, rest: null };
   }
 
   /** Of its checkpoints and its own end, in order. They are in use as long as it is. */
-  #missingEnd({ seqId, tokens, usedWallMs }: Kept, cache: PrefixCache): Pending | null {
+  #missingEnd(kept: Kept, cache: PrefixCache): Pending | null {
     if (!this.#recurs) return null;
-    for (const checkpoint of cache.checkpoints.along(tokens)) {
-      if (this.#isNear(checkpoint.tokens)) continue;
+    const { seqId, usedWallMs } = kept;
+    for (const checkpoint of cache.checkpoints.along(kept.set, kept.tokens)) {
+      if (this.#isNear(checkpoint)) continue;
       const holder = this.#memory === "recurrent" ? null : seqId;
-      return this.#pendingEnd(checkpoint.tokens, usedWallMs, holder, checkpoint.state);
+      return this.#pendingEnd(checkpoint, usedWallMs, holder, checkpoint.state);
     }
-    return this.#isNear(tokens) ? null : this.#pendingEnd(tokens, usedWallMs, seqId, null);
+    return this.#isNear(kept) ? null : this.#pendingEnd(kept, usedWallMs, seqId, null);
   }
 
   /** A restart loses less than a slice of it: as in other kinds of memory that is not worth a file, let alone a state. */
-  #isNear(tokens: Int32Array): boolean {
-    const last = this.findKnown(tokens).at(-1);
-    return last !== undefined && tokensUpTo(last, this.#sliceTokens) > tokens.length - this.#sliceTokens;
+  #isNear(held: Held): boolean {
+    const last = this.findKnown(held).at(-1);
+    return last !== undefined && tokensUpTo(last, this.#sliceTokens) > held.tokens.length - this.#sliceTokens;
   }
 
-  #pendingEnd(tokens: Int32Array, usedWallMs: number, seqId: number | null, rest: SavedState | null): Pending {
-    return { name: this.#endOf(tokens), tokens, usedWallMs, seqId, rest };
+  #pendingEnd(held: Held, usedWallMs: number, seqId: number | null, rest: SavedState | null): Pending {
+    const { tokens, set } = held;
+    return { name: this.#endOf(held), tokens, set, usedWallMs, seqId, rest };
   }
 
-  #findAmong(tokens: Int32Array, slices: readonly SliceName[]): SliceName[] {
+  #findAmong(tokens: Int32Array, slices: readonly SliceName[], set: AdapterSet): SliceName[] {
     const whole = this.#files.countLeading(slices.map(({ hash }) => hash));
     if (!this.#recurs) return slices.slice(0, whole);
     for (let depth = this.#memory === "recurrent" ? slices.length : whole; depth >= 0; depth--) {
       const before = slices.slice(0, depth);
-      for (const end of this.#files.endsAfter(before.at(-1)?.hash ?? "root")) {
+      for (const end of this.#files.endsAfter(before.at(-1)?.hash ?? set.root)) {
         const length = depth * this.#sliceTokens + (end.extra ?? 0);
-        const isPrefix = length <= tokens.length && this.#name(tokens.subarray(0, length), before).hash === end.hash;
+        const isPrefix =
+          length <= tokens.length && this.#name(tokens.subarray(0, length), before, set).hash === end.hash;
         if (isPrefix) return this.#memory === "recurrent" ? [end] : [...before, end];
       }
     }
     return [];
   }
 
-  #name(tokens: Int32Array, slices: readonly SliceName[]): SliceName {
-    return nameEnd(tokens, slices, this.#sliceTokens);
+  #name(tokens: Int32Array, slices: readonly SliceName[], set: AdapterSet): SliceName {
+    return nameEnd(tokens, slices, this.#sliceTokens, set.root);
   }
 
-  #slicesOf(tokens: Int32Array): SliceName[] {
+  #slicesOf({ tokens, set }: Held): SliceName[] {
     const known = this.#slices.get(tokens);
     if (known !== undefined) return known;
-    const names = nameSlices(tokens, this.#sliceTokens);
+    const names = nameSlices(tokens, this.#sliceTokens, set.root);
     this.#slices.set(tokens, names);
     return names;
   }
 
-  #endOf(tokens: Int32Array): SliceName {
-    const known = this.#ends.get(tokens);
+  #endOf(held: Held): SliceName {
+    const known = this.#ends.get(held.tokens);
     if (known !== undefined) return known;
-    const name = this.#name(tokens, this.#slicesOf(tokens));
-    this.#ends.set(tokens, name);
+    const name = this.#name(held.tokens, this.#slicesOf(held), held.set);
+    this.#ends.set(held.tokens, name);
     return name;
   }
 }

@@ -7,7 +7,7 @@ export const SLICE_TOKENS = 256;
 /** A state's name and its place in the chain of slices. */
 export interface SliceName {
   hash: string;
-  /** Hash of the whole slice before it, or `root`. */
+  /** Hash of the whole slice before it, or the chain's root. */
   parent: string;
   /** Whole slices up to its end. */
   depth: number;
@@ -18,10 +18,10 @@ export interface SliceName {
   extra?: number;
 }
 
-/** Names of all whole slices of these tokens. */
-export function nameSlices(tokens: Int32Array, sliceTokens: number): SliceName[] {
+/** Names of all whole slices of these tokens. `root`: `root`, or a hash of what else they hang on (see AdapterSet). */
+export function nameSlices(tokens: Int32Array, sliceTokens: number, root: string): SliceName[] {
   const names: SliceName[] = [];
-  let parent = "root";
+  let parent = root;
   for (let end = sliceTokens; end <= tokens.length; end += sliceTokens) {
     const hash = hashOf(parent, tokens.subarray(end - sliceTokens, end), "");
     names.push({ hash, parent, depth: end / sliceTokens });
@@ -31,8 +31,13 @@ export function nameSlices(tokens: Int32Array, sliceTokens: number): SliceName[]
 }
 
 /** The name of the state after all of these tokens. `slices`: the names of their whole slices. */
-export function nameEnd(tokens: Int32Array, slices: readonly SliceName[], sliceTokens: number): SliceName {
-  const parent = slices.at(-1)?.hash ?? "root";
+export function nameEnd(
+  tokens: Int32Array,
+  slices: readonly SliceName[],
+  sliceTokens: number,
+  root: string,
+): SliceName {
+  const parent = slices.at(-1)?.hash ?? root;
   const left = tokens.subarray(slices.length * sliceTokens);
   return { hash: hashOf(parent, left, "end"), parent, depth: slices.length, extra: left.length };
 }

@@ -6,7 +6,7 @@ import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import type { Backend, SavedState, Task } from "./backend.ts";
-import { KvChains, type Pending } from "./kv-chains.ts";
+import { type Held, KvChains, type Pending } from "./kv-chains.ts";
 import { KvFiles } from "./kv-files.ts";
 import { SLICE_TOKENS, type SliceName, tokensUpTo } from "./kv-names.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
@@ -87,7 +87,7 @@ export class KvStore implements Disposable {
 
   /** States on disk that the sequence's prompt can start from, in order. Its last token is always computed. */
   find(sequence: Sequence): SliceName[] {
-    return this.#chains.find(sequence.tokens.subarray(0, sequence.length - 1));
+    return this.#chains.find(sequence.tokens.subarray(0, sequence.length - 1), sequence.set);
   }
 
   /** Tokens that a sequence has when all of these are read. */
@@ -124,13 +124,13 @@ export class KvStore implements Disposable {
   }
 
   /** Tokens of a kept sequence, or of a checkpoint, that a restart would not lose. */
-  durableTokens(tokens: Int32Array): number {
-    return this.countTokens(this.#chains.findKnown(tokens));
+  durableTokens(held: Held): number {
+    return this.countTokens(this.#chains.findKnown(held));
   }
 
   /** Chains that are on disk only. */
   describe(cache: PrefixCache): CacheEntry[] {
-    const inMemory = [...cache.kept, ...cache.checkpoints].flatMap(({ tokens }) => this.#chains.namesOf(tokens));
+    const inMemory = [...cache.kept, ...cache.checkpoints].flatMap((held) => this.#chains.namesOf(held));
     const known = new Set(inMemory.map(({ hash }) => hash));
     const now = this.#clock.wallMs();
     const ends = this.#files.ends().filter(({ name }) => !known.has(name.hash));
@@ -208,14 +208,14 @@ export class KvStore implements Disposable {
   #startWrite(cache: PrefixCache): void {
     const next = this.#nextToWrite(cache);
     if (next === null) return;
-    const { name, tokens, usedWallMs } = next;
+    const { name, usedWallMs } = next;
     using own = new DisposableStack();
     // What has no cells is written as it lies in memory, where it stays.
     const state = next.seqId === null ? next.rest : own.use(this.#copy(next, next.seqId));
     assert(state !== null, "a state without cells is a checkpoint's");
     // What it goes on from is in use as well: else room would be made of that.
     this.#files.touch(
-      this.#chains.namesOf(tokens).map(({ hash }) => hash),
+      this.#chains.namesOf(next).map(({ hash }) => hash),
       usedWallMs,
     );
     if (!this.#files.makeRoom(state.bytes, usedWallMs)) {

@@ -131,6 +131,10 @@ export class LlamaBackend implements Backend {
     return NativeParser.make(this.#library, nativePrompt(prompt));
   }
 
+  useAdapters(scales: readonly number[]): void {
+    this.#context.useAdapters(Int32Array.from(scales.keys()), Float32Array.from(scales));
+  }
+
   decode(parts: BatchPart[]): DecodeResult {
     this.#batch.fill(parts);
     return this.#context.decode(this.#batch.columns);

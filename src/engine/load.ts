@@ -43,6 +43,7 @@ export function loadBackend(library: NativeLibrary, settings: EngineSettings, ho
     const facts = model.facts();
     const cores = availableParallelism();
     const plan = planContexts(settings, facts, cores);
+    loadAdapters(model, settings.adapters, plan.canGenerate);
     context = makeContext(model, plan.main);
     const settled = context.facts();
     if (plan.canGenerate) drafter = loadDrafter(library, settings, { model, memory: settled.memory, plan }, hooks);
@@ -120,6 +121,24 @@ function loadModel(library: NativeLibrary, path: string, gpuLayers: number, hook
     if (state.kind === "failed") throw loadError(path, state.error);
     hooks.onProgress(state.progress);
     hooks.wait(PROGRESS_MS);
+  }
+}
+
+/** Before the context, whose graphs must have room for them. */
+function loadAdapters(model: NativeModel, paths: readonly string[], canGenerate: boolean): void {
+  if (paths.length > 0 && !canGenerate) {
+    const message = "LoRA adapters change what a model generates, and this one only embeds.";
+    throw new AppError({ code: "not_supported", message, hint: "Start without --lora." });
+  }
+  for (const path of paths) {
+    try {
+      model.loadAdapter(path);
+    } catch (thrown) {
+      if (!(thrown instanceof NativeError)) throw thrown;
+      const message = `the LoRA adapter ${basename(path)} can't be used: ${thrown.message}`;
+      const hint = "Start without it, or with one that was made for this model.";
+      throw new AppError({ code: "format_unsupported", message, hint }, { cause: thrown });
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { AdapterSet } from "./adapter-sets.ts";
 import type { Backend } from "./backend.ts";
 import { CHECKPOINT_BYTES_MAX, Checkpoints } from "./checkpoints.ts";
 import { type Kept, KeptSequences } from "./kept-sequences.ts";
@@ -10,7 +11,8 @@ import { KvLedger } from "./kv-ledger.ts";
 import { PrefixCheckpoints } from "./prefix-checkpoints.ts";
 import { choosePrefix } from "./prefix-choice.ts";
 import { DonorFinder, type Source } from "./prefix-donors.ts";
-import { PrefixIndex, type PrefixMatch } from "./prefix-index.ts";
+import { PrefixForest } from "./prefix-forest.ts";
+import type { PrefixMatch } from "./prefix-index.ts";
 import { admits } from "./scheduler.ts";
 import { type Sequence, seqIdOf } from "./sequence.ts";
 
@@ -30,7 +32,7 @@ export class PrefixCache {
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #ledger: KvLedger;
-  readonly #index = new PrefixIndex();
+  readonly #index = new PrefixForest();
   readonly #live = new Map<number, Sequence>();
   readonly #donors: DonorFinder;
   readonly kept: KeptSequences;
@@ -88,7 +90,7 @@ export class PrefixCache {
     if (donor !== null) sequence.noteReuse(donor.isLive ? "live" : "retained", donor.usable);
     if (nearest !== null) this.#noteDivergence(sequence, nearest);
     this.#live.set(sequence.seqId, sequence);
-    this.#index.insert(sequence.seqId, sequence.tokens.slice());
+    this.#index.insert(sequence.set.key, sequence.seqId, sequence.tokens.slice());
     return "placed";
   }
 
@@ -117,7 +119,7 @@ export class PrefixCache {
 
   drop(kept: Kept): void {
     this.kept.remove(kept);
-    this.#close(kept.seqId, kept.tokens);
+    this.#close(kept.seqId, kept.set, kept.tokens);
   }
 
   /** The sequence has ended or must leave. What it has computed is kept where that is of use. */
@@ -126,22 +128,23 @@ export class PrefixCache {
     this.cut(sequence);
     this.#live.delete(seqId);
     sequence.seqId = null;
-    const { computed } = sequence;
+    const { computed, set } = sequence;
     sequence.computed = 0;
     const tokens = sequence.tokens.slice(0, computed);
     const isOfUse = computed >= KEEP_TOKENS_MIN && this.stops.isWhole(seqId, computed);
     if (this.kept.capacity === 0 || !sequence.keeps || !isOfUse) {
-      this.#close(seqId, tokens);
+      this.#close(seqId, set, tokens);
       return;
     }
     this.#index.remove(seqId);
-    const others = this.#index.matches(tokens);
-    this.#index.insert(seqId, tokens);
+    const others = this.#index.matches(set.key, tokens);
+    this.#index.insert(set.key, seqId, tokens);
     for (const { key, length } of others) this.#dropDouble(key, length);
     this.#ledger.setLive(seqId, false);
     this.kept.add({
       seqId,
       tokens,
+      set,
       session: sequence.session,
       preambleLength: Math.min(sequence.preambleLength, computed),
       usedMs: this.#clock.monotonicMs(),
@@ -166,7 +169,7 @@ export class PrefixCache {
     this.#backend.removeSequence(seqId);
     this.#ledger.truncate(seqId, 0);
     sequence.computed = 0;
-    this.stops.dropUnheld(sequence.tokens);
+    this.stops.dropUnheld(sequence.set, sequence.tokens);
   }
 
   /** The sequence leaves, and so do its cells. */
@@ -175,7 +178,7 @@ export class PrefixCache {
     this.#live.delete(seqId);
     sequence.seqId = null;
     sequence.computed = 0;
-    this.#close(seqId, sequence.tokens);
+    this.#close(seqId, sequence.set, sequence.tokens);
   }
 
   checkIntegrity(): void {
@@ -252,7 +255,7 @@ export class PrefixCache {
   /** Leaves at most `length` tokens of a kept sequence; false: that can't be. */
   #cutKept(kept: Kept, length: number): boolean {
     const before = kept.tokens;
-    const checkpoint = this.stops.deepest(before, length);
+    const checkpoint = this.stops.deepest(kept, length);
     const left = checkpoint?.tokens.length ?? length;
     if (checkpoint !== null) this.#backend.rewind(kept.seqId, left, checkpoint.state);
     else if (this.#backend.info.memory === "plain") this.#backend.truncateSequence(kept.seqId, left);
@@ -260,8 +263,8 @@ export class PrefixCache {
     this.#ledger.truncate(kept.seqId, left);
     kept.tokens = before.slice(0, left);
     this.#index.remove(kept.seqId);
-    this.#index.insert(kept.seqId, kept.tokens);
-    this.stops.dropUnheld(before);
+    this.#index.insert(kept.set.key, kept.seqId, kept.tokens);
+    this.stops.dropUnheld(kept.set, before);
     return true;
   }
 
@@ -275,11 +278,11 @@ export class PrefixCache {
   }
 
   /** tokens: those that it held. */
-  #close(seqId: number, tokens: Int32Array): void {
+  #close(seqId: number, set: AdapterSet, tokens: Int32Array): void {
     this.#index.remove(seqId);
     this.#backend.removeSequence(seqId);
     this.#ledger.close(seqId);
-    this.stops.dropUnheld(tokens);
+    this.stops.dropUnheld(set, tokens);
   }
 }
 

@@ -1,8 +1,10 @@
 // Checkpoints as the prefix cache has them: where a sequence's reading stops for one, taking it there, and dropping those
 // that nobody could go on from any more. Which one a prompt starts from is prefix-donors.ts' business.
 
+import type { AdapterSet } from "./adapter-sets.ts";
 import type { Backend } from "./backend.ts";
 import type { Checkpoint, Checkpoints } from "./checkpoints.ts";
+import type { Kept } from "./kept-sequences.ts";
 import type { CacheParts } from "./prefix-donors.ts";
 import type { PrefixMatch } from "./prefix-index.ts";
 import { chooseStops } from "./reading-stops.ts";
@@ -37,13 +39,13 @@ export class PrefixCheckpoints {
     let taken = 0;
     for (const sequence of active) {
       if (sequence.seqId === null || !sequence.stopsAt(sequence.computed)) continue;
-      const { computed, preambleLength, session } = sequence;
+      const { computed, preambleLength, session, set } = sequence;
       sequence.dropStops(computed);
       const tokens = sequence.tokens.slice(0, computed);
-      if ((disturbs && taken > 0) || this.#all.has(tokens)) continue;
+      if ((disturbs && taken > 0) || this.#all.has(set, tokens)) continue;
       taken++;
       this.#all.add(
-        { tokens, session, isPreamble: computed <= preambleLength },
+        { tokens, set, session, isPreamble: computed <= preambleLength },
         this.#backend.copyRest(sequence.seqId),
       );
     }
@@ -55,21 +57,21 @@ export class PrefixCheckpoints {
   }
 
   /** The deepest one of a kept sequence, up to there, to which it can go back; null: none. */
-  deepest(tokens: Int32Array, length: number): Checkpoint | null {
+  deepest({ set, tokens }: Kept, length: number): Checkpoint | null {
     // A recurrent state frees nothing by going back, and its checkpoints stay without it.
     if (this.#backend.info.memory !== "hybrid") return null;
-    return this.#all.along(tokens.subarray(0, length)).at(-1) ?? null;
+    return this.#all.along(set, tokens.subarray(0, length)).at(-1) ?? null;
   }
 
-  /** A sequence with these tokens holds nothing any more: what needs its cells of attention is of no use. */
-  dropUnheld(tokens: Int32Array): void {
+  /** A sequence of the set with these tokens holds nothing any more: what needs its cells of attention is of no use. */
+  dropUnheld(set: AdapterSet, tokens: Int32Array): void {
     if (this.#backend.info.memory !== "hybrid") return;
-    for (const checkpoint of this.#all.along(tokens)) if (!this.#isHeld(checkpoint)) this.#all.remove(checkpoint);
+    for (const one of this.#all.along(set, tokens)) if (!this.#isHeld(one)) this.#all.remove(one);
   }
 
-  #isHeld({ tokens }: Checkpoint): boolean {
+  #isHeld({ set, tokens }: Checkpoint): boolean {
     const { index, ledger } = this.#parts;
     const holds = ({ key, length }: PrefixMatch): boolean => Math.min(length, ledger.length(key)) >= tokens.length;
-    return index.matches(tokens).some(holds);
+    return index.matches(set.key, tokens).some(holds);
   }
 }

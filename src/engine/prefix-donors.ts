@@ -6,7 +6,8 @@ import type { Checkpoint, Checkpoints } from "./checkpoints.ts";
 import type { KeptSequences } from "./kept-sequences.ts";
 import type { KvLedger } from "./kv-ledger.ts";
 import type { Donor } from "./prefix-choice.ts";
-import type { PrefixIndex, PrefixMatch } from "./prefix-index.ts";
+import type { PrefixForest } from "./prefix-forest.ts";
+import type { PrefixMatch } from "./prefix-index.ts";
 import { STOP_TOKENS_MIN } from "./reading-stops.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -25,7 +26,7 @@ export interface Sources {
 
 export interface CacheParts {
   backend: Backend;
-  index: PrefixIndex;
+  index: PrefixForest;
   ledger: KvLedger;
   live: ReadonlyMap<number, Sequence>;
   kept: KeptSequences;
@@ -42,15 +43,16 @@ export class DonorFinder {
   find(sequence: Sequence): Sources {
     const { backend, index, kept, checkpoints } = this.#parts;
     if (!sequence.reuses || backend.info.memory === "other") return { donors: [], nearest: null, sharedLength: 0 };
-    const matches = index.matches(sequence.tokens);
+    const { set, tokens } = sequence;
+    const matches = index.matches(set.key, tokens);
     let nearest: PrefixMatch | null = null;
-    let sharedLength = checkpoints.sharedLength(sequence.tokens);
+    let sharedLength = checkpoints.sharedLength(set, tokens);
     for (const match of matches) {
       sharedLength = Math.max(sharedLength, match.length);
       if (kept.find(match.key) !== null && match.length > (nearest?.length ?? 0)) nearest = match;
     }
     // The last token is always computed: its row gives the first token of the answer.
-    const along = backend.checkpoints ? checkpoints.along(sequence.tokens.subarray(0, sequence.length - 1)) : [];
+    const along = backend.checkpoints ? checkpoints.along(set, tokens.subarray(0, tokens.length - 1)) : [];
     const donors = matches.map((match) => this.#toSource(match, sequence, along));
     const deepest = backend.info.memory === "recurrent" ? along.at(-1) : undefined;
     if (deepest !== undefined) donors.push(toSource(null, deepest.tokens.length, deepest));

@@ -13,7 +13,7 @@ import { Engine } from "./engine.ts";
 import { answerJob } from "./jobs.ts";
 import { KvStore } from "./kv-store.ts";
 import { loadBackend, startPlugins } from "./load.ts";
-import { keyOfModel } from "./weights-key.ts";
+import { hashFile, keyOfModel } from "./weights-key.ts";
 
 /** A job's end wakes the wait; this only bounds what a lost wake-up could cost. */
 const WAIT_MS_MAX = 1000;
@@ -81,6 +81,7 @@ function serve(
     speculates: settings.speculates,
     warn: (message) => log.warn(message),
     store,
+    adapters: settings.adapters.map(hashFile),
   });
   channel.send({ type: "ready", version: PROTOCOL_VERSION, info: backend.info });
   for (;;) {

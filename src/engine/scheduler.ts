@@ -23,6 +23,8 @@ export interface Budget {
   promptRows: number;
   /** Free KV cells. */
   freeCells: number;
+  /** Sequences that decode in other steps, which come between this one and the next. */
+  decodingElsewhere?: number;
 }
 
 /** `fits`: rows per sequence. `full`: not even the decode rows have cells; somebody has to leave. */
@@ -45,7 +47,8 @@ export function plan(running: readonly Runnable[], budget: Budget): Plan {
   if (decoding.length > budget.freeCells) return { kind: "full" };
 
   const rows = decoding.slice(0, budget.batchSize).map(({ id }) => ({ id, count: 1 }));
-  const promptRows = decoding.length === 0 ? budget.batchSize : budget.promptRows;
+  const isAlone = decoding.length === 0 && (budget.decodingElsewhere ?? 0) === 0;
+  const promptRows = isAlone ? budget.batchSize : budget.promptRows;
   let left = Math.min(promptRows, budget.batchSize - rows.length, budget.freeCells - rows.length);
   for (const { id, missing } of inOrder) {
     if (missing === 1) continue;

@@ -8,6 +8,7 @@ import type {
   GenerationRequest,
   Priority,
 } from "../protocol/generation.ts";
+import type { AdapterSet } from "./adapter-sets.ts";
 import type { Answer } from "./answer.ts";
 import type { BatchPart, PreparedPrompt, Sampler } from "./backend.ts";
 import { rankOf } from "./scheduler.ts";
@@ -22,6 +23,7 @@ export interface SequenceParts {
   prompt: PreparedPrompt;
   sampler: Sampler;
   answer: Answer;
+  set: AdapterSet;
 }
 
 export class Sequence implements Disposable {
@@ -32,6 +34,8 @@ export class Sequence implements Disposable {
   readonly lengthMax: number;
   readonly sampler: Sampler;
   readonly answer: Answer;
+  /** The adapters that it runs with, from its first token to its last. */
+  readonly set: AdapterSet;
   readonly receivedMs: number;
   readonly rankMs: number;
   readonly priority: Priority;
@@ -75,6 +79,7 @@ export class Sequence implements Disposable {
     this.#prompt = parts.prompt;
     this.sampler = parts.sampler;
     this.answer = parts.answer;
+    this.set = parts.set;
     this.#tokens = parts.prompt.tokens;
     this.#length = parts.prompt.tokens.length;
     this.promptLength = this.#length;

@@ -3,12 +3,14 @@
 
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { AdapterSet } from "./adapter-sets.ts";
 import type { Backend } from "./backend.ts";
 import { DraftGuesses } from "./draft-guesses.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import { Rates } from "./rates.ts";
 import { plan } from "./scheduler.ts";
 import { type Sequence, toPart } from "./sequence.ts";
+import { SetTurns, type Turn } from "./set-turns.ts";
 
 /**
  * `ran`: these have a row to sample from. `full`: somebody has to give cells back; `crowded` when the backend was full
@@ -46,6 +48,7 @@ export class Stepper {
   readonly #cache: PrefixCache;
   readonly #settings: StepSettings;
   readonly #drafts: DraftGuesses | null;
+  readonly #turns = new SetTurns();
   #pending: { promptRows: number; decodeRows: number; startedMs: number } | null = null;
   steps = 0;
   /** Prompt tokens that were computed, those that had to be computed again included. */
@@ -63,10 +66,12 @@ export class Stepper {
     this.#drafts = drafter === null ? null : new DraftGuesses(drafter, clock, settings.warn ?? (() => {}));
   }
 
+  /** Runs one batch of these, at least one, or of those of them that share a set of adapters. */
   run(active: readonly Sequence[]): StepResult {
     // A guess of a step that did not run is not one for this step.
     for (const sequence of active) sequence.dropDraft();
-    const shares = this.#share(active);
+    const turn = this.#turns.next(active, this.#clock.monotonicMs());
+    const shares = this.#share(turn);
     if (shares === null) return { kind: "full", crowded: false };
     if (this.#settings.speculates || this.#drafts !== null) this.#guess(shares);
     const drafted = shares.reduce((sum, { sequence }) => sum + sequence.draft.length, 0);
@@ -75,6 +80,7 @@ export class Stepper {
     const decodeRows = shares.filter(({ decodes }) => decodes).length;
     this.#pending = { promptRows: rows - decodeRows, decodeRows, startedMs: this.#clock.monotonicMs() };
     try {
+      this.#backend.useAdapters(setOf(shares).scales);
       const result = this.#backend.decode(shares.map(({ sequence, count }) => toPart(sequence, count)));
       if (result === "full") return { kind: "full", crowded: true };
       if (result === "aborted") return { kind: "aborted" };
@@ -131,19 +137,26 @@ export class Stepper {
     this.#drafts?.guess(others, left, costs);
   }
 
-  #share(active: readonly Sequence[]): Share[] | null {
-    const decodeRows = active.filter(({ missing }) => missing === 1).length;
-    const decision = plan(active, {
+  #share({ sequences, decodingElsewhere }: Turn<Sequence>): Share[] | null {
+    const decodeRows = sequences.filter(({ missing }) => missing === 1).length;
+    const decision = plan(sequences, {
       batchSize: this.#backend.info.batchSize,
       promptRows: this.rates.promptRows(this.#settings.itlMsMax, decodeRows),
       freeCells: this.#cache.available,
+      decodingElsewhere,
     });
     if (decision.kind === "full") return null;
-    const byId = new Map(active.map((sequence) => [sequence.id, sequence]));
+    const byId = new Map(sequences.map((sequence) => [sequence.id, sequence]));
     return decision.rows.map(({ id, count }) => {
       const sequence = byId.get(id);
       assert(sequence !== undefined, `request ${id} was planned and does not run`);
       return { sequence, count: Math.min(count, sequence.reachable), decodes: sequence.missing === 1 };
     });
   }
+}
+
+/** The set that all of a step's sequences have. */
+function setOf([first]: readonly Share[]): AdapterSet {
+  assert(first !== undefined, "a step runs somebody");
+  return first.sequence.set;
 }

@@ -16,6 +16,22 @@ export function keyOfModel(modelPath: string, parts: readonly string[]): string 
   return hasher.digest("hex").slice(0, 32);
 }
 
+/** Of a file's whole content, hex. Adapters are small beside a model. */
+export function hashFile(path: string): string {
+  const hasher = new Bun.CryptoHasher("sha256");
+  const file = openSync(path, "r");
+  try {
+    const buffer = new Uint8Array(EDGE_BYTES);
+    for (;;) {
+      const count = readSync(file, buffer, 0, EDGE_BYTES, null);
+      if (count === 0) return hasher.digest("hex");
+      hasher.update(buffer.subarray(0, count));
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** A split model's parts are one model. */
 function listFiles(modelPath: string): string[] {
   const name = basename(modelPath);

@@ -80,6 +80,12 @@ export class NativeContext extends Handle {
     return this.#library.check("mlo_context_bytes", Number(bytes));
   }
 
+  /** The next batches run with these adapters of the model. adapters: [n] numbers; scales: [n]. */
+  useAdapters(adapters: Int32Array, scales: Float32Array): void {
+    const status = this.#library.calls.mlo_adapters_set(this.pointer, adapters.length, adapters, scales);
+    this.#library.check("mlo_adapters_set", status);
+  }
+
   /** Runs a batch. `full`: no room in the KV cache, which is then as it was before. */
   decode(batch: BatchColumns): DecodeResult {
     const { calls } = this.#library;

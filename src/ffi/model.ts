@@ -45,6 +45,11 @@ export class NativeModel extends Handle {
     });
   }
 
+  /** Loads a LoRA adapter, which is the model's from then on; before any context is made. Returns its number. */
+  loadAdapter(path: string): number {
+    return this.library.check("mlo_adapter_load", this.library.calls.mlo_adapter_load(this.pointer, toCText(path)));
+  }
+
   facts(): ModelFacts {
     return this.library.takeJson("mlo_model_info", this.library.calls.mlo_model_info(this.pointer));
   }

@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "247e51f16a970b758aa41bf699b0b429f7fb40c54f291b787398615f5b23a483";
+export const HEADER_HASH = "26db6aec4d858715757e58c79742ccc6f81605480ff136aa5d8345e263663f6b";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -52,6 +52,8 @@ export const SYMBOLS = {
   mlo_token_of: { args: ["ptr", "ptr"], returns: "i32" },
   // mlo_token_is_end(model, token)
   mlo_token_is_end: { args: ["ptr", "i32"], returns: "i32" },
+  // mlo_adapter_load(model, path)
+  mlo_adapter_load: { args: ["ptr", "ptr"], returns: "i32" },
   // mlo_prompt_start(model, request, sampling)
   mlo_prompt_start: { args: ["ptr", "ptr", "ptr"], returns: "ptr" },
   // mlo_prompt_take(job)
@@ -74,6 +76,8 @@ export const SYMBOLS = {
   mlo_context_info: { args: ["ptr"], returns: "ptr" },
   // mlo_context_bytes(context)
   mlo_context_bytes: { args: ["ptr"], returns: "i64" },
+  // mlo_adapters_set(context, n, adapters, scales)
+  mlo_adapters_set: { args: ["ptr", "i32", "ptr", "ptr"], returns: "i32" },
   // mlo_decode(context, n, tokens, positions, sequences, outputs)
   mlo_decode: { args: ["ptr", "i32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   // mlo_sample(context, n, rows, samplers, tokens)

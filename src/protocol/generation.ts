@@ -2,6 +2,7 @@
 // The API turns requests into these, the engine runs them, and events travel back.
 
 import type { ErrorBody } from "./errors.ts";
+import type { LoraScale } from "./lora.ts";
 
 /** Sampling settings. An absent field means the engine's default, which is llama.cpp's unless said otherwise. */
 export interface SamplingParams {
@@ -87,6 +88,8 @@ export interface GenerationRequest {
   /** Requests of one conversation share this name; its state then outlives that of passing ones. */
   session?: string;
   cache?: CachePolicy;
+  /** Adapters that it runs with; absent or empty: without, once the server's own scales were filled in. */
+  lora?: LoraScale[];
 }
 
 export type Priority = "interactive" | "batch";

@@ -33,6 +33,8 @@ export interface EngineSettings {
   retainedMax: number;
   /** Where KV state is kept on disk; null = nowhere. */
   kvStore: KvStoreSettings | null;
+  /** LoRA adapters' files, in the order of their ids. */
+  adapters: string[];
 }
 
 export interface DraftSettings {

@@ -67,10 +67,10 @@ export class CrashTable {
 }
 
 /** What an engine computes for a generation, without what changes from one try to the next. */
-export function describeGeneration({ prompt, sampling, maxTokens, stop }: GenerationRequest): unknown {
+export function describeGeneration({ prompt, sampling, maxTokens, stop, lora }: GenerationRequest): unknown {
   // A client that repeats itself may choose another seed.
   const { seed: _, ...settings } = sampling;
-  return [prompt, settings, maxTokens, stop];
+  return [prompt, settings, maxTokens, stop, lora];
 }
 
 export function hashCall(modelPath: string, content: unknown): string {

@@ -7,6 +7,7 @@ import type {
   GenerationEvent,
   GenerationRequest,
 } from "../protocol/generation.ts";
+import type { LoraAdapter, LoraScale } from "../protocol/lora.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "../protocol/model-info.ts";
 
 /** `asleep`: its engine was stopped because nobody asked, and the next request starts it again. */
@@ -101,4 +102,8 @@ export interface Inference {
   health(): Health;
   backendInfo(): Promise<BackendInfo>;
   cache(): Promise<CacheOverview>;
+  /** Of the default model, with the scales of requests that name none. */
+  listAdapters(): readonly LoraAdapter[];
+  /** All those scales anew. Throws `invalid_request`. */
+  setAdapterScales(scales: readonly LoraScale[]): void;
 }

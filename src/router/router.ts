@@ -7,6 +7,8 @@ import { assertServable, type ModelEntry } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, EmbeddingResult, GenerationRequest } from "../protocol/generation.ts";
+import type { LoraAdapter, LoraScale } from "../protocol/lora.ts";
+import { type AdapterOptions, Adapters } from "./adapters.ts";
 import { CrashTable } from "./crash-policy.ts";
 import { EngineCall, type EngineCallOptions } from "./engine-call.ts";
 import { type EngineProcess, StartFailure } from "./engine-process.ts";
@@ -38,6 +40,8 @@ export interface RouterDependencies {
   clock: Clock;
   /** An engine without requests for this long is stopped; 0 = never. */
   sleepAfterMs: number;
+  /** Absent: there are none. */
+  adapters?: AdapterOptions;
 }
 
 /** A disk takes a few GiB in this time. Nobody waits who has not come yet. */
@@ -63,11 +67,13 @@ export class Router implements Inference {
   readonly #deps: RouterDependencies;
   readonly #places = new Map<string, Place>();
   readonly #crashes = new CrashTable();
+  readonly #adapters: Adapters;
   /** Aborted when the router stops: loads in progress end with it. */
   readonly #stopping = new AbortController();
 
   constructor(deps: RouterDependencies) {
     this.#deps = deps;
+    this.#adapters = new Adapters(deps.adapters ?? { modelPath: "", adapters: [] });
   }
 
   listModels(): ModelCard[] {
@@ -80,7 +86,8 @@ export class Router implements Inference {
 
   async generate(model: string | undefined, request: GenerationRequest, signal: AbortSignal): Promise<Generation> {
     const entry = this.#deps.registry.resolve(model);
-    const accepted = await EngineCall.generate(request, this.#callOptions(entry, signal));
+    const adapted = this.#adapters.apply(entry.path, request);
+    const accepted = await EngineCall.generate(adapted, this.#callOptions(entry, signal));
     return { model: this.#card(entry), ...accepted };
   }
 
@@ -107,6 +114,14 @@ export class Router implements Inference {
 
   async cache(): Promise<CacheOverview> {
     return await reportCache(this.#running(), this.#deps.clock);
+  }
+
+  listAdapters(): readonly LoraAdapter[] {
+    return this.#adapters.list();
+  }
+
+  setAdapterScales(scales: readonly LoraScale[]): void {
+    this.#adapters.setScales(scales);
   }
 
   /** Ends all engines; requests that are still open end with `engine_crashed`. Graceful: what they keep is written. */

@@ -1,6 +1,7 @@
 // Checkpoints in memory: found by the tokens before them, held under a budget, freed once.
 
 import { describe, expect, test } from "bun:test";
+import { NO_ADAPTERS } from "../../src/engine/adapter-sets.ts";
 import type { SavedState } from "../../src/engine/backend.ts";
 import { type Checkpoint, Checkpoints } from "../../src/engine/checkpoints.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -29,7 +30,7 @@ class Fixture {
         this.freed++;
       },
     };
-    this.checkpoints.add({ tokens: of, session: null, isPreamble }, state);
+    this.checkpoints.add({ tokens: of, set: NO_ADAPTERS, session: null, isPreamble }, state);
   }
 }
 
@@ -39,20 +40,20 @@ describe("finding", () => {
   test("those of a prompt's beginnings, the shortest first; not those of others or longer ones", () => {
     const { checkpoints, add } = bind(new Fixture());
     for (const of of [row(1, 5), row(1, 3), row(1, 9), tokens(1, 2, 7), tokens(8)]) add(of);
-    expect(lengths(checkpoints.along(row(1, 6)))).toEqual([3, 5]);
-    expect(checkpoints.along(tokens(9, 9))).toEqual([]);
-    expect([checkpoints.has(row(1, 5)), checkpoints.has(row(1, 4)), checkpoints.has(row(1, 6))]).toEqual([
-      true,
-      false,
-      false,
-    ]);
+    expect(lengths(checkpoints.along(NO_ADAPTERS, row(1, 6)))).toEqual([3, 5]);
+    expect(checkpoints.along(NO_ADAPTERS, tokens(9, 9))).toEqual([]);
+    expect([
+      checkpoints.has(NO_ADAPTERS, row(1, 5)),
+      checkpoints.has(NO_ADAPTERS, row(1, 4)),
+      checkpoints.has(NO_ADAPTERS, row(1, 6)),
+    ]).toEqual([true, false, false]);
   });
 
   test("how far anybody shares a prompt, although nothing is there", () => {
     const { checkpoints, add } = bind(new Fixture());
     add(row(1, 20));
-    expect(checkpoints.sharedLength(Int32Array.of(...row(1, 12), 99))).toBe(12);
-    expect(checkpoints.sharedLength(tokens(99))).toBe(0);
+    expect(checkpoints.sharedLength(NO_ADAPTERS, Int32Array.of(...row(1, 12), 99))).toBe(12);
+    expect(checkpoints.sharedLength(NO_ADAPTERS, tokens(99))).toBe(0);
   });
 });
 
@@ -74,7 +75,7 @@ describe("the budget", () => {
     add(row(1, 30));
     add(row(100, 40));
     clock.advance(3_600_000);
-    for (const checkpoint of checkpoints.along(row(1, 30))) checkpoints.touch(checkpoint);
+    for (const checkpoint of checkpoints.along(NO_ADAPTERS, row(1, 30))) checkpoints.touch(checkpoint);
     add(row(200, 20));
     expect(lengths(checkpoints)).toEqual([30, 20]);
   });

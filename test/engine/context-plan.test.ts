@@ -19,6 +19,7 @@ const SETTINGS: EngineSettings = {
   draft: null,
   retainedMax: 8,
   kvStore: null,
+  adapters: [],
 };
 
 const FACTS: ModelFacts = {

@@ -1,6 +1,7 @@
 // The intake: prompts are prepared beside the engine, a few at a time; each comes out once, ready or refused.
 
 import { describe, expect, test } from "bun:test";
+import { AdapterSets } from "../../src/engine/adapter-sets.ts";
 import { TokenTexts } from "../../src/engine/detokenizer.ts";
 import { checkLength, Intake } from "../../src/engine/intake.ts";
 import { AppError } from "../../src/protocol/errors.ts";
@@ -17,7 +18,7 @@ const request = (text: string, changes: Partial<GenerationRequest> = {}): Genera
 
 function makeIntake(options: FakeOptions = {}): { intake: Intake; backend: FakeBackend } {
   const backend = new FakeBackend(options);
-  return { intake: new Intake(backend, new TokenTexts(backend)), backend };
+  return { intake: new Intake(backend, new TokenTexts(backend), new AdapterSets([])), backend };
 }
 
 const liveCount = (backend: FakeBackend) => Object.values(backend.liveHandles()).reduce((sum, count) => sum + count, 0);

@@ -10,7 +10,7 @@ import { KvFolder } from "../support/kv-folder.ts";
 const SLICE = 4;
 const BYTES = 100;
 
-const namesOf = (...tokens: number[]): SliceName[] => nameSlices(Int32Array.from(tokens), SLICE);
+const namesOf = (...tokens: number[]): SliceName[] => nameSlices(Int32Array.from(tokens), SLICE, "root");
 const hashes = (names: readonly SliceName[]): string[] => names.map(({ hash }) => hash);
 const chain = (first: number, slices: number): SliceName[] =>
   namesOf(...Array.from({ length: SLICE * slices }, (_, i) => first + i));
@@ -36,15 +36,15 @@ describe("names", () => {
 
 describe("ends", () => {
   const tokens = Int32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9);
-  const slices = nameSlices(tokens, SLICE);
-  const end = nameEnd(tokens, slices, SLICE);
+  const slices = nameSlices(tokens, SLICE, "root");
+  const end = nameEnd(tokens, slices, SLICE, "root");
 
   test("are named by all tokens, and are no slices", () => {
     expect(end).toMatchObject({ parent: slices[1]?.hash, depth: 2, extra: 1 });
     expect([tokensUpTo(end, SLICE), tokensUpTo(slices[1] as SliceName, SLICE)]).toEqual([9, 8]);
-    const atSlice = nameEnd(tokens.slice(0, 8), slices, SLICE);
+    const atSlice = nameEnd(tokens.slice(0, 8), slices, SLICE, "root");
     expect(atSlice.hash).not.toBe(slices[1]?.hash ?? "");
-    expect(nameEnd(tokens.slice(0, 3), [], SLICE)).toMatchObject({ parent: "root", depth: 0, extra: 3 });
+    expect(nameEnd(tokens.slice(0, 3), [], SLICE, "root")).toMatchObject({ parent: "root", depth: 0, extra: 3 });
     for (const name of [end, atSlice, ...slices]) expect(parseName(fileOf(name))).toEqual(name);
     for (const file of [`${fileOf(end)}x`, fileOf(end).replace("+1", "+"), fileOf(end).replace("+1", "+-1")])
       expect(parseName(file)).toBeNull();
@@ -53,7 +53,7 @@ describe("ends", () => {
   test("are found by the slice that they follow on, the longest first, and go with it", () => {
     using folder = new KvFolder();
     const files = new KvFiles(folder.path, "m", 1e6);
-    const longer = nameEnd(Int32Array.of(...tokens, 10), slices, SLICE);
+    const longer = nameEnd(Int32Array.of(...tokens, 10), slices, SLICE, "root");
     write(files, [...slices, end, longer], 1000);
     expect(files.endsAfter(end.parent)).toEqual([longer, end]);
     expect(new KvFiles(folder.path, "m", 1e6).endsAfter(end.parent)).toEqual([longer, end]);

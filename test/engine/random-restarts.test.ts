@@ -18,6 +18,8 @@ const ACTIONS = 25;
 const SEQUENCE_MAX = 100;
 const COMMON_TEXTS = ["the system text of one agent", "the system text and tools of another agent, which is longer"];
 
+const ADAPTERS = ["one file", "another file"];
+
 type Random = (below: number) => number;
 
 function randomRequest(random: Random): GenerationRequest {
@@ -29,6 +31,7 @@ function randomRequest(random: Random): GenerationRequest {
     stop: [],
     maxTokens: 1 + random(30),
     cache: { reuse: random(8) > 0, keep: random(8) > 0 },
+    ...(random(4) === 0 ? { lora: [{ id: random(2), scale: 1 }] } : {}),
   };
 }
 
@@ -55,6 +58,7 @@ function runLife(folder: KvFolder, memory: MemoryKind, random: Random): number {
     speculates: random(2) === 0,
     guessFails: () => random(5) === 0,
     checkpointBytesMax: random(3) === 0 ? random(2000) : 1e6,
+    adapters: ADAPTERS,
     store: folder.opener({ bytesMax }),
   });
   run.backend.faults.write = () => (isBroken && random(3) === 0 ? "the disk is full" : null);
@@ -87,7 +91,9 @@ function runLife(folder: KvFolder, memory: MemoryKind, random: Random): number {
   for (const [id, request] of requests) {
     const story = run.story(id);
     if (story.end === null || story.end.type === "cancelled") continue;
-    expect(outcome(story)).toEqual(outcome(runAlone(request, { sequenceContextLength: SEQUENCE_MAX })));
+    expect(outcome(story)).toEqual(
+      outcome(runAlone(request, { sequenceContextLength: SEQUENCE_MAX, adapters: ADAPTERS })),
+    );
     if (story.end.type === "done") restored += story.end.cache.disk;
   }
   const { bytes } = run.engine.stats().kvStore ?? { bytes: 0 };

@@ -10,6 +10,7 @@ import { makeRandom } from "../support/random.ts";
 const SCHEDULES = 2000;
 const ACTIONS = 60;
 const SEQUENCE_MAX = 100;
+const ADAPTERS = ["one file", "another file"];
 const MEMORIES: readonly MemoryKind[] = ["plain", "plain", "plain", "sliding", "hybrid", "recurrent", "other"];
 const COMMON_TEXTS = ["the system text of one agent", "the system text and tools of another agent, which is longer"];
 
@@ -23,6 +24,7 @@ function randomRequest(random: (below: number) => number): GenerationRequest {
     ...(random(3) === 0 ? { priority: "batch" as const } : {}),
     ...(random(4) === 0 ? { session: `conversation ${random(3)}` } : {}),
     cache: { reuse: random(8) > 0, keep: random(8) > 0 },
+    ...(random(3) === 0 ? { lora: [{ id: random(2), scale: random(3) }] } : {}),
   };
 }
 
@@ -50,6 +52,7 @@ function runSchedule(seed: number): { reused: number; guessed: number } {
     checkpointBytesMax: random(3) === 0 ? random(2000) : 1e6,
     ...(random(2) === 0 ? { draftSlots: 1 + random(4) } : {}),
     draftFails: () => (random(8) === 0 ? null : random(5) === 0),
+    adapters: ADAPTERS,
   });
   // A backend may be full before our count is, now and then.
   run.backend.faults.decode = (parts) => {
@@ -109,7 +112,10 @@ function runSchedule(seed: number): { reused: number; guessed: number } {
     const story = run.story(id);
     expect(story.end).not.toBeNull();
     if (story.end?.type === "cancelled") expect(cancelled.has(id)).toBe(true);
-    else expect(outcome(story)).toEqual(outcome(runAlone(request, { sequenceContextLength: SEQUENCE_MAX })));
+    else
+      expect(outcome(story)).toEqual(
+        outcome(runAlone(request, { sequenceContextLength: SEQUENCE_MAX, adapters: ADAPTERS })),
+      );
   }
   for (const id of embedded) expect(run.embeddings.has(id) || cancelled.has(id)).toBe(true);
   const { reusedTokens: reused, acceptedTokens: guessed } = run.engine.stats();

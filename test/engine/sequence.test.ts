@@ -1,6 +1,7 @@
 // A sequence: what is missing, what comes next, when it is full, and what it says in the end.
 
 import { describe, expect, test } from "bun:test";
+import { NO_ADAPTERS } from "../../src/engine/adapter-sets.ts";
 import { Answer } from "../../src/engine/answer.ts";
 import { Detokenizer, TokenTexts } from "../../src/engine/detokenizer.ts";
 import { doneEvent, Sequence, toPart } from "../../src/engine/sequence.ts";
@@ -47,6 +48,7 @@ function makeSequence(options: Options = {}): Sequence {
     },
     sampler: { kind: "sampler" as const, ...dispose("sampler") },
     answer,
+    set: NO_ADAPTERS,
   };
   return new Sequence(7, arrival, request, parts, { contextLength, receivedMs: 1000 });
 }

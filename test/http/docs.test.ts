@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { Type } from "@sinclair/typebox";
 import { BodyReader } from "../../src/api/body.ts";
 import { COMPONENTS } from "../../src/api/openapi.ts";
 import { createTestApp, type Json, readJson } from "../support/http-app.ts";
@@ -56,15 +57,18 @@ test("every reference leads to a schema, and every schema is referred to", async
 test("the examples pass the checks and run against the demo model", async () => {
   const { post } = createTestApp();
   const operations = listOperations(await readDocument()).filter(({ method }) => method === "post");
-  expect(operations).toHaveLength(3);
+  expect(operations).toHaveLength(4);
   for (const { path, operation } of operations) {
     const { schema, examples } = operation.requestBody.content["application/json"];
     const component = COMPONENTS[schema.$ref.split("/").at(-1)];
     for (const { value } of Object.values<Json>(examples)) {
-      expect(value.model).toBe("demo");
+      if (!Array.isArray(value)) expect(value.model).toBe("demo");
       const request = new Request("http://localhost", { method: "POST", body: JSON.stringify(value) });
       if (component === undefined) throw new Error(`${schema.$ref} is missing`);
-      await new BodyReader(component).read(request, 10_000);
+      const reader = Array.isArray(value)
+        ? new BodyReader(Type.Object({ items: component }), { arrayAs: "items" })
+        : new BodyReader(component);
+      await reader.read(request, 10_000);
       expect((await post(path, value)).status).toBe(200);
     }
   }
@@ -81,6 +85,8 @@ test("answers have the documented shapes", async () => {
     expect([...Value.Errors(component, JSON.parse(body))], name).toEqual([]);
   };
   const messages = [{ role: "user", content: "x" }];
+  await check("LoraAdapterListReply", await get("/lora-adapters"));
+  await check("LoraScalesReply", await post("/lora-adapters", []));
   await check("RootReply", await get("/"));
   await check("HealthReply", await get("/health"));
   await check("BackendReply", await get("/api/backend/info"));

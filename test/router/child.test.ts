@@ -53,6 +53,7 @@ describe.skipIf(!HAS_NATIVE)("children", () => {
     draft: null,
     retainedMax: 0,
     kvStore: null,
+    adapters: [],
     ...changes,
   });
 

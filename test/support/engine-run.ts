@@ -25,6 +25,8 @@ export interface DriveOptions {
   speculates?: boolean;
   checkpointBytesMax?: number;
   warn?: (message: string) => void;
+  /** What stands for the hashes of the adapters' files. */
+  adapters?: readonly string[];
   store?: (backend: Backend, clock: FakeClock) => KvStore;
 }
 
@@ -49,12 +51,13 @@ export class DrivenEngine<B extends Backend> implements Disposable {
   messages: FromEngine[] = [];
 
   constructor(backend: B, options: DriveOptions = {}) {
-    const { itlMsMax = 0, speculates = false, checkpointBytesMax, store, warn = () => {} } = options;
+    const { itlMsMax = 0, speculates = false, adapters = [], checkpointBytesMax, store, warn = () => {} } = options;
     this.backend = backend;
     this.engine = new Engine(backend, this.clock, (message, payload) => this.#collect(message, payload), {
       itlMsMax,
       speculates,
       warn,
+      adapters,
       store: store?.(backend, this.clock) ?? null,
       ...(checkpointBytesMax === undefined ? {} : { checkpointBytesMax }),
     });
@@ -204,7 +207,7 @@ function checkCells(memory: MemoryKind, used: number, sequences: number, cells: 
 }
 
 /** What a request gives when nobody else is there and memory is plenty. */
-export function runAlone(request: GenerationRequest, options: FakeOptions = {}): Story {
+export function runAlone(request: GenerationRequest, options: RunOptions = {}): Story {
   using run = new EngineRun({ ...options, contextLength: 4096, batchSize: 4096 });
   run.generate(1, request);
   run.settle();

@@ -17,12 +17,13 @@ import type {
 import { assert } from "../../src/lib/assert.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../../src/protocol/generation.ts";
 import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
+import { adaptTokens, hashScales } from "./fake-adapters.ts";
 import { FakeDrafter } from "./fake-drafter.ts";
 import { FakeMemory, seeTokens } from "./fake-memory.ts";
 import { DIMENSIONS, FAKE_INFO, type FakeFaults, type FakeOptions } from "./fake-options.ts";
 import { FakeSampler, mix, pickGreedily } from "./fake-sampler.ts";
 import { type Counted, contentOf, type FakeContent, FakeState, readFakeState } from "./fake-state.ts";
-import { END, FAKE_VOCABULARY, fakeTokenBytes, fakeTokens, PRESERVED } from "./fake-vocabulary.ts";
+import { checkTokens, END, fakeTokenBytes, fakeTokens, PRESERVED } from "./fake-vocabulary.ts";
 
 const KINDS = ["job", "prompt", "sampler", "parser", "state"] as const;
 type Kind = (typeof KINDS)[number];
@@ -40,6 +41,8 @@ export class FakeBackend implements Backend {
   readonly #memory: FakeMemory;
   /** What the last decode's rows with output saw. */
   #outputs: number[][] = [];
+  /** The adapters in use, as a number; 0 is none. */
+  #adapters = 0;
 
   constructor(options: FakeOptions = {}) {
     this.#options = options;
@@ -119,6 +122,10 @@ export class FakeBackend implements Backend {
     };
   }
 
+  useAdapters(scales: readonly number[]): void {
+    this.#adapters = hashScales(scales);
+  }
+
   decode(parts: BatchPart[]): DecodeResult {
     this.decodeCalls++;
     const rows = parts.reduce((sum, part) => sum + part.tokens.length, 0);
@@ -133,7 +140,7 @@ export class FakeBackend implements Backend {
       const { parallel, retainedMax } = this.info;
       assert(part.seqId >= 0 && part.seqId < parallel + retainedMax, `seq-id ${part.seqId} is out of range`);
       assert(part.start === this.#memory.length(part.seqId), `sequence ${part.seqId} goes on at ${part.start}`);
-      this.#memory.append(part.seqId, part.tokens);
+      this.#memory.append(part.seqId, adaptTokens(part.tokens, this.#adapters));
       if (!part.output) continue;
       const end = part.start + part.tokens.length;
       const first = end - 1 - (part.drafted ?? 0);
@@ -286,11 +293,6 @@ export class FakeBackend implements Backend {
   }
 
   [Symbol.dispose](): void {}
-}
-
-function checkTokens(tokens: readonly number[]): Int32Array | string {
-  const bad = tokens.find((token) => token < 0 || token >= FAKE_VOCABULARY);
-  return bad === undefined ? Int32Array.from(tokens) : `token ${bad} is not in the vocabulary of ${FAKE_VOCABULARY}`;
 }
 
 function throwIf(message: string | null | undefined): void {

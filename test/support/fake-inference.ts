@@ -8,6 +8,7 @@ import type {
   GenerationEvent,
   GenerationRequest,
 } from "../../src/protocol/generation.ts";
+import type { LoraAdapter, LoraScale } from "../../src/protocol/lora.ts";
 import type {
   BackendInfo,
   CacheOverview,
@@ -78,6 +79,8 @@ export class FakeInference implements Inference {
     status: "healthy",
     backends: { llamacpp: { available: true, ready: true, details: "engine can be started" } },
   };
+  adapters: LoraAdapter[] = [];
+  scaleCalls: (readonly LoraScale[])[] = [];
   generateCalls: { model: string | undefined; request: GenerationRequest; signal: AbortSignal }[] = [];
   embedCalls: { model: string | undefined; inputs: EmbeddingInput[]; signal: AbortSignal }[] = [];
 
@@ -131,6 +134,15 @@ export class FakeInference implements Inference {
       skippedPlugins: [{ file: "libggml-cpu-sapphirerapids.so", reason: "self-test died with SIGILL" }],
       engines: [],
     };
+  }
+
+  listAdapters(): readonly LoraAdapter[] {
+    return this.adapters;
+  }
+
+  setAdapterScales(scales: readonly LoraScale[]): void {
+    if (this.refusal !== null) throw this.refusal;
+    this.scaleCalls.push(scales);
   }
 
   async cache(): Promise<CacheOverview> {

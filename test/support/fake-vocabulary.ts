@@ -37,3 +37,9 @@ export function fakeTokens(text: string): Int32Array {
     return FIRST_LETTER + (((char.codePointAt(0) ?? 0) + 7) % 26);
   });
 }
+
+/** The tokens, or what is wrong with them. */
+export function checkTokens(tokens: readonly number[]): Int32Array | string {
+  const bad = tokens.find((token) => token < 0 || token >= FAKE_VOCABULARY);
+  return bad === undefined ? Int32Array.from(tokens) : `token ${bad} is not in the vocabulary of ${FAKE_VOCABULARY}`;
+}

@@ -65,6 +65,7 @@ export async function loadModelFile(modelPath: string, changes: Partial<EngineSe
     draft: null,
     retainedMax: 0,
     kvStore: null,
+    adapters: [],
     ...changes,
   };
   return loadBackend(library, settings, { onProgress: () => {}, wait: () => Bun.sleepSync(1) });

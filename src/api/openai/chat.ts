@@ -4,6 +4,7 @@ import type { Elysia } from "elysia";
 import { BodyReader } from "../body.ts";
 import { CACHE_HEADER_DOCS } from "../cache-report.ts";
 import { answerGeneration } from "../generate.ts";
+import { readLora } from "../lora-fields.ts";
 import { MLO_HEADERS, readMloFields } from "../mlo-fields.ts";
 import type { ApiContext } from "../options.ts";
 import { createId } from "../request-id.ts";
@@ -26,6 +27,7 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
       const generation = {
         ...readChatRequest(body, chooseContextLength(card)),
         ...readMloFields(request.headers, body),
+        ...readLora(body),
       };
       return answerGeneration(api, request, {
         model: body.model,

@@ -5,6 +5,7 @@ import type { GenerationRequest, Prompt } from "../../protocol/generation.ts";
 import { BodyReader } from "../body.ts";
 import { CACHE_HEADER_DOCS } from "../cache-report.ts";
 import { answerGeneration } from "../generate.ts";
+import { readLora } from "../lora-fields.ts";
 import { MLO_HEADERS, readMloFields } from "../mlo-fields.ts";
 import type { ApiContext } from "../options.ts";
 import { createId } from "../request-id.ts";
@@ -24,7 +25,7 @@ export function addCompletionRoute(app: Elysia, api: ApiContext): void {
       const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const card = api.inference.resolveModel(body.model);
       const choicesPerPrompt = body.n ?? 1;
-      const mlo = readMloFields(request.headers, body);
+      const mlo = { ...readMloFields(request.headers, body), ...readLora(body) };
       return answerGeneration(api, request, {
         model: body.model,
         generations: readCompletionRequests(body, chooseContextLength(card)).flatMap((generation) =>

@@ -3,6 +3,7 @@
 // here only to be refused by name say so in their description.
 
 import { type Static, Type } from "@sinclair/typebox";
+import { LORA_FIELDS } from "../lora-fields.ts";
 import { MLO_FIELDS } from "../mlo-fields.ts";
 import { CHOICES_MAX, CHOICES_PER_PROMPT_MAX } from "./limits.ts";
 import { SAMPLING_FIELDS } from "./sampling.ts";
@@ -54,6 +55,7 @@ const GENERATION_FIELDS = {
       description: "Answers to each prompt. With a `seed` choice `i` uses `seed + i`. Default 1.",
     }),
   ),
+  ...LORA_FIELDS,
   ...MLO_FIELDS,
   ...SAMPLING_FIELDS,
 };
