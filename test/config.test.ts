@@ -90,6 +90,7 @@ describe("values", () => {
     expect(values.model).toEqual(["/etc/app/a.gguf", "/b.gguf"]);
     expect(values.modelsDir).toEqual(["/home/a/m", "/work/n"]);
     expect(resolveConfig(sources({ model: ["x.gguf"] }), null).values.model).toEqual(["/work/x.gguf"]);
+    expect(resolveConfig(sources({ lora: ["~/x.gguf=0.5"] }), null).values.lora).toEqual(["/home/a/x.gguf=0.5"]);
   });
 
   test("other lists are separated by commas in variables, and may be one text in the file", () => {

@@ -95,7 +95,7 @@ void check_tensors(const gguf_file & file, const llama_model & model) {
 } // namespace
 
 int32_t mlo_adapter_load(mlo_model * m, const char * path) {
-    return mlo::guard<int32_t>(-1, [&](auto & capture) {
+    return mlo::guard<int32_t>(-1, [&](auto &) {
         {
             const gguf_file file(path);
             if (!file.keys) {
@@ -109,7 +109,6 @@ int32_t mlo_adapter_load(mlo_model * m, const char * path) {
             throw std::runtime_error("llama.cpp does not take it");
         }
         m->adapters.push_back(adapter);
-        (void) capture;
         return (int32_t) m->adapters.size() - 1;
     });
 }

@@ -24,7 +24,14 @@ import {
   SMALL_LORA,
   writeLora,
 } from "../support/lora-builder.ts";
-import { GEMMA_SPEC, LFM2_SPEC, type ModelSpec, QWEN3_SPEC, TINY_SPEC } from "../support/model-specs.ts";
+import {
+  BERT_MEAN_SPEC,
+  GEMMA_SPEC,
+  LFM2_SPEC,
+  type ModelSpec,
+  QWEN3_SPEC,
+  TINY_SPEC,
+} from "../support/model-specs.ts";
 import { countVerdict, isWithinAllowance, judgeOutput, makeTally } from "../support/near-ties.ts";
 import { makeRandom } from "../support/random.ts";
 import { SoloOutputs } from "../support/solo-outputs.ts";
@@ -243,6 +250,13 @@ describe.skipIf(!HAS_NATIVE)("a file that is no adapter of the model's", () => {
       writeFileSync(path, whole.subarray(0, Math.floor(share * whole.length)));
       expect((await refusal(path)).code).toBe("format_unsupported");
     }
+  });
+
+  test("any, for a model that only embeds", async () => {
+    writeLora(path, TINY_SPEC, SMALL_LORA);
+    const load = loadModelFile(cacheModel(BERT_MEAN_SPEC), { adapters: [path] });
+    expect(load).rejects.toMatchObject({ code: "not_supported" });
+    await Promise.allSettled([load]);
   });
 
   test("a model, or nothing", async () => {
