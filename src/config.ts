@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { z } from "zod";
+import { ANSWERING_OPTIONS } from "./config/answering.ts";
 import { GUESS_OPTIONS } from "./config/guessing.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./lib/log.ts";
 import { findNearest } from "./lib/nearest.ts";
@@ -48,12 +49,7 @@ export const SERVE_OPTIONS = {
     text("lora", "FILE[=SCALE]", "LoRA adapter of the default model; repeatable, the scale is 1 unless given"),
     () => [],
   ),
-  ctx: integerOption(
-    text("ctx", "N", "KV tokens of one engine, shared by its sequences; 0 is automatic"),
-    0,
-    INT32_MAX,
-    0,
-  ),
+  ctx: integerOption(text("ctx", "N", "KV tokens of an engine, for all sequences; 0 is automatic"), 0, INT32_MAX, 0),
   // One sequence id is the engine's own, for scratch work.
   parallel: integerOption(
     text("parallel", "N", "Sequences that decode at once; further requests queue; 0 is automatic"),
@@ -77,6 +73,7 @@ export const SERVE_OPTIONS = {
     1024 ** 5,
     10 * 1024 ** 3,
   ),
+  ...ANSWERING_OPTIONS,
   sleepAfterSeconds: secondsOption(
     text("sleep_after", "SECONDS", "Stop an engine without requests after this time; 0 is never"),
     0,

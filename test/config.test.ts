@@ -44,6 +44,8 @@ describe("precedence", () => {
       draftMax: 16,
       kvStore: true,
       kvStoreBytes: 10_737_418_240,
+      pooling: "auto",
+      contextShift: false,
       sleepAfterSeconds: 0,
       threads: 0,
       gpuLayers: -1,

@@ -170,6 +170,18 @@ int32_t mlo_embedding(mlo_context * c, int32_t sequence, float * vector, int32_t
     });
 }
 
+int32_t mlo_rank(mlo_context * c, int32_t sequence, float * score) {
+    return mlo::guard<int32_t>(-1, [&](auto &) {
+        llama_synchronize(c->context);
+        const float * scores = llama_get_embeddings_seq(c->context, sequence);
+        if (!scores || llama_pooling_type(c->context) != LLAMA_POOLING_TYPE_RANK) {
+            throw std::runtime_error("sequence " + std::to_string(sequence) + " has no rank");
+        }
+        *score = scores[0];
+        return 0;
+    });
+}
+
 int32_t mlo_seq_remove(mlo_context * c, int32_t sequence, int32_t from, int32_t to) {
     llama_memory_t memory = llama_get_memory(c->context);
     // Encoders have no cache: there is nothing to remove.

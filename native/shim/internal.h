@@ -126,5 +126,10 @@ struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {
     std::unique_ptr<mlo_sampler> sampler;
 };
 
+// Prompts with a format of their own: {"prefix","suffix","prompt","extra","batchTokens","contextTokens","answerTokens"}, and
+// {"query","document"}.
+void read_infill(mlo_prompt & prompt, const mlo_model & model, const common_json & request);
+void read_rerank(mlo_prompt & prompt, const mlo_model & model, const common_json & request);
+
 // settings: SamplingParams. prompt, when not null, gives the grammar of its tools or schema.
 std::unique_ptr<mlo_sampler> make_sampler(const mlo_model & model, const common_json & settings, const mlo_prompt * prompt);

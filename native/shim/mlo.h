@@ -83,7 +83,8 @@ MLO_API int32_t mlo_token_is_end(mlo_model * model, int32_t token);
 MLO_API int32_t mlo_adapter_load(mlo_model * model, const char * path);
 
 // --- prompt ----------------------------------------------------------------------------------------------------------
-// request: src/protocol/generation.ts' Prompt as JSON, or {"kind":"embedding","text":…}. sampling: SamplingParams as
+// request: src/protocol/generation.ts' Prompt as JSON, or {"kind":"embedding","text":…} or
+// {"kind":"rerank","query":…,"document":…}; an infill also says "batchTokens" and "contextTokens". sampling: SamplingParams as
 // JSON, to make the prompt's sampler too (a grammar may take seconds to compile); null = none.
 MLO_API mlo_job * mlo_prompt_start(mlo_model * model, const char * request, const char * sampling);
 MLO_API mlo_prompt * mlo_prompt_take(mlo_job * job);
@@ -116,6 +117,11 @@ MLO_API int32_t mlo_decode(mlo_context * context, int32_t n, int32_t * tokens, i
 MLO_API int32_t mlo_sample(mlo_context * context, int32_t n, int32_t * rows, mlo_sampler ** samplers, int32_t * tokens);
 // The `count` largest logits of a row and their tokens, best first, for a look at what a model would say. 0 = done.
 MLO_API int32_t mlo_top_logits(mlo_context * context, int32_t row, int32_t count, int32_t * tokens, float * logits);
+// Of n rows with output, before any of them is sampled: the logit of `tokens[i]` (-1 = none), and, unless sums is null, the
+// logarithm of the sum of all exponentials. The `top` largest logits and their tokens go to arrays of n * top. 0 = done.
+MLO_API int32_t mlo_logprobs(mlo_context * context, int32_t n, int32_t * rows, int32_t * tokens, int32_t top, float * logits, float * sums, int32_t * topTokens, float * topLogits);
+// A ranking model's score of a sequence. 0 = done.
+MLO_API int32_t mlo_rank(mlo_context * context, int32_t sequence, float * score);
 // Copies the pooled vector of a sequence, L2-normalised. 0 = done.
 MLO_API int32_t mlo_embedding(mlo_context * context, int32_t sequence, float * vector, int32_t dimensions);
 // Removes positions [from, to) of a sequence; to < 0 = to the end. 0 = done, negative: not possible here.

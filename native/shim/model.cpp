@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include "llama-ext.h"
+#include "llama-model.h"
 
 namespace {
 
@@ -96,6 +97,7 @@ char * mlo_model_info(mlo_model * m) {
             {"trainedContextLength", llama_model_n_ctx_train(model)},
             {"slidingWindow", llama_model_n_swa(model)},
             {"pooling", pooling.empty() ? -1 : std::stoi(pooling)},
+            {"hasRankHead", model->cls != nullptr || model->cls_out != nullptr},
             {"causal", causal != "false"},
             {"hasDecoder", llama_model_has_decoder(model)},
             {"hasEncoder", llama_model_has_encoder(model)},

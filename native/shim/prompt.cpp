@@ -98,6 +98,10 @@ void * read_prompt(const mlo_model & model, const std::string & text, const std:
         read_chat(*prompt, model, request);
     } else if (kind == "tokens") {
         read_tokens(*prompt, model, request);
+    } else if (kind == "infill") {
+        read_infill(*prompt, model, request);
+    } else if (kind == "rerank") {
+        read_rerank(*prompt, model, request);
     } else {
         // An embedding's text is data: what looks like a special token in it is not one.
         prompt->text = request.at("text").get<std::string>();

@@ -8,6 +8,8 @@ import { answerPreflight, buildCorsHeaders, isOriginAllowed, isPreflight } from 
 import { addDocsRoutes } from "./docs.ts";
 import { encodeErrorResponse } from "./errors.ts";
 import { isHostAllowed } from "./host-check.ts";
+import { addInfillRoute } from "./llama/infill.ts";
+import { addRerankRoutes } from "./llama/rerank.ts";
 import { addChatRoute } from "./openai/chat.ts";
 import { addCompletionRoute } from "./openai/completions.ts";
 import { addEmbeddingRoute } from "./openai/embeddings.ts";
@@ -46,6 +48,8 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addChatRoute(elysia, api);
   addCompletionRoute(elysia, api);
   addEmbeddingRoute(elysia, api);
+  addInfillRoute(elysia, api);
+  addRerankRoutes(elysia, api);
   addDocsRoutes(elysia, routes);
   return { handle: (request) => handleAtEdge(api, request, (inner) => elysia.handle(inner)), routes };
 }

@@ -40,7 +40,12 @@ export const CacheReply = Type.Object(
 );
 export type CacheReply = Static<typeof CacheReply>;
 
-export const MloReply = Type.Object({ cache: CacheReply });
+export const MloReply = Type.Object({
+  cache: CacheReply,
+  dropped_tokens: Type.Optional(
+    Type.Integer({ description: "With `context_shift`: tokens that left the full context. Absent: none." }),
+  ),
+});
 export type MloReply = Static<typeof MloReply>;
 
 /** Prompt tokens that were not computed for this request. */

@@ -21,11 +21,13 @@ export function sumEndings(endings: readonly Ending[], choicesPerPrompt: number)
     readers.push(endings.slice(at, at + choicesPerPrompt).reduce(chooseReader));
   }
   const cache = sumCaches(readers.map((ending) => ending.cache));
+  const dropped = sum(endings.map(({ usage }) => usage.droppedTokens ?? 0));
   return {
     usage: {
       promptTokens: sum(readers.map(({ usage }) => usage.promptTokens)),
       completionTokens: sum(endings.map(({ usage }) => usage.completionTokens)),
       cachedTokens: countCached(cache),
+      ...(dropped === 0 ? {} : { droppedTokens: dropped }),
     },
     cache,
     timings: {

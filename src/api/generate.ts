@@ -3,7 +3,7 @@
 
 import { assert } from "../lib/assert.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
-import type { FinishReason, GenerationRequest, ToolCallDelta } from "../protocol/generation.ts";
+import type { FinishReason, GenerationRequest, TokenScore, ToolCallDelta } from "../protocol/generation.ts";
 import type { Generation } from "../router/inference.ts";
 import { CACHE_HEADER, formatCacheHeader } from "./cache-report.ts";
 import { type Ending, sum, sumCaches, sumEndings } from "./ending.ts";
@@ -17,6 +17,8 @@ export interface Answer extends Ending {
   text: string;
   reasoning: string;
   toolCalls: { id: string | null; name: string; arguments: string }[];
+  /** Log probabilities of the text's tokens, where they were asked for. */
+  scores: TokenScore[];
   finishReason: FinishReason;
 }
 
@@ -101,7 +103,7 @@ async function acceptPrompts(starts: readonly Promise<Generation>[], choicesPerP
 }
 
 async function collectAnswers(reader: EventReader, choices: number): Promise<Answer[]> {
-  const drafts = Array.from({ length: choices }, () => ({ text: "", reasoning: "", toolCalls: [] as ToolCalls }));
+  const drafts = Array.from({ length: choices }, () => createDraft());
   const answers: Answer[] = [];
   for (;;) {
     const item = await reader.next();
@@ -116,6 +118,7 @@ async function collectAnswers(reader: EventReader, choices: number): Promise<Ans
         draft.text += event.text ?? "";
         draft.reasoning += event.reasoning ?? "";
         for (const delta of event.toolCalls ?? []) addToolCall(draft.toolCalls, delta);
+        for (const score of event.scores ?? []) draft.scores.push(score);
         break;
       case "error":
         throw new AppError(event.error);
@@ -127,6 +130,10 @@ async function collectAnswers(reader: EventReader, choices: number): Promise<Ans
       }
     }
   }
+}
+
+function createDraft(): Pick<Answer, "text" | "reasoning" | "toolCalls" | "scores"> {
+  return { text: "", reasoning: "", toolCalls: [], scores: [] };
 }
 
 type ToolCalls = Answer["toolCalls"];

@@ -17,6 +17,20 @@ export const MLO_FIELDS = {
   cache_prompt: Type.Optional(
     Type.Boolean({ description: "False: read the whole prompt anew. Default true, as llama.cpp's server has it." }),
   ),
+  context_shift: Type.Optional(
+    Type.Boolean({
+      description:
+        "When the context is full, drop the older half of what stands behind the first `n_keep` tokens, and go on. The " +
+        "rest is read anew. Default `--context-shift`; without it the answer ends with `length`.",
+    }),
+  ),
+  n_keep: Type.Optional(
+    Type.Integer({
+      minimum: -1,
+      maximum: 2_147_483_647,
+      description: "At most half of the context, and 1 at least; -1 is the whole prompt. Default 0.",
+    }),
+  ),
   mlo: Type.Optional(
     Type.Object(
       {
@@ -53,7 +67,7 @@ export const MLO_HEADERS = [
   { name: KV, description: "`off`: keep nothing of this request.", schema: { enum: ["on", "off"] } },
 ];
 
-type MloRequest = Pick<GenerationRequest, "priority" | "session" | "cache">;
+type MloRequest = Pick<GenerationRequest, "priority" | "session" | "cache" | "contextShift" | "keepTokens">;
 
 /** Throws `invalid_request` with the name of the header or field at fault. */
 export function readMloFields(headers: Headers, body: MloBody): MloRequest {
@@ -66,6 +80,8 @@ export function readMloFields(headers: Headers, body: MloBody): MloRequest {
   if (body.cache_prompt === false) cache.reuse = false;
   if ((readWord(headers, KV, ["on", "off"] as const) ?? body.mlo?.kv) === "off") cache.keep = false;
   if (Object.keys(cache).length > 0) request.cache = cache;
+  if (body.context_shift !== undefined) request.contextShift = body.context_shift;
+  if (body.n_keep !== undefined) request.keepTokens = body.n_keep;
   return request;
 }
 

@@ -5,6 +5,7 @@
 import swagger from "@elysiajs/swagger";
 import type { TSchema } from "@sinclair/typebox";
 import { type DocumentDecoration, Elysia } from "elysia";
+import { InfillReply, InfillRequest, RerankReply, RerankRequest } from "./llama/schema.ts";
 import {
   ChatChunk,
   ChatReply,
@@ -27,6 +28,10 @@ export const COMPONENTS: Record<string, TSchema> = {
   CompletionReply,
   EmbeddingRequest,
   EmbeddingReply,
+  InfillRequest,
+  InfillReply,
+  RerankRequest,
+  RerankReply,
   ModelReply,
   ModelListReply,
   RootReply,
@@ -46,11 +51,12 @@ const DOCUMENTATION = {
     version: PROJECT_VERSION,
     description:
       "Serves local language models with OpenAI's API. Every response carries `X-Request-Id`; a client may send its own. " +
-      "The examples run against the built-in demo model.",
+      "The examples run against the built-in demo model, but those for rerankers and for models that fill in text.",
   },
   servers: [{ url: "/" }],
   tags: [
     { name: "OpenAI", description: "OpenAI's routes." },
+    { name: "llama.cpp", description: "Routes that llama.cpp's server has beside OpenAI's." },
     { name: "System", description: "The server itself." },
     { name: "Documentation", description: "These pages." },
   ],

@@ -7,7 +7,7 @@ import { encodeErrorEnvelope } from "./errors.ts";
 
 export interface RouteDocs {
   operationId: string;
-  tag: "OpenAI" | "System" | "Documentation";
+  tag: "OpenAI" | "llama.cpp" | "System" | "Documentation";
   summary: string;
   description?: string;
   /** For a route that ends in `*`: the name of what stands there. */

@@ -111,6 +111,7 @@ function buildRouter(
       plugins: plugins.map((path) => basename(path)),
       skippedPlugins: skipped,
       contextLength: config.ctx,
+      ...choosePooling(config),
     },
     effects: {
       startEngine: (entry, signal) =>
@@ -146,6 +147,7 @@ function describeEngine(
   return {
     plugins,
     contextLength: config.ctx,
+    ...choosePooling(config),
     parallel: config.parallel,
     batchSize: config.batchSize,
     microBatchSize: config.ubatchSize,
@@ -153,7 +155,13 @@ function describeEngine(
     gpuLayers: config.gpuLayers,
     itlMsMax: config.itlMsMax,
     ...describeGuessing(config),
+    shiftsContext: config.contextShift,
     retainedMax: config.retained,
     kvStore: config.kvStore ? { folder: join(folders.state, "kv"), bytesMax: config.kvStoreBytes, buildKey } : null,
   };
+}
+
+/** Absent: the model's own. */
+function choosePooling({ pooling }: ServeConfig): Pick<EngineSettings, "pooling"> {
+  return pooling === "auto" ? {} : { pooling };
 }

@@ -45,7 +45,7 @@ export interface BatchPart {
   start: number;
   /** True when the last row's logits are wanted. */
   output: boolean;
-  /** Rows at the end that are a guess; they have output too, and so has the one before them. Absent: none. */
+  /** Rows at the end that have output too, beside the one before them: a guess, or a prompt that is scored. Absent: none. */
   drafted?: number;
 }
 
@@ -53,6 +53,17 @@ export interface BatchPart {
 export interface OutputRow {
   part: number;
   row: number;
+}
+
+/** Of n rows: a logit minus its row's sum is a log probability. */
+export interface RowScores {
+  /** [n], -Infinity where no token was asked for. */
+  logits: Float32Array;
+  /** [n] logarithms of the sum of all exponentials. */
+  sums: Float32Array;
+  /** [n * top], a row's best first. */
+  topTokens: Int32Array;
+  topLogits: Float32Array;
 }
 
 export type DecodeResult = "done" | "full" | "aborted";
@@ -82,6 +93,13 @@ export interface Backend extends Disposable {
   decode(parts: BatchPart[]): DecodeResult;
   /** One token for each of these rows of the last decode; absent: the first one of each part with output, in order. */
   sample(samplers: Sampler[], rows?: readonly OutputRow[]): Sampled[];
+  /**
+   * What these rows of the last decode say, before any of them is sampled: of a token each (-1 = none), and of the `top`
+   * likeliest.
+   */
+  scoreRows(rows: readonly OutputRow[], tokens: Int32Array, top: number): RowScores;
+  /** The logits of a token each, also after sampling. */
+  rowLogits(rows: readonly OutputRow[], tokens: Int32Array): Float32Array;
   /** Most rows with output in one batch. */
   readonly outputsMax: number;
   /** A guess at the tokens that follow these, at most `max`; empty when there is none. */
@@ -130,7 +148,7 @@ export interface Backend extends Disposable {
   /** Longest embedding input in tokens. Makes the embedding context on first use. */
   embeddingLimit(): number;
   prepareEmbedding(input: EmbeddingInput): Task<PreparedPrompt>;
-  /** Vectors of one batch of inputs, which fit in one batch together. */
+  /** Vectors of one batch of inputs, which fit in one batch together; of a ranking model one score each. */
   embed(inputs: Int32Array[]): Float32Array[];
   /** How many inputs, and how many tokens together, one `embed` takes. */
   readonly embeddingBatch: { inputs: number; tokens: number };

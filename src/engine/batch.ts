@@ -1,7 +1,7 @@
 // Fills llama.cpp's batch columns from the parts of a step. The columns are made once and reused.
 
 import { assert } from "../lib/assert.ts";
-import type { BatchPart } from "./backend.ts";
+import type { BatchPart, OutputRow } from "./backend.ts";
 
 export interface Columns {
   length: number;
@@ -45,6 +45,15 @@ export class Batch {
       }
     }
     this.columns.length = at;
+  }
+
+  /** Batch indices of rows with output. */
+  indices(rows: readonly OutputRow[]): Int32Array {
+    return Int32Array.from(rows, ({ part, row }) => {
+      const first = this.rows[part];
+      assert(first !== undefined, `part ${part} has output`);
+      return first + row;
+    });
   }
 
   /** Whole inputs for pooling: every token has output. */

@@ -2,6 +2,7 @@
 
 import type { ContextSettings } from "../ffi/context.ts";
 import type { ModelFacts } from "../ffi/model.ts";
+import { AppError } from "../protocol/errors.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import { automaticContextLength, type Pooling } from "../protocol/model-info.ts";
 
@@ -22,6 +23,7 @@ export interface ContextPlan {
 const POOLINGS: readonly Pooling[] = ["none", "mean", "cls", "last", "rank"];
 const LAST = 3;
 const MEAN = 1;
+const RANK = 4;
 
 /** An embedding input must fit one micro batch, whose compute buffers grow with its square. */
 const EMBEDDING_ROWS = 2048;
@@ -50,6 +52,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
   // A recurrent state has a fixed size, and llama.cpp makes one for each seq-id beforehand.
   const parallel = settings.parallel > 0 ? settings.parallel : facts.isRecurrent ? PARALLEL_RECURRENT : PARALLEL;
   const retainedMax = facts.isRecurrent ? Math.min(settings.retainedMax, parallel) : settings.retainedMax;
+  const pooling = choosePooling(settings, facts);
   const embedding: ContextSettings = {
     contextLength: rows,
     batchSize: rows,
@@ -58,7 +61,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     sequences: EMBEDDING_INPUTS,
     threads,
     embeddings: true,
-    pooling: embeddingPooling(facts),
+    pooling,
   };
   const generation: ContextSettings = {
     contextLength,
@@ -97,8 +100,19 @@ function chooseThreads({ threads }: EngineSettings, { sizeBytes }: ModelFacts, c
   return sizeBytes < SINGLE_THREAD_BYTES ? 1 : cores;
 }
 
-/** The model's own pooling; without one, the last token of a decoder and the mean of an encoder. */
-function embeddingPooling(facts: ModelFacts): number {
-  if (facts.pooling > 0) return facts.pooling;
+/** What is asked for, or the model's own; without one, the last token of a decoder and the mean of an encoder. */
+function choosePooling(settings: EngineSettings, facts: ModelFacts): number {
+  const asked = settings.pooling === undefined ? -1 : POOLINGS.indexOf(settings.pooling);
+  const pooling = asked < 0 ? facts.pooling : asked;
+  // llama.cpp would give numbers of the last layer instead of scores.
+  if (pooling === RANK && !facts.hasRankHead) throw cannotRank(facts.description, asked >= 0);
+  if (asked >= 0 || pooling > 0) return pooling;
   return facts.causal ? LAST : MEAN;
+}
+
+function cannotRank(description: string, asked: boolean): AppError {
+  const message = `${description} has no head to rank with`;
+  if (asked)
+    return new AppError({ code: "not_supported", message, hint: "Leave out --pooling rank, or serve a reranker." });
+  return new AppError({ code: "model_damaged", message: `${message}, although its pooling is rank` });
 }

@@ -1,8 +1,9 @@
-// Embedding requests: inputs are tokenised beside the engine's thread, checked, and run in batches, one batch a
+// Embedding requests, and rankings, which are embeddings of one number: inputs are tokenised beside the engine's thread, checked, and run in batches, one batch a
 // step, so that running streams go on between them.
 
 import { AppError, toAppError } from "../protocol/errors.ts";
-import type { EmbeddingInput } from "../protocol/generation.ts";
+import type { EmbeddingInput, RankInput } from "../protocol/generation.ts";
+import type { LoadedModelInfo } from "../protocol/model-info.ts";
 import { AbandonedTasks } from "./abandoned-tasks.ts";
 import type { Backend, PreparedPrompt, Task } from "./backend.ts";
 import type { Send } from "./outbox.ts";
@@ -69,17 +70,18 @@ export class Embedder implements Disposable {
       const index = entry.tokens.length;
       const input = entry.inputs[index];
       if (input === undefined) return true;
+      checkTask(input, this.#backend.info);
       entry.task ??= this.#backend.prepareEmbedding(input);
       const state = entry.task.poll();
       if (state.kind === "running") return false;
       if (state.kind === "failed") {
-        throw new AppError({ code: "invalid_request", message: state.error.message, param: `input[${index}]` });
+        throw new AppError({ code: "invalid_request", message: state.error.message, param: nameInput(input, index) });
       }
       using prompt = entry.task.take();
       entry.tokens.push(prompt.tokens);
       entry.task[Symbol.dispose]();
       entry.task = null;
-      checkInput(prompt.tokens.length, this.#backend.embeddingLimit(), index);
+      checkInput(prompt.tokens.length, this.#backend.embeddingLimit(), nameInput(input, index));
     }
     return true;
   }
@@ -119,9 +121,31 @@ export class Embedder implements Disposable {
   }
 }
 
+/** A reranker's scores are no vectors, and nobody else has scores. */
+function checkTask(input: EmbeddingInput, { pooling, description }: LoadedModelInfo): void {
+  const isRank = isPair(input);
+  if (pooling !== "none" && isRank === (pooling === "rank")) return;
+  const body = { code: "not_supported", param: "model" } as const;
+  if (isRank) {
+    const message = `${description} does not rank: its pooling is ${pooling}, and a reranker's is rank.`;
+    throw new AppError({ ...body, message, hint: "Use a reranker, such as bge-reranker-v2-m3." });
+  }
+  if (pooling === "rank") throw new AppError({ ...body, message: `${description} ranks.`, hint: "Use /v1/rerank." });
+  const message = "With pooling none there is a vector for each token, and none for an input.";
+  throw new AppError({ ...body, message, hint: "Choose another --pooling." });
+}
+
+function isPair(input: EmbeddingInput): input is RankInput {
+  return typeof input === "object" && !Array.isArray(input);
+}
+
+/** As the request calls it. */
+function nameInput(input: EmbeddingInput, index: number): string {
+  return `${isPair(input) ? "documents" : "input"}[${index}]`;
+}
+
 /** llama.cpp aborts the process on an input that is longer than its batch: it never gets there. */
-function checkInput(tokens: number, limit: number, index: number): void {
-  const param = `input[${index}]`;
+function checkInput(tokens: number, limit: number, param: string): void {
   if (tokens === 0) throw new AppError({ code: "invalid_request", message: `${param} is empty.`, param });
   if (tokens <= limit) return;
   throw new AppError({

@@ -8,17 +8,18 @@ import type { CacheReport, FinishReason, GenerationEvent } from "../protocol/gen
 import type { ToEngine } from "../protocol/messages.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import { AdapterSets } from "./adapter-sets.ts";
-import type { Backend, Sampled } from "./backend.ts";
+import type { Backend } from "./backend.ts";
 import { TokenTexts } from "./detokenizer.ts";
 import { Embedder } from "./embedder.ts";
-import { describeCache, describeMemory, explainCache } from "./explain.ts";
-import { Intake } from "./intake.ts";
+import { describeCache, describeMemory, describeWork, explainCache } from "./explain.ts";
+import { cannotGenerate, Intake } from "./intake.ts";
 import type { KvStore } from "./kv-store.ts";
 import { Outbox, type Send } from "./outbox.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { Roster } from "./roster.ts";
+import { sampleOutputs, scorePrompt } from "./sampling.ts";
 import { doneEvent, type Sequence } from "./sequence.ts";
-import { Stepper, type StepSettings } from "./stepper.ts";
+import { type StepOutput, Stepper, type StepSettings } from "./stepper.ts";
 
 /** A request that has waited this long is announced before it has a place, so that its client sees that we live. */
 const ANNOUNCE_MS = 10_000;
@@ -30,6 +31,8 @@ export interface EngineOptions extends StepSettings {
   checkpointBytesMax?: number;
   /** Hashes of the files of the model's adapters, in their order; absent: it has none. */
   adapters?: readonly string[];
+  /** Whether a full context drops its middle where a request does not say it. Default false. */
+  shiftsContext?: boolean | undefined;
 }
 
 export class Engine implements Disposable {
@@ -53,7 +56,8 @@ export class Engine implements Disposable {
     this.#clock = clock;
     this.#send = send;
     this.#outbox = new Outbox(send);
-    this.#intake = new Intake(backend, new TokenTexts(backend), new AdapterSets(options.adapters ?? []));
+    const sets = new AdapterSets(options.adapters ?? []);
+    this.#intake = new Intake(backend, new TokenTexts(backend), sets, options.shiftsContext);
     this.#embedder = new Embedder(backend, send);
     this.#cache = new PrefixCache(backend, clock, options.checkpointBytesMax);
     this.#stepper = new Stepper(backend, clock, this.#cache, options);
@@ -75,12 +79,8 @@ export class Engine implements Disposable {
     switch (message.type) {
       case "generate":
         this.#outbox.open(message.id);
-        if (this.#backend.info.canGenerate) {
-          this.#intake.add(message.id, message.request, this.#clock.monotonicMs());
-        } else {
-          const text = `${this.#backend.info.description} only embeds: it can't generate.`;
-          this.#fail(message.id, new AppError({ code: "not_supported", message: text, hint: "Use /v1/embeddings." }));
-        }
+        if (!this.#backend.info.canGenerate) this.#fail(message.id, cannotGenerate(this.#backend.info));
+        else this.#intake.add(message.id, message.request, this.#clock.monotonicMs());
         break;
       case "embed":
         this.#embedder.add(message.id, message.inputs);
@@ -123,17 +123,10 @@ export class Engine implements Disposable {
   stats(): EngineStats {
     return {
       ...describeMemory(this.#cache, this.#backend, this.#store),
+      ...describeWork(this.#roster, this.#stepper),
       waiting: this.#roster.waiting + this.#intake.size,
-      running: this.#roster.running,
-      paused: [...this.#roster].filter((sequence) => sequence.paused).length,
-      steps: this.#stepper.steps,
       decodedTokens: this.#decodedTokens,
-      evaluatedTokens: this.#stepper.evaluatedTokens,
-      draftedTokens: this.#stepper.draftedTokens,
-      acceptedTokens: this.#stepper.acceptedTokens,
       reusedTokens: this.#reusedTokens,
-      rates: this.#stepper.rates.measured,
-      draftRates: this.#stepper.draftRates,
     };
   }
 
@@ -169,6 +162,7 @@ export class Engine implements Disposable {
     if (sequence.announced) return;
     sequence.announced = true;
     this.#outbox.emit(sequence.id, { type: "started", promptTokens: sequence.promptLength, cache });
+    if (sequence.echo !== "") this.#outbox.emit(sequence.id, { type: "delta", text: sequence.echo });
   }
 
   #runBatch(): void {
@@ -178,7 +172,7 @@ export class Engine implements Disposable {
     switch (result.kind) {
       case "ran":
         this.#roster.noteProgress();
-        this.#sample(result.complete);
+        this.#sample(result.outputs);
         this.#stepper.measure();
         this.#cache.stops.take(active);
         break;
@@ -197,10 +191,10 @@ export class Engine implements Disposable {
   }
 
   /** One token for each sequence whose last row had output; more for those whose guess is right. */
-  #sample(sequences: readonly Sequence[]): void {
-    let going = sequences.map((sequence, part) => ({ sequence, part }));
+  #sample(outputs: readonly StepOutput[]): void {
+    let going = outputs.filter((output) => this.#readPrompt(output));
     for (let row = 0; going.length > 0; row++) {
-      const sampled = this.#sampleRows(going, row);
+      const sampled = sampleOutputs(this.#backend, going, row);
       const now = this.#clock.monotonicMs();
       going = going.filter(({ sequence }, i) => {
         const result = sampled[i];
@@ -218,13 +212,17 @@ export class Engine implements Disposable {
     }
   }
 
-  #sampleRows(going: readonly { sequence: Sequence; part: number }[], row: number): Sampled[] {
-    const samplers = going.map(({ sequence }) => sequence.sampler);
+  /** Sends what the rows say of the prompt; true when the last one is to be sampled. */
+  #readPrompt(output: StepOutput): boolean {
+    const { sequence } = output;
     try {
-      return this.#backend.sample(samplers, row === 0 ? undefined : going.map(({ part }) => ({ part, row })));
+      const delta = scorePrompt(this.#backend, output);
+      if (delta !== null) this.#outbox.emit(sequence.id, delta);
     } catch (thrown) {
-      return going.map(() => ({ kind: "failed", error: thrown as Error }));
+      return this.#endBadly(sequence, thrown);
     }
+    if (!output.isComplete) return false;
+    return sequence.isFull ? this.#finish(sequence, "length") : true;
   }
 
   /** True when the sequence goes on. */
@@ -234,16 +232,21 @@ export class Engine implements Disposable {
     try {
       if (this.#backend.isEnd(token)) return this.#finish(sequence, "stop");
       const { events, stopped } = sequence.answer.push(token);
-      for (const event of events) this.#outbox.emit(sequence.id, event);
+      for (const event of sequence.scores?.attach(events) ?? events) this.#outbox.emit(sequence.id, event);
       if (stopped) return this.#finish(sequence, "stop");
-      return sequence.isFull ? this.#finish(sequence, "length") : true;
+      if (!sequence.isFull) return true;
+      if (!sequence.canShift) return this.#finish(sequence, "length");
+      this.#cache.shift(sequence);
+      return true;
     } catch (thrown) {
       return this.#endBadly(sequence, thrown);
     }
   }
 
   #finish(sequence: Sequence, reason: FinishReason): false {
-    for (const event of sequence.answer.finish()) this.#outbox.emit(sequence.id, event);
+    const { answer, scores } = sequence;
+    const last = answer.finish();
+    for (const event of scores?.finish(last, answer.stopString !== null) ?? last) this.#outbox.emit(sequence.id, event);
     const cache = explainCache(sequence, this.#backend);
     this.#end(sequence, doneEvent(sequence, reason, cache, this.#clock.monotonicMs()));
     return false;

@@ -5,7 +5,9 @@ import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import type { Backend } from "./backend.ts";
 import type { KvStore } from "./kv-store.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
+import type { Roster } from "./roster.ts";
 import type { Sequence } from "./sequence.ts";
+import type { Stepper } from "./stepper.ts";
 
 /** Tokens of text that an entry is shown by. */
 const PREVIEW_TOKENS = 24;
@@ -49,6 +51,16 @@ export function describeMemory(cache: PrefixCache, backend: Backend, store: KvSt
     checkpoints: { count: cache.checkpoints.size, bytes: cache.checkpoints.bytes },
     kvStore: store?.stats ?? null,
   };
+}
+
+type WorkStats = Omit<EngineStats, keyof MemoryStats | "waiting" | "decodedTokens" | "reusedTokens">;
+
+export function describeWork(roster: Roster, stepper: Stepper): WorkStats {
+  const { steps, evaluatedTokens, draftedTokens, acceptedTokens, draftRates } = stepper;
+  const paused = [...roster].filter((sequence) => sequence.paused).length;
+  const running = roster.running;
+  const rates = stepper.rates.measured;
+  return { running, paused, steps, evaluatedTokens, draftedTokens, acceptedTokens, rates, draftRates };
 }
 
 function describe(tokens: Int32Array, backend: Backend): { tokens: number; durableTokens: number; preview: string } {

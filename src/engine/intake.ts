@@ -2,11 +2,13 @@
 
 import { AppError, toAppError } from "../protocol/errors.ts";
 import type { GenerationRequest } from "../protocol/generation.ts";
+import type { LoadedModelInfo } from "../protocol/model-info.ts";
 import { AbandonedTasks } from "./abandoned-tasks.ts";
 import type { AdapterSets } from "./adapter-sets.ts";
 import { Answer } from "./answer.ts";
 import type { Backend, PreparedPrompt, Task } from "./backend.ts";
 import { Detokenizer, type TokenTexts } from "./detokenizer.ts";
+import { Scores } from "./scores.ts";
 import { Sequence } from "./sequence.ts";
 import { StopMatcher } from "./stop-matcher.ts";
 
@@ -34,12 +36,15 @@ export class Intake {
   readonly #sets: AdapterSets;
   readonly #entries: Entry[] = [];
   readonly #abandoned = new AbandonedTasks();
+  readonly #shifts: boolean;
   #arrivals = 0;
 
-  constructor(backend: Backend, texts: TokenTexts, sets: AdapterSets) {
+  /** `shifts`: what a full context does where a request does not say it. */
+  constructor(backend: Backend, texts: TokenTexts, sets: AdapterSets, shifts = false) {
     this.#backend = backend;
     this.#texts = texts;
     this.#sets = sets;
+    this.#shifts = shifts;
   }
 
   get size(): number {
@@ -98,12 +103,16 @@ export class Intake {
       detokenizer: new Detokenizer(this.#texts, prompt.preserved),
       stops: new StopMatcher([...entry.request.stop, ...prompt.stops]),
       parser: prompt.needsParser ? this.#backend.makeParser(prompt) : null,
-      whole: entry.request.whole ?? false,
+      // Scores come with their text, and are many times as long: all at once they might not fit into one message.
+      whole: entry.request.whole === true && entry.request.logprobs === undefined,
     });
+    const echo = entry.request.echo === true ? echoOf(entry.request, prompt, this.#texts) : "";
+    const scores = makeScores(entry.request, prompt, echo, this.#texts);
     // From here on the sequence owns them.
     made.move();
-    const limits = { contextLength: limit, receivedMs: entry.receivedMs };
-    return new Sequence(entry.id, entry.arrival, entry.request, { prompt, sampler, answer, set }, limits);
+    const limits = { contextLength: limit, receivedMs: entry.receivedMs, shifts: this.#shifts };
+    const parts = { prompt, sampler, answer, set, scores, echo };
+    return new Sequence(entry.id, entry.arrival, entry.request, parts, limits);
   }
 
   #remove(entry: Entry): void {
@@ -115,6 +124,25 @@ export class Intake {
     this.#abandoned[Symbol.dispose]();
     for (const entry of this.#entries.splice(0)) entry.task?.[Symbol.dispose]();
   }
+}
+
+/** The prompt as it was sent; one of tokens as text, without control tokens. */
+function echoOf({ prompt }: GenerationRequest, { tokens }: PreparedPrompt, texts: TokenTexts): string {
+  if (prompt.kind === "text") return prompt.text;
+  const decoder = new Detokenizer(texts, new Set());
+  return Array.from(tokens, (token) => decoder.push(token)).join("") + decoder.flush();
+}
+
+function makeScores(request: GenerationRequest, { tokens }: PreparedPrompt, echo: string, texts: TokenTexts) {
+  if (request.logprobs === undefined) return null;
+  const prompt = request.echo === true ? { tokens, text: echo } : null;
+  return new Scores(texts, { top: request.logprobs, prompt });
+}
+
+export function cannotGenerate({ description, pooling }: LoadedModelInfo): AppError {
+  const [what, route] = pooling === "rank" ? ["ranks", "/v1/rerank"] : ["embeds", "/v1/embeddings"];
+  const message = `${description} only ${what}: it can't generate.`;
+  return new AppError({ code: "not_supported", message, hint: `Use ${route}.` });
 }
 
 /** A prompt never loses tokens in silence: what does not fit is refused, with both numbers. */

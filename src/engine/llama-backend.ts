@@ -1,11 +1,9 @@
 // The backend over llama.cpp: the engine's only user of src/ffi. Mechanism only; every decision is the engine's.
 
 import { NativeContext } from "../ffi/context.ts";
-import type { NativeJob } from "../ffi/job.ts";
 import type { NativeLibrary } from "../ffi/library.ts";
 import type { NativeModel } from "../ffi/model.ts";
 import { NativeParser } from "../ffi/parser.ts";
-import { NativePrompt } from "../ffi/prompt.ts";
 import { NativeSampler } from "../ffi/sampler.ts";
 import { assert } from "../lib/assert.ts";
 import { AppError } from "../protocol/errors.ts";
@@ -18,6 +16,7 @@ import type {
   DecodeResult,
   OutputRow,
   PreparedPrompt,
+  RowScores,
   Sampled,
   Sampler,
   SavedState,
@@ -26,34 +25,8 @@ import type {
 import { Batch } from "./batch.ts";
 import type { ContextPlan } from "./context-plan.ts";
 import type { Drafter } from "./drafter.ts";
+import { nativePrompt, readInput, readPrompt } from "./llama-prompt.ts";
 import { LlamaStates } from "./llama-states.ts";
-
-class LlamaPrompt implements PreparedPrompt {
-  readonly tokens: Int32Array;
-  readonly stops: readonly string[];
-  readonly preserved: ReadonlySet<number>;
-  readonly needsParser: boolean;
-  readonly preambleLength: number;
-  readonly turns: readonly number[];
-
-  constructor(
-    readonly native: NativePrompt,
-    tokenOf: (text: string) => number | null,
-  ) {
-    const facts = native.facts();
-    this.tokens = native.tokens();
-    this.stops = facts.stops;
-    this.needsParser = facts.needsParser;
-    this.preambleLength = facts.preamble;
-    this.turns = facts.turns;
-    const preserved = facts.needsParser ? facts.preserved.map(tokenOf) : [];
-    this.preserved = new Set(preserved.filter((token) => token !== null));
-  }
-
-  [Symbol.dispose](): void {
-    this.native[Symbol.dispose]();
-  }
-}
 
 class LlamaSampler implements Sampler {
   readonly kind = "sampler";
@@ -103,23 +76,14 @@ export class LlamaBackend implements Backend {
   }
 
   preparePrompt(prompt: Prompt, sampling: SamplingParams | null): Task<PreparedPrompt> {
-    return this.#promptTask(prompt, sampling);
+    return readPrompt(this.#model, prompt, sampling, {
+      batchTokens: this.#batch.columns.tokens.length,
+      contextTokens: this.info.sequenceContextLength,
+    });
   }
 
   prepareEmbedding(input: EmbeddingInput): Task<PreparedPrompt> {
-    return this.#promptTask(
-      typeof input === "string" ? { kind: "embedding", text: input } : { kind: "tokens", tokens: input },
-      null,
-    );
-  }
-
-  #promptTask(request: object, sampling: SamplingParams | null): Task<PreparedPrompt> {
-    const job: NativeJob<NativePrompt> = NativePrompt.read(this.#model, request, sampling);
-    return {
-      poll: () => job.poll(),
-      take: () => new LlamaPrompt(job.take(), (text) => this.#model.tokenOf(text)),
-      [Symbol.dispose]: () => job[Symbol.dispose](),
-    };
+    return readInput(this.#model, input);
   }
 
   makeSampler(params: SamplingParams, prompt: PreparedPrompt): Sampler {
@@ -141,7 +105,7 @@ export class LlamaBackend implements Backend {
   }
 
   sample(samplers: Sampler[], rows?: readonly OutputRow[]): Sampled[] {
-    const indices = rows?.map(({ part, row }) => (this.#batch.rows[part] ?? 0) + row) ?? this.#batch.rows;
+    const indices = rows === undefined ? this.#batch.rows : [...this.#batch.indices(rows)];
     assert(samplers.length === indices.length, "one sampler for each row with output");
     const { tokens, error } = this.#context.sample(
       indices,
@@ -150,6 +114,14 @@ export class LlamaBackend implements Backend {
     return Array.from(tokens, (token) =>
       token < 0 && error !== null ? { kind: "failed", error: stuckGrammar(error) } : { kind: "token", token },
     );
+  }
+
+  scoreRows(rows: readonly OutputRow[], tokens: Int32Array, top: number): RowScores {
+    return this.#context.logprobs(this.#batch.indices(rows), tokens, Math.min(top, this.info.vocabularySize));
+  }
+
+  rowLogits(rows: readonly OutputRow[], tokens: Int32Array): Float32Array {
+    return this.#context.rowLogits(this.#batch.indices(rows), tokens);
   }
 
   draft(tokens: Int32Array, max: number): Int32Array {
@@ -246,7 +218,8 @@ export class LlamaBackend implements Backend {
     try {
       const result = context.decode(batch.columns);
       if (result !== "done") throw new Error(`the embedding batch did not run (${result})`);
-      return inputs.map((_, seqId) => context.embedding(seqId, this.info.embeddingLength));
+      const { pooling, embeddingLength } = this.info;
+      return inputs.map((_, id) => (pooling === "rank" ? context.rank(id) : context.embedding(id, embeddingLength)));
     } finally {
       // Nothing goes on from an embedding: its cells are free at once, as the engine's ledger says.
       context.clear();
@@ -269,11 +242,6 @@ function stuckGrammar(error: Error): AppError {
     { code: "invalid_request", message: `No token can follow by the grammar: ${error.message}` },
     { cause: error },
   );
-}
-
-function nativePrompt(prompt: PreparedPrompt): NativePrompt {
-  assert(prompt instanceof LlamaPrompt, "a prompt goes back to the backend that made it");
-  return prompt.native;
 }
 
 function nativeSampler(sampler: Sampler): NativeSampler {

@@ -6,13 +6,13 @@ import type { Clock } from "../lib/clock.ts";
 import type { AdapterSet } from "./adapter-sets.ts";
 import type { Backend } from "./backend.ts";
 import { CHECKPOINT_BYTES_MAX, Checkpoints } from "./checkpoints.ts";
+import { findDivergence } from "./divergence.ts";
 import { type Kept, KeptSequences } from "./kept-sequences.ts";
 import { KvLedger } from "./kv-ledger.ts";
 import { PrefixCheckpoints } from "./prefix-checkpoints.ts";
 import { choosePrefix } from "./prefix-choice.ts";
 import { DonorFinder, type Source } from "./prefix-donors.ts";
 import { PrefixForest } from "./prefix-forest.ts";
-import type { PrefixMatch } from "./prefix-index.ts";
 import { admits } from "./scheduler.ts";
 import { type Sequence, seqIdOf } from "./sequence.ts";
 
@@ -88,7 +88,9 @@ export class PrefixCache {
     sequence.computed = donor?.usable ?? 0;
     this.stops.chooseStops(sequence, sharedLength);
     if (donor !== null) sequence.noteReuse(donor.isLive ? "live" : "retained", donor.usable);
-    if (nearest !== null) this.#noteDivergence(sequence, nearest);
+    if (nearest !== null) {
+      sequence.diverged = findDivergence(sequence, this.kept.find(nearest.key), nearest.length) ?? sequence.diverged;
+    }
     this.#live.set(sequence.seqId, sequence);
     this.#index.insert(sequence.set.key, sequence.seqId, sequence.tokens.slice());
     return "placed";
@@ -156,10 +158,14 @@ export class PrefixCache {
   /** Takes back what was computed for tokens that the sequence did not get. */
   cut(sequence: Sequence): void {
     const length = sequence.length - 1;
-    if (sequence.computed <= length) return;
-    const seqId = seqIdOf(sequence);
-    this.#backend.truncateSequence(seqId, length);
-    this.#ledger.truncate(seqId, length);
+    // Without an answer all of it is the prompt's.
+    if (sequence.computed <= length || sequence.completionTokens === 0) return;
+    this.#truncate(sequence, length);
+  }
+
+  #truncate(sequence: Sequence, length: number): void {
+    this.#backend.truncateSequence(seqIdOf(sequence), length);
+    this.#ledger.truncate(seqIdOf(sequence), length);
     sequence.computed = length;
   }
 
@@ -170,6 +176,18 @@ export class PrefixCache {
     this.#ledger.truncate(seqId, 0);
     sequence.computed = 0;
     this.stops.dropUnheld(sequence.set, sequence.tokens);
+  }
+
+  /** A full sequence goes on in its place, without some of its tokens: the KV of what stands behind them is gone. */
+  shift(sequence: Sequence): void {
+    if (this.#backend.info.memory === "plain") {
+      this.#truncate(sequence, sequence.shift());
+    } else {
+      this.restart(sequence);
+      sequence.shift();
+    }
+    this.#index.remove(seqIdOf(sequence));
+    this.#index.insert(sequence.set.key, seqIdOf(sequence), sequence.tokens.slice());
   }
 
   /** The sequence leaves, and so do its cells. */
@@ -268,15 +286,6 @@ export class PrefixCache {
     return true;
   }
 
-  #noteDivergence(sequence: Sequence, { key, length }: PrefixMatch): void {
-    const kept = this.kept.find(key);
-    if (kept === null || length >= Math.min(kept.tokens.length, sequence.length)) return;
-    const isSame = kept.session !== null && kept.session === sequence.session;
-    // Strangers that only begin with the same system text have not diverged: they never were the same.
-    if (!isSame && 2 * length < kept.tokens.length) return;
-    sequence.diverged = { at: length, old: kept.tokens.slice(length, length + DIVERGENCE_TOKENS) };
-  }
-
   /** tokens: those that it held. */
   #close(seqId: number, set: AdapterSet, tokens: Int32Array): void {
     this.#index.remove(seqId);
@@ -285,6 +294,3 @@ export class PrefixCache {
     this.stops.dropUnheld(set, tokens);
   }
 }
-
-/** Tokens of each side that the explainer shows. */
-const DIVERGENCE_TOKENS = 8;

@@ -80,6 +80,7 @@ function serve(
     itlMsMax: settings.itlMsMax,
     speculates: settings.speculates,
     warn: (message) => log.warn(message),
+    shiftsContext: settings.shiftsContext,
     store,
     adapters: settings.adapters.map(hashFile),
   });

@@ -14,6 +14,8 @@ export interface Runnable extends Ranked {
   id: number;
   /** Tokens whose KV is missing. 1 for a sequence that decodes. */
   missing: number;
+  /** All of its rows have output, not the last one alone. */
+  needsAllOutput?: boolean;
 }
 
 export interface Budget {
@@ -25,6 +27,8 @@ export interface Budget {
   freeCells: number;
   /** Sequences that decode in other steps, which come between this one and the next. */
   decodingElsewhere?: number;
+  /** Rows with output of one batch, as many at least as there are sequences; absent: as many as rows. */
+  outputs?: number;
 }
 
 /** `fits`: rows per sequence. `full`: not even the decode rows have cells; somebody has to leave. */
@@ -49,13 +53,19 @@ export function plan(running: readonly Runnable[], budget: Budget): Plan {
   const rows = decoding.slice(0, budget.batchSize).map(({ id }) => ({ id, count: 1 }));
   const isAlone = decoding.length === 0 && (budget.decodingElsewhere ?? 0) === 0;
   const promptRows = isAlone ? budget.batchSize : budget.promptRows;
+  // One row of every other sequence may have output, so that none of them has to wait for those whose rows all have it.
+  const others = running.filter(({ missing, needsAllOutput }) => missing === 1 || needsAllOutput !== true).length;
+  let outputs = (budget.outputs ?? Number.POSITIVE_INFINITY) - others;
   let left = Math.min(promptRows, budget.batchSize - rows.length, budget.freeCells - rows.length);
-  for (const { id, missing } of inOrder) {
+  for (const { id, missing, needsAllOutput } of inOrder) {
     if (missing === 1) continue;
-    const count = Math.min(missing, left);
-    if (count <= 0) break;
+    if (left <= 0) break;
+    const count = Math.min(missing, left, needsAllOutput === true ? outputs : left);
+    // Others may go on with rows that need no output.
+    if (count <= 0) continue;
     rows.push({ id, count });
     left -= count;
+    if (needsAllOutput === true) outputs -= count;
   }
   if (rows.length === 0 && inOrder.length > 0) return { kind: "full" };
   return { kind: "fits", rows };

@@ -11,7 +11,9 @@ import type {
 import type { AdapterSet } from "./adapter-sets.ts";
 import type { Answer } from "./answer.ts";
 import type { BatchPart, PreparedPrompt, Sampler } from "./backend.ts";
+import { limitShifted, planShift } from "./context-shift.ts";
 import { rankOf } from "./scheduler.ts";
+import type { Scores } from "./scores.ts";
 import { Speculation } from "./speculation.ts";
 
 /** Four are its own at most; the others are those that somebody waits for. */
@@ -24,18 +26,22 @@ export interface SequenceParts {
   sampler: Sampler;
   answer: Answer;
   set: AdapterSet;
+  /** Log probabilities, where they are wanted. */
+  scores?: Scores | null;
+  /** Text that comes before the answer. */
+  echo?: string;
 }
 
 export class Sequence implements Disposable {
   readonly id: number;
   readonly arrival: number;
   readonly promptLength: number;
-  /** Tokens at which the sequence ends with `length`: prompt and output together. */
-  readonly lengthMax: number;
   readonly sampler: Sampler;
   readonly answer: Answer;
   /** The adapters that it runs with, from its first token to its last. */
   readonly set: AdapterSet;
+  readonly scores: Scores | null;
+  readonly echo: string;
   readonly receivedMs: number;
   readonly rankMs: number;
   readonly priority: Priority;
@@ -44,9 +50,9 @@ export class Sequence implements Disposable {
   readonly reuses: boolean;
   readonly keeps: boolean;
   /** Leading tokens that are system text and tools; 0 where that is not known. */
-  readonly preambleLength: number;
+  preambleLength: number;
   /** Where the last messages of its prompt begin; empty where that is not known. */
-  readonly turns: readonly number[];
+  turns: readonly number[];
   /** It ran before, and had to give its place back. */
   hadToLeave = false;
   /** Its reader was told that it began. */
@@ -60,6 +66,8 @@ export class Sequence implements Disposable {
   paused = false;
   /** Places of the prompt at which its reading stops for a checkpoint, in order: see reading-stops.ts. */
   #stops: readonly number[] = [];
+  /** Tokens that shifts of the context have dropped. */
+  dropped = 0;
   /** Tokens guessed for this step: they are run after the ones that are missing, and belong to it once sampled. */
   draft: Int32Array = NO_TOKENS;
   /** How far it guesses from its own text. */
@@ -70,6 +78,10 @@ export class Sequence implements Disposable {
   firstTokenMs: number | null = null;
   readonly #prompt: PreparedPrompt;
   readonly #reused = { live: 0, retained: 0, disk: 0 };
+  readonly #contextLength: number;
+  readonly #completionMax: number;
+  /** Leading tokens that stay when the context shifts; null = it does not. */
+  readonly #keepTokens: number | null;
   #tokens: Int32Array;
   #length: number;
 
@@ -80,15 +92,23 @@ export class Sequence implements Disposable {
     this.sampler = parts.sampler;
     this.answer = parts.answer;
     this.set = parts.set;
+    this.scores = parts.scores ?? null;
+    this.echo = parts.echo ?? "";
     this.#tokens = parts.prompt.tokens;
     this.#length = parts.prompt.tokens.length;
     this.promptLength = this.#length;
-    this.lengthMax = Math.min(limits.contextLength, this.#length + (request.maxTokens ?? Number.POSITIVE_INFINITY));
+    const shifts = request.contextShift ?? limits.shifts ?? false;
+    this.#contextLength = limits.contextLength;
+    this.#keepTokens = shifts ? (request.keepTokens ?? 0) : null;
+    this.#completionMax = shifts
+      ? limitShifted(request.maxTokens, limits.contextLength)
+      : (request.maxTokens ?? Number.POSITIVE_INFINITY);
     this.receivedMs = limits.receivedMs;
     this.priority = request.priority ?? "interactive";
     this.rankMs = rankOf(limits.receivedMs, this.priority);
     this.session = request.session ?? null;
-    this.reuses = request.cache?.reuse ?? true;
+    // Rows that another one computed say nothing any more.
+    this.reuses = (request.cache?.reuse ?? true) && !this.needsAllOutput;
     this.keeps = request.cache?.keep ?? true;
     this.preambleLength = parts.prompt.preambleLength;
     this.turns = parts.prompt.turns;
@@ -138,8 +158,38 @@ export class Sequence implements Disposable {
     this.#stops = this.#stops.filter((at) => at > upTo);
   }
 
+  /** Each of its rows must have output: the prompt's log probabilities are wanted. */
+  get needsAllOutput(): boolean {
+    return this.scores?.readsPrompt ?? false;
+  }
+
   get completionTokens(): number {
-    return this.#length - this.promptLength;
+    return this.#length + this.dropped - this.promptLength;
+  }
+
+  /** Tokens at which the sequence ends with `length`, or its context shifts: prompt and output together. */
+  get lengthMax(): number {
+    return Math.min(this.#contextLength, this.#length + this.#completionMax - this.completionTokens);
+  }
+
+  /** Full, but it may go on without some of its tokens. */
+  get canShift(): boolean {
+    return this.#keepTokens !== null && this.completionTokens < this.#completionMax;
+  }
+
+  /** Drops the middle of its tokens; returns how many leading ones stay as they are. Their KV is its owner's business. */
+  shift(): number {
+    assert(this.#keepTokens !== null, "it may shift");
+    const { head, dropped } = planShift(this.#length, this.#keepTokens, this.promptLength, this.#contextLength);
+    this.#tokens.copyWithin(head, head + dropped, this.#length);
+    this.#length -= dropped;
+    this.dropped += dropped;
+    this.preambleLength = Math.min(this.preambleLength, head);
+    // They tell of tokens that may have gone.
+    this.diverged = null;
+    this.turns = [];
+    this.dropStops();
+    return head;
   }
 
   get isFull(): boolean {
@@ -187,6 +237,8 @@ export interface Limits {
   /** Most tokens of one sequence. */
   contextLength: number;
   receivedMs: number;
+  /** What the context of a request that does not say it does when it is full. Default: it does not shift. */
+  shifts?: boolean;
 }
 
 /** The event that ends a sequence well. A stop string met at the very end counts as `stop`. */
@@ -206,6 +258,7 @@ export function doneEvent(
       promptTokens: sequence.promptLength,
       completionTokens: sequence.completionTokens,
       cachedTokens: cache.live + cache.retained + cache.disk,
+      ...(sequence.dropped === 0 ? {} : { droppedTokens: sequence.dropped }),
     },
     cache,
     timings: { queuedMs: started - sequence.receivedMs, promptMs: first - started, decodeMs: nowMs - first },
@@ -223,6 +276,7 @@ export function seqIdOf(sequence: Sequence): number {
 export function toPart(sequence: Sequence, count: number): BatchPart {
   const { draft, computed: start } = sequence;
   const part = { seqId: seqIdOf(sequence), start, output: count === sequence.missing };
+  if (sequence.needsAllOutput) return { ...part, tokens: sequence.next(count), output: true, drafted: count - 1 };
   if (draft.length === 0) return { ...part, tokens: sequence.next(count) };
   const tokens = new Int32Array(count + draft.length);
   tokens.set(sequence.next(count));

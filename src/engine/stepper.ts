@@ -12,12 +12,24 @@ import { plan } from "./scheduler.ts";
 import { type Sequence, toPart } from "./sequence.ts";
 import { SetTurns, type Turn } from "./set-turns.ts";
 
+/** A sequence's rows with output: the part's place among those with output, and what its rows are of. */
+export interface StepOutput {
+  sequence: Sequence;
+  part: number;
+  /** Position of its first row with output. */
+  start: number;
+  /** Rows with output, guesses not counted. */
+  count: number;
+  /** Nothing of it is missing any more: its last row is sampled. */
+  isComplete: boolean;
+}
+
 /**
- * `ran`: these have a row to sample from. `full`: somebody has to give cells back; `crowded` when the backend was full
+ * `ran`: these have rows to read. `full`: somebody has to give cells back; `crowded` when the backend was full
  * before our count was. `failed`: these were in the batch.
  */
 export type StepResult =
-  | { kind: "ran"; complete: Sequence[] }
+  | { kind: "ran"; outputs: StepOutput[] }
   | { kind: "full"; crowded: boolean }
   | { kind: "aborted" }
   | { kind: "failed"; sequences: Sequence[]; thrown: unknown };
@@ -90,8 +102,9 @@ export class Stepper {
     this.steps++;
     this.evaluatedTokens += rows - decodeRows - drafted;
     this.draftedTokens += drafted;
+    const outputs = listOutputs(shares);
     for (const { sequence, count } of shares) this.#cache.grow(sequence, count + sequence.draft.length);
-    return { kind: "ran", complete: shares.map(({ sequence }) => sequence).filter(({ missing }) => missing <= 0) };
+    return { kind: "ran", outputs };
   }
 
   /** A row of the sequence's guess was sampled last: it was right so far, or is over. */
@@ -144,6 +157,7 @@ export class Stepper {
       promptRows: this.rates.promptRows(this.#settings.itlMsMax, decodeRows),
       freeCells: this.#cache.available,
       decodingElsewhere,
+      outputs: this.#backend.outputsMax,
     });
     if (decision.kind === "full") return null;
     const byId = new Map(sequences.map((sequence) => [sequence.id, sequence]));
@@ -159,4 +173,17 @@ export class Stepper {
 function setOf([first]: readonly Share[]): AdapterSet {
   assert(first !== undefined, "a step runs somebody");
   return first.sequence.set;
+}
+
+/** As the batch was filled, and before the sequences grow. */
+function listOutputs(shares: readonly Share[]): StepOutput[] {
+  const outputs: StepOutput[] = [];
+  for (const { sequence, count } of shares) {
+    const isComplete = count === sequence.missing;
+    const { needsAllOutput, computed } = sequence;
+    if (!isComplete && !needsAllOutput) continue;
+    const rows = needsAllOutput ? count : 1;
+    outputs.push({ sequence, part: outputs.length, start: computed + count - rows, count: rows, isComplete });
+  }
+  return outputs;
 }

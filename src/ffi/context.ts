@@ -50,6 +50,13 @@ export interface BatchColumns {
   outputs: Int8Array;
 }
 
+export interface RowLogits {
+  logits: Float32Array;
+  sums: Float32Array;
+  topTokens: Int32Array;
+  topLogits: Float32Array;
+}
+
 export type DecodeResult = "done" | "full" | "aborted";
 
 /** A model has two caches at most (attention with and without a window, or attention and recurrent state, three). */
@@ -117,6 +124,40 @@ export class NativeContext extends Handle {
     const status = this.#library.calls.mlo_top_logits(this.pointer, row, count, tokens, logits);
     this.#library.check("mlo_top_logits", status);
     return { tokens, logits };
+  }
+
+  /** Rows [n] and a token of each (-1 = none). `sums`: the log of the sum of all exponentials; top: [n * count], best first. */
+  logprobs(rows: Int32Array, tokens: Int32Array, count: number): RowLogits {
+    const scores: RowLogits = {
+      logits: new Float32Array(rows.length),
+      sums: new Float32Array(rows.length),
+      topTokens: new Int32Array(rows.length * count),
+      topLogits: new Float32Array(rows.length * count),
+    };
+    const { calls } = this.#library;
+    const { logits, sums } = scores;
+    // An array without a byte has no address.
+    const [topTokens, topLogits] = count === 0 ? [null, null] : [scores.topTokens, scores.topLogits];
+    const n = rows.length;
+    const status = calls.mlo_logprobs(this.pointer, n, rows, tokens, count, logits, sums, topTokens, topLogits);
+    this.#library.check("mlo_logprobs", status);
+    return scores;
+  }
+
+  /** The logits alone. */
+  rowLogits(rows: Int32Array, tokens: Int32Array): Float32Array {
+    const logits = new Float32Array(rows.length);
+    const { calls } = this.#library;
+    const status = calls.mlo_logprobs(this.pointer, rows.length, rows, tokens, 0, logits, null, null, null);
+    this.#library.check("mlo_logprobs", status);
+    return logits;
+  }
+
+  /** A ranking model's score of a sequence of the last batch. */
+  rank(sequence: number): Float32Array {
+    const score = new Float32Array(1);
+    this.#library.check("mlo_rank", this.#library.calls.mlo_rank(this.pointer, sequence, score));
+    return score;
   }
 
   /** The pooled, L2-normalised vector of a sequence of the last batch. */

@@ -17,6 +17,8 @@ export interface ModelFacts {
   slidingWindow: number;
   /** llama.cpp's number: -1 unspecified, 0 none, 1 mean, 2 cls, 3 last, 4 rank. */
   pooling: number;
+  /** It has what makes one score of a pooled vector. */
+  hasRankHead: boolean;
   causal: boolean;
   hasDecoder: boolean;
   hasEncoder: boolean;

@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "26db6aec4d858715757e58c79742ccc6f81605480ff136aa5d8345e263663f6b";
+export const HEADER_HASH = "46c83b4e7dd0022e550dd3360efaf486178b0551cbb469e45362313eb8051e50";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -84,6 +84,10 @@ export const SYMBOLS = {
   mlo_sample: { args: ["ptr", "i32", "ptr", "ptr", "ptr"], returns: "i32" },
   // mlo_top_logits(context, row, count, tokens, logits)
   mlo_top_logits: { args: ["ptr", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+  // mlo_logprobs(context, n, rows, tokens, top, logits, sums, topTokens, topLogits)
+  mlo_logprobs: { args: ["ptr", "i32", "ptr", "ptr", "i32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
+  // mlo_rank(context, sequence, score)
+  mlo_rank: { args: ["ptr", "i32", "ptr"], returns: "i32" },
   // mlo_embedding(context, sequence, vector, dimensions)
   mlo_embedding: { args: ["ptr", "i32", "ptr", "i32"], returns: "i32" },
   // mlo_seq_remove(context, sequence, from, to)

@@ -72,13 +72,34 @@ export interface ChatPrompt {
   templateArgs?: Record<string, unknown>;
 }
 
-export type Prompt = ChatPrompt | { kind: "text"; text: string } | { kind: "tokens"; tokens: number[] };
+/** A text with a gap: what is generated stands between prefix and suffix, after the prompt. */
+export interface InfillPrompt {
+  kind: "infill";
+  prefix: string;
+  suffix: string;
+  /** How the gap's text begins. */
+  prompt: string;
+  /** Other files that help; the last ones come nearest to the gap. */
+  extra: { filename: string; text: string }[];
+  /** Tokens of the answer that other files leave room for, twice. */
+  answerTokens: number;
+}
+
+export type Prompt = ChatPrompt | InfillPrompt | { kind: "text"; text: string } | { kind: "tokens"; tokens: number[] };
 
 export interface GenerationRequest {
   prompt: Prompt;
   sampling: SamplingParams;
-  /** Most tokens to generate; absent: until the sequence's context is full. */
+  /** Most tokens to generate, 0 = only read the prompt; absent: until the sequence's context is full. */
   maxTokens?: number;
+  /** The prompt's own text comes first in the output. For prompts of text or tokens. */
+  echo?: boolean;
+  /** Log probabilities come with the output, and with the prompt where that is echoed; so many of the likeliest tokens too. */
+  logprobs?: number;
+  /** A full context drops its middle and the answer goes on. Default: the engine's setting. */
+  contextShift?: boolean;
+  /** Leading tokens that stay then, at most half the context; negative = the prompt's. Default 0. */
+  keepTokens?: number;
   /** Generation ends before the first of these strings, which is not part of the output. */
   stop: string[];
   /** Nobody reads along: the output comes in one piece, with the end. Default false. */
@@ -127,6 +148,8 @@ export interface Usage {
   completionTokens: number;
   /** Prompt tokens whose KV was already there. */
   cachedTokens: number;
+  /** Tokens that left a full context when it shifted; absent: none. */
+  droppedTokens?: number;
 }
 
 /** Milliseconds of wall clock. */
@@ -134,6 +157,18 @@ export interface Timings {
   queuedMs: number;
   promptMs: number;
   decodeMs: number;
+}
+
+/** A token of the output, and how likely the model found it, before any sampling setting. */
+export interface TokenScore {
+  /** Its text; `bytes:\x…` where it is no whole UTF-8. */
+  text: string;
+  /** Characters (code points) of the output before it. */
+  offset: number;
+  /** Natural logarithm; null for the first token of a prompt, which nothing comes before. */
+  logprob: number | null;
+  /** The likeliest tokens in its place, best first. */
+  top: [text: string, logprob: number][];
 }
 
 export type FinishReason = "stop" | "length" | "tool_calls";
@@ -152,7 +187,7 @@ export interface ToolCallDelta {
  */
 export type GenerationEvent =
   | { type: "started"; promptTokens: number; cache: CacheReport | null }
-  | { type: "delta"; text?: string; reasoning?: string; toolCalls?: ToolCallDelta[] }
+  | { type: "delta"; text?: string; reasoning?: string; toolCalls?: ToolCallDelta[]; scores?: TokenScore[] }
   | {
       type: "done";
       finishReason: FinishReason;
@@ -168,11 +203,17 @@ export function isTerminal(event: GenerationEvent): boolean {
   return event.type === "done" || event.type === "error" || event.type === "cancelled";
 }
 
-/** One text or one list of token ids. */
-export type EmbeddingInput = string | number[];
+/** What a ranking model scores: how well a document answers a query. */
+export interface RankInput {
+  query: string;
+  document: string;
+}
+
+/** One text or one list of token ids; a ranking model's "vector" is one number, and its inputs are pairs. */
+export type EmbeddingInput = string | number[] | RankInput;
 
 export interface EmbeddingResult {
-  /** One vector per input, L2-normalised, `dimensions` long. */
+  /** One vector per input, `dimensions` long: L2-normalised, or a rank's score as it is. */
   vectors: Float32Array[];
   dimensions: number;
   promptTokens: number;

@@ -4,7 +4,7 @@
 
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
-import type { CacheEntry, EngineStats, LoadedModelInfo } from "./model-info.ts";
+import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
 
 export const PROTOCOL_VERSION = 2;
 
@@ -23,12 +23,16 @@ export interface EngineSettings {
   microBatchSize: number;
   threads: number;
   gpuLayers: number;
+  /** Of embeddings; absent: the model's own. */
+  pooling?: Pooling;
   /** Longest gap between two tokens of a stream that prompts of others may cause; 0 = from the measured rates. */
   itlMsMax: number;
   /** Whether sequences guess ahead, from what they repeat of themselves. */
   speculates: boolean;
   /** A smaller model that guesses too; null = none. */
   draft: DraftSettings | null;
+  /** Whether a full context drops its middle, where a request does not say it. Default false. */
+  shiftsContext?: boolean;
   /** Ended sequences whose KV is kept in memory. */
   retainedMax: number;
   /** Where KV state is kept on disk; null = nowhere. */

@@ -67,10 +67,11 @@ export class CrashTable {
 }
 
 /** What an engine computes for a generation, without what changes from one try to the next. */
-export function describeGeneration({ prompt, sampling, maxTokens, stop, lora }: GenerationRequest): unknown {
+export function describeGeneration(request: GenerationRequest): unknown {
+  const { prompt, sampling, maxTokens, stop, echo, logprobs, contextShift, keepTokens, lora } = request;
   // A client that repeats itself may choose another seed.
   const { seed: _, ...settings } = sampling;
-  return [prompt, settings, maxTokens, stop, lora];
+  return [prompt, settings, maxTokens, stop, echo, logprobs, contextShift, keepTokens, lora];
 }
 
 export function hashCall(modelPath: string, content: unknown): string {

@@ -30,10 +30,12 @@ export interface ModelCard {
   /** Most tokens of one request, known before the load from `--ctx` and the metadata. */
   contextLength: number | null;
   capabilities: { chat: boolean; completion: boolean; embedding: boolean };
-  /** What `/v1/embeddings` uses for this model: its own pooling, or `last` for a chat model without one. */
+  /** What embeddings of this model use: `--pooling`, its own, or `last` for a chat model without one. */
   embeddingPooling: Pooling | null;
   /** The pooling that the file itself names. */
   ownPooling: Pooling | null;
+  /** It is that of `--pooling`. */
+  poolingIsSet: boolean;
   state: ModelState;
   /** Why the last load failed, when it did. */
   error: string | null;

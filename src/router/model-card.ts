@@ -1,13 +1,15 @@
 // What listings and health say about models and engines. Pure.
 
 import type { ModelEntry } from "../models/entry.ts";
-import { automaticContextLength, type LoadedModelInfo } from "../protocol/model-info.ts";
+import { automaticContextLength, type LoadedModelInfo, type Pooling } from "../protocol/model-info.ts";
 import type { Health, ModelCard, ModelState } from "./inference.ts";
 import type { Slot } from "./slot.ts";
 
 export interface CardSettings {
   /** `--ctx`; 0 = automatic. */
   contextLength: number;
+  /** `--pooling`; absent = each model's own. */
+  pooling?: Pooling;
 }
 
 export interface CardRuntime {
@@ -20,6 +22,7 @@ export interface CardRuntime {
 
 export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSettings): ModelCard {
   const { info } = runtime;
+  const pooling = entry.embeddingPooling === null ? null : (settings.pooling ?? entry.embeddingPooling);
   return {
     id: entry.id,
     aliases: entry.aliases,
@@ -31,9 +34,13 @@ export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSe
     parameterCount: entry.parameterCount,
     trainedContextLength: entry.trainedContextLength,
     contextLength: info?.sequenceContextLength ?? expectedContext(entry.trainedContextLength, settings.contextLength),
-    capabilities: entry.capabilities,
-    embeddingPooling: entry.embeddingPooling,
+    capabilities: {
+      ...entry.capabilities,
+      embedding: pooling !== null && pooling !== "rank" && pooling !== "none",
+    },
+    embeddingPooling: pooling,
     ownPooling: entry.pooling,
+    poolingIsSet: pooling !== null && settings.pooling !== undefined,
     state: stateOf(entry, runtime),
     error: entry.error?.message ?? runtime.error,
     demo: entry.demo,

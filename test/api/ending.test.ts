@@ -34,6 +34,12 @@ test("choices of one prompt: it counts once, by the choice that read it, whichev
   });
 });
 
+test("tokens that left a context are those of all choices", () => {
+  const shifted = ending(10, 30, {}, 1);
+  shifted.usage.droppedTokens = 12;
+  expect(sumEndings([shifted, ending(10, 3, {}, 1), shifted], 3).usage.droppedTokens).toBe(24);
+});
+
 test("several prompts are added up, and where one diverged is not said", () => {
   const total = sumEndings(
     [

@@ -32,6 +32,7 @@ const FACTS: ModelFacts = {
   trainedContextLength: 32_768,
   slidingWindow: 0,
   pooling: -1,
+  hasRankHead: false,
   causal: true,
   hasDecoder: true,
   hasEncoder: false,
@@ -82,7 +83,7 @@ describe("a model that embeds", () => {
     [{ causal: false }, "mean"],
     [{ causal: false, pooling: 2 }, "cls"],
     [{ pooling: 3 }, "last"],
-    [{ pooling: 4 }, "rank"],
+    [{ pooling: 4, hasRankHead: true }, "rank"],
     [{ hasDecoder: false }, "last"],
   ] as [Partial<ModelFacts>, string][])("%j has one context and pools by %s", (facts, pooling) => {
     const plan = planWith({}, facts);
@@ -97,5 +98,28 @@ describe("threads", () => {
     expect(planWith().main.threads).toBe(8);
     expect(planWith({}, { sizeBytes: 1_000_000 }).main.threads).toBe(1);
     expect(planWith({ threads: 3 }, { sizeBytes: 1_000_000 }).main.threads).toBe(3);
+  });
+});
+
+describe("pooling", () => {
+  const encoder = { causal: false, hasDecoder: false, pooling: 2 } as const;
+
+  test("is the model's own, unless another one is asked for", () => {
+    expect(planWith({}, encoder)).toMatchObject({ pooling: "cls", canGenerate: false });
+    expect(planWith({ pooling: "mean" }, encoder)).toMatchObject({ pooling: "mean", embedding: { pooling: 1 } });
+    expect(planWith({ pooling: "none" }, encoder)).toMatchObject({ pooling: "none", embedding: { pooling: 0 } });
+  });
+
+  test("of a chat model's embeddings can be chosen, and it still chats", () => {
+    const planned = planWith({ pooling: "mean" });
+    expect(planned).toMatchObject({ pooling: "mean", canGenerate: true, main: { pooling: -1, embeddings: false } });
+  });
+
+  test("rank needs a head", () => {
+    const ranker = { ...encoder, pooling: 4, hasRankHead: true };
+    expect(planWith({}, ranker)).toMatchObject({ pooling: "rank", canGenerate: false });
+    expect(() => planWith({}, { ...ranker, hasRankHead: false })).toThrow("although its pooling is rank");
+    expect(() => planWith({ pooling: "rank" })).toThrow("has no head to rank with");
+    expect(planWith({ pooling: "cls" }, { ...ranker, hasRankHead: false })).toMatchObject({ pooling: "cls" });
   });
 });

@@ -92,3 +92,36 @@ describe("chooseVictim", () => {
     expect(chooseVictim([candidate(1, true), candidate(2, true), candidate(3)])).toBe(2);
   });
 });
+
+describe("rows with output", () => {
+  const scored = (id: number, missing: number): Runnable => ({ ...reading(id, missing), needsAllOutput: true });
+  const countsOf = (running: Runnable[], outputs: number): Record<number, number> => {
+    const decision = plan(running, { ...roomy, outputs });
+    return decision.kind === "full" ? {} : Object.fromEntries(decision.rows.map(({ id, count }) => [id, count]));
+  };
+
+  test("bound the chunk of a prompt that is scored, and nobody else's", () => {
+    expect(countsOf([scored(1, 100)], 8)).toEqual({ 1: 8 });
+    expect(countsOf([scored(1, 100), reading(2, 100)], 8)).toEqual({ 1: 7, 2: 25 });
+    expect(countsOf([scored(1, 100), scored(2, 100), reading(3, 9)], 8)).toEqual({ 1: 7, 3: 9 });
+    expect(countsOf([scored(1, 3), scored(2, 100)], 8)).toEqual({ 1: 3, 2: 5 });
+  });
+
+  test("are never more than there are, whoever decodes, and somebody always gets on", () => {
+    for (let seed = 0; seed < 1000; seed++) {
+      const running = Array.from({ length: 1 + (seed % 6) }, (_, i) => {
+        const missing = (seed * (i + 5)) % 3 === 0 ? 1 : 1 + ((seed * (i + 3)) % 17);
+        return (seed + i) % 2 === 0 ? scored(i, missing) : reading(i, missing);
+      });
+      const outputs = running.length + (seed % 5);
+      const counts = countsOf(running, outputs);
+      let withOutput = 0;
+      for (const { id, missing, needsAllOutput } of running) {
+        const count = counts[id] ?? 0;
+        withOutput += needsAllOutput === true ? count : Number(count === missing);
+      }
+      expect(withOutput).toBeLessThanOrEqual(outputs);
+      expect(Object.keys(counts).length).toBeGreaterThan(0);
+    }
+  });
+});

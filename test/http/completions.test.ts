@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import type { TokenScore } from "../../src/protocol/generation.ts";
+import { DONE_EVENT, playEvents, SOME_CACHE } from "../support/fake-inference.ts";
 import { createTestApp, readError, readFrames, readJson } from "../support/http-app.ts";
 
 const PATH = "/v1/completions";
@@ -51,9 +53,10 @@ test.each([
   [{ prompt: [1, "a"] }, "invalid_request", "prompt"],
   [{ prompt: [-1] }, "invalid_request", "prompt[0]"],
   [{ prompt: "x", best_of: 2 }, "not_supported", "best_of"],
-  [{ prompt: "x", echo: true }, "not_supported", "echo"],
-  [{ prompt: "x", suffix: "y" }, "not_supported", "suffix"],
-  [{ prompt: "x", logprobs: 1 }, "not_supported", "logprobs"],
+  [{ prompt: "x", echo: true, suffix: "y" }, "not_supported", "echo"],
+  [{ prompt: [1, 2], suffix: "y" }, "invalid_request", "suffix"],
+  [{ prompt: "x", logprobs: 21 }, "invalid_request", "logprobs"],
+  [{ prompt: "x", max_tokens: 0 }, "invalid_request", "max_tokens"],
   [{ prompt: "x", n: 2, best_of: 3 }, "not_supported", "best_of"],
   [{ prompt: "x", n: 3, best_of: 2 }, "invalid_request", "best_of"],
   [{ prompt: "x", n: 17 }, "invalid_request", "n"],
@@ -61,4 +64,53 @@ test.each([
 ])("%j is refused by name", async (body, code, param) => {
   const { post } = createTestApp();
   expect(await readError(await post(PATH, body))).toEqual({ status: 400, code, param });
+});
+
+const SCORES: TokenScore[] = [
+  { text: "a", offset: 0, logprob: null, top: [] },
+  {
+    text: "b",
+    offset: 1,
+    logprob: -2,
+    top: [
+      ["c", -0.5],
+      ["d", -1],
+    ],
+  },
+];
+const LOGPROBS = {
+  tokens: ["a", "b"],
+  token_logprobs: [null, -2],
+  top_logprobs: [null, { c: -0.5, d: -1, b: -2 }],
+  text_offset: [0, 1],
+};
+
+test("log probabilities come in OpenAI's lists, whole and streamed", async () => {
+  const { post, inference } = createTestApp();
+  inference.script = playEvents(
+    { type: "started", promptTokens: 7, cache: SOME_CACHE },
+    { type: "delta", text: "ab" },
+    { type: "delta", scores: SCORES },
+    DONE_EVENT,
+  );
+  const asked = { prompt: "ab", echo: true, logprobs: 2, max_tokens: 0 };
+  const body = await readJson(await post(PATH, asked));
+  expect(body.choices).toEqual([{ index: 0, text: "ab", logprobs: LOGPROBS, finish_reason: "stop" }]);
+  expect(inference.lastRequest).toMatchObject({ echo: true, logprobs: 2, maxTokens: 0 });
+  const frames = await readFrames(await post(PATH, { ...asked, stream: true }));
+  expect(frames.slice(0, 2).map((chunk) => chunk.choices[0])).toEqual([
+    { index: 0, text: "ab", logprobs: null, finish_reason: null },
+    { index: 0, text: "", logprobs: LOGPROBS, finish_reason: null },
+  ]);
+});
+
+test("a suffix makes a gap to fill", async () => {
+  const { post, inference } = createTestApp();
+  expect((await post(PATH, { prompt: "def f(", suffix: "return 1", max_tokens: 5 })).status).toBe(200);
+  expect(inference.lastRequest).toMatchObject({
+    prompt: { kind: "infill", prefix: "def f(", suffix: "return 1", prompt: "", extra: [], answerTokens: 5 },
+    maxTokens: 5,
+  });
+  await post(PATH, { prompt: "x", suffix: "" });
+  expect(inference.lastRequest.prompt).toEqual({ kind: "text", text: "x" });
 });

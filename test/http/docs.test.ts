@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { Type } from "@sinclair/typebox";
 import { BodyReader } from "../../src/api/body.ts";
 import { COMPONENTS } from "../../src/api/openapi.ts";
+import { makeCard } from "../support/fake-inference.ts";
 import { createTestApp, type Json, readJson } from "../support/http-app.ts";
 
 const EXTERNAL = /(?:https?:)?\/\/[a-z0-9]/i;
@@ -55,10 +56,13 @@ test("every reference leads to a schema, and every schema is referred to", async
 });
 
 test("the examples pass the checks and run against the demo model", async () => {
-  const { post } = createTestApp();
+  const { post, inference } = createTestApp();
+  const [demo] = inference.cards;
   const operations = listOperations(await readDocument()).filter(({ method }) => method === "post");
-  expect(operations).toHaveLength(4);
+  expect(operations).toHaveLength(9);
   for (const { path, operation } of operations) {
+    // The one kind of model that the demo is not.
+    inference.cards = [makeCard(path.includes("rerank") ? { embeddingPooling: "rank" } : demo)];
     const { schema, examples } = operation.requestBody.content["application/json"];
     const component = COMPONENTS[schema.$ref.split("/").at(-1)];
     for (const { value } of Object.values<Json>(examples)) {
@@ -75,7 +79,7 @@ test("the examples pass the checks and run against the demo model", async () => 
 });
 
 test("answers have the documented shapes", async () => {
-  const { get, post } = createTestApp();
+  const { get, post, inference } = createTestApp();
   const check = async (name: string, response: Response) => {
     const component = COMPONENTS[name];
     if (component === undefined) throw new Error(`${name} is missing`);
@@ -98,6 +102,10 @@ test("answers have the documented shapes", async () => {
   await check("CompletionReply", await post("/v1/completions", { prompt: "x" }));
   await check("CompletionReply", await post("/v1/completions", { prompt: ["x", [1]], n: 2 }));
   await check("EmbeddingReply", await post("/v1/embeddings", { input: "x" }));
+  await check("CompletionReply", await post("/v1/completions", { prompt: "x", echo: true, logprobs: 2 }));
+  await check("InfillReply", await post("/infill", { input_prefix: "x", input_suffix: "y" }));
+  inference.cards = [makeCard({ embeddingPooling: "rank" })];
+  await check("RerankReply", await post("/v1/rerank", { query: "x", documents: ["y"], return_documents: true }));
   await check("ErrorReply", await get("/nope"));
 });
 

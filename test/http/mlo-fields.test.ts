@@ -1,6 +1,7 @@
 // What headers and the body's `mlo` say of priority, session and kept state, and what is refused.
 
 import { describe, expect, test } from "bun:test";
+import { playEvents, SOME_CACHE } from "../support/fake-inference.ts";
 import { createTestApp, readError, readJson } from "../support/http-app.ts";
 
 const ROUTES = [
@@ -37,6 +38,23 @@ describe.each(ROUTES)("%s", (path, base) => {
     const bytes = Buffer.from("título – 7").toString("latin1");
     expect((await understood({ "X-MLO-Session": bytes })).session).toBe("título – 7");
     expect((await understood({ "X-MLO-Session": "t\u00ed" })).session).toBe("tí");
+  });
+
+  test("a full context may drop its middle, of which the answer tells", async () => {
+    const { inference, response } = await send({}, { context_shift: true, n_keep: -1 });
+    expect(response.status).toBe(200);
+    expect(inference.lastRequest).toMatchObject({ contextShift: true, keepTokens: -1 });
+    expect((await send({}, { context_shift: false })).inference.lastRequest.contextShift).toBe(false);
+    expect((await send({})).inference.lastRequest).not.toHaveProperty("contextShift");
+    expect(await readError((await send({}, { n_keep: -2 })).response)).toMatchObject({ status: 400, param: "n_keep" });
+    const { post, inference: shifting } = createTestApp();
+    const usage = { promptTokens: 7, completionTokens: 30, cachedTokens: 2, droppedTokens: 12 };
+    const timings = { queuedMs: 1, promptMs: 10, decodeMs: 20 };
+    shifting.script = playEvents(
+      { type: "started", promptTokens: 7, cache: SOME_CACHE },
+      { type: "done", finishReason: "length", usage, cache: SOME_CACHE, timings },
+    );
+    expect((await readJson(await post(path, base))).mlo.dropped_tokens).toBe(12);
   });
 
   test("a header comes before the body", async () => {

@@ -31,6 +31,21 @@ describe("toCard", () => {
     expect(card(entry, {}, asked).contextLength).toBe(expected);
   });
 
+  test.each([
+    [{ embeddingPooling: "last", pooling: null }, undefined, "last", true],
+    [{ embeddingPooling: "last", pooling: null }, "mean", "mean", true],
+    [{ embeddingPooling: "rank", pooling: "rank" }, undefined, "rank", false],
+    [{ embeddingPooling: "rank", pooling: "rank" }, "cls", "cls", true],
+    [{ embeddingPooling: "mean", pooling: "mean" }, "none", "none", false],
+    [{ embeddingPooling: null, pooling: null }, "mean", null, false],
+  ] as const)("embeddings: %j with --pooling %s", (entry, pooling, expected, embedding) => {
+    const settings = pooling === undefined ? { contextLength: 0 } : { contextLength: 0, pooling };
+    const runtime = { slot: NEW_SLOT, error: null, info: null, isDefault: false };
+    const made = toCard(makeEntry("m", entry), runtime, settings);
+    expect(made).toMatchObject({ embeddingPooling: expected, capabilities: { embedding } });
+    expect(made.poolingIsSet).toBe(pooling !== undefined && expected !== null);
+  });
+
   test("a loaded model tells its own context", () => {
     expect(card({ trainedContextLength: 4096 }, { slot: ready, info }).contextLength).toBe(300);
   });

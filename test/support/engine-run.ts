@@ -27,6 +27,7 @@ export interface DriveOptions {
   warn?: (message: string) => void;
   /** What stands for the hashes of the adapters' files. */
   adapters?: readonly string[];
+  shiftsContext?: boolean;
   store?: (backend: Backend, clock: FakeClock) => KvStore;
 }
 
@@ -54,13 +55,15 @@ export class DrivenEngine<B extends Backend> implements Disposable {
   messages: FromEngine[] = [];
 
   constructor(backend: B, options: DriveOptions = {}) {
-    const { itlMsMax = 0, speculates = false, adapters = [], checkpointBytesMax, store, warn = () => {} } = options;
+    const { itlMsMax = 0, speculates = false, shiftsContext = false, warn = () => {} } = options;
+    const { adapters = [], checkpointBytesMax, store } = options;
     this.backend = backend;
     this.engine = new Engine(backend, this.clock, (message, payload) => this.#collect(message, payload), {
       itlMsMax,
       speculates,
       warn,
       adapters,
+      shiftsContext,
       store: store?.(backend, this.clock) ?? null,
       ...(checkpointBytesMax === undefined ? {} : { checkpointBytesMax }),
     });

@@ -9,6 +9,7 @@ import type {
   DecodeResult,
   OutputRow,
   PreparedPrompt,
+  RowScores,
   Sampled,
   Sampler,
   SavedState,
@@ -19,11 +20,13 @@ import type { EmbeddingInput, Prompt, SamplingParams } from "../../src/protocol/
 import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
 import { adaptTokens, hashScales } from "./fake-adapters.ts";
 import { FakeDrafter } from "./fake-drafter.ts";
+import { embedFakeTokens, readFakeInput, readFakePrompt } from "./fake-inputs.ts";
 import { FakeMemory, seeTokens } from "./fake-memory.ts";
-import { DIMENSIONS, FAKE_INFO, type FakeFaults, type FakeOptions } from "./fake-options.ts";
-import { FakeSampler, mix, pickGreedily } from "./fake-sampler.ts";
+import { describeFake, type FakeFaults, type FakeOptions } from "./fake-options.ts";
+import { FakeSampler, pickGreedily } from "./fake-sampler.ts";
+import { findSeen, scoreFakeRows } from "./fake-scores.ts";
 import { type Counted, contentOf, type FakeContent, FakeState, readFakeState } from "./fake-state.ts";
-import { checkTokens, END, fakeTokenBytes, fakeTokens, PRESERVED } from "./fake-vocabulary.ts";
+import { END, fakeTokenBytes, PRESERVED } from "./fake-vocabulary.ts";
 
 const KINDS = ["job", "prompt", "sampler", "parser", "state"] as const;
 type Kind = (typeof KINDS)[number];
@@ -46,31 +49,17 @@ export class FakeBackend implements Backend {
 
   constructor(options: FakeOptions = {}) {
     this.#options = options;
-    const contextLength = options.contextLength ?? 256;
-    this.info = {
-      ...FAKE_INFO,
-      contextLength,
-      sequenceContextLength: options.sequenceContextLength ?? contextLength,
-      parallel: options.parallel ?? 4,
-      retainedMax: options.retainedMax ?? 0,
-      memory: options.memory ?? "plain",
-      batchSize: options.batchSize ?? 32,
-      canGenerate: options.canGenerate ?? true,
-    };
+    this.info = describeFake(options);
     this.drafter = options.draftSlots === undefined ? null : new FakeDrafter(options.draftSlots, options.draftFails);
-    this.#memory = new FakeMemory(this.info.memory, contextLength);
+    this.#memory = new FakeMemory(this.info.memory, this.info.contextLength);
   }
 
   preparePrompt(prompt: Prompt): Task<PreparedPrompt> {
-    const fault = this.faults.prompt?.(prompt) ?? null;
-    if (prompt.kind === "tokens") return this.#task(checkTokens(prompt.tokens), fault, false);
-    const isChat = prompt.kind === "chat";
-    const text = isChat ? prompt.messages.map((message) => String(message.content)).join(" ") : prompt.text;
-    return this.#task(fakeTokens(text), fault, isChat);
+    return this.#task(readFakePrompt(prompt), this.faults.prompt?.(prompt) ?? null, prompt.kind === "chat");
   }
 
   prepareEmbedding(input: EmbeddingInput): Task<PreparedPrompt> {
-    return this.#task(typeof input === "string" ? fakeTokens(input) : checkTokens(input), null, false);
+    return this.#task(readFakeInput(input), null, false);
   }
 
   #task(tokens: Int32Array | string, fault: string | null, needsParser: boolean): Task<PreparedPrompt> {
@@ -136,6 +125,7 @@ export class FakeBackend implements Backend {
     throwIf(fault);
     if (!this.#memory.hasRoom(rows)) return "full";
     this.#memory.forget();
+    let rowsWithOutput = 0;
     for (const part of parts) {
       const { parallel, retainedMax } = this.info;
       assert(part.seqId >= 0 && part.seqId < parallel + retainedMax, `seq-id ${part.seqId} is out of range`);
@@ -144,8 +134,10 @@ export class FakeBackend implements Backend {
       if (!part.output) continue;
       const end = part.start + part.tokens.length;
       const first = end - 1 - (part.drafted ?? 0);
+      rowsWithOutput += end - first;
       this.#outputs.push(Array.from({ length: end - first }, (_, i) => this.#memory.see(part.seqId, first + i)));
     }
+    assert(rowsWithOutput <= this.outputsMax, `${rowsWithOutput} rows with output`);
     return "done";
   }
 
@@ -159,6 +151,14 @@ export class FakeBackend implements Backend {
       if (fault !== null) return { kind: "failed", error: new Error(fault) };
       return { kind: "token", token: sampler.pick(seen[i] ?? 0) };
     });
+  }
+
+  scoreRows(rows: readonly OutputRow[], tokens: Int32Array, top: number): RowScores {
+    return scoreFakeRows(findSeen(this.#outputs, rows), tokens, top);
+  }
+
+  rowLogits(rows: readonly OutputRow[], tokens: Int32Array): Float32Array {
+    return scoreFakeRows(findSeen(this.#outputs, rows), tokens, 0).logits;
   }
 
   draft(tokens: Int32Array, max: number): Int32Array {
@@ -270,12 +270,7 @@ export class FakeBackend implements Backend {
     const rows = inputs.reduce((sum, input) => sum + input.length, 0);
     assert(inputs.length > 0 && inputs.length <= this.embeddingBatch.inputs, `a batch of ${inputs.length} inputs`);
     assert(rows <= this.embeddingBatch.tokens, `a batch of ${rows} tokens`);
-    return inputs.map((tokens) => {
-      const seed = tokens.reduce((hash, token) => mix(hash, token), 1);
-      const raw = Float32Array.from({ length: DIMENSIONS }, (_, i) => (mix(seed, i) % 2001) - 1000);
-      const norm = Math.hypot(...raw);
-      return raw.map((value) => value / norm);
-    });
+    return inputs.map((tokens) => embedFakeTokens(tokens, this.info.pooling));
   }
 
   /** Counts an object until it is disposed of, which happens once. */

@@ -45,6 +45,7 @@ export function makeCard(changes: Partial<ModelCard> = {}): ModelCard {
     capabilities: { chat: true, completion: true, embedding: true },
     embeddingPooling: "last",
     ownPooling: null,
+    poolingIsSet: false,
     state: "unloaded",
     error: null,
     demo: true,

@@ -38,6 +38,8 @@ export class FakeMemory {
   readonly #size: number;
   #cells: Cell[] = [];
   readonly #rests = new Map<number, FakeRest>();
+  /** Of a recurrent cache: what each row of the last batch saw, by sequence and position. */
+  readonly #trails = new Map<number, Map<number, number>>();
   readonly #lengths = new Map<number, number>();
 
   constructor(kind: MemoryKind, size: number) {
@@ -70,24 +72,27 @@ export class FakeMemory {
   append(seqId: number, tokens: Int32Array): void {
     const start = this.length(seqId);
     let { hash } = this.#rests.get(seqId) ?? { hash: SEEN_NOTHING };
+    const trail = new Map<number, number>();
     for (const [i, token] of tokens.entries()) {
       this.#push(seqId, start + i, token, true);
       hash = mix(mix(hash, start + i), token);
+      trail.set(start + i, hash);
     }
+    this.#trails.set(seqId, trail);
     this.#lengths.set(seqId, start + tokens.length);
     if (this.#recurs) this.#rests.set(seqId, { length: start + tokens.length, hash });
   }
 
   /** A hash of all that a row sees: the same in every kind of memory, while nothing is wrong. */
   see(seqId: number, position: number): number {
-    const rest = this.#rests.get(seqId);
-    if (this.#kind === "recurrent") return rest?.hash ?? 0;
+    const state = this.#trails.get(seqId)?.get(position);
+    if (this.#kind === "recurrent") return state ?? 0;
     const visible = this.#of(seqId).filter((cell) => cell.position <= position);
     visible.sort((a, b) => a.position - b.position || a.token - b.token);
     const seen = foldTokens(visible);
     const isWrong =
       (this.#kind === "sliding" && visible.some((cell) => !cell.inWindow && cell.position >= position - WINDOW)) ||
-      (this.#kind === "hybrid" && rest?.hash !== seen);
+      (this.#kind === "hybrid" && state !== seen);
     return isWrong ? mix(seen, 1) : seen;
   }
 

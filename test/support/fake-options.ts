@@ -2,7 +2,7 @@
 
 import type { BatchPart, DecodeResult } from "../../src/engine/backend.ts";
 import type { Prompt, SamplingParams } from "../../src/protocol/generation.ts";
-import type { LoadedModelInfo, MemoryKind } from "../../src/protocol/model-info.ts";
+import type { LoadedModelInfo, MemoryKind, Pooling } from "../../src/protocol/model-info.ts";
 import { FAKE_VOCABULARY } from "./fake-vocabulary.ts";
 
 export const DIMENSIONS = 8;
@@ -32,6 +32,7 @@ export interface FakeOptions {
   batchSize?: number;
   embeddingLimit?: number;
   canGenerate?: boolean;
+  pooling?: Pooling;
   /** Whether the next token of a guess is a wrong one; absent: nothing is guessed. */
   guessFails?: () => boolean;
   /** There is a drafter, with so many slots. */
@@ -66,3 +67,18 @@ export const FAKE_INFO: LoadedModelInfo = {
   loadMs: 0,
   rssAnonBytes: null,
 };
+
+export function describeFake(options: FakeOptions): LoadedModelInfo {
+  const contextLength = options.contextLength ?? 256;
+  return {
+    ...FAKE_INFO,
+    contextLength,
+    sequenceContextLength: options.sequenceContextLength ?? contextLength,
+    parallel: options.parallel ?? 4,
+    retainedMax: options.retainedMax ?? 0,
+    memory: options.memory ?? "plain",
+    batchSize: options.batchSize ?? 32,
+    canGenerate: options.canGenerate ?? true,
+    pooling: options.pooling ?? "mean",
+  };
+}

@@ -45,6 +45,9 @@ export function buildModel(spec: ModelSpec, path: string): void {
   const metadata = [...describeArchitecture(spec), ...tokenizer.metadata];
   const template = spec.chatTemplate ?? CHATML_TEMPLATE;
   if (spec.shape !== "bert") metadata.push(["tokenizer.chat_template", { type: "string", value: template }]);
+  if (spec.rerankTemplate !== undefined) {
+    metadata.push(["tokenizer.chat_template.rerank", { type: "string", value: spec.rerankTemplate }]);
+  }
   const tensors = planWeights(spec, tokenizer.vocabularySize).map((plan) =>
     fillRandomly(plan, spec, tokenizer.readable),
   );

@@ -22,7 +22,9 @@ export interface ModelSpec {
   /** How much attention weighs beside the feed-forward; less means less rounding noise. */
   attentionGain?: number;
   /** Encoders only. */
-  pooling?: "mean" | "cls";
+  pooling?: "mean" | "cls" | "rank";
+  /** Rerankers only; `{query}` and `{document}` stand for the two. */
+  rerankTemplate?: string;
   /** Gemma only, in tokens; every second layer sees no further. */
   slidingWindow?: number;
   /** Instead of ChatML. */
@@ -66,6 +68,7 @@ const ENCODER = {
 } as const;
 export const BERT_MEAN_SPEC: ModelSpec = { ...ENCODER, pooling: "mean" };
 export const BERT_CLS_SPEC: ModelSpec = { ...ENCODER, pooling: "cls" };
+export const BERT_RANK_SPEC: ModelSpec = { ...ENCODER, pooling: "rank" };
 
 /** A generative model whose embeddings are compared: as wide and as quiet. */
 export const WIDE_SPEC: ModelSpec = {

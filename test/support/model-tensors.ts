@@ -48,7 +48,7 @@ export function describeArchitecture(spec: ModelSpec): Metadata {
     metadata.push(
       real("attention.layer_norm_epsilon", 1e-12),
       [key("attention.causal"), { type: "bool", value: false }],
-      count("pooling_type", spec.pooling === "cls" ? 2 : 1),
+      count("pooling_type", spec.pooling === "rank" ? 4 : spec.pooling === "cls" ? 2 : 1),
     );
     return metadata;
   }
@@ -164,4 +164,9 @@ function planEncoder(spec: ModelSpec, matrix: AddMatrix, vector: AddVector): voi
     linear("ffn_down", spec.feedForward, width, 1);
     norm(`blk.${layer}.layer_output_norm`);
   }
+  if (spec.pooling !== "rank") return;
+  matrix("cls.weight", width, width, 1);
+  vector("cls.bias", width, 0, 0.1);
+  matrix("cls.output.weight", width, 1, 1);
+  vector("cls.output.bias", 1, 0, 0.1);
 }

@@ -50,16 +50,21 @@ export function addCompletionRoute(app: Elysia, api: ApiContext): void {
 /** One request per prompt. */
 function readCompletionRequests(body: CompletionRequest, contextLength: number): GenerationRequest[] {
   refuseUnsupported(body);
-  const prompts = readPrompts(body.prompt);
+  const limit = readTokenLimit("max_tokens", body.max_tokens, body.echo);
+  const prompts = readPrompts(body.prompt).map((prompt) => addSuffix(prompt, body.suffix, limit));
   const choices = body.n ?? 1;
   if (prompts.length * choices > CHOICES_MAX) {
     const asked = `asks for ${prompts.length * choices} choices with \`n\` ${choices}`;
     throw invalidField("prompt", `${asked}, at most ${CHOICES_MAX} are generated at once`);
   }
-  const common = { sampling: readSampling(body, contextLength), stop: readStops(body.stop) };
-  const limit = readTokenLimit("max_tokens", body.max_tokens);
-  const limits = limit === undefined ? {} : { maxTokens: limit };
-  return prompts.map((prompt) => ({ prompt, ...common, ...limits }));
+  const common = {
+    sampling: readSampling(body, contextLength),
+    stop: readStops(body.stop),
+    ...(limit === undefined ? {} : { maxTokens: limit }),
+    ...(body.echo === true ? { echo: true } : {}),
+    ...(body.logprobs === undefined ? {} : { logprobs: body.logprobs }),
+  };
+  return prompts.map((prompt) => ({ prompt, ...common }));
 }
 
 function refuseUnsupported(body: CompletionRequest): void {
@@ -69,9 +74,18 @@ function refuseUnsupported(body: CompletionRequest): void {
     throw invalidField("best_of", `must not be less than \`n\` (${choices}), got ${candidates}`);
   if (candidates > choices)
     refuse("best_of", "the best are chosen by log probabilities; only the same number as `n` is");
-  if (body.echo === true) refuse("echo", "only false is");
-  if (body.logprobs !== undefined) refuse("logprobs", "leave it out");
-  if (body.suffix !== undefined && body.suffix !== "") refuse("suffix", "text can't be inserted");
+  if (body.echo === true && hasSuffix(body)) refuse("echo", "with `suffix` it is not");
+}
+
+function hasSuffix({ suffix }: Pick<CompletionRequest, "suffix">): boolean {
+  return suffix !== undefined && suffix !== "";
+}
+
+/** A prompt with a suffix is a text with a gap. */
+function addSuffix(prompt: Prompt, suffix: string | undefined, limit: number | undefined): Prompt {
+  if (suffix === undefined || suffix === "") return prompt;
+  if (prompt.kind !== "text") throw invalidField("suffix", "needs prompts that are texts, not token ids");
+  return { kind: "infill", prefix: prompt.text, suffix, prompt: "", extra: [], answerTokens: limit ?? 0 };
 }
 
 function readPrompts(prompt: CompletionRequest["prompt"]): Prompt[] {
@@ -91,12 +105,14 @@ const DOCS = describeRoute({
   description:
     "As OpenAI's route, plus llama.cpp's sampling fields. Prompts are texts or lists of token ids; each is " +
     "read once for all of its `n` choices, and choice `j` of prompt `i` has the index `i * n + j`. With `stream: true` the " +
-    "answer is server-sent events of the same shape, the choices' mixed, then `[DONE]`.",
+    "answer is server-sent events of the same shape, the choices' mixed, then `[DONE]`. `echo` with `logprobs` and " +
+    "`max_tokens: 0` scores a text: such a prompt is read anew, whatever is kept of it.",
   headers: MLO_HEADERS,
   body: {
     schema: "CompletionRequest",
     examples: {
       text: { model: "demo", prompt: "One, two, three,", max_tokens: 16 },
+      scored: { model: "demo", prompt: "One, two, three,", echo: true, logprobs: 1, max_tokens: 0 },
       several: { model: "demo", prompt: ["One, two,", "Red, green,"], n: 2, seed: 1, max_tokens: 16 },
       streamed: { model: "demo", prompt: "One, two, three,", max_tokens: 16, temperature: 0, stream: true },
     },

@@ -53,7 +53,8 @@ const DOCS = describeRoute({
   summary: "Embed texts",
   description:
     "Vectors of length 1 in the model's own pooling; a chat model without one uses its last token " +
-    "(`embedding.source` in `/v1/models` says which).",
+    "(`embedding.source` in `/v1/models` says which). `--pooling` chooses another one for all models; with `none` there " +
+    "is no vector of an input, and a reranker has none either: both are refused.",
   body: {
     schema: "EmbeddingRequest",
     examples: {

@@ -1,13 +1,14 @@
 // Domain → OpenAI's JSON. Pure: no clock, no randomness, no HTTP. Streams remember only what a chunk needs.
 
 import { assert } from "../../lib/assert.ts";
-import type { EmbeddingResult, GenerationEvent, ToolCallDelta } from "../../protocol/generation.ts";
+import type { EmbeddingResult, GenerationEvent, TokenScore, ToolCallDelta } from "../../protocol/generation.ts";
 import type { ModelCard } from "../../router/inference.ts";
 import { countCached, encodeCache, type MloReply } from "../cache-report.ts";
 import type { Ending } from "../ending.ts";
 import type { Answer } from "../generate.ts";
 import type { StreamEncoder } from "../sse.ts";
 import { SYSTEM_FINGERPRINT } from "../version.ts";
+import { encodeLogprobs } from "./encode-logprobs.ts";
 import type {
   ChatChunk,
   ChatDelta,
@@ -40,7 +41,8 @@ function encodeUsage({ usage, cache }: Ending): UsageReply {
 }
 
 function encodeMlo({ usage, cache }: Ending): MloReply {
-  return { cache: encodeCache(cache, usage.promptTokens) };
+  const dropped = usage.droppedTokens === undefined ? {} : { dropped_tokens: usage.droppedTokens };
+  return { cache: encodeCache(cache, usage.promptTokens), ...dropped };
 }
 
 function encodeTimings({ usage, cache, timings }: Ending): TimingsReply {
@@ -125,7 +127,7 @@ export function encodeCompletion(head: AnswerHead, answers: readonly Answer[], t
   return {
     ...encodeCompletionChoices(
       head,
-      answers.map(({ text, finishReason }, index) => ({ index, text, finishReason })),
+      answers.map(({ text, finishReason, scores }, index) => ({ index, text, finishReason, scores })),
     ),
     usage: encodeUsage(total),
     timings: encodeTimings(total),
@@ -134,18 +136,19 @@ export function encodeCompletion(head: AnswerHead, answers: readonly Answer[], t
 }
 
 export function createCompletionStream(head: AnswerHead, includeUsage: boolean): StreamEncoder {
-  const chunk = (index: number, text: string, finishReason: FinishReason | null): CompletionReply => ({
-    ...encodeCompletionChoices(head, [{ index, text, finishReason }]),
+  const chunk = (choice: CompletionPiece): CompletionReply => ({
+    ...encodeCompletionChoices(head, [choice]),
     ...(includeUsage ? { usage: null } : {}),
   });
   return {
     open: () => [],
-    encode(choice, event, total) {
+    encode(index, event, total) {
       if (event.type === "started") return [];
       if (event.type === "delta") {
-        return event.text === undefined || event.text === "" ? [] : [chunk(choice, event.text, null)];
+        const { text = "", scores = [] } = event;
+        return text === "" && scores.length === 0 ? [] : [chunk({ index, text, scores, finishReason: null })];
       }
-      const closing = chunk(choice, "", event.finishReason);
+      const closing = chunk({ index, text: "", scores: [], finishReason: event.finishReason });
       if (total === null) return [closing];
       const mlo = encodeMlo(total);
       if (!includeUsage) return [{ ...closing, mlo }];
@@ -198,7 +201,8 @@ const DEMO_NOTE =
 
 function encodeEmbeddingInfo(card: ModelCard): ModelReply["embedding"] {
   if (card.embeddingPooling === null) return null;
-  return { pooling: card.embeddingPooling, source: card.ownPooling === null ? "default" : "model" };
+  const own = card.ownPooling === null ? "default" : "model";
+  return { pooling: card.embeddingPooling, source: card.poolingIsSet ? "setting" : own };
 }
 
 function encodeChatDelta(
@@ -243,20 +247,24 @@ function chunkHead(head: AnswerHead) {
   };
 }
 
-function encodeCompletionChoices(
-  head: AnswerHead,
-  choices: { index: number; text: string; finishReason: FinishReason | null }[],
-): CompletionReply {
+interface CompletionPiece {
+  index: number;
+  text: string;
+  scores: readonly TokenScore[];
+  finishReason: FinishReason | null;
+}
+
+function encodeCompletionChoices(head: AnswerHead, choices: CompletionPiece[]): CompletionReply {
   return {
     id: head.id,
     object: "text_completion",
     created: head.created,
     model: head.model,
     system_fingerprint: SYSTEM_FINGERPRINT,
-    choices: choices.map(({ index, text, finishReason }) => ({
+    choices: choices.map(({ index, text, finishReason, scores }) => ({
       index,
       text,
-      logprobs: null,
+      logprobs: scores.length === 0 ? null : encodeLogprobs(scores),
       finish_reason: finishReason,
     })),
   };

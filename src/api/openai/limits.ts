@@ -10,10 +10,10 @@ export const CHOICES_PER_PROMPT_MAX = 16;
 /** An engine's places by default (`--parallel`): more would only queue behind each other within one request. */
 export const CHOICES_MAX = 64;
 
-/** -1 and absent are "until the context is full"; 0 would be an answer without a token. */
-export function readTokenLimit(param: string, value: number | undefined): number | undefined {
+/** -1 and absent are "until the context is full"; 0 would be an answer without a token: `takesNone` where that is of use. */
+export function readTokenLimit(param: string, value: number | undefined, takesNone = false): number | undefined {
   if (value === undefined || value === -1) return undefined;
-  if (value === 0) {
+  if (value === 0 && !takesNone) {
     const message = `\`${param}\` must be at least 1, or -1 for no limit, got 0`;
     throw new AppError({ code: "invalid_request", message, param });
   }

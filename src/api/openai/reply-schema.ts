@@ -111,6 +111,21 @@ export const ChatChunk = Type.Object({
 });
 export type ChatChunk = Static<typeof ChatChunk>;
 
+export const LogprobsReply = Type.Object(
+  {
+    tokens: Type.Array(Type.String({ description: "`bytes:\\x…` for a part of a character." })),
+    token_logprobs: Type.Array(orNull(Type.Number())),
+    top_logprobs: Type.Array(orNull(Type.Record(Type.String(), Type.Number()))),
+    text_offset: Type.Array(Type.Integer({ description: "Characters of `text` before the token." })),
+  },
+  {
+    description:
+      "A token each, with the natural logarithm of its probability before any sampling setting; null for the first " +
+      "token of an echoed prompt. The token that ends a text is listed too.",
+  },
+);
+export type LogprobsReply = Static<typeof LogprobsReply>;
+
 export const CompletionReply = Type.Object({
   ...HEAD,
   object: Type.Literal("text_completion"),
@@ -118,7 +133,7 @@ export const CompletionReply = Type.Object({
     Type.Object({
       index: Type.Integer(),
       text: Type.String(),
-      logprobs: Type.Null(),
+      logprobs: orNull(LogprobsReply),
       finish_reason: orNull(FinishReason),
     }),
   ),
@@ -158,8 +173,8 @@ export const ModelReply = Type.Object({
   embedding: orNull(
     Type.Object({
       pooling: Type.String(),
-      source: Type.Union([Type.Literal("model"), Type.Literal("default")], {
-        description: "Whether the pooling is the model's own, or what a model without one gets.",
+      source: Type.Union([Type.Literal("model"), Type.Literal("default"), Type.Literal("setting")], {
+        description: "Whether the pooling is the model's own, what a model without one gets, or that of `--pooling`.",
       }),
     }),
   ),

@@ -21,9 +21,12 @@ const MESSAGES_MAX = 4096;
 /** OpenAI's own limit. */
 export const EMBEDDING_INPUTS_MAX = 2048;
 
+/** As OpenAI has it for chats. */
+const LOGPROBS_MAX = 20;
+
 const TokenId = Type.Integer({ minimum: 0, maximum: 2_147_483_647 });
 
-const Model = Type.Optional(
+export const Model = Type.Optional(
   Type.String({ description: "A model's id or alias; absent, `default` or `auto-select` is the default model." }),
 );
 
@@ -40,7 +43,7 @@ const Stop = Type.Optional(
   ),
 );
 
-const GENERATION_FIELDS = {
+export const GENERATION_FIELDS = {
   model: Model,
   max_tokens: TokenLimit("Most tokens to generate; absent or -1: until the context is full."),
   stop: Stop,
@@ -150,9 +153,25 @@ export const CompletionRequest = Type.Object({
     },
   ),
   best_of: Type.Optional(Type.Integer({ minimum: 1, description: "Only the same number as `n` is supported." })),
-  echo: Type.Optional(Type.Boolean({ description: "Only false is supported." })),
-  logprobs: Type.Optional(Type.Integer({ minimum: 0, description: "Not supported." })),
-  suffix: Type.Optional(Type.String({ description: "Not supported." })),
+  echo: Type.Optional(
+    Type.Boolean({
+      description:
+        "The prompt comes first in the text. With `logprobs` those of the prompt's tokens too; then `max_tokens` may be 0.",
+    }),
+  ),
+  logprobs: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: LOGPROBS_MAX,
+      description: "Log probabilities of the tokens, and so many of the likeliest in each place.",
+    }),
+  ),
+  suffix: Type.Optional(
+    Type.String({
+      description:
+        "Text that stands behind the answer. For models that were trained to fill in text; `prompt` is a text then.",
+    }),
+  ),
 });
 export type CompletionRequest = Static<typeof CompletionRequest>;
 
