@@ -1,5 +1,6 @@
 // Opens the socket for an app and closes it again. Owns no route and no signal handling.
 
+import { HeapSweeper } from "../lib/heap-sweeper.ts";
 import { AppError, type ErrorBody } from "../protocol/errors.ts";
 import type { HttpApp } from "./app.ts";
 
@@ -33,6 +34,7 @@ export function listen(app: Pick<HttpApp, "handle">, address: ListenAddress): Ru
 }
 
 function openSocket(app: Pick<HttpApp, "handle">, hostname: string, port: number) {
+  const sweeper = new HeapSweeper();
   try {
     return Bun.serve({
       hostname,
@@ -50,6 +52,8 @@ function openSocket(app: Pick<HttpApp, "handle">, hostname: string, port: number
         const response = await app.handle(request);
         // A stream goes on after this, and watches its own reader.
         if (!isStream(response)) self.timeout(request, IDLE_SECONDS);
+        sweeper.note();
+        setImmediate(() => sweeper.sweep(self.pendingRequests === 0));
         return response;
       },
     });

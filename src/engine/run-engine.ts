@@ -4,6 +4,7 @@
 import { NativeLibrary } from "../ffi/library.ts";
 import { dieWithParent } from "../ffi/socket.ts";
 import { systemClock } from "../lib/clock.ts";
+import { HeapSweeper } from "../lib/heap-sweeper.ts";
 import type { Logger } from "../lib/log.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
 import { type EngineSettings, PROTOCOL_VERSION } from "../protocol/messages.ts";
@@ -85,10 +86,13 @@ function serve(
     adapters: settings.adapters.map(hashFile),
   });
   channel.send({ type: "ready", version: PROTOCOL_VERSION, info: backend.info });
+  const sweeper = new HeapSweeper();
   for (;;) {
+    sweeper.sweep(!engine.isBusy);
     if (!engine.isBusy) channel.wait(WAIT_MS_MAX);
     for (const message of channel.receive()) {
       if (message.type === "shutdown") return;
+      sweeper.note();
       engine.receive(message);
     }
     if (channel.closed) return;
