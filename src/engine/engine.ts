@@ -114,10 +114,10 @@ export class Engine implements Disposable {
     this.#store?.step(this.#cache, this.#isIdle || this.#flushes.size > 0);
     this.#announce();
     this.#embedder.step();
-    this.#runBatch();
+    this.#stepper.times.time("stepMs", () => this.#runBatch());
     if (this.#isIdle) this.#cache.checkIntegrity();
     this.#answerFlushes();
-    this.#outbox.flush();
+    this.#stepper.times.time("sendMs", () => this.#outbox.flush());
   }
 
   stats(): EngineStats {
@@ -194,7 +194,7 @@ export class Engine implements Disposable {
   #sample(outputs: readonly StepOutput[]): void {
     let going = outputs.filter((output) => this.#readPrompt(output));
     for (let row = 0; going.length > 0; row++) {
-      const sampled = sampleOutputs(this.#backend, going, row);
+      const sampled = this.#stepper.times.time("sampleMs", () => sampleOutputs(this.#backend, going, row));
       const now = this.#clock.monotonicMs();
       going = going.filter(({ sequence }, i) => {
         const result = sampled[i];

@@ -60,7 +60,8 @@ export function describeWork(roster: Roster, stepper: Stepper): WorkStats {
   const paused = [...roster].filter((sequence) => sequence.paused).length;
   const running = roster.running;
   const rates = stepper.rates.measured;
-  return { running, paused, steps, evaluatedTokens, draftedTokens, acceptedTokens, rates, draftRates };
+  const times = { ...stepper.times.sums };
+  return { running, paused, steps, evaluatedTokens, draftedTokens, acceptedTokens, rates, draftRates, times };
 }
 
 function describe(tokens: Int32Array, backend: Backend): { tokens: number; durableTokens: number; preview: string } {

@@ -11,6 +11,7 @@ import { Rates } from "./rates.ts";
 import { plan } from "./scheduler.ts";
 import { type Sequence, toPart } from "./sequence.ts";
 import { SetTurns, type Turn } from "./set-turns.ts";
+import { StepTimes } from "./step-times.ts";
 
 /** A sequence's rows with output: the part's place among those with output, and what its rows are of. */
 export interface StepOutput {
@@ -55,6 +56,7 @@ const PLAIN_STEP_EVERY = 32;
 
 export class Stepper {
   readonly rates = new Rates();
+  readonly times: StepTimes;
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #cache: PrefixCache;
@@ -72,6 +74,7 @@ export class Stepper {
   constructor(backend: Backend, clock: Clock, cache: PrefixCache, settings: StepSettings) {
     this.#backend = backend;
     this.#clock = clock;
+    this.times = new StepTimes(clock);
     this.#cache = cache;
     this.#settings = settings;
     const { drafter } = backend;
@@ -93,7 +96,8 @@ export class Stepper {
     this.#pending = { promptRows: rows - decodeRows, decodeRows, startedMs: this.#clock.monotonicMs() };
     try {
       this.#backend.useAdapters(setOf(shares).scales);
-      const result = this.#backend.decode(shares.map(({ sequence, count }) => toPart(sequence, count)));
+      const parts = shares.map(({ sequence, count }) => toPart(sequence, count));
+      const result = this.times.time("decodeMs", () => this.#backend.decode(parts));
       if (result === "full") return { kind: "full", crowded: true };
       if (result === "aborted") return { kind: "aborted" };
     } catch (thrown) {

@@ -94,6 +94,8 @@ export interface EngineStats {
   acceptedTokens: number;
   /** Measured milliseconds of a step: fixed, and per row of prompt; null until there was enough to measure. */
   rates: { stepMs: number; promptRowMs: number } | null;
+  /** Milliseconds since the start: in steps, in their decode and sample calls, and in sending what came of them. */
+  times: { stepMs: number; decodeMs: number; sampleMs: number; sendMs: number };
   /** Measured milliseconds of a draft model's guessed token, and of one that it reads; null without one. */
   draftRates: { tokenMs: number; rowMs: number | null } | null;
   retained: { sequences: number; tokens: number };

@@ -2,6 +2,7 @@
 
 import { stream, type Target } from "../client.ts";
 import { type Figures, type Round, ratioAtLeast, type Scenario } from "../scenario.ts";
+import { breakDown, readStepSums } from "../step-times.ts";
 import { decodeRate, overlapRate, type StreamRecord, totalRate } from "../timing.ts";
 import { makeText } from "../words.ts";
 
@@ -30,10 +31,18 @@ export const EIGHT_STREAMS: Scenario = {
       goal: ratioAtLeast(1.03, 1.15),
     },
     { key: "overlap", label: "while all of them decode", unit: "tokens/s", better: "more" },
+    { key: "computeMs", label: "a step: computing", unit: "ms", better: "less" },
+    { key: "sampleMs", label: "a step: sampling", unit: "ms", better: "less" },
+    { key: "otherMs", label: "a step: planning, text, events", unit: "ms", better: "less" },
+    { key: "betweenMs", label: "between steps", unit: "ms", better: "less" },
   ],
   async run(target, round): Promise<Figures> {
+    const before = await readStepSums(target);
+    const startMs = performance.now();
     const records = await streamTogether(target, round, EIGHT.streams, EIGHT);
-    return { rate: totalRate(records), overlap: overlapRate(records) };
+    const wallMs = performance.now() - startMs;
+    const steps = breakDown(before, await readStepSums(target), wallMs);
+    return { rate: totalRate(records), overlap: overlapRate(records), ...steps };
   },
 };
 
