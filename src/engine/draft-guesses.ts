@@ -130,7 +130,7 @@ export class DraftGuesses {
 
   #limit(sequence: Sequence, { tokenMs, rowMs }: GuessCosts): number {
     const costs = { tokenMs, rowMs: rowMs + this.#tokenMs };
-    return this.#speculationOf(sequence).limit(sequence.length, costs);
+    return this.#speculationOf(sequence).limit(sequence.lengthInAll, costs);
   }
 
   #speculationOf(sequence: Sequence): Speculation {

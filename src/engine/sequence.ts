@@ -163,8 +163,13 @@ export class Sequence implements Disposable {
     return this.scores?.readsPrompt ?? false;
   }
 
+  /** Tokens so far, those that shifts have dropped among them: it never falls. */
+  get lengthInAll(): number {
+    return this.#length + this.dropped;
+  }
+
   get completionTokens(): number {
-    return this.#length + this.dropped - this.promptLength;
+    return this.lengthInAll - this.promptLength;
   }
 
   /** Tokens at which the sequence ends with `length`, or its context shifts: prompt and output together. */

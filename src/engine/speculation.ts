@@ -46,7 +46,7 @@ export class Speculation {
     return this.#rate;
   }
 
-  /** Most tokens to guess now, for a sequence of this length; 0 = none. */
+  /** Most tokens to guess now, for a sequence that had so many tokens in all; 0 = none. */
   limit(sequenceLength: number, costs: StepCosts): number {
     if (sequenceLength < this.#restUntil) return 0;
     const rateToPay = costs.rowMs / costs.tokenMs;

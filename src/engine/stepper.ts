@@ -145,7 +145,7 @@ export class Stepper {
     // What a sequence's own text says costs nothing, so the smaller model is asked for the others.
     for (const { sequence } of this.#settings.speculates ? shares : []) {
       const room = Math.min(left, sequence.lengthMax - sequence.length - 1);
-      const limit = room <= 0 ? 0 : Math.min(room, sequence.speculation.limit(sequence.length, costs));
+      const limit = room <= 0 ? 0 : Math.min(room, sequence.speculation.limit(sequence.lengthInAll, costs));
       if (limit === 0) continue;
       sequence.takeDraft(this.#backend.draft(sequence.tokens, limit), sequence.speculation);
       left -= sequence.draft.length;

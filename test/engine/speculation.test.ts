@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { Speculation } from "../../src/engine/speculation.ts";
 import type { GenerationRequest } from "../../src/protocol/generation.ts";
-import { EngineRun, outcome, runAlone } from "../support/engine-run.ts";
+import { EngineRun, outcome, type RunOptions, runAlone } from "../support/engine-run.ts";
 
 const CHEAP = { tokenMs: 40, rowMs: 1 };
 const DEAR = { tokenMs: 10, rowMs: 9 };
@@ -77,9 +77,10 @@ function request(i: number, changes: Partial<GenerationRequest> = {}): Generatio
 }
 
 /** A step costs 10 ms and a row hardly anything, so guessing pays. */
-function makeRun(wrongEvery: number): EngineRun {
+function makeRun(wrongEvery: number, changes: RunOptions = {}): EngineRun {
   let guessed = 0;
-  const run = new EngineRun({ speculates: true, guessFails: () => ++guessed % wrongEvery === 0, contextLength: 1024 });
+  const guessFails = (): boolean => ++guessed % wrongEvery === 0;
+  const run = new EngineRun({ speculates: true, guessFails, contextLength: 1024, ...changes });
   run.backend.faults.decode = (parts) => {
     run.clock.advance(10 + parts.reduce((sum, { tokens }) => sum + tokens.length, 0) / 100);
     return null;
@@ -116,6 +117,20 @@ describe("an engine that guesses", () => {
     run.generate(1, stopped);
     run.settle();
     expect(outcome(run.story(1))).toEqual(outcome(runAlone(stopped)));
+    run.checkEmpty();
+  });
+
+  test("tries again after a rest that a shift of the context falls into", () => {
+    let isWrong = true;
+    using run = makeRun(1, { guessFails: () => isWrong, sequenceContextLength: 64 });
+    const shifting = request(1, { maxTokens: 400, contextShift: true });
+    run.generate(1, shifting);
+    // By then guessing rests, until a length that a context of 64 tokens never has.
+    while (run.engine.stats().decodedTokens < 60) run.step();
+    isWrong = false;
+    run.settle();
+    expect(run.story(1).text).toBe(runAlone(shifting, { sequenceContextLength: 64 }).text);
+    expect(run.engine.stats().acceptedTokens).toBeGreaterThan(100);
     run.checkEmpty();
   });
 
