@@ -77,10 +77,12 @@ const char * memory_kind(llama_memory_t memory) {
 // Two contexts with the same text write states that each can read.
 std::string layout_of(const mlo_context & c) {
     const llama_cparams & p = c.context->get_cparams();
+    // A model with two sets of RoPE factors turns its keys by the long ones when the context is longer than this.
+    const bool is_long = p.n_ctx_seq > p.n_ctx_orig_yarn;
     char text[512];
-    snprintf(text, sizeof(text), "k%d v%d fa%d unified%d swa_full%d rope%.9g/%.9g/%u yarn%.9g,%.9g,%.9g,%.9g", (int) c.key_type, (int) c.value_type,
-             p.flash_attn, p.kv_unified, c.full_windows, p.rope_freq_base, p.rope_freq_scale, p.n_ctx_orig_yarn, p.yarn_ext_factor,
-             p.yarn_attn_factor, p.yarn_beta_fast, p.yarn_beta_slow);
+    snprintf(text, sizeof(text), "k%d v%d fa%d unified%d swa_full%d rope%.9g/%.9g/%u long%d yarn%.9g,%.9g,%.9g,%.9g", (int) c.key_type,
+             (int) c.value_type, p.flash_attn, p.kv_unified, c.full_windows, p.rope_freq_base, p.rope_freq_scale, p.n_ctx_orig_yarn, is_long,
+             p.yarn_ext_factor, p.yarn_attn_factor, p.yarn_beta_fast, p.yarn_beta_slow);
     return text;
 }
 
