@@ -70,6 +70,8 @@ struct mlo_drafter : mlo::counted<mlo::KIND_DRAFTER> {
     void clear(int32_t slot) {
         llama_memory_seq_rm(memory(), slot, -1, -1);
         slots[slot].held.clear();
+        // They go on from what has gone: a guess would be one without the text before it.
+        slots[slot].pending.clear();
     }
 
     void cut(int32_t slot, size_t length) {

@@ -109,6 +109,17 @@ describe.skipIf(!HAS_NATIVE)("a drafter", () => {
     expect(() => drafter.guess([{ slot: 3, limit: 4 }])).toThrow("more than one batch takes");
   });
 
+  test("guesses nothing in a slot that was freed after it was shown its tokens", () => {
+    for (const slot of [0, 1, 2]) showAll(drafter, slot, tokensOf(10 + slot, 160));
+    const text = tokensOf(10, 160);
+    for (const slot of [2, 1, 0]) expect(drafter.show(slot, tokensOf(10 + slot, 160), 0)).toBeLessThan(9);
+    // Who is shown next takes the room of all others, one after the other.
+    const long = tokensOf(31, 500);
+    for (let i = 0; i < 8; i++) drafter.show(3, long, 64);
+    expect([...(drafter.guess([{ slot: 0, limit: 4 }])[0] ?? [])]).toEqual([]);
+    expect(drafter.show(0, text, 0)).toBe(160);
+  });
+
   test("stops where no token is likely enough", () => {
     using strict = NativeContext.make(model, SETTINGS);
     using sure = NativeDrafter.make(model, strict, 0.999);
