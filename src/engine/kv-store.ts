@@ -5,6 +5,7 @@
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
+import { AbandonedTasks } from "./abandoned-tasks.ts";
 import type { Backend, SavedState, Task } from "./backend.ts";
 import { type Held, KvChains, type Pending } from "./kv-chains.ts";
 import { KvFiles } from "./kv-files.ts";
@@ -54,6 +55,8 @@ export class KvStore implements Disposable {
   readonly #modelKey: string;
   readonly #restores = new Map<Sequence, Restore>();
   readonly #chains: KvChains;
+  /** Reads that nobody waits for. */
+  readonly #abandoned = new AbandonedTasks();
   #write: Write | null = null;
   #pausedUntilMs = 0;
   #warning: string | null = null;
@@ -113,11 +116,12 @@ export class KvStore implements Disposable {
   forget(sequence: Sequence): void {
     const restore = this.#restores.get(sequence);
     this.#restores.delete(sequence);
-    restore?.task?.[Symbol.dispose]();
+    this.#abandoned.add(restore?.task ?? null);
   }
 
   /** Between two steps: takes slices that have come, and starts what can be started. */
   step(cache: PrefixCache, isIdle: boolean): void {
+    this.#abandoned.sweep();
     for (const restore of [...this.#restores.values()]) this.#goOn(restore, cache);
     this.#finishWrite();
     if (isIdle && this.#write === null) this.#startWrite(cache);
@@ -257,5 +261,6 @@ export class KvStore implements Disposable {
   [Symbol.dispose](): void {
     for (const { task } of this.#restores.values()) task?.[Symbol.dispose]();
     this.#write?.task[Symbol.dispose]();
+    this.#abandoned[Symbol.dispose]();
   }
 }

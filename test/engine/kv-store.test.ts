@@ -129,6 +129,20 @@ describe("a restart", () => {
     run.checkEmpty();
   });
 
+  test("does not wait for a read that nobody needs any more", () => {
+    using folder = new KvFolder();
+    live(folder, [TEXT]);
+    using run = makeRun(folder, { taskPolls: () => 3 });
+    run.generate(1, ask(TEXT));
+    while (run.engine.stats().running === 0) run.step();
+    run.step();
+    run.send("cancel", 1);
+    // Freed while it runs, it would hold up the engine's thread until the disk has answered.
+    expect(run.engine.stats().handles.job).toBe(1);
+    run.settle();
+    run.checkEmpty();
+  });
+
   test("goes on from memory where that has more", () => {
     using folder = new KvFolder();
     live(folder, [TEXT]);
