@@ -67,8 +67,8 @@ export class Engine implements Disposable {
 
   /** Something can be done now, without waiting for a message or a task. */
   get isBusy(): boolean {
-    if (this.#roster.isBusy || this.#embedder.isReady || this.#flushes.size > 0) return true;
-    return this.#store?.isReady(this.#cache, this.#isIdle) === true;
+    if (this.#roster.isBusy || this.#embedder.isReady) return true;
+    return this.#store?.isReady(this.#cache, this.#isIdle || this.#flushes.size > 0) === true;
   }
 
   get #isIdle(): boolean {

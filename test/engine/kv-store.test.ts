@@ -99,6 +99,32 @@ describe("writing", () => {
     using plain = new EngineRun();
     plain.flush();
   });
+
+  test("a flush sleeps while a file is written", () => {
+    using folder = new KvFolder();
+    using run = makeRun(folder);
+    let writes = true;
+    const copy = run.backend.copySlice.bind(run.backend);
+    run.backend.copySlice = (...cells) => {
+      const state = copy(...cells);
+      const write = state.write.bind(state);
+      state.write = (...file) => {
+        const task = write(...file);
+        return { ...task, poll: () => (writes ? { kind: "running" } : task.poll()) };
+      };
+      return state;
+    };
+    run.generate(1, ask(TEXT));
+    while (run.story(1).end === null) run.step();
+    run.engine.receive({ type: "flush", id: 7 });
+    for (let i = 0; i < 3; i++) run.step();
+    expect(run.engine.isBusy).toBe(false);
+    writes = false;
+    expect(run.engine.isBusy).toBe(true);
+    run.settle();
+    expect(run.messages).toContainEqual({ type: "flushed", id: 7 });
+    expect(folder.files()).toHaveLength(WRITTEN);
+  });
 });
 
 describe("a restart", () => {
