@@ -4,7 +4,7 @@
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
-import type { CacheReport, FinishReason, GenerationEvent } from "../protocol/generation.ts";
+import type { FinishReason, GenerationEvent } from "../protocol/generation.ts";
 import type { ToEngine } from "../protocol/messages.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import { AdapterSets } from "./adapter-sets.ts";
@@ -151,16 +151,15 @@ export class Engine implements Disposable {
 
   /** Where a prompt came from is known once it has a place and nothing more comes from disk. */
   #announce(): void {
-    for (const sequence of this.#roster.settled()) this.#tellStarted(sequence, explainCache(sequence, this.#backend));
+    for (const sequence of this.#roster.settled()) this.#tellStarted(sequence, true);
     const now = this.#clock.monotonicMs();
-    for (const sequence of this.#roster) {
-      if (now - sequence.receivedMs >= ANNOUNCE_MS) this.#tellStarted(sequence, null);
-    }
+    for (const sequence of this.#roster) if (now - sequence.receivedMs >= ANNOUNCE_MS) this.#tellStarted(sequence);
   }
 
-  #tellStarted(sequence: Sequence, cache: CacheReport | null): void {
+  #tellStarted(sequence: Sequence, isSettled = false): void {
     if (sequence.announced) return;
     sequence.announced = true;
+    const cache = isSettled ? explainCache(sequence, this.#backend) : null;
     this.#outbox.emit(sequence.id, { type: "started", promptTokens: sequence.promptLength, cache });
     if (sequence.echo !== "") this.#outbox.emit(sequence.id, { type: "delta", text: sequence.echo });
   }

@@ -120,11 +120,19 @@ describe("a conversation", () => {
   test("is told where it left the one that is kept", () => {
     using run = keeping();
     runOne(run, 1, ask(`${SYSTEM} at 14:02 it rained`, { session: "s" }));
+    let texts = 0;
+    const { tokenBytes } = run.backend;
+    run.backend.tokenBytes = (token, special) => {
+      if (special) texts++;
+      return tokenBytes.call(run.backend, token, special);
+    };
     const { diverged, retained } = runOne(run, 2, ask(`${SYSTEM} at 14:03 it rained`, { session: "s" }));
     const at = `${SYSTEM} at 14:0`.length;
     expect(retained).toBe(at);
     expect(diverged?.token).toBe(at);
     expect(diverged?.old).not.toBe(diverged?.new ?? "");
+    // Twice, with the start and with the end: 8 tokens of each side.
+    expect(texts).toBe(32);
     const { diverged: none } = runOne(run, 3, ask("something else altogether"));
     expect(none).toBeUndefined();
   });
