@@ -95,8 +95,8 @@ export class Checkpoints implements Iterable<Checkpoint>, Disposable {
   }
 
   #removeLeast(): void {
-    const keepables = [...this].map(({ id, tokens, usedMs, isPreamble }) => {
-      return { seqId: id, tokens: tokens.length, usedMs, isPreamble };
+    const keepables = [...this].map(({ id, tokens, usedMs, session, isPreamble }) => {
+      return { seqId: id, tokens: tokens.length, usedMs, session, isPreamble };
     });
     const least = chooseLeast(keepables, this.#clock.monotonicMs());
     assert(least !== null, "more than the budget is held by something");

@@ -2,7 +2,7 @@
 
 import type { Clock } from "../lib/clock.ts";
 import type { AdapterSet } from "./adapter-sets.ts";
-import { chooseLeast } from "./retention.ts";
+import { chooseLeast, type Keepable } from "./retention.ts";
 
 export interface Kept {
   seqId: number;
@@ -65,6 +65,7 @@ export class KeptSequences implements Iterable<Kept> {
   }
 }
 
-function toKeepable({ seqId, tokens, usedMs, preambleLength }: Kept) {
-  return { seqId, tokens: tokens.length, usedMs, isPreamble: preambleLength > 0 && tokens.length <= preambleLength };
+function toKeepable({ seqId, tokens, usedMs, session, preambleLength }: Kept): Keepable {
+  const isPreamble = preambleLength > 0 && tokens.length <= preambleLength;
+  return { seqId, tokens: tokens.length, usedMs, session, isPreamble };
 }

@@ -4,15 +4,19 @@ export interface Keepable {
   seqId: number;
   tokens: number;
   usedMs: number;
+  /** Null: its client did not say that it belongs to a conversation. */
+  session: string | null;
   /** What is left is the system text and the tools, with which other conversations begin too. */
   isPreamble: boolean;
 }
 
 /** A sequence that is not used for this long is worth half. */
 const HALF_LIFE_MS = 10 * 60_000;
+/** A conversation that has a name will go on: half an hour of silence makes it no less than one that just passed by. */
+const SESSION_FACTOR = 8;
 
-export function worthOf({ tokens, usedMs }: Keepable, nowMs: number): number {
-  return tokens * 2 ** ((usedMs - nowMs) / HALF_LIFE_MS);
+export function worthOf({ tokens, usedMs, session }: Keepable, nowMs: number): number {
+  return tokens * (session === null ? 1 : SESSION_FACTOR) * 2 ** ((usedMs - nowMs) / HALF_LIFE_MS);
 }
 
 /** Preambles go last; before them whatever is worth least. */

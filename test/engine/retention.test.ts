@@ -8,6 +8,7 @@ const kept = (seqId: number, tokens: number, usedMs: number, isPreamble = false)
   seqId,
   tokens,
   usedMs,
+  session: null,
   isPreamble,
 });
 
@@ -30,4 +31,10 @@ test("what is system text and tools alone goes last", () => {
   const list = [kept(1, 20, 0, true), kept(2, 8000, 60 * MINUTE)];
   expect(chooseLeast(list, 60 * MINUTE)?.seqId).toBe(2);
   expect(chooseLeast([list[0] as Keepable], 0)?.seqId).toBe(1);
+});
+
+test("a conversation with a name outlives what passes by, for half an hour", () => {
+  const named: Keepable = { ...kept(1, 3000, 0), session: "main" };
+  expect(chooseLeast([named, kept(2, 2500, 25 * MINUTE)], 25 * MINUTE)?.seqId).toBe(2);
+  expect(chooseLeast([named, kept(2, 2500, 60 * MINUTE)], 60 * MINUTE)?.seqId).toBe(1);
 });
