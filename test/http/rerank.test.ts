@@ -65,6 +65,22 @@ test.each([
   expect(await readError(await post("/v1/rerank", body))).toEqual({ status: 400, code: "invalid_request", param });
 });
 
+test("a query that would be sent thousands of times is refused by its length", async () => {
+  const { post, inference } = createRankApp();
+  const rank = (chars: number, documents: number) =>
+    post("/v1/rerank", { query: "q".repeat(chars), documents: Array(documents).fill("a") });
+  expect((await rank(2048, 2048)).status).toBe(200);
+  inference.embedCalls = [];
+  for (const [chars, documents] of [
+    [2049, 2048],
+    [1024 * 1024, 5],
+  ] as const) {
+    const refused = await readError(await rank(chars, documents));
+    expect(refused).toEqual({ status: 400, code: "invalid_request", param: "query" });
+  }
+  expect(inference.embedCalls).toEqual([]);
+});
+
 test("a refusal of the engine keeps its status", async () => {
   const { post, inference } = createRankApp();
   inference.refusal = new AppError({ code: "context_length_exceeded", message: "9 tokens, at most 8" });

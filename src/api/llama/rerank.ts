@@ -6,6 +6,7 @@ import type { EmbeddingResult } from "../../protocol/generation.ts";
 import type { ModelCard } from "../../router/inference.ts";
 import { BodyReader } from "../body.ts";
 import { startWithin } from "../generate.ts";
+import { invalidField } from "../openai/limits.ts";
 import type { ApiContext } from "../options.ts";
 import { RequestScope } from "../request-scope.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
@@ -25,12 +26,23 @@ export function addRerankRoutes(app: Elysia, api: ApiContext): void {
 async function rerank(api: ApiContext, request: Request): Promise<RerankReply> {
   const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
   refuseOtherModels(api.inference.resolveModel(body.model));
+  checkQuery(body);
   const texts = body.documents.map((document) => (typeof document === "string" ? document : document.text));
   const inputs = texts.map((document) => ({ query: body.query, document }));
   const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
   const result = await startWithin(scope, () => api.inference.embed(body.model, inputs, scope.signal));
   scope.close();
   return encodeRanks(result.model.id, result, texts, body);
+}
+
+/** The engine gets the query with each document, in one message of bounded size: a long one would fill the memory first. */
+const QUERY_CHARS_MAX = 4 * 1024 * 1024;
+
+function checkQuery({ query, documents }: Pick<RerankRequest, "query" | "documents">): void {
+  const most = Math.floor(QUERY_CHARS_MAX / documents.length);
+  if (query.length <= most) return;
+  const beside = `${documents.length} document${documents.length === 1 ? "" : "s"}`;
+  throw invalidField("query", `has ${query.length} characters, at most ${most} are taken with ${beside}`);
 }
 
 /** Before the model is loaded for it, where its file says enough. */
