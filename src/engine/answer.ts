@@ -5,13 +5,16 @@ import type { AnswerParser, ParsedPiece } from "./backend.ts";
 import type { Detokenizer } from "./detokenizer.ts";
 import type { StopMatcher } from "./stop-matcher.ts";
 
+/** An answer that nobody reads along goes out in pieces of this many characters: one message must hold it. */
+const HELD_CHARS_MAX = 1024 * 1024;
+
 type Delta = Extract<GenerationEvent, { type: "delta" }>;
 
 export interface AnswerParts {
   detokenizer: Detokenizer;
   stops: StopMatcher;
   parser: AnswerParser | null;
-  /** Nobody reads along: everything comes at the end. */
+  /** Nobody reads along: everything comes at the end, in one event. */
   whole: boolean;
 }
 
@@ -52,7 +55,7 @@ export class Answer implements Disposable {
 
   #emit(text: string, final: boolean): Delta[] {
     const { parser, whole } = this.#parts;
-    if (whole && !final) {
+    if (whole && !final && this.#held.length < HELD_CHARS_MAX) {
       this.#held += text;
       return [];
     }
@@ -60,7 +63,8 @@ export class Answer implements Disposable {
     this.#held = "";
     if (parser === null) return ready === "" ? [] : [{ type: "delta", text: ready }];
     if (ready === "" && !final) return [];
-    return parser.push(ready, final).map((piece) => this.#toDelta(piece));
+    const deltas = parser.push(ready, final).map((piece) => this.#toDelta(piece));
+    return whole ? joinDeltas(deltas) : deltas;
   }
 
   #toDelta(piece: ParsedPiece): Delta {
@@ -77,4 +81,16 @@ export class Answer implements Disposable {
   [Symbol.dispose](): void {
     this.#parts.parser?.[Symbol.dispose]();
   }
+}
+
+/** A long answer may have thousands of calls, and as many events at once would be more than a reader's queue takes. */
+function joinDeltas(deltas: Delta[]): Delta[] {
+  if (deltas.length < 2) return deltas;
+  const joined: Delta = { type: "delta" };
+  const calls = deltas.flatMap(({ toolCalls }) => toolCalls ?? []);
+  for (const { text, reasoning } of deltas) {
+    if (text !== undefined) joined.text = (joined.text ?? "") + text;
+    if (reasoning !== undefined) joined.reasoning = (joined.reasoning ?? "") + reasoning;
+  }
+  return [calls.length === 0 ? joined : { ...joined, toolCalls: calls }];
 }

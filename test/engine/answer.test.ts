@@ -128,6 +128,25 @@ describe("when nobody reads along", () => {
     expect(parser.seen).toEqual([["abc", true]]);
   });
 
+  test("what a parser makes of it is one event, however many calls there are", () => {
+    const call = (index: number) => ({ index, id: `call_${index}`, name: "f", arguments: "{}" });
+    const calls = Array.from({ length: 5000 }, (_, index) => call(index));
+    const pieces = [{ reasoning: "hm" }, { text: "a" }, { text: "b" }, ...calls.map((toolCall) => ({ toolCall }))];
+    const answer = makeAnswer({ whole: true, parser: new ScriptedParser(() => pieces) });
+    pushAll(answer, "x");
+    expect(answer.finish()).toEqual([{ type: "delta", reasoning: "hm", text: "ab", toolCalls: calls }]);
+    expect(answer.finishReason("stop")).toBe("tool_calls");
+  });
+
+  test("a very long answer comes in pieces, each of which fits into a message", () => {
+    const answer = makeAnswer({ whole: true, preserved: [PRESERVED] });
+    const events = Array.from({ length: 500_000 }, () => answer.push(PRESERVED)).flatMap((step) => step.events);
+    const texts = [...events, ...answer.finish()].map(({ text }) => text ?? "");
+    expect(texts.length).toBeGreaterThan(1);
+    expect(Math.max(...texts.map((text) => text.length))).toBeLessThan(1.1 * 1024 * 1024);
+    expect(texts.join("")).toBe("<tool>".repeat(500_000));
+  });
+
   test("a stop string still ends it at once, and an answer of nothing is none", () => {
     const answer = makeAnswer({ whole: true, stops: ["cd"] });
     expect(pushAll(answer, "abcd").map(({ stopped }) => stopped)).toEqual([false, false, false, true]);

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { Outbox } from "../../src/engine/outbox.ts";
 import { AssertionFailed } from "../../src/lib/assert.ts";
-import type { FromEngine } from "../../src/protocol/messages.ts";
+import { encodeFrame, FRAME_BYTES_MAX, type FromEngine } from "../../src/protocol/messages.ts";
 
 function makeOutbox(): { outbox: Outbox; sent: FromEngine[] } {
   const sent: FromEngine[] = [];
@@ -30,6 +30,24 @@ test("events of a step go out in one message, in order; without events none does
       ],
     },
   ]);
+});
+
+test("long texts of one step do not outgrow a frame", () => {
+  const sizes: number[] = [];
+  const ids: number[] = [];
+  const outbox = new Outbox((message) => {
+    sizes.push(encodeFrame(message).byteLength);
+    if (message.type === "events") ids.push(...message.events.map(([id]) => id));
+  });
+  // Choices of one prompt that all get their places at once, and with them its echo.
+  const text = "\u0001".repeat(1024 * 1024);
+  for (let id = 0; id < 32; id++) {
+    outbox.open(id);
+    outbox.emit(id, { type: "delta", text });
+  }
+  outbox.flush();
+  expect(Math.max(...sizes)).toBeLessThan(FRAME_BYTES_MAX / 2);
+  expect(ids).toEqual(Array.from({ length: 32 }, (_, id) => id));
 });
 
 test("a sent message does not change afterwards", () => {
