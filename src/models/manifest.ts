@@ -136,6 +136,8 @@ function buildManifest(header: GgufHeader, elementCount: number | null): ModelMa
   const encoder = isEncoder(architecture) || header.metadata.get(`${architecture}.attention.causal`) === false;
   const model = describeCompanion(architecture) === null;
   const own = pooling === "none" ? null : pooling;
+  // A decoder that pools was made to embed or to rank: the engine gives it the context for that and no other.
+  const generates = model && !encoder && own === null;
   return {
     architecture,
     quantization: fileType === null ? null : quantizationName(fileType),
@@ -146,7 +148,7 @@ function buildManifest(header: GgufHeader, elementCount: number | null): ModelMa
     pooling,
     embeddingPooling: model ? (own ?? (encoder ? "mean" : "last")) : null,
     // A model without a template of its own chats in ChatML, as llama.cpp does it.
-    capabilities: { chat: model && !encoder, completion: model && !encoder, embedding: model && pooling !== "rank" },
+    capabilities: { chat: generates, completion: generates, embedding: model && pooling !== "rank" },
   };
 }
 

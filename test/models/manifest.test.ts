@@ -49,6 +49,10 @@ describe("a manifest", () => {
     expect(readManifest([onDisk(smallModel([causal]))]).manifest.capabilities.completion).toBe(false);
     const rank = readManifest([onDisk(smallModel([u32Entry("bert.pooling_type", 4)], "bert"))]).manifest;
     expect(rank.capabilities.embedding).toBe(false);
+    const none = readManifest([onDisk(smallModel([u32Entry("llama.pooling_type", 0)]))]).manifest;
+    expect(none.capabilities).toEqual({ chat: true, completion: true, embedding: true });
+    const decoder = readManifest([onDisk(smallModel([u32Entry("llama.pooling_type", 3)]))]).manifest;
+    expect(decoder.capabilities).toEqual({ chat: false, completion: false, embedding: true });
   });
 
   test("adds the parts of a split model up", () => {
