@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { z } from "zod";
 import { ANSWERING_OPTIONS } from "./config/answering.ts";
-import { GUESS_OPTIONS } from "./config/guessing.ts";
+import { describeGuessing, GUESS_OPTIONS } from "./config/guessing.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./lib/log.ts";
 import { findNearest } from "./lib/nearest.ts";
 import {
@@ -195,6 +195,7 @@ function checkTogether(config: ServeConfig, origins: Record<string, Origin>): Se
   if (ubatchSize > batchSize) {
     throw invalid(`--ubatch-size (${ubatchSize}) must not be over --batch-size (${batchSize})`);
   }
+  describeGuessing(config);
   const room = SEQUENCE_IDS - 1 - parallel;
   if (retained <= room) return Object.freeze(config);
   // Nobody who asks for many sequences need know of a number that he did not give.

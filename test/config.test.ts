@@ -85,6 +85,13 @@ describe("precedence", () => {
   });
 });
 
+test("guessing with a draft model needs one, whichever source says it", () => {
+  const told = failure(() => resolveConfig(sources({}, { ML_OFFLOAD_SPECULATE: "draft" }), null));
+  expect([told.code, told.message]).toEqual(["invalid_request", "--speculate draft needs --draft-model"]);
+  const named = resolveConfig(sources({ speculate: ["draft"], draft_model: ["d.gguf"] }), null);
+  expect(named.values.draftModel).toBe("/work/d.gguf");
+});
+
 describe("values", () => {
   test("paths become absolute, each from where it is meant", () => {
     const env = { ML_OFFLOAD_MODELS_DIR: ["~/m", "n"].join(delimiter) };

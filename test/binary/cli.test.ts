@@ -113,6 +113,7 @@ describe("mistakes on the command line", () => {
     [["serve", "--port", "0x10"], "--port must be a whole number"],
     [["serve", "--log-level", "loud"], "one of debug, info, warn, error"],
     [["serve", "--ubatch-size", "4096"], "must not be over --batch-size"],
+    [["serve", "--speculate", "draft"], "--speculate draft needs --draft-model"],
     [["run"], "run needs a model"],
     [["run", "demo", "--max-tokens", "-1", "hi"], "--max-tokens must be"],
     [["licenses", "all"], '"licenses" does not take the argument "all"'],
@@ -132,6 +133,14 @@ describe("mistakes on the command line", () => {
       expect(help).toMatchObject({ code: 0, stderr: "" });
       expect(help.stdout).toContain(`Usage: ml-offload ${command}`);
       expect((await run(["help", command])).stdout).toBe(help.stdout);
+    }
+  });
+
+  test("an adapter that can't be used: exit code 2", async () => {
+    for (const lora of ["none.gguf", `${DEMO}=0.5`, `${DEMO}=1000`]) {
+      const refused = await run(["serve", "--port", "0", "--lora", lora]);
+      expect({ code: refused.code, stdout: refused.stdout }).toEqual({ code: 2, stdout: "" });
+      expect(refused.stderr).toContain("--lora: ");
     }
   });
 
