@@ -43,6 +43,17 @@ test("a stream says with each piece whether more comes", async () => {
   expect(frames[3]).toBe("[DONE]");
 });
 
+test("more comes until the last chunk of the last choice, the usage included", async () => {
+  const { post } = createTestApp();
+  const frames = await readFrames(
+    await post(PATH, { ...GAP, n: 2, stream: true, stream_options: { include_usage: true } }),
+  );
+  const stops = frames.slice(0, -1).map(({ stop }) => stop);
+  expect(stops).toHaveLength(7);
+  expect(stops.lastIndexOf(false)).toBe(5);
+  expect(frames.at(-2)).toMatchObject({ choices: [], stop: true, usage: { completion_tokens: 6 } });
+});
+
 test.each([
   [{ n_predict: 0 }, 0],
   [{ max_tokens: 7 }, 7],

@@ -43,7 +43,7 @@ export function addInfillRoute(app: Elysia, api: ApiContext): void {
           const head: AnswerHead = { id: createId("cmpl-"), created, model: model.id };
           const includeUsage = body.stream_options?.include_usage ?? false;
           return {
-            encodeWhole: (answers, total) => ({ ...addContent(encodeCompletion(head, answers, total)), stop: true }),
+            encodeWhole: (answers, total) => addContent(encodeCompletion(head, answers, total), true),
             createStream: () => addContentToStream(createCompletionStream(head, includeUsage)),
           };
         },
@@ -73,16 +73,18 @@ function readInfillRequest(body: InfillRequest, contextLength: number): Generati
   };
 }
 
-function addContent(reply: CompletionReply): InfillReply {
-  const [first] = reply.choices;
-  return { ...reply, content: first?.text ?? "", stop: first === undefined || first.finish_reason !== null };
+function addContent(reply: CompletionReply, stop: boolean): InfillReply {
+  return { ...reply, content: reply.choices[0]?.text ?? "", stop };
 }
 
+/** The last choice ends with `total`; its last chunk may be the usage. */
 function addContentToStream(encoder: StreamEncoder): StreamEncoder {
   return {
     open: () => encoder.open(),
-    encode: (choice, event, total) =>
-      encoder.encode(choice, event, total).map((chunk) => addContent(chunk as CompletionReply)),
+    encode(choice, event, total) {
+      const chunks = encoder.encode(choice, event, total) as CompletionReply[];
+      return chunks.map((chunk, at) => addContent(chunk, total !== null && at === chunks.length - 1));
+    },
   };
 }
 
