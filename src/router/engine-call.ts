@@ -35,7 +35,7 @@ export class EngineCall {
     call.#assertAdmitted();
     const send = (engine: EngineProcess) => engine.client.generate(request, options.signal);
     const { engine, value } = await call.#run(await options.findEngine(), send);
-    return { ...value, events: { [Symbol.asyncIterator]: () => call.#readEvents(engine, value, send) } };
+    return { ...value, events: { [Symbol.asyncIterator]: () => call.#readEvents(engine, value, send, request.whole) } };
   }
 
   static async embed(inputs: EmbeddingInput[], options: EngineCallOptions): Promise<EmbeddingResult> {
@@ -61,22 +61,39 @@ export class EngineCall {
     }
   }
 
-  /** Not a generator: its `return` would wait for the event that is pending. */
+  /**
+   * Not a generator: its `return` would wait for the event that is pending. `whole`: nobody reads along, so nothing is
+   * given out before the end, and until then the request has produced nothing.
+   */
   #readEvents(
     first: EngineProcess,
     accepted: Accepted,
     send: (engine: EngineProcess) => Promise<Accepted>,
+    whole = false,
   ): AsyncIterator<GenerationEvent> {
     let engine = first;
     let source = accepted.events[Symbol.asyncIterator]();
+    let held: GenerationEvent[] = [];
+    let ready: Iterator<GenerationEvent> = held.values();
     let produced = false;
     let left = false;
     const next = async (): Promise<IteratorResult<GenerationEvent>> => {
-      const step = await source.next();
+      const before = ready.next();
+      if (before.done !== true) return before;
+      let step = await source.next();
+      while (whole && step.done !== true && step.value.type === "delta") {
+        held.push(step.value);
+        step = await source.next();
+      }
       if (step.done === true) return step;
       const event = step.value;
       if (event.type === "delta") produced = true;
-      if (event.type === "done") this.#noteSuccess();
+      if (event.type === "done") {
+        this.#noteSuccess();
+        ready = [...held, event].values();
+        return await next();
+      }
+      held = [];
       if (event.type !== "error" || event.error.code !== "engine_crashed" || left) return step;
       try {
         const replacement = await this.#findNext(new AppError(event.error), engine, produced);

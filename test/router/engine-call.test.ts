@@ -141,6 +141,22 @@ describe("a generation that had produced nothing", () => {
   });
 });
 
+test("an answer that nobody reads along begins anew although some of it had come", async () => {
+  const fixture = new CrashFixture();
+  const engine = await fixture.up("a");
+  const { events } = await fixture.generate("a", never(), { ...REQUEST, whole: true, echo: true, logprobs: 1 });
+  const reading = readAll(events);
+  engine.say(engine.lastId, DELTA, DELTA);
+  const next = fixture.next();
+  await engine.die();
+  const second = await next;
+  await Bun.sleep(0);
+  const other: GenerationEvent = { type: "delta", text: "again" };
+  second.say(second.lastId, other, DELTA, DONE_EVENT);
+  expect(await reading).toEqual([other, DELTA, DONE_EVENT]);
+  expect(second.client.openCount).toBe(0);
+});
+
 describe("a generation that had produced something", () => {
   test("ends with the crash", async () => {
     const fixture = new CrashFixture();
