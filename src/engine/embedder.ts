@@ -1,5 +1,5 @@
-// Embedding requests, and rankings, which are embeddings of one number: inputs are tokenised beside the engine's thread, checked, and run in batches, one batch a
-// step, so that running streams go on between them.
+// Embedding requests, and rankings, which are embeddings of one number: inputs are tokenised beside the engine's thread,
+// checked, and run in batches, one batch a step, so that running streams go on between them.
 
 import { AppError, toAppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, RankInput } from "../protocol/generation.ts";
@@ -112,7 +112,9 @@ export class Embedder implements Disposable {
 
   #remove(entry: Entry): void {
     entry.task?.[Symbol.dispose]();
-    this.#entries.splice(this.#entries.indexOf(entry), 1);
+    const at = this.#entries.indexOf(entry);
+    // An answer that can't be sent is refused after it was removed.
+    if (at >= 0) this.#entries.splice(at, 1);
   }
 
   [Symbol.dispose](): void {
