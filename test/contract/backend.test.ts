@@ -1,9 +1,10 @@
 // What the engine may rely on in a backend: one suite, run against the fake and against llama.cpp.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { Backend, BatchPart, PreparedPrompt, Sampled, Sampler, Task } from "../../src/engine/backend.ts";
+import type { Backend, BatchPart, PreparedPrompt, Sampled, Sampler } from "../../src/engine/backend.ts";
 import type { Prompt } from "../../src/protocol/generation.ts";
 import { FakeBackend } from "../support/fake-backend.ts";
+import { finish } from "../support/finish.ts";
 import { HAS_NATIVE, loadDemo } from "../support/llama-library.ts";
 
 const SETTINGS = { contextLength: 256, parallel: 4, batchSize: 64 };
@@ -13,16 +14,6 @@ const TOOL_CHAT: Prompt = {
   ...CHAT,
   tools: [{ type: "function", function: { name: "add", parameters: { type: "object", properties: {} } } }],
 };
-
-function finish<T>(task: Task<T>): T {
-  using running = task;
-  for (;;) {
-    const state = running.poll();
-    if (state.kind === "done") return running.take();
-    if (state.kind === "failed") throw state.error;
-    Bun.sleepSync(1);
-  }
-}
 
 const prepare = (backend: Backend, prompt: Prompt): PreparedPrompt => finish(backend.preparePrompt(prompt, null));
 const used = (backend: Backend): number => backend.cells()[0]?.used ?? -1;

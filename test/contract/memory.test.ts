@@ -5,9 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Backend, SavedState, Task } from "../../src/engine/backend.ts";
+import type { Backend, SavedState } from "../../src/engine/backend.ts";
 import type { MemoryKind } from "../../src/protocol/model-info.ts";
 import { FakeBackend } from "../support/fake-backend.ts";
+import { finish } from "../support/finish.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
 import { GEMMA_SPEC, LFM2_SPEC, MAMBA_SPEC, type ModelSpec, TINY_SPEC } from "../support/model-specs.ts";
@@ -33,16 +34,6 @@ const OTHER = Int32Array.from({ length: 8 }, (_, i) => 2 + ((i * 5) % 23));
 const OUTPUT = 8;
 const PREFIX = 20;
 const SLICE = 16;
-
-function finish<T>(task: Task<T>): T {
-  using running = task;
-  for (;;) {
-    const state = running.poll();
-    if (state.kind === "done") return running.take();
-    if (state.kind === "failed") throw state.error;
-    Bun.sleepSync(1);
-  }
-}
 
 const join2 = (a: Int32Array, b: Int32Array): Int32Array => Int32Array.of(...a, ...b);
 

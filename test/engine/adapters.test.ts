@@ -7,11 +7,10 @@ import type { CacheReport, GenerationRequest } from "../../src/protocol/generati
 import type { LoraScale } from "../../src/protocol/lora.ts";
 import { EngineRun, outcome, type RunOptions, runAlone } from "../support/engine-run.ts";
 import { KvFolder } from "../support/kv-folder.ts";
+import { runOne as runOneOf, WAIT_TOKENS } from "../support/shared-prompts.ts";
 
 const ADAPTERS = ["hash of one file", "hash of another"];
 const TEXT = "a prompt of some length, which all of them have in common";
-/** As prefix-choice.ts has it. */
-const WAIT_TOKENS = 32;
 const NOTHING: CacheReport = { live: 0, retained: 0, disk: 0 };
 
 const SETS: LoraScale[][] = [[], [{ id: 0, scale: 1 }], [{ id: 0, scale: 0.5 }], [{ id: 1, scale: 1 }]];
@@ -30,14 +29,8 @@ const adapted = (options: RunOptions = {}): EngineRun =>
 
 const alone = (request: GenerationRequest): object => outcome(runAlone(request, { adapters: ADAPTERS }));
 
-function runOne(run: EngineRun, id: number, request: GenerationRequest): CacheReport {
-  run.generate(id, request);
-  run.settle();
-  const { end } = run.story(id);
-  if (end?.type !== "done") throw new Error(`ended with ${JSON.stringify(end)}`);
-  expect(outcome(run.story(id))).toEqual(alone(request));
-  return end.cache;
-}
+const runOne = (run: EngineRun, id: number, request: GenerationRequest): CacheReport =>
+  runOneOf(run, id, request, { adapters: ADAPTERS });
 
 describe("sets in one engine", () => {
   test("at the same time: each gives what it gives alone, and all differ", () => {

@@ -2,34 +2,12 @@
 // prompts be read once, and conversations go on, after a restart too.
 
 import { describe, expect, test } from "bun:test";
-import type { CacheReport, GenerationRequest } from "../../src/protocol/generation.ts";
 import { EngineRun, outcome, type RunOptions, runAlone } from "../support/engine-run.ts";
 import { KvFolder, TEST_SLICE_TOKENS } from "../support/kv-folder.ts";
+import { ask, evaluated, runOne, SYSTEM, WAIT_TOKENS } from "../support/shared-prompts.ts";
 
-/** A letter is a token. */
-const SYSTEM = "a system text of some length, as agents have it, with rules and tools and more rules";
-/** As prefix-choice.ts and reading-stops.ts have them. */
-const WAIT_TOKENS = 32;
+/** As reading-stops.ts has it. */
 const STOP_TOKENS = 16;
-
-const ask = (text: string, changes: Partial<GenerationRequest> = {}): GenerationRequest => ({
-  prompt: { kind: "text", text },
-  sampling: { temperature: 0, ignoreEos: true },
-  stop: [],
-  maxTokens: 8,
-  ...changes,
-});
-
-function runOne(run: EngineRun, id: number, request: GenerationRequest): CacheReport {
-  run.generate(id, request);
-  run.settle();
-  const { end } = run.story(id);
-  if (end?.type !== "done") throw new Error(`ended with ${JSON.stringify(end)}`);
-  expect(outcome(run.story(id))).toEqual(outcome(runAlone(request)));
-  return end.cache;
-}
-
-const evaluated = (run: EngineRun): number => run.engine.stats().evaluatedTokens;
 
 describe.each(["recurrent", "hybrid"] as const)("%s memory", (memory) => {
   const keeping = (options: RunOptions = {}): EngineRun =>

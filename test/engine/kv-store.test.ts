@@ -323,23 +323,34 @@ describe("a budget", () => {
     return run.engine.stats().kvStore?.bytes ?? 0;
   }
 
-  test("never makes room of what the state goes on from, and writes nothing in vain", () => {
-    using folder = new KvFolder();
-    using run = makeRun(folder, { store: folder.opener({ bytesMax: Math.floor(1.3 * measure(TEXT)) }) });
+  /** A run whose folder may take so many times the bytes of one prompt, and how many files it has begun to write. */
+  function makeTight(folder: KvFolder, prompts: number): { run: EngineRun; writes: () => number } {
+    const run = makeRun(folder, { store: folder.opener({ bytesMax: Math.floor(prompts * measure(TEXT)) }) });
     let writes = 0;
     run.backend.faults.write = () => {
       writes++;
       return null;
     };
-    reuse(run, 1, ask(TEXT));
-    run.clock.advance(1000);
-    reuse(run, 2, ask(`${TEXT} ${TEXT} ${TEXT}`, { maxTokens: 1 }));
-    for (let i = 0; i < 5; i++) {
+    return { run, writes: () => writes };
+  }
+
+  function passMinutes(run: EngineRun, minutes: number): void {
+    for (let i = 0; i < minutes; i++) {
       run.clock.advance(60_000);
       run.settle();
     }
+  }
+
+  test("never makes room of what the state goes on from, and writes nothing in vain", () => {
+    using folder = new KvFolder();
+    const { run: tight, writes } = makeTight(folder, 1.3);
+    using run = tight;
+    reuse(run, 1, ask(TEXT));
+    run.clock.advance(1000);
+    reuse(run, 2, ask(`${TEXT} ${TEXT} ${TEXT}`, { maxTokens: 1 }));
+    passMinutes(run, 5);
     // The end of the first one, which the longer one does not share, made room.
-    expect(writes).toBe(folder.files().length + 1);
+    expect(writes()).toBe(folder.files().length + 1);
     const { files, bytes, bytesMax } = run.engine.stats().kvStore ?? { files: 0, bytes: 0, bytesMax: 0 };
     expect(files).toBe(WRITTEN + 1);
     expect(bytes).toBeLessThanOrEqual(bytesMax);
@@ -349,21 +360,14 @@ describe("a budget", () => {
 
   test("two states that don't fit together do not push each other out", () => {
     using folder = new KvFolder();
-    using run = makeRun(folder, { store: folder.opener({ bytesMax: Math.floor(1.5 * measure(TEXT)) }) });
-    let writes = 0;
-    run.backend.faults.write = () => {
-      writes++;
-      return null;
-    };
+    const { run: tight, writes } = makeTight(folder, 1.5);
+    using run = tight;
     reuse(run, 1, ask(TEXT));
     run.clock.advance(1000);
     reuse(run, 2, ask(TEXT.toUpperCase()));
-    const before = writes;
-    for (let i = 0; i < 10; i++) {
-      run.clock.advance(60_000);
-      run.settle();
-    }
-    expect(writes - before).toBeLessThanOrEqual(1);
+    const before = writes();
+    passMinutes(run, 10);
+    expect(writes() - before).toBeLessThanOrEqual(1);
     expect(folder.warnings).toEqual([]);
   });
 });

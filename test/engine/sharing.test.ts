@@ -2,32 +2,10 @@
 // was, and what passes by does not push it out.
 
 import { describe, expect, test } from "bun:test";
-import type { CacheReport, ChatMessage, GenerationRequest } from "../../src/protocol/generation.ts";
+import type { ChatMessage, GenerationRequest } from "../../src/protocol/generation.ts";
 import { EngineRun, outcome, type RunOptions, runAlone } from "../support/engine-run.ts";
+import { ask, evaluated, runOne, SYSTEM, WAIT_TOKENS } from "../support/shared-prompts.ts";
 
-const SYSTEM = "a system text of some length, as agents have it, with rules and tools and more rules";
-
-/** As prefix-choice.ts has it. */
-const WAIT_TOKENS = 32;
-
-const ask = (text: string, changes: Partial<GenerationRequest> = {}): GenerationRequest => ({
-  prompt: { kind: "text", text },
-  sampling: { temperature: 0, ignoreEos: true },
-  stop: [],
-  maxTokens: 8,
-  ...changes,
-});
-
-function runOne(run: EngineRun, id: number, request: GenerationRequest): CacheReport {
-  run.generate(id, request);
-  run.settle();
-  const { end } = run.story(id);
-  if (end?.type !== "done") throw new Error(`ended with ${JSON.stringify(end)}`);
-  expect(outcome(run.story(id))).toEqual(outcome(runAlone(request)));
-  return end.cache;
-}
-
-const evaluated = (run: EngineRun): number => run.engine.stats().evaluatedTokens;
 const keeping = (options: RunOptions = {}): EngineRun =>
   new EngineRun({ retainedMax: 4, contextLength: 512, ...options });
 

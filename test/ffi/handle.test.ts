@@ -8,12 +8,12 @@ import { join } from "node:path";
 import { NativeContext } from "../../src/ffi/context.ts";
 import { NativeDrafter } from "../../src/ffi/drafter.ts";
 import { Handle } from "../../src/ffi/handle.ts";
-import type { NativeJob } from "../../src/ffi/job.ts";
 import { NativeModel } from "../../src/ffi/model.ts";
 import { NativeError } from "../../src/ffi/native-error.ts";
 import { NativeParser } from "../../src/ffi/parser.ts";
 import { NativePrompt } from "../../src/ffi/prompt.ts";
 import { NativeSampler } from "../../src/ffi/sampler.ts";
+import { finish } from "../support/finish.ts";
 import { HAS_NATIVE, loadDemoModel, type OpenLlama, openLlama } from "../support/llama-library.ts";
 
 class Counted extends Handle {
@@ -35,16 +35,6 @@ describe("Handle", () => {
     expect(() => handle.pointer).toThrow("native thing used after dispose");
   });
 });
-
-function finish<T>(job: NativeJob<T>): T {
-  using running = job;
-  for (;;) {
-    const state = running.poll();
-    if (state.kind === "done") return running.take();
-    if (state.kind === "failed") throw state.error;
-    Bun.sleepSync(1);
-  }
-}
 
 const SETTINGS = {
   contextLength: 256,

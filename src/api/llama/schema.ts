@@ -2,7 +2,7 @@
 // checks and of the documentation. What they share with OpenAI's routes is taken from there.
 
 import { type Static, Type } from "@sinclair/typebox";
-import { CompletionReply } from "../openai/reply-schema.ts";
+import { CompletionReply, PromptUsageReply } from "../openai/reply-schema.ts";
 import { GENERATION_FIELDS, Model } from "../openai/schema.ts";
 
 /** An editor sends a few dozen; each costs a tokenization. */
@@ -71,6 +71,6 @@ export const RerankReply = Type.Object({
     }),
     { description: "The most relevant first." },
   ),
-  usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
+  usage: PromptUsageReply,
 });
 export type RerankReply = Static<typeof RerankReply>;

@@ -17,6 +17,9 @@ export const UsageReply = Type.Object({
 });
 export type UsageReply = Static<typeof UsageReply>;
 
+/** Of requests that generate nothing. */
+export const PromptUsageReply = Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() });
+
 export const TimingsReply = Type.Object(
   {
     queued_ms: Type.Number(),
@@ -152,7 +155,7 @@ export const EmbeddingReply = Type.Object({
       embedding: Type.Union([Type.Array(Type.Number()), Type.String({ description: "base64 of float32" })]),
     }),
   ),
-  usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
+  usage: PromptUsageReply,
 });
 export type EmbeddingReply = Static<typeof EmbeddingReply>;
 
