@@ -71,8 +71,13 @@ function fillRandomly(plan: WeightPlan, spec: ModelSpec, readable: Uint8Array): 
     shape: plan.shape,
     type: plan.type,
     fill,
-    repeated: spec.repeated === true && plan.shape.length > 1,
+    repeated: isRepeated(spec, plan),
   };
+}
+
+function isRepeated({ repeated }: ModelSpec, { name, shape }: WeightPlan): boolean {
+  if (shape.length < 2) return false;
+  return repeated === "all" || (repeated === "layers" && name !== "token_embd.weight");
 }
 
 /**

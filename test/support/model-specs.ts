@@ -29,8 +29,11 @@ export interface ModelSpec {
   slidingWindow?: number;
   /** Instead of ChatML. */
   chatTemplate?: string;
-  /** Fills each tensor with one repeated block: quick to write, of no use for what it says. */
-  repeated?: boolean;
+  /**
+   * Fills each tensor of these with one repeated block: quick to write, of no use for what it says. Repeated embeddings
+   * make many tokens equally likely, and then servers differ by how they choose among those.
+   */
+  repeated?: "layers" | "all";
 }
 
 const SMALL = {
@@ -99,7 +102,7 @@ export function sizedSpec(weights: TensorType, embeddings: TensorType): ModelSpe
     seed: 6,
     weights,
     embeddings,
-    repeated: true,
+    repeated: "all",
   };
 }
 
@@ -107,4 +110,4 @@ export function sizedSpec(weights: TensorType, embeddings: TensorType): ModelSpe
 export const SIZED_400_MB_SPEC: ModelSpec = sizedSpec("Q4_0", "Q8_0");
 
 /** About 400 MB, in the types of a Q4_K_M file: the model of the comparison with llama-server. */
-export const BENCH_SPEC: ModelSpec = { ...sizedSpec("Q4_K", "Q6_K"), finerWeights: "Q6_K" };
+export const BENCH_SPEC: ModelSpec = { ...sizedSpec("Q4_K", "Q6_K"), finerWeights: "Q6_K", repeated: "layers" };
