@@ -23,7 +23,7 @@ export interface Question {
   maxTokens: number;
 }
 
-/** A 16,000-token prompt takes minutes on two cores, and may wait behind others. */
+/** A prompt of 32,000 tokens takes a quarter of an hour on two cores, and may wait behind others. */
 const REQUEST_MS_MAX = 30 * 60_000;
 
 /** Parts of chunks and of whole answers that are read here; everything may be absent. */

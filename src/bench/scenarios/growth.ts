@@ -23,7 +23,8 @@ export const GROWTH_STREAMS: Scenario = {
   },
 };
 
-const PROMPT_WORDS = [1024, 2048, 4096, 8192, 16_384];
+/** The last one fits into 32,768 cells with its template and its answer. */
+const PROMPT_WORDS = [1024, 2048, 4096, 8192, 16_384, 32_000];
 const PROMPT_TOKENS = 32;
 
 export const GROWTH_PROMPTS: Scenario = {
