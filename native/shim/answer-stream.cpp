@@ -47,6 +47,7 @@ static std::string & part_of(common_chat_msg & message, leaf_kind kind, size_t c
 answer_stream::answer_stream(common_chat_parser_params given, listener on_text) : params(std::move(given)), on_text(std::move(on_text)) {
     // As the parser would put it before each text: positions then count from the same start.
     full = input = params.generation_prompt;
+    told_end = full.size();
     params.generation_prompt.clear();
 }
 
@@ -85,8 +86,12 @@ void answer_stream::parse(bool final) {
         // Without its cuts a text has to read as it did with them.
         whole = restore(message) && !(message.empty() && !known.empty() && !cuts.empty());
     } catch (const std::exception &) {
+        if (final) {
+            tell_unparsed();
+            return;
+        }
         if (cuts.empty()) {
-            throw;
+            return; // what comes next may make sense of it
         }
         whole = false;
     }
@@ -102,6 +107,16 @@ void answer_stream::parse(bool final) {
     }
     if (!final) {
         open(message, end);
+    }
+}
+
+// A format is what the model was trained to write, not what it must write: a reader gets what it wrote instead.
+void answer_stream::tell_unparsed() {
+    ++mismatches;
+    const std::string rest = full.substr(told_end);
+    if (trimmed_end(rest, 0, rest.size()) > 0) {
+        known.content += rest;
+        on_text(leaf_kind::CONTENT, 0, rest);
     }
 }
 
@@ -146,6 +161,9 @@ void answer_stream::tell_part(leaf_kind kind, size_t call, std::string & told, c
     if (now.size() > told.size() && starts_with(now, told)) {
         const std::string added = now.substr(told.size());
         told = now;
+        // The parser may have held back what might begin a delimiter. Escaped text stands nowhere: then nothing was.
+        const size_t found = full.find(added, told_end);
+        told_end = found == std::string::npos ? full.size() : found + added.size();
         on_text(kind, call, added);
     } else if (final && now != told) {
         ++mismatches;
@@ -255,6 +273,7 @@ void answer_stream::send(size_t to) {
     const std::string text = leaf->escapes ? escaped(raw) : raw;
     leaf->sent = to;
     part_of(known, leaf->kind, leaf->call) += text;
+    told_end = full.size() - (input.size() - to);
     on_text(leaf->kind, leaf->call, text);
 }
 

@@ -17,14 +17,14 @@ class answer_stream {
     using listener = std::function<void(leaf_kind leaf, size_t call, const std::string & text)>;
 
     answer_stream(common_chat_parser_params params, listener on_text);
-    // Throws what llama.cpp's parser throws.
+    // An answer that the parser does not take is told as content from where it was understood last: nothing is lost.
     void push(const std::string & text, bool final);
 
     // What has been told, as one message.
     common_chat_msg known;
     // Bytes that llama.cpp's parser was given.
     int64_t parsed_bytes = 0;
-    // Parts of the final message that do not go on from what was told.
+    // Parts of the final message that do not go on from what was told; and one for an answer that does not parse.
     int32_t mismatches = 0;
 
   private:
@@ -51,6 +51,7 @@ class answer_stream {
 
     bool may_parse() const;
     void parse(bool final);
+    void tell_unparsed();
     bool restore(common_chat_msg & message) const;
     void forget_cuts();
     void tell(const common_chat_msg & message, bool final);
@@ -69,6 +70,7 @@ class answer_stream {
     std::vector<cut>          cuts;
     bool                      may_cut = true;
     std::optional<open_leaf>  leaf;
+    size_t                    told_end; // in `full`: what was told stands before this
 };
 
 } // namespace mlo

@@ -24,7 +24,9 @@ export class NativeParser extends Handle {
     return new NativeParser(library, library.own("mlo_parser_new", library.calls.mlo_parser_new(prompt.pointer)));
   }
 
-  /** What the added text makes certain, in order. `final` closes what is open. */
+  /**
+   * What the added text makes certain, in order. `final` closes what is open; what does not fit the format is content.
+   */
   push(text: string, final: boolean): ParsedPiece[] {
     // A NUL can't cross as C text, and no template gives it a meaning.
     const pieces = this.#library.calls.mlo_parser_push(this.pointer, toCText(text.replaceAll("\0", "")), final ? 1 : 0);
@@ -36,7 +38,7 @@ export class NativeParser extends Handle {
     return Number(this.#library.calls.mlo_parser_parsed_bytes(this.pointer));
   }
 
-  /** Parts of the final message that differ from what was handed out before. */
+  /** Parts of the final message that differ from what was handed out before; and one for an answer that does not fit. */
   mismatches(): number {
     return this.#library.calls.mlo_parser_mismatches(this.pointer);
   }

@@ -141,11 +141,8 @@ async function makeParser(
 /** What one parse of the whole text says; null = the text does not fit the format. */
 async function parseWhole(template: string, text: string): Promise<Message | null> {
   using parser = await makeParser(template);
-  try {
-    return collect(parser.push(text, true));
-  } catch {
-    return null;
-  }
+  const message = collect(parser.push(text, true));
+  return parser.mismatches() === 0 ? message : null;
 }
 
 /** Pushes the text piece by piece. `steps`: how many pushes handed something out. */
@@ -198,6 +195,24 @@ describe.skipIf(!HAS_TEMPLATES).each(ANSWER_FORMATS)("an answer as $template wri
     }
   });
 });
+
+const UNFIT: [template: string, told: string, rest: string][] = [
+  ["meta-llama-Llama-3.1-8B-Instruct", "", '{"name": "Bob", "age": 3}'],
+  ["openai-gpt-oss-120b", "", "No channel at all."],
+  ["GLM-4.6", "I write ", "<tool_call> is how a call begins."],
+  ["Qwen-Qwen3-0.6B", "Now: ", '<tool_call>\n{"name": "no_such_tool", "arguments": {}}\n</tool_call>'],
+];
+
+test.skipIf(!HAS_TEMPLATES).each(UNFIT)(
+  "%s: an answer that is not of its format comes as it is",
+  async (name, told, rest) => {
+    for (const longest of [1, 7, 400]) {
+      using parser = await makeParser(name);
+      const pieces = split(told + rest, longest, 2).flatMap((piece) => parser.push(piece, false));
+      expect(collect([...pieces, ...parser.push("", true)])).toEqual({ text: told + rest, reasoning: "", calls: [] });
+    }
+  },
+);
 
 /** About as many tokens as asked for, of a text over and over. */
 const long = (text: string): string[] =>
