@@ -4,7 +4,7 @@ import { choiceOption, switchOption } from "../lib/option.ts";
 
 export const ANSWERING_OPTIONS = {
   pooling: choiceOption(
-    { name: "pooling", placeholder: "TYPE", description: "How embeddings pool; auto: as the model" },
+    { name: "pooling", placeholder: "TYPE", description: "How embeddings pool; auto: as the model; rank: of rerankers" },
     ["auto", "none", "mean", "cls", "last", "rank"] as const,
     "auto",
   ),

@@ -52,7 +52,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
   // A recurrent state has a fixed size, and llama.cpp makes one for each seq-id beforehand.
   const parallel = settings.parallel > 0 ? settings.parallel : facts.isRecurrent ? PARALLEL_RECURRENT : PARALLEL;
   const retainedMax = facts.isRecurrent ? Math.min(settings.retainedMax, parallel) : settings.retainedMax;
-  const pooling = choosePooling(settings, facts);
+  const pooling = choosePooling(settings, facts, embeds);
   const embedding: ContextSettings = {
     contextLength: rows,
     batchSize: rows,
@@ -101,8 +101,10 @@ function chooseThreads({ threads }: EngineSettings, { sizeBytes }: ModelFacts, c
 }
 
 /** What is asked for, or the model's own; without one, the last token of a decoder and the mean of an encoder. */
-function choosePooling(settings: EngineSettings, facts: ModelFacts): number {
-  const asked = settings.pooling === undefined ? -1 : POOLINGS.indexOf(settings.pooling);
+function choosePooling(settings: EngineSettings, facts: ModelFacts, embeds: boolean): number {
+  const said = settings.pooling === undefined ? -1 : POOLINGS.indexOf(settings.pooling);
+  // It is said to all models of a server, and is for its rerankers: the others chat, and a ranking refuses them.
+  const asked = said === RANK && !embeds && !facts.hasRankHead ? -1 : said;
   const pooling = asked < 0 ? facts.pooling : asked;
   // llama.cpp would give numbers of the last layer instead of scores.
   if (pooling === RANK && !facts.hasRankHead) throw cannotRank(facts.description, asked >= 0);

@@ -22,7 +22,7 @@ export interface CardRuntime {
 
 export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSettings): ModelCard {
   const { info } = runtime;
-  const pooling = entry.embeddingPooling === null ? null : (settings.pooling ?? entry.embeddingPooling);
+  const pooling = choosePooling(entry, info, settings);
   return {
     id: entry.id,
     aliases: entry.aliases,
@@ -36,17 +36,25 @@ export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSe
     contextLength: info?.sequenceContextLength ?? expectedContext(entry.trainedContextLength, settings.contextLength),
     capabilities: {
       ...entry.capabilities,
-      embedding: pooling !== null && pooling !== "rank" && pooling !== "none",
+      embedding: pooling === null ? entry.embeddingPooling !== null : pooling !== "rank" && pooling !== "none",
     },
     embeddingPooling: pooling,
     ownPooling: entry.pooling,
-    poolingIsSet: pooling !== null && settings.pooling !== undefined,
+    poolingIsSet: pooling !== null && settings.pooling === pooling,
     state: stateOf(entry, runtime),
     error: entry.error?.message ?? runtime.error,
     demo: entry.demo,
     isDefault: runtime.isDefault,
     info,
   };
+}
+
+/** As the engine will choose it: see engine/context-plan.ts. Null: it has none, or only its load shows it. */
+function choosePooling(entry: ModelEntry, info: LoadedModelInfo | null, settings: CardSettings): Pooling | null {
+  if (entry.embeddingPooling === null || settings.pooling === undefined) return entry.embeddingPooling;
+  // The header does not say whether a model that chats has a head to rank with; without one the setting is not for it.
+  if (settings.pooling === "rank" && entry.capabilities.completion) return info?.pooling ?? null;
+  return settings.pooling;
 }
 
 function expectedContext(trained: number | null, asked: number): number | null {

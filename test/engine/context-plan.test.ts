@@ -115,11 +115,17 @@ describe("pooling", () => {
     expect(planned).toMatchObject({ pooling: "mean", canGenerate: true, main: { pooling: -1, embeddings: false } });
   });
 
+  test("rank is not for chat models, which load as without it, unless they have the head", () => {
+    expect(planWith({ pooling: "rank" })).toEqual(planWith());
+    const headed = planWith({ pooling: "rank" }, { hasRankHead: true });
+    expect(headed).toMatchObject({ pooling: "rank", canGenerate: true, main: { pooling: -1 } });
+  });
+
   test("rank needs a head", () => {
     const ranker = { ...encoder, pooling: 4, hasRankHead: true };
     expect(planWith({}, ranker)).toMatchObject({ pooling: "rank", canGenerate: false });
     expect(() => planWith({}, { ...ranker, hasRankHead: false })).toThrow("although its pooling is rank");
-    expect(() => planWith({ pooling: "rank" })).toThrow("has no head to rank with");
+    expect(() => planWith({ pooling: "rank" }, encoder)).toThrow("has no head to rank with");
     expect(planWith({ pooling: "cls" }, { ...ranker, hasRankHead: false })).toMatchObject({ pooling: "cls" });
   });
 });

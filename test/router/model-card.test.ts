@@ -46,6 +46,23 @@ describe("toCard", () => {
     expect(made.poolingIsSet).toBe(pooling !== undefined && expected !== null);
   });
 
+  test("--pooling rank is not for a chat model; whether it has a head shows when it is loaded", () => {
+    const made = (loaded: typeof info | null) =>
+      toCard(
+        makeEntry("m", {
+          embeddingPooling: "last",
+          capabilities: { chat: true, completion: true, embedding: true },
+        }),
+        { slot: ready, error: null, info: loaded, isDefault: false },
+        { contextLength: 0, pooling: "rank" },
+      );
+    const known = { embeddingPooling: null, poolingIsSet: false, capabilities: { chat: true, embedding: true } };
+    expect(made(null)).toMatchObject(known);
+    expect(made({ ...info, pooling: "last" })).toMatchObject({ ...known, embeddingPooling: "last" });
+    const ranks = { embeddingPooling: "rank", poolingIsSet: true, capabilities: { embedding: false } };
+    expect(made({ ...info, pooling: "rank" })).toMatchObject(ranks);
+  });
+
   test("a loaded model tells its own context", () => {
     expect(card({ trainedContextLength: 4096 }, { slot: ready, info }).contextLength).toBe(300);
   });
