@@ -41,11 +41,13 @@ export async function chat(
   ][]);
   if (!flags.has("log_level")) ownFlags.set("log_level", ["warn"]);
   const folders = resolveFolders(env);
-  const { values } = loadConfig({ flags: ownFlags, env, folders, cwd }, configPath);
+  const { values, origins } = loadConfig({ flags: ownFlags, env, folders, cwd }, configPath);
   const log = createLogger({ level: values.logLevel, format: values.logFormat });
-  const server = (await prepareServer({ config: values, folders, env, log })).listen();
+  const model = isFile ? idFromFileName(basename(path)) : run.model;
+  // Those of the command line are for the model that it names; those of the file are for the server's default model.
+  const adapted = origins.lora === "flag" ? { adapted: model } : {};
+  const server = (await prepareServer({ config: values, folders, env, log, ...adapted })).listen();
   try {
-    const model = isFile ? idFromFileName(basename(path)) : run.model;
     return await runChat({ ...options, model, baseUrl: server.url });
   } finally {
     await server.stop(false);

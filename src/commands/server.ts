@@ -13,6 +13,7 @@ import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
 import { type AdapterFile, readAdapters } from "../models/adapter.ts";
+import { checkDraftModel } from "../models/draft.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import { EngineProcess } from "../router/engine-process.ts";
@@ -25,6 +26,8 @@ export interface StartOptions {
   folders: Folders;
   env: Environment;
   log: Logger;
+  /** Name of the model that the adapters are for; absent: the default model. */
+  adapted?: string;
 }
 
 export interface StartedServer {
@@ -40,9 +43,11 @@ export interface PreparedServer {
   listen(): StartedServer;
 }
 
-/** Everything before the socket. Throws AppError when there is no library, no backend that runs here, or no adapter. */
-export async function prepareServer({ config, folders, env, log }: StartOptions): Promise<PreparedServer> {
+/** Everything before the socket. Throws AppError when there is no library, no backend that runs here, no adapter, or no draft model. */
+export async function prepareServer({ config, folders, env, log, adapted }: StartOptions): Promise<PreparedServer> {
   const adapters = readAdapters(config.lora);
+  const { draft } = describeGuessing(config);
+  if (draft !== null) checkDraftModel(draft.modelPath);
   const files = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
   if (config.exitWithParent) endWithParent(files.library);
   const choice = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock));
@@ -53,8 +58,9 @@ export async function prepareServer({ config, folders, env, log }: StartOptions)
     logger: log,
   });
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
-  const adapted = { modelPath: registry.defaultEntry()?.path ?? "", adapters };
-  const router = buildRouter(config, files, choice, registry, adapted, folders, log);
+  const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
+  const loras = { modelPath: owner?.path ?? "", adapters };
+  const router = buildRouter(config, files, choice, registry, loras, folders, log);
   const app = createApp({
     inference: router,
     log,
