@@ -4,7 +4,11 @@ import { choiceOption, switchOption } from "../lib/option.ts";
 
 export const ANSWERING_OPTIONS = {
   pooling: choiceOption(
-    { name: "pooling", placeholder: "TYPE", description: "How embeddings pool; auto: as the model; rank: of rerankers" },
+    {
+      name: "pooling",
+      placeholder: "TYPE",
+      description: "How embeddings pool; auto: as the model; rank: of rerankers",
+    },
     ["auto", "none", "mean", "cls", "last", "rank"] as const,
     "auto",
   ),

@@ -136,7 +136,7 @@ function echoOf({ prompt }: GenerationRequest, { tokens }: PreparedPrompt, texts
 function makeScores(request: GenerationRequest, { tokens }: PreparedPrompt, echo: string, texts: TokenTexts) {
   if (request.logprobs === undefined) return null;
   const prompt = request.echo === true ? { tokens, text: echo } : null;
-  return new Scores(texts, { top: request.logprobs, prompt });
+  return new Scores(texts, { top: request.logprobs, prompt, most: request.logprobsMax ?? Number.POSITIVE_INFINITY });
 }
 
 export function cannotGenerate({ description, pooling }: LoadedModelInfo): AppError {

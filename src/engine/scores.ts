@@ -2,6 +2,7 @@
 // It owns no rows and decides nothing about batches; memory is bounded, since entries leave with the step that made them
 // or wait for their own text.
 
+import { AppError } from "../protocol/errors.ts";
 import type { GenerationEvent, TokenScore } from "../protocol/generation.ts";
 import type { Backend, OutputRow, RowScores } from "./backend.ts";
 import { Detokenizer, type TokenTexts } from "./detokenizer.ts";
@@ -15,6 +16,8 @@ export interface ScoreSettings {
   top: number;
   /** The prompt's tokens too; null = the answer's alone. `text` is the prompt as it is echoed. */
   prompt: { tokens: Int32Array; text: string } | null;
+  /** Log probabilities in all, alternatives among them: whoever collects them has only so much room. */
+  most: number;
 }
 
 export class Scores {
@@ -24,6 +27,8 @@ export class Scores {
   readonly #texts: TokenTexts;
   readonly #decoder: Detokenizer;
   readonly #pending: TokenScore[] = [];
+  readonly #most: number;
+  #count = 0;
   /** Rows of the prompt that were read. */
   #promptRead = 0;
   /** Code points of the prompt as it is echoed. */
@@ -32,8 +37,11 @@ export class Scores {
   #offset = 0;
   #emitted = 0;
 
+  /** Throws when the prompt's own are too many. */
   constructor(texts: TokenTexts, settings: ScoreSettings) {
     this.top = settings.top;
+    this.#most = settings.most;
+    this.#checkRoom((settings.prompt?.tokens.length ?? 0) * (1 + settings.top));
     this.#texts = texts;
     this.#decoder = new Detokenizer(texts, NOTHING_PRESERVED);
     this.promptRows = settings.prompt === null ? 0 : Math.max(0, settings.prompt.tokens.length - 1);
@@ -64,8 +72,9 @@ export class Scores {
     this.#push(token, logprob, this.#readTop(scores, i));
   }
 
-  /** Gives the entries whose text went out with these events. */
+  /** Gives the entries whose text went out with these events. Throws when all so far are too many. */
   attach(events: readonly Delta[]): Delta[] {
+    this.#checkRoom(this.#count);
     for (const { text } of events) this.#emitted += countChars(text ?? "");
     const at = this.#pending.findIndex(({ offset }) => offset >= this.#emitted);
     const scores = this.#pending.splice(0, at < 0 ? this.#pending.length : at);
@@ -100,8 +109,19 @@ export class Scores {
   }
 
   #push(token: number, logprob: number | null, top: [string, number][]): void {
+    this.#count += 1 + top.length;
     this.#pending.push({ text: this.#describe(token), offset: Math.max(0, this.#offset), logprob, top });
     this.#offset += countChars(this.#decoder.push(token));
+  }
+
+  #checkRoom(count: number): void {
+    if (count <= this.#most) return;
+    throw new AppError({
+      code: "invalid_request",
+      message: `\`logprobs\` gives ${count} numbers for this choice, and ${this.#most} are its share of an answer in one piece.`,
+      hint: "Stream the answer, or ask for fewer choices, tokens or log probabilities.",
+      param: "logprobs",
+    });
   }
 
   #readTop(scores: RowScores, i: number): [string, number][] {

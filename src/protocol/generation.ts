@@ -96,6 +96,8 @@ export interface GenerationRequest {
   echo?: boolean;
   /** Log probabilities come with the output, and with the prompt where that is echoed; so many of the likeliest tokens too. */
   logprobs?: number;
+  /** Most log probabilities that may come in all, a token and its alternatives each one; absent: as many as there are. */
+  logprobsMax?: number;
   /** A full context drops its middle and the answer goes on. Default: the engine's setting. */
   contextShift?: boolean;
   /** Leading tokens that stay then, at most half the context; negative = the prompt's. Default 0. */

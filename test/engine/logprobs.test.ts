@@ -121,6 +121,37 @@ describe("the answer's", () => {
   });
 });
 
+describe("over the room that there is for them", () => {
+  const refused = (most: number) => ({
+    code: "invalid_request",
+    param: "logprobs",
+    message: expect.stringContaining(`${most} are`),
+  });
+
+  test("a prompt is refused before it is read, with the numbers", () => {
+    using run = new EngineRun();
+    const most = TEXT.length * 4;
+    run.generate(1, request({ echo: true, maxTokens: 0, logprobsMax: most - 1 }));
+    run.generate(2, request({ echo: true, maxTokens: 0, logprobsMax: most }));
+    run.settle();
+    expect(run.story(1).end).toMatchObject({ type: "error", error: refused(most - 1) });
+    expect(run.story(1).events).toHaveLength(1);
+    expect(run.story(2).end).toMatchObject({ type: "done" });
+  });
+
+  test("an answer ends there, and costs nobody else anything", () => {
+    using run = new EngineRun();
+    run.generate(1, request({ logprobsMax: 20 }));
+    run.generate(2, request({ logprobsMax: 48 }));
+    run.settle();
+    expect(run.story(1).end).toMatchObject({ type: "error", error: refused(20) });
+    expect(scoresOf(run.story(1)).length).toBeLessThanOrEqual(5);
+    expect(scoresOf(run.story(2))).toHaveLength(12);
+    expect(run.story(2).end).toMatchObject({ type: "done" });
+    run.checkEmpty();
+  });
+});
+
 test.each([
   [{ parallel: 4, batchSize: 32 }],
   [{ parallel: 8, batchSize: 5, retainedMax: 3 }],

@@ -55,6 +55,16 @@ describe("chat", () => {
     expect(second?.request.prompt).toEqual(first?.request.prompt as never);
   });
 
+  test("of one piece share the room for log probabilities; a stream needs none", async () => {
+    const { post, inference } = createSeedApp();
+    const scored = { prompt: ["a", "b"], n: 2, logprobs: 5 };
+    await readJson(await post(TEXT, scored));
+    await readFrames(await post(TEXT, { ...scored, stream: true }));
+    await readJson(await post(TEXT, { prompt: "a" }));
+    const limits = inference.generateCalls.map(({ request }) => request.logprobsMax);
+    expect(limits).toEqual([...Array(4).fill(2 ** 18), ...Array(5).fill(undefined)]);
+  });
+
   test("without a seed all are random", async () => {
     const { post, inference } = createTestApp();
     await post(CHAT, { ...HELLO, n: 16 });
