@@ -3,6 +3,7 @@
 import type { NativeLibrary } from "../ffi/library.ts";
 import { NativeSocket } from "../ffi/socket.ts";
 import { encodeFrame, FrameDecoder, type FromEngine, type ToEngine } from "../protocol/messages.ts";
+import { type Expanded, PromptReceiver } from "../protocol/prompt-reuse.ts";
 
 /** The socket's number: standard input, output and error come first. */
 const SOCKET_DESCRIPTOR = 3;
@@ -10,6 +11,7 @@ const SOCKET_DESCRIPTOR = 3;
 export class Channel {
   readonly #socket: NativeSocket;
   readonly #decoder = new FrameDecoder<ToEngine>();
+  readonly #prompts = new PromptReceiver();
   #closed = false;
 
   constructor(library: NativeLibrary) {
@@ -31,8 +33,8 @@ export class Channel {
   }
 
   /** Everything that has arrived. */
-  receive(): ToEngine[] {
-    const messages: ToEngine[] = [];
+  receive(): Expanded[] {
+    const messages: Expanded[] = [];
     for (;;) {
       const bytes = this.#socket.read();
       if (bytes === null) return messages;
@@ -40,12 +42,12 @@ export class Channel {
         this.#closed = true;
         return messages;
       }
-      for (const frame of this.#decoder.push(bytes)) messages.push(frame.message);
+      for (const frame of this.#decoder.push(bytes)) messages.push(this.#prompts.expand(frame.message));
     }
   }
 
   /** The first message; null when the server closes the socket instead. */
-  receiveFirst(): ToEngine | null {
+  receiveFirst(): Expanded | null {
     for (;;) {
       this.wait(-1);
       const [message] = this.receive();

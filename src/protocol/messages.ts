@@ -6,7 +6,7 @@ import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
 
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Largest header or payload: the 32 MiB body limit, twice over for JSON escapes. */
 export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
@@ -67,6 +67,8 @@ export type ToEngine =
   | { type: "ask"; version: number; question: JobQuestion }
   | { type: "load"; version: number; settings: EngineSettings }
   | { type: "generate"; id: number; request: GenerationRequest }
+  /** With the prompt of the `generate` before it: see prompt-reuse.ts. */
+  | { type: "generate-again"; id: number; request: Omit<GenerationRequest, "prompt"> }
   | { type: "embed"; id: number; inputs: EmbeddingInput[] }
   | { type: "cancel"; id: number }
   /** The reader is behind: keep the sequence, decode nothing for it until `resume`. */

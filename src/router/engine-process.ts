@@ -5,6 +5,7 @@ import type { Logger } from "../lib/log.ts";
 import { AppError } from "../protocol/errors.ts";
 import { type EngineSettings, type Frame, type FromEngine, PROTOCOL_VERSION } from "../protocol/messages.ts";
 import type { LoadedModelInfo } from "../protocol/model-info.ts";
+import { PromptSender } from "../protocol/prompt-reuse.ts";
 import { type Child, type ExitReason, spawnChild } from "./child.ts";
 import { EngineClient } from "./engine-client.ts";
 
@@ -84,7 +85,8 @@ export class EngineProcess {
     };
     const args = ["--log-level", "debug", "--log-format", "json"];
     const child = await spawnChild(options.libraryPath, args, log.child({ engine: modelId }), { onFrame, onExit });
-    client = new EngineClient((message) => child.send(message));
+    const sender = new PromptSender((message) => child.send(message));
+    client = new EngineClient((message) => sender.send(message));
     child.send({ type: "load", version: PROTOCOL_VERSION, settings });
     const cancelTimer = clock.after(options.loadTimeoutMs, () => {
       const message = `${modelId} did not load within ${options.loadTimeoutMs / 1000} s.`;
