@@ -1,8 +1,10 @@
-// The files of kept KV state, of all models, under one disk budget: which slices are there, which goes next. What is in
-// a file is not its business, nor when one is written.
+// The files of kept KV state, of all models, under one disk budget: which slices are there, which goes next. Engines of
+// other models write to the same folder, so it is looked at again before room is made. What is in a file is not its
+// business, nor when one is written.
 
-import { mkdirSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, mkdirSync, rmSync, statSync, utimesSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { FolderListing, type ListedFolder } from "./folder-listing.ts";
 import { fileOf, parseName, type SliceName } from "./kv-names.ts";
 
 interface SliceFile {
@@ -17,9 +19,11 @@ const DRAFT = /\.part-(\d+)$/;
 export class KvFiles {
   readonly folder: string;
   readonly bytesMax: number;
-  readonly #root: string;
+  readonly #listing: FolderListing;
   /** By path: all models'. */
   readonly #files = new Map<string, SliceFile>();
+  /** Files that could not be removed: they are not ours to use or to count. */
+  readonly #stuck = new Set<string>();
   /** By hash: this model's. */
   readonly #slices = new Map<string, SliceName>();
   /** Those of them that are ends, by parent and hash. */
@@ -28,11 +32,15 @@ export class KvFiles {
 
   /** Makes the folder where it is missing. Throws the system's error when that can't be, or it can't be read. */
   constructor(root: string, modelKey: string, bytesMax: number) {
-    this.#root = root;
+    this.#listing = new FolderListing(root);
     this.folder = join(root, modelKey);
     this.bytesMax = bytesMax;
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
-    this.#scan();
+    const folders = this.#listing.changed();
+    for (const { path, names } of folders) {
+      for (const name of names) if (isLeftOver(name)) this.#remove(join(path, name));
+    }
+    for (const folder of folders) this.#takeListed(folder);
     // The budget may have been larger before.
     this.makeRoom(0, Number.POSITIVE_INFINITY);
   }
@@ -89,8 +97,10 @@ export class KvFiles {
   /**
    * Removes what was not used for longest, until `bytes` more are within the budget. Only files that were last used
    * before `usedMs` go: else two states that don't fit together would push each other out for ever. False: no room.
+   * What others have begun to write at this moment is not counted yet: the budget may be passed by a file of each.
    */
   makeRoom(bytes: number, usedMs: number): boolean {
+    this.#look();
     while (this.#bytes + bytes > this.bytesMax) {
       let oldest: SliceFile | null = null;
       for (const file of this.#files.values()) {
@@ -99,9 +109,15 @@ export class KvFiles {
           oldest = file;
       }
       if (oldest === null || oldest.usedMs >= usedMs) return false;
-      this.#drop(oldest.path);
+      // Another engine may have used it since.
+      if (!this.#update(oldest)) this.#drop(oldest.path);
     }
     return true;
+  }
+
+  /** Whether the file is there: another engine may have made room with it. */
+  isThere(name: SliceName): boolean {
+    return existsSync(this.pathOf(name));
   }
 
   /** The file was written, of a state that was last used then. */
@@ -124,16 +140,24 @@ export class KvFiles {
     }
   }
 
-  #scan(): void {
-    for (const model of readdirSync(this.#root, { withFileTypes: true })) {
-      if (!model.isDirectory()) continue;
-      const folder = join(this.#root, model.name);
-      for (const entry of readdirSync(folder)) {
-        const path = join(folder, entry);
-        const name = parseName(entry);
-        if (isLeftOver(entry)) removeQuietly(path);
-        if (name !== null) this.#note(path, folder === this.folder ? name : null);
-      }
+  /** What came and went by others' doing. A folder that can't be read now leaves what was known. */
+  #look(): void {
+    try {
+      for (const folder of this.#listing.changed()) this.#takeListed(folder);
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code === undefined) throw thrown;
+    }
+  }
+
+  #takeListed({ path: folder, names }: ListedFolder): void {
+    const there = new Set(names);
+    for (const path of [...this.#files.keys()]) {
+      if (dirname(path) === folder && !there.has(basename(path))) this.#forget(path);
+    }
+    for (const entry of names) {
+      const path = join(folder, entry);
+      const name = this.#files.has(path) || this.#stuck.has(path) ? null : parseName(entry);
+      if (name !== null) this.#note(path, folder === this.folder ? name : null);
     }
   }
 
@@ -153,8 +177,26 @@ export class KvFiles {
   }
 
   #drop(path: string): void {
-    removeQuietly(path);
+    this.#remove(path);
     this.#forget(path);
+  }
+
+  /** True when the file was used later than we knew. */
+  #update(file: SliceFile): boolean {
+    const timeMs = statSync(file.path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    // Times of files are rounded.
+    if (timeMs < file.usedMs + 1) return false;
+    file.usedMs = timeMs;
+    return true;
+  }
+
+  #remove(path: string): void {
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // A read-only disk keeps its files.
+      this.#stuck.add(path);
+    }
   }
 
   #forget(path: string): void {
@@ -200,13 +242,5 @@ function setTime(path: string, ms: number): void {
     utimesSync(path, ms / 1000, ms / 1000);
   } catch {
     // Another process may have removed it, or the disk be read-only: its age is all that is lost.
-  }
-}
-
-function removeQuietly(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {
-    // A read-only disk keeps its files; they are no longer ours to use.
   }
 }

@@ -190,7 +190,9 @@ export class KvStore implements Disposable {
       restore.taken += end - computed;
       left.shift();
     } catch (thrown) {
-      this.#warn(`a kept state was not used, its prompt is read anew: ${(thrown as Error).message}`);
+      // That another engine made room with it is no trouble to tell of.
+      const isGone = state.kind === "failed" && !this.#files.isThere(name);
+      if (!isGone) this.#warn(`a kept state was not used, its prompt is read anew: ${(thrown as Error).message}`);
       this.#files.discard(name.hash);
       left.length = 0;
     }

@@ -1,7 +1,7 @@
 // The files of kept state: named by their tokens, under one budget, the longest unused first.
 
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KvFiles } from "../../src/engine/kv-files.ts";
 import { fileOf, nameEnd, nameSlices, parseName, type SliceName, tokensUpTo } from "../../src/engine/kv-names.ts";
@@ -148,6 +148,53 @@ describe("the budget", () => {
     expect(files.makeRoom(2 * BYTES, 9000)).toBe(true);
     expect([files.countLeading(hashes(old)), files.countLeading(hashes(recent))]).toEqual([1, 2]);
     expect(files.bytes).toBe(3 * BYTES);
+  });
+
+  test("holds for all engines together, each with a folder of its own", () => {
+    using folder = new KvFolder();
+    const engines = ["a", "b", "c"].map((model) => new KvFiles(folder.path, model, 4 * BYTES));
+    let usedMs = 1000;
+    for (let first = 0; first < 90; first += 30) {
+      for (const files of engines) {
+        for (const name of chain(first, 2)) {
+          expect(files.makeRoom(BYTES, ++usedMs)).toBe(true);
+          write(files, [name], usedMs);
+          const onDisk = ["a", "b", "c"].flatMap((model) => readdirSync(join(folder.path, model)));
+          expect(onDisk.length).toBeLessThanOrEqual(4);
+        }
+      }
+    }
+    // What is there in the end is what was used last, whoever wrote it.
+    expect(engines.map((files) => files.countLeading(hashes(chain(60, 2))))).toEqual([2, 2, 2]);
+    for (const files of engines) files.makeRoom(0, usedMs);
+    expect(engines.map((files) => [files.count, files.bytes])).toEqual([
+      [0, 4 * BYTES],
+      [2, 4 * BYTES],
+      [2, 4 * BYTES],
+    ]);
+  });
+
+  test("spares what another engine has used since", () => {
+    using folder = new KvFolder();
+    const theirs = new KvFiles(folder.path, "theirs", 1e6);
+    write(theirs, chain(0, 1), 1000);
+    const ours = new KvFiles(folder.path, "ours", 2 * BYTES);
+    write(ours, chain(50, 1), 2000);
+    theirs.touch(hashes(chain(0, 1)), 3000);
+    expect(ours.makeRoom(BYTES, 9000)).toBe(true);
+    expect([readdirSync(theirs.folder).length, ours.count]).toEqual([1, 0]);
+  });
+
+  test("counts what a folder that goes held no more", () => {
+    using folder = new KvFolder();
+    write(new KvFiles(folder.path, "gone", 1e6), chain(0, 3), 1000);
+    const files = new KvFiles(folder.path, "m", 1e6);
+    expect(files.bytes).toBe(3 * BYTES);
+    rmSync(join(folder.path, "gone"), { recursive: true });
+    expect([files.makeRoom(BYTES, 1), files.bytes]).toEqual([true, 0]);
+    rmSync(folder.path, { recursive: true });
+    expect(files.makeRoom(BYTES, 1)).toBe(true);
+    mkdirSync(folder.path);
   });
 
   test("has no room for what is older than all that is there", () => {
