@@ -3,6 +3,7 @@
 import type { CacheReport } from "../protocol/generation.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import type { Backend } from "./backend.ts";
+import type { Held } from "./kv-chains.ts";
 import type { KvStore } from "./kv-store.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Roster } from "./roster.ts";
@@ -27,14 +28,14 @@ export function describeCache(
   nowMs: number,
 ): CacheEntry[] {
   const live = [...cache.live].map((sequence): CacheEntry => {
-    return { ...describe(sequence.tokens, backend), state: "live", session: sequence.session, idleMs: 0 };
+    return { ...describe(sequence, backend), state: "live", session: sequence.session, idleMs: 0 };
   });
   const held = [...cache.kept, ...cache.checkpoints].map((one): CacheEntry => {
     const { tokens, session, usedMs } = one;
     const durableTokens = store?.durableTokens(one) ?? 0;
     const isDurable = store !== null && durableTokens > 0 && durableTokens > tokens.length - store.sliceTokens;
     const state = isDurable ? "disk" : "retained";
-    return { ...describe(tokens, backend), durableTokens, state, session, idleMs: nowMs - usedMs };
+    return { ...describe(one, backend), durableTokens, state, session, idleMs: nowMs - usedMs };
   });
   return [...live, ...held, ...(store?.describe(cache) ?? [])];
 }
@@ -64,8 +65,12 @@ export function describeWork(roster: Roster, stepper: Stepper): WorkStats {
   return { running, paused, steps, evaluatedTokens, draftedTokens, acceptedTokens, rates, draftRates, times };
 }
 
-function describe(tokens: Int32Array, backend: Backend): { tokens: number; durableTokens: number; preview: string } {
-  return { tokens: tokens.length, durableTokens: 0, preview: toText(tokens.subarray(0, PREVIEW_TOKENS), backend) };
+type Description = Pick<CacheEntry, "tokens" | "durableTokens" | "lora" | "preview">;
+
+function describe({ tokens, set }: Held, backend: Backend): Description {
+  const lora = [...set.scales.entries()].flatMap(([id, scale]) => (scale === 0 ? [] : [{ id, scale }]));
+  const preview = toText(tokens.subarray(0, PREVIEW_TOKENS), backend);
+  return { tokens: tokens.length, durableTokens: 0, lora, preview };
 }
 
 function toText(tokens: Int32Array, backend: Backend): string {

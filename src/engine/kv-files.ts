@@ -83,6 +83,17 @@ export class KvFiles {
     return ends.map((name) => ({ name, usedMs: this.#files.get(this.pathOf(name))?.usedMs ?? 0 }));
   }
 
+  /** What the first state of its chain hangs on; null where that one is gone. */
+  rootOf(name: SliceName): string | null {
+    let first = name;
+    while (first.depth > (first.extra === undefined ? 1 : 0)) {
+      const before = this.#slices.get(first.parent);
+      if (before === undefined) return null;
+      first = before;
+    }
+    return first.parent;
+  }
+
   /** Slices are used from the first one on, so none is ever older than those that need it. */
   touch(hashes: readonly string[], nowMs: number): void {
     for (const hash of hashes) {

@@ -6,6 +6,7 @@ import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import { AbandonedTasks } from "./abandoned-tasks.ts";
+import { NO_ADAPTERS } from "./adapter-sets.ts";
 import type { Backend, SavedState, Task } from "./backend.ts";
 import { type Held, KvChains, type Pending } from "./kv-chains.ts";
 import { KvFiles } from "./kv-files.ts";
@@ -143,7 +144,8 @@ export class KvStore implements Disposable {
       .slice(0, LISTED_MAX)
       .map(({ name, usedMs }) => {
         const tokens = tokensUpTo(name, this.sliceTokens);
-        return { state: "disk", tokens, durableTokens: tokens, session: null, idleMs: now - usedMs, preview: "" };
+        const lora = this.#files.rootOf(name) === NO_ADAPTERS.root ? [] : null;
+        return { state: "disk", tokens, durableTokens: tokens, session: null, lora, idleMs: now - usedMs, preview: "" };
       });
   }
 

@@ -1,5 +1,7 @@
 // What an engine says about the model that it has loaded, and what both sides know of it beforehand.
 
+import type { LoraScale } from "./lora.ts";
+
 export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
 
 /** What the model remembers with. It decides what sequences can share: any prefix, or whole ends only. */
@@ -68,6 +70,8 @@ export interface CacheEntry {
   /** Tokens of it that are on disk, in whole slices. */
   durableTokens: number;
   session: string | null;
+  /** The LoRA adapters that it was computed with, and is of use for; null: not known of what is on disk only. */
+  lora: LoraScale[] | null;
   /** Milliseconds since it was last used. */
   idleMs: number;
   /** The beginning of its text. */

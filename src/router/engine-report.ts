@@ -4,9 +4,13 @@
 import type { Clock } from "../lib/clock.ts";
 import type { EngineProcess } from "./engine-process.ts";
 import type { CacheOverview, EngineReport } from "./inference.ts";
+import { describeSlept, type SleptCache } from "./slept-cache.ts";
 
 /** An engine answers between two steps, and a step of a large model may take seconds. */
 const ANSWER_MS_MAX = 10_000;
+
+/** A disk takes a few GiB in this time. Nobody waits who has not come yet. */
+const SLEEP_FLUSH_MS_MAX = 30_000;
 
 export interface NamedEngine {
   model: string;
@@ -18,8 +22,12 @@ export async function reportEngine({ model, engine }: NamedEngine, clock: Clock)
   return { model, pid: engine.pid, state: "loaded", info: engine.info, stats };
 }
 
-/** What all these engines keep of prompts. */
-export async function reportCache(engines: readonly NamedEngine[], clock: Clock): Promise<CacheOverview> {
+/** What all these engines keep of prompts, and what others have left on disk. */
+export async function reportCache(
+  engines: readonly NamedEngine[],
+  clock: Clock,
+  slept: readonly SleptCache[] = [],
+): Promise<CacheOverview> {
   const overview: CacheOverview = { entries: [], models: [] };
   const answers = await Promise.all(
     engines.map(async ({ model, engine: { client } }) => {
@@ -31,7 +39,12 @@ export async function reportCache(engines: readonly NamedEngine[], clock: Clock)
     if (answer === null) continue;
     const [entries, { retained, kvStore, evaluatedTokens, reusedTokens }] = answer;
     overview.entries.push(...entries.map((entry) => ({ model, ...entry })));
-    overview.models.push({ model, retained, kvStore, evaluatedTokens, reusedTokens });
+    overview.models.push({ model, state: "loaded", retained, kvStore, evaluatedTokens, reusedTokens });
+  }
+  for (const one of slept) {
+    const { entries, models } = describeSlept(one, clock.monotonicMs());
+    overview.entries.push(...entries);
+    overview.models.push(...models);
   }
   return overview;
 }
@@ -40,6 +53,12 @@ export async function reportCache(engines: readonly NamedEngine[], clock: Clock)
 export async function flushEngine(engine: EngineProcess, msMax: number, clock: Clock): Promise<boolean> {
   const flushed = engine.client.flush().then(() => true);
   return (await orNothing(flushed, msMax, clock)) ?? false;
+}
+
+/** Has an engine that will be stopped write what it keeps, and tells what is then there. */
+export async function prepareSleep(named: NamedEngine, clock: Clock): Promise<SleptCache> {
+  await flushEngine(named.engine, SLEEP_FLUSH_MS_MAX, clock);
+  return { overview: await reportCache([named], clock), takenMs: clock.monotonicMs() };
 }
 
 async function orNothing<T>(answer: Promise<T>, msMax: number, clock: Clock): Promise<T | null> {

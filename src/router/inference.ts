@@ -84,10 +84,13 @@ export interface BackendInfo {
   engines: EngineReport[];
 }
 
-/** What running engines keep of prompts. One that does not answer in time is left out. */
+/** What engines keep of prompts, and sleeping ones have left on disk. One that does not answer in time is left out. */
 export interface CacheOverview {
   entries: (CacheEntry & { model: string })[];
-  models: ({ model: string } & Pick<EngineStats, "retained" | "kvStore" | "evaluatedTokens" | "reusedTokens">)[];
+  models: ({ model: string; state: ModelState } & Pick<
+    EngineStats,
+    "retained" | "kvStore" | "evaluatedTokens" | "reusedTokens"
+  >)[];
 }
 
 export interface Inference {

@@ -12,11 +12,12 @@ import { type AdapterOptions, Adapters } from "./adapters.ts";
 import { CrashTable } from "./crash-policy.ts";
 import { EngineCall, type EngineCallOptions } from "./engine-call.ts";
 import { type EngineProcess, StartFailure } from "./engine-process.ts";
-import { flushEngine, type NamedEngine, reportCache, reportEngine } from "./engine-report.ts";
+import { flushEngine, type NamedEngine, prepareSleep, reportCache, reportEngine } from "./engine-report.ts";
 import type { BackendInfo, CacheOverview, Generation, Health, Inference, ModelCard } from "./inference.ts";
 import { type CardSettings, describeHealth, toCard } from "./model-card.ts";
 import type { SkippedPlugin } from "./plugins.ts";
 import { SleepTimer } from "./sleep-timer.ts";
+import type { SleptCache } from "./slept-cache.ts";
 import { decide, NEW_SLOT, onDeath, onReady, onSlept, onStart, onStopped, type Slot } from "./slot.ts";
 
 /** The router's window to the world. */
@@ -44,8 +45,6 @@ export interface RouterDependencies {
   adapters?: AdapterOptions;
 }
 
-/** A disk takes a few GiB in this time. Nobody waits who has not come yet. */
-const SLEEP_FLUSH_MS_MAX = 30_000;
 /** Service managers kill 10 s or more after they asked; a stop takes 2 s beyond this. */
 const STOP_FLUSH_MS_MAX = 5_000;
 
@@ -59,6 +58,8 @@ interface Place {
   /** Why the last start failed; forgotten when one succeeds. */
   error: string | null;
   sleep: SleepTimer | null;
+  /** Of an engine that sleeps, or is about to. */
+  slept: SleptCache | null;
   /** The end of an engine that was put to sleep: until then it still holds its memory. */
   leaving: Promise<void> | null;
 }
@@ -113,7 +114,9 @@ export class Router implements Inference {
   }
 
   async cache(): Promise<CacheOverview> {
-    return await reportCache(this.#running(), this.#deps.clock);
+    const asleep = [...this.#places.values()].filter(({ slot }) => slot.kind === "asleep");
+    const slept = asleep.flatMap((place) => place.slept ?? []);
+    return await reportCache(this.#running(), this.#deps.clock, slept);
   }
 
   listAdapters(): readonly LoraAdapter[] {
@@ -191,7 +194,16 @@ export class Router implements Inference {
   #placeOf(entry: ModelEntry): Place {
     let place = this.#places.get(entry.path);
     if (place === undefined) {
-      place = { id: entry.id, slot: NEW_SLOT, engine: null, starting: null, error: null, sleep: null, leaving: null };
+      place = {
+        id: entry.id,
+        slot: NEW_SLOT,
+        engine: null,
+        starting: null,
+        error: null,
+        sleep: null,
+        slept: null,
+        leaving: null,
+      };
       this.#places.set(entry.path, place);
     }
     place.id = entry.id;
@@ -235,7 +247,9 @@ export class Router implements Inference {
     const { clock, log, sleepAfterMs } = this.#deps;
     if (sleepAfterMs === 0 || this.#stopping.signal.aborted) return;
     place.sleep = new SleepTimer(clock, sleepAfterMs, engine.client, {
-      flush: () => flushEngine(engine, SLEEP_FLUSH_MS_MAX, clock),
+      flush: async () => {
+        place.slept = await prepareSleep({ model: place.id, engine }, clock);
+      },
       sleep: () => {
         if (place.engine !== engine) return;
         place.engine = null;

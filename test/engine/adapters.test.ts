@@ -133,6 +133,21 @@ describe("state on disk", () => {
     expect(folder.warnings).toEqual([]);
   });
 
+  test("is listed for every set, with its adapters as far as they are known", () => {
+    using folder = new KvFolder();
+    const loras = (run: EngineRun): unknown[] => run.cacheEntries().map((entry) => entry.lora);
+    {
+      using run = adapted({ store: folder.opener() });
+      for (const [id, set] of SETS.entries()) runOne(run, id, ask(set));
+      run.flush();
+      expect(loras(run).toSorted()).toEqual(SETS.toSorted());
+    }
+    using run = adapted({ store: folder.opener() });
+    expect(loras(run).toSorted()).toEqual([[], null, null, null]);
+    runOne(run, 1, ask(lora));
+    expect(loras(run).toSorted()).toEqual([[], lora, null, null]);
+  });
+
   test("is another one's when the file behind a number is another one", () => {
     const roots = [ADAPTERS, ["another", ADAPTERS[1] ?? ""]].map(
       (hashes) => new AdapterSets(hashes).resolve(lora).root,

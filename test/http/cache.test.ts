@@ -94,6 +94,7 @@ test("/api/cache lists what engines keep", async () => {
     models: [
       {
         model: "demo",
+        state: "loaded",
         retained: { sequences: 2, tokens: 50 },
         kvStore: { files: 1, bytes: 9, bytesMax: 10, warning: "the disk is full" },
         evaluatedTokens: 100,

@@ -1,6 +1,7 @@
 // Engines that nobody asks: written down, stopped, and started again by the next request.
 
 import { describe, expect, test } from "bun:test";
+import { makeCacheEntry } from "../support/fake-engines.ts";
 import { codeOf, RouterFixture } from "../support/router-fixture.ts";
 
 const SLEEP_MS = 60_000;
@@ -15,12 +16,27 @@ describe("an engine without requests", () => {
     expect([engine.stopping, fixture.router.resolveModel("a").state]).toEqual([false, "loaded"]);
     fixture.clock.advance(1);
     await settle();
-    expect(engine.sent.at(-1)?.type).toBe("flush");
+    expect(engine.sent.map(({ type }) => type)).toContain("flush");
     expect([engine.stopping, fixture.router.resolveModel("a").state]).toEqual([true, "asleep"]);
     expect(fixture.router.health()).toMatchObject({ status: "healthy", backends: { llamacpp: { ready: true } } });
     expect(fixture.router.health().backends.llamacpp.details).toContain("0 engines up; 1 asleep");
     await fixture.up("a");
     expect([fixture.starts.length, fixture.router.resolveModel("a").state]).toEqual([2, "loaded"]);
+  });
+
+  test("is still listed with what it wrote: of that alone its memory is left", async () => {
+    const fixture = new RouterFixture(SLEEP_MS);
+    const engine = await fixture.up("a");
+    const written = makeCacheEntry({ tokens: 10, durableTokens: 8, session: "agent", lora: [{ id: 0, scale: 1 }] });
+    engine.entries = [written, makeCacheEntry()];
+    fixture.clock.advance(SLEEP_MS);
+    await settle();
+    fixture.clock.advance(1000);
+    const { entries, models } = await fixture.router.cache();
+    expect(entries).toEqual([{ ...written, model: "a", state: "disk", tokens: 8, idleMs: written.idleMs + 1000 }]);
+    expect(models).toMatchObject([{ model: "a", state: "asleep", retained: { sequences: 0, tokens: 0 } }]);
+    await fixture.up("a");
+    expect((await fixture.router.cache()).models).toMatchObject([{ model: "a", state: "loaded" }]);
   });
 
   test("stays awake for as long as somebody is there, and the time starts when the last one has left", async () => {

@@ -29,7 +29,16 @@ export function makeEntry(id: string, changes: Partial<ModelEntry> = {}): ModelE
 }
 
 export function makeCacheEntry(changes: Partial<CacheEntry> = {}): CacheEntry {
-  return { state: "retained", tokens: 8, durableTokens: 0, session: null, idleMs: 5, preview: "Once", ...changes };
+  return {
+    state: "retained",
+    tokens: 8,
+    durableTokens: 0,
+    session: null,
+    lora: [],
+    idleMs: 5,
+    preview: "Once",
+    ...changes,
+  };
 }
 
 /** Looks like an EngineProcess to the router; accepts every prompt at once, and then says what the test tells it. */
@@ -43,6 +52,8 @@ export class FakeEngine {
   accepts = true;
   /** Off: it is too busy to say what it does. */
   answers = true;
+  /** What it says that it keeps. */
+  entries: CacheEntry[] = [makeCacheEntry()];
   /** Off: the test says `flushed` itself, or never. */
   flushes = true;
   readonly #exit = Promise.withResolvers<ExitReason>();
@@ -57,8 +68,7 @@ export class FakeEngine {
   #receive(message: ToEngine): void {
     this.sent.push(message);
     if (message.type === "generate" && this.accepts) this.accept(message.id);
-    if (message.type === "cache" && this.answers)
-      this.tell({ type: "cache", id: message.id, entries: [makeCacheEntry()] });
+    if (message.type === "cache" && this.answers) this.tell({ type: "cache", id: message.id, entries: this.entries });
     if (message.type === "flush" && this.flushes) this.tell({ type: "flushed", id: message.id });
     if (message.type === "stats" && this.answers) {
       this.tell({ type: "stats", id: message.id, stats: { running: 1, evaluatedTokens: 7 } as never });

@@ -1,4 +1,4 @@
-// GET /api/cache: what running engines keep of prompts, in memory and on disk.
+// GET /api/cache: what engines keep of prompts, in memory and on disk.
 
 import type { Elysia } from "elysia";
 import type { ApiContext } from "../options.ts";
@@ -21,8 +21,9 @@ const DOCS = describeRoute({
   tag: "System",
   summary: "Kept prompts",
   description:
-    "The prefixes that a later prompt can start from, of all engines that run. `durableTokens` of one are on disk " +
-    "too: those outlive a restart, a crash and a sleep. An engine that sleeps is not listed; what it wrote is still there.",
+    "The prefixes that a later prompt can start from, of all engines that run, with any set of adapters. " +
+    "`durableTokens` of one are on disk too: those outlive a restart, a crash and a sleep. Of a model that sleeps it is what " +
+    "was on disk when it fell asleep; of one that was not asked for since the start nothing is known.",
   reply: { schema: "CacheListReply", description: "Entries, and sums by model." },
   errors: [],
 });

@@ -54,6 +54,11 @@ export const CacheListReply = Type.Object({
       tokens: Type.Integer(),
       durableTokens: Type.Integer({ description: "Of these, on disk as well." }),
       session: orNull(Type.String()),
+      lora: orNull(
+        Type.Array(Type.Object({ id: Type.Integer(), scale: Type.Number() }), {
+          description: "The adapters that it is for; null: not known of what is on disk only.",
+        }),
+      ),
       idleMs: Type.Number({ description: "Since it was last used." }),
       preview: Type.String({ description: "The beginning of its text." }),
     }),
@@ -61,6 +66,7 @@ export const CacheListReply = Type.Object({
   models: Type.Array(
     Type.Object({
       model: Type.String(),
+      state: Type.String({ description: "`loaded`, or `asleep`: what was on disk when its engine was stopped." }),
       retained: Type.Object({ sequences: Type.Integer(), tokens: Type.Integer() }),
       kvStore: orNull(
         Type.Object({
