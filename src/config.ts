@@ -73,6 +73,12 @@ export const SERVE_OPTIONS = {
     1024 ** 5,
     10 * 1024 ** 3,
   ),
+  checkpointBytes: integerOption(
+    text("checkpoint_bytes", "BYTES", "Memory of an engine for recurrent states; 0 is automatic"),
+    0,
+    1024 ** 5,
+    0,
+  ),
   ...ANSWERING_OPTIONS,
   sleepAfterSeconds: secondsOption(
     text("sleep_after", "SECONDS", "Stop an engine without requests after this time; 0 is never"),

@@ -44,6 +44,7 @@ describe("precedence", () => {
       draftMax: 16,
       kvStore: true,
       kvStoreBytes: 10_737_418_240,
+      checkpointBytes: 0,
       pooling: "auto",
       contextShift: false,
       sleepAfterSeconds: 0,

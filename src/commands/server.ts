@@ -163,6 +163,7 @@ function describeEngine(
     ...describeGuessing(config),
     shiftsContext: config.contextShift,
     retainedMax: config.retained,
+    ...(config.checkpointBytes === 0 ? {} : { checkpointBytesMax: config.checkpointBytes }),
     kvStore: config.kvStore ? { folder: join(folders.state, "kv"), bytesMax: config.kvStoreBytes, buildKey } : null,
   };
 }

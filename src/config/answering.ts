@@ -7,7 +7,7 @@ export const ANSWERING_OPTIONS = {
     {
       name: "pooling",
       placeholder: "TYPE",
-      description: "How embeddings pool; auto: as the model; rank: of rerankers",
+      description: "How embeddings pool; auto: as the model",
     },
     ["auto", "none", "mean", "cls", "last", "rank"] as const,
     "auto",

@@ -24,10 +24,19 @@ export interface Checkpoint {
 
 export type CheckpointFacts = Pick<Checkpoint, "tokens" | "set" | "session" | "isPreamble">;
 
+/** The weights need most of a machine's memory; and each of several engines may have its checkpoints. */
+const MEMORY_SHARE = 1 / 16;
 /** Some dozens of states of a small model; those of the largest recurrent models have about 150 MB. */
-export const CHECKPOINT_BYTES_MAX = 512 * 1024 * 1024;
+const BYTES_MIN = 128 * 1024 * 1024;
+/** As many as are looked at, of a middling model: more would hardly be used. */
+const BYTES_MAX = 4 * 1024 * 1024 * 1024;
 /** Each is looked at when one has to go. */
 const CHECKPOINTS_MAX = 256;
+
+/** The budget when nobody asked for one. `memoryBytes`: what this process may use, by the machine and its control group. */
+export function automaticCheckpointBytes(memoryBytes: number): number {
+  return Math.min(Math.max(Math.floor(memoryBytes * MEMORY_SHARE), BYTES_MIN), BYTES_MAX);
+}
 
 export class Checkpoints implements Iterable<Checkpoint>, Disposable {
   readonly bytesMax: number;

@@ -27,8 +27,8 @@ const ANNOUNCE_MS = 10_000;
 export interface EngineOptions extends StepSettings {
   /** Kept state on disk; null = none. */
   store: KvStore | null;
-  /** Memory of checkpoints, in models that need them; absent: a default. */
-  checkpointBytesMax?: number;
+  /** Memory of checkpoints, in models that need them. */
+  checkpointBytesMax: number;
   /** Hashes of the files of the model's adapters, in their order; absent: it has none. */
   adapters?: readonly string[];
   /** Whether a full context drops its middle where a request does not say it. Default false. */

@@ -49,9 +49,13 @@ export function describeMemory(cache: PrefixCache, backend: Backend, store: KvSt
     cells: backend.cells(),
     handles: backend.liveHandles(),
     retained: { sequences: kept.length, tokens: kept.reduce((sum, { tokens }) => sum + tokens.length, 0) },
-    checkpoints: { count: cache.checkpoints.size, bytes: cache.checkpoints.bytes },
+    checkpoints: describeCheckpoints(cache.checkpoints),
     kvStore: store?.stats ?? null,
   };
+}
+
+function describeCheckpoints({ size: count, bytes, bytesMax }: PrefixCache["checkpoints"]): EngineStats["checkpoints"] {
+  return { count, bytes, bytesMax };
 }
 
 type WorkStats = Omit<EngineStats, keyof MemoryStats | "waiting" | "decodedTokens" | "reusedTokens">;

@@ -5,7 +5,7 @@ import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AdapterSet } from "./adapter-sets.ts";
 import type { Backend } from "./backend.ts";
-import { CHECKPOINT_BYTES_MAX, Checkpoints } from "./checkpoints.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import { findDivergence } from "./divergence.ts";
 import { type Kept, KeptSequences } from "./kept-sequences.ts";
 import { KvLedger } from "./kv-ledger.ts";
@@ -39,7 +39,7 @@ export class PrefixCache {
   readonly checkpoints: Checkpoints;
   readonly stops: PrefixCheckpoints;
 
-  constructor(backend: Backend, clock: Clock, checkpointBytesMax = CHECKPOINT_BYTES_MAX) {
+  constructor(backend: Backend, clock: Clock, checkpointBytesMax: number) {
     const { contextLength, parallel, retainedMax } = backend.info;
     this.#backend = backend;
     this.#clock = clock;

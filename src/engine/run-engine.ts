@@ -10,6 +10,7 @@ import { AppError, toAppError } from "../protocol/errors.ts";
 import { type EngineSettings, PROTOCOL_VERSION } from "../protocol/messages.ts";
 import type { Backend } from "./backend.ts";
 import { Channel } from "./channel.ts";
+import { automaticCheckpointBytes } from "./checkpoints.ts";
 import { Engine } from "./engine.ts";
 import { answerJob } from "./jobs.ts";
 import { KvStore } from "./kv-store.ts";
@@ -83,6 +84,7 @@ function serve(
     warn: (message) => log.warn(message),
     shiftsContext: settings.shiftsContext,
     store,
+    checkpointBytesMax: settings.checkpointBytesMax ?? automaticCheckpointBytes(process.constrainedMemory()),
     adapters: settings.adapters.map(hashFile),
   });
   channel.send({ type: "ready", version: PROTOCOL_VERSION, info: backend.info });

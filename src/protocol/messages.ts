@@ -35,6 +35,8 @@ export interface EngineSettings {
   shiftsContext?: boolean;
   /** Ended sequences whose KV is kept in memory. */
   retainedMax: number;
+  /** Memory of recurrent states kept at places of prompts; absent: chosen by the engine from the machine's. */
+  checkpointBytesMax?: number;
   /** Where KV state is kept on disk; null = nowhere. */
   kvStore: KvStoreSettings | null;
   /** LoRA adapters' files, in the order of their ids. */

@@ -104,6 +104,6 @@ export interface EngineStats {
   draftRates: { tokenMs: number; rowMs: number | null } | null;
   retained: { sequences: number; tokens: number };
   /** Recurrent states kept in memory, at places of prompts. */
-  checkpoints: { count: number; bytes: number };
+  checkpoints: { count: number; bytes: number; bytesMax: number };
   kvStore: { files: number; bytes: number; bytesMax: number; warning: string | null } | null;
 }

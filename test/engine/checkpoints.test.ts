@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { NO_ADAPTERS } from "../../src/engine/adapter-sets.ts";
 import type { SavedState } from "../../src/engine/backend.ts";
-import { type Checkpoint, Checkpoints } from "../../src/engine/checkpoints.ts";
+import { automaticCheckpointBytes, type Checkpoint, Checkpoints } from "../../src/engine/checkpoints.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 const BYTES = 100;
@@ -35,6 +35,11 @@ class Fixture {
 }
 
 const lengths = (found: Iterable<Checkpoint>): number[] => [...found].map((one) => one.tokens.length);
+
+test("the automatic budget is a share of what the process may use, within bounds", () => {
+  const gib = 1024 ** 3;
+  expect([1, 8, 32, 1000].map((memory) => automaticCheckpointBytes(memory * gib) / gib)).toEqual([1 / 8, 1 / 2, 2, 4]);
+});
 
 describe("finding", () => {
   test("those of a prompt's beginnings, the shortest first; not those of others or longer ones", () => {

@@ -56,7 +56,7 @@ export class DrivenEngine<B extends Backend> implements Disposable {
 
   constructor(backend: B, options: DriveOptions = {}) {
     const { itlMsMax = 0, speculates = false, shiftsContext = false, warn = () => {} } = options;
-    const { adapters = [], checkpointBytesMax, store } = options;
+    const { adapters = [], checkpointBytesMax = 2 ** 29, store } = options;
     this.backend = backend;
     this.engine = new Engine(backend, this.clock, (message, payload) => this.#collect(message, payload), {
       itlMsMax,
@@ -65,7 +65,7 @@ export class DrivenEngine<B extends Backend> implements Disposable {
       adapters,
       shiftsContext,
       store: store?.(backend, this.clock) ?? null,
-      ...(checkpointBytesMax === undefined ? {} : { checkpointBytesMax }),
+      checkpointBytesMax,
     });
   }
 
