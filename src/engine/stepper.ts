@@ -63,7 +63,8 @@ export class Stepper {
   readonly #settings: StepSettings;
   readonly #drafts: DraftGuesses | null;
   readonly #turns = new SetTurns();
-  #pending: { promptRows: number; decodeRows: number; startedMs: number } | null = null;
+  /** The batch that ran last, until its rows are sampled. */
+  #pending: { promptRows: number; decodeRows: number; startedMs: number; isScored: boolean } | null = null;
   steps = 0;
   /** Prompt tokens that were computed, those that had to be computed again included. */
   evaluatedTokens = 0;
@@ -93,7 +94,8 @@ export class Stepper {
     const rows = shares.reduce((sum, { count }) => sum + count, drafted);
     assert(this.#cache.makeRoom(rows), `${rows} cells were counted as available`);
     const decodeRows = shares.filter(({ decodes }) => decodes).length;
-    this.#pending = { promptRows: rows - decodeRows, decodeRows, startedMs: this.#clock.monotonicMs() };
+    const isScored = shares.some(({ sequence }) => sequence.scores !== null);
+    this.#pending = { promptRows: rows - decodeRows, decodeRows, startedMs: this.#clock.monotonicMs(), isScored };
     try {
       this.#backend.useAdapters(setOf(shares).scales);
       const parts = shares.map(({ sequence, count }) => toPart(sequence, count));
@@ -125,8 +127,10 @@ export class Stepper {
   /** Its rows are sampled: only now has a backend that computes in the background really ended. */
   measure(): void {
     if (this.#pending === null) return;
-    const { promptRows, decodeRows, startedMs } = this.#pending;
+    const { promptRows, decodeRows, startedMs, isScored } = this.#pending;
     this.#pending = null;
+    // Each scored row has the whole vocabulary's logits computed and read: others' rows cost much less.
+    if (isScored) return;
     this.rates.record({ promptRows, decodeRows, ms: this.#clock.monotonicMs() - startedMs });
   }
 

@@ -121,6 +121,30 @@ describe("the answer's", () => {
   });
 });
 
+test("steps with them teach nobody what a step costs", () => {
+  using run = new EngineRun({ parallel: 4 });
+  run.backend.faults.decode = () => {
+    run.clock.advance(30);
+    return null;
+  };
+  run.generate(1, request());
+  run.generate(2, request({ echo: true, prompt: { kind: "text", text: TEXT.repeat(2) } }));
+  run.settle();
+  expect(run.engine.stats().rates).toBeNull();
+  const { logprobs: _, ...plain } = request();
+  run.generate(3, plain);
+  run.settle();
+  const { rates } = run.engine.stats();
+  expect(rates?.stepMs).toBe(30);
+  run.backend.faults.decode = () => {
+    run.clock.advance(900);
+    return null;
+  };
+  run.generate(4, request({ echo: true }));
+  run.settle();
+  expect(run.engine.stats().rates).toEqual(rates);
+});
+
 describe("over the room that there is for them", () => {
   const refused = (most: number) => ({
     code: "invalid_request",
