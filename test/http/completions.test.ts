@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { TokenScore } from "../../src/protocol/generation.ts";
 import { DONE_EVENT, playEvents, SOME_CACHE } from "../support/fake-inference.ts";
-import { createTestApp, readError, readFrames, readJson } from "../support/http-app.ts";
+import { createTestApp, type Json, readError, readFrames, readJson } from "../support/http-app.ts";
 
 const PATH = "/v1/completions";
 
@@ -102,6 +102,15 @@ test("log probabilities come in OpenAI's lists, whole and streamed", async () =>
     { index: 0, text: "ab", logprobs: null, finish_reason: null },
     { index: 0, text: "", logprobs: LOGPROBS, finish_reason: null },
   ]);
+});
+
+test("log probabilities of an answer that ended at once are empty lists", async () => {
+  const { post, inference } = createTestApp();
+  inference.script = playEvents({ type: "started", promptTokens: 7, cache: SOME_CACHE }, DONE_EVENT);
+  const logprobsOf = async (asked: Json) => (await readJson(await post(PATH, asked))).choices[0].logprobs;
+  const empty = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
+  expect(await logprobsOf({ prompt: "x", logprobs: 0, stop: "a" })).toEqual(empty);
+  expect(await logprobsOf({ prompt: "x", stop: "a" })).toBeNull();
 });
 
 test("a suffix makes a gap to fill", async () => {

@@ -2,13 +2,16 @@ import { expect, test } from "bun:test";
 import { createTestApp, readJson } from "../support/http-app.ts";
 
 test("the root says what this is and where to go", async () => {
-  const { get } = createTestApp();
+  const { get, post } = createTestApp();
   const body = await readJson(await get("/"));
   expect(body.name).toBe("ml-offload");
   expect(body.version).toMatch(/^\d+\.\d+\.\d+/);
   expect(body.links.documentation).toBe("/swagger");
-  for (const path of ["documentation", "openapi", "models", "health", "backend", "cache"]) {
+  for (const path of ["documentation", "openapi", "models", "adapters", "health", "backend", "cache"]) {
     expect((await get(body.links[path])).status).toBe(200);
+  }
+  for (const path of ["chat", "completions", "infill", "embeddings", "rerank"]) {
+    expect((await post(body.links[path], {})).status).toBe(400);
   }
 });
 

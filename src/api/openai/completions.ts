@@ -37,7 +37,7 @@ export function addCompletionRoute(app: Elysia, api: ApiContext): void {
           const created = Math.floor(api.clock.wallMs() / 1000);
           const head: AnswerHead = { id: createId("cmpl-"), created, model: model.id };
           return {
-            encodeWhole: (answers, total) => encodeCompletion(head, answers, total),
+            encodeWhole: (answers, total) => encodeCompletion(head, answers, total, body.logprobs !== undefined),
             createStream: () => createCompletionStream(head, body.stream_options?.include_usage ?? false),
           };
         },

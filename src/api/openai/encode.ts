@@ -123,11 +123,18 @@ export function createChatStream(head: AnswerHead, choices: number, includeUsage
   };
 }
 
-export function encodeCompletion(head: AnswerHead, answers: readonly Answer[], total: Ending): CompletionReply {
+/** `scored`: log probabilities were asked for, so their lists are there, be they empty. */
+export function encodeCompletion(
+  head: AnswerHead,
+  answers: readonly Answer[],
+  total: Ending,
+  scored = false,
+): CompletionReply {
   return {
     ...encodeCompletionChoices(
       head,
       answers.map(({ text, finishReason, scores }, index) => ({ index, text, finishReason, scores })),
+      scored,
     ),
     usage: encodeUsage(total),
     timings: encodeTimings(total),
@@ -254,7 +261,7 @@ interface CompletionPiece {
   finishReason: FinishReason | null;
 }
 
-function encodeCompletionChoices(head: AnswerHead, choices: CompletionPiece[]): CompletionReply {
+function encodeCompletionChoices(head: AnswerHead, choices: CompletionPiece[], scored = false): CompletionReply {
   return {
     id: head.id,
     object: "text_completion",
@@ -264,7 +271,7 @@ function encodeCompletionChoices(head: AnswerHead, choices: CompletionPiece[]): 
     choices: choices.map(({ index, text, finishReason, scores }) => ({
       index,
       text,
-      logprobs: scores.length === 0 ? null : encodeLogprobs(scores),
+      logprobs: scores.length === 0 && !scored ? null : encodeLogprobs(scores),
       finish_reason: finishReason,
     })),
   };
