@@ -32,7 +32,12 @@ export class CrashTable {
   /** In the order of their last death. */
   readonly #entries = new Map<string, Entry>();
 
-  get size(): number {
+  /** Requests that are still remembered. */
+  count(nowMs: number): number {
+    for (const [key, { atMs }] of this.#entries) {
+      if (nowMs - atMs < FORGET_AFTER_MS) break;
+      this.#entries.delete(key);
+    }
     return this.#entries.size;
   }
 

@@ -135,12 +135,14 @@ export class EngineCall {
 
   #assertAdmitted(): void {
     const { crashes, clock } = this.#options;
+    const nowMs = clock.monotonicMs();
     // Hashing a long prompt takes milliseconds, and deaths are rare.
-    if (crashes.size > 0 && crashes.isRefused(this.#hash(), clock.monotonicMs())) throw this.#refusal();
+    if (crashes.count(nowMs) > 0 && crashes.isRefused(this.#hash(), nowMs)) throw this.#refusal();
   }
 
   #noteSuccess(): void {
-    if (this.#options.crashes.size > 0) this.#options.crashes.forget(this.#hash());
+    const { crashes, clock } = this.#options;
+    if (crashes.count(clock.monotonicMs()) > 0) crashes.forget(this.#hash());
   }
 
   #hash(): string {

@@ -33,6 +33,8 @@ interface OpenGeneration {
   accepted: PromiseWithResolvers<Accepted>;
   started: boolean;
   paused: boolean;
+  /** Its client's signal may live long after it. */
+  stopListening: () => void;
 }
 
 interface OpenCall<T> {
@@ -65,6 +67,7 @@ export class EngineClient {
   async generate(request: GenerationRequest, signal: AbortSignal): Promise<Accepted> {
     if (signal.aborted) throw cancelled();
     const id = this.#open();
+    const abort = (): void => this.#cancel(id);
     const entry: OpenGeneration = {
       kind: "generation",
       queue: new AsyncQueue<GenerationEvent>({
@@ -76,15 +79,16 @@ export class EngineClient {
       accepted: Promise.withResolvers<Accepted>(),
       started: false,
       paused: false,
+      stopListening: () => signal.removeEventListener("abort", abort),
     };
     this.#generations.set(id, entry);
-    const abort = (): void => this.#cancel(id);
     signal.addEventListener("abort", abort, { once: true });
     try {
       this.#send({ type: "generate", id, request });
     } catch (thrown) {
       // A request that never left (it is over the frame's limit) is not open.
       this.#generations.delete(id);
+      entry.stopListening();
       throw thrown;
     }
     return await entry.accepted.promise;
@@ -197,6 +201,7 @@ export class EngineClient {
     }
     if (isTerminal(event)) {
       this.#generations.delete(id);
+      entry.stopListening();
       this.#noticeIdle();
     }
     if (!entry.started) {

@@ -37,19 +37,26 @@ describe("the table", () => {
     table.note("x", 2, 5 * MINUTES);
     expect(table.isRefused("x", 15 * MINUTES - 1)).toBe(true);
     expect(table.isRefused("x", 15 * MINUTES)).toBe(false);
-    expect(table.size).toBe(0);
+    expect(table.count(15 * MINUTES)).toBe(0);
     table.note("x", 1, 0);
     table.forget("x");
     expect(table.note("x", 2, 1)).toBe(1);
+  });
+
+  test("counts only what it still remembers", () => {
+    const table = new CrashTable();
+    for (const [i, key] of ["x", "y", "z"].entries()) table.note(key, 1, i * MINUTES);
+    table.note("x", 2, 3 * MINUTES);
+    expect([2, 11, 12, 13].map((minutes) => table.count(minutes * MINUTES))).toEqual([3, 2, 1, 0]);
   });
 
   test("is bounded: the request whose death was longest ago leaves", () => {
     const table = new CrashTable();
     for (const engine of [1, 2]) table.note("first", engine, 0);
     for (let i = 0; i < 1023; i++) table.note(String(i), 3, 1);
-    expect([table.size, table.isRefused("first", 1)]).toEqual([1024, true]);
+    expect([table.count(1), table.isRefused("first", 1)]).toEqual([1024, true]);
     table.note("last", 3, 1);
-    expect([table.size, table.isRefused("first", 1)]).toEqual([1024, false]);
+    expect([table.count(1), table.isRefused("first", 1)]).toEqual([1024, false]);
   });
 });
 

@@ -17,6 +17,22 @@ const DONE: GenerationEvent = {
 };
 const CRASH = new AppError({ code: "engine_crashed", message: "The engine of demo was ended by SIGKILL." });
 
+/** A signal that says how many listen to it. */
+function countListeners(): { signal: AbortSignal; count: () => number } {
+  const { signal } = new AbortController();
+  let count = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    count++;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    count--;
+    removeEventListener.apply(signal, args);
+  };
+  return { signal, count: () => count };
+}
+
 /** A client whose engine is the test. */
 class Script {
   readonly sent: ToEngine[] = [];
@@ -93,6 +109,27 @@ describe("a generation", () => {
     expect(await rejection(client.generate(REQUEST, signal))).toContain("over the frame limit");
     expect(await rejection(client.embed(["a"], signal))).toContain("over the frame limit");
     expect(client.openCount).toBe(0);
+  });
+
+  test("leaves nothing on its client's signal, however it ends", async () => {
+    const { signal, count } = countListeners();
+    const script = new Script();
+    await script.accepted(signal);
+    const refused = script.client.generate(REQUEST, signal);
+    script.client.generate(REQUEST, signal).catch(() => {
+      // The engine dies under it.
+    });
+    expect(count()).toBe(3);
+    script.events(1, DONE);
+    script.events(2, { type: "error", error: { code: "invalid_request", message: "no" } });
+    expect([await rejection(refused), count()]).toEqual(["invalid_request", 1]);
+    script.client.fail(CRASH);
+    expect(count()).toBe(0);
+    const client = new EngineClient(() => {
+      throw new RangeError("over the frame limit");
+    });
+    await rejection(client.generate(REQUEST, signal));
+    expect(count()).toBe(0);
   });
 
   test("requests do not mix", async () => {
