@@ -4,6 +4,9 @@
 /** Of the context, so much at most is its beginning: else there would be a shift every few tokens. */
 const HEAD_SHARE = 0.5;
 
+/** In less, nothing would stay behind the beginning, and the token that was just made would have to go. */
+export const SHIFTING_CONTEXT_MIN = 3;
+
 /** An answer that nobody limits ends after so many contexts: a model that repeats itself would go on for ever. */
 const CONTEXTS_MAX = 64;
 
@@ -14,7 +17,10 @@ export interface Shift {
   dropped: number;
 }
 
-/** `keep`: how many leading tokens are wanted; negative = the prompt's. */
+/**
+ * In a context of `SHIFTING_CONTEXT_MIN` the newest token stays, since the next one is made from its row. `keep`: how
+ * many leading tokens are wanted; negative = the prompt's.
+ */
 export function planShift(length: number, keep: number, promptLength: number, contextLength: number): Shift {
   const wanted = Math.max(1, keep < 0 ? promptLength : keep);
   const head = Math.min(wanted, Math.max(1, Math.floor(HEAD_SHARE * contextLength)), length - 1);

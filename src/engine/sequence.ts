@@ -11,7 +11,7 @@ import type {
 import type { AdapterSet } from "./adapter-sets.ts";
 import type { Answer } from "./answer.ts";
 import type { BatchPart, PreparedPrompt, Sampler } from "./backend.ts";
-import { limitShifted, planShift } from "./context-shift.ts";
+import { limitShifted, planShift, SHIFTING_CONTEXT_MIN } from "./context-shift.ts";
 import { rankOf } from "./scheduler.ts";
 import type { Scores } from "./scores.ts";
 import { Speculation } from "./speculation.ts";
@@ -97,7 +97,8 @@ export class Sequence implements Disposable {
     this.#tokens = parts.prompt.tokens;
     this.#length = parts.prompt.tokens.length;
     this.promptLength = this.#length;
-    const shifts = request.contextShift ?? limits.shifts ?? false;
+    const canShift = limits.contextLength >= SHIFTING_CONTEXT_MIN;
+    const shifts = canShift && (request.contextShift ?? limits.shifts ?? false);
     this.#contextLength = limits.contextLength;
     this.#keepTokens = shifts ? (request.keepTokens ?? 0) : null;
     this.#completionMax = shifts
