@@ -45,14 +45,30 @@ export class KvChains {
     return this.#memory === "recurrent" || this.#memory === "hybrid";
   }
 
-  /** What to read for these tokens, in order; empty where nothing of them is on disk. */
-  find(tokens: Int32Array, set: AdapterSet): SliceName[] {
-    return this.#findAmong(tokens, nameSlices(tokens, this.#sliceTokens, set.root), set);
+  /** Names of these tokens' whole slices. */
+  nameSlices(tokens: Int32Array, set: AdapterSet): SliceName[] {
+    return nameSlices(tokens, this.#sliceTokens, set.root);
+  }
+
+  /** What to read for tokens that have these slices, in order; empty where nothing of them is on disk. */
+  findAmong(tokens: Int32Array, slices: readonly SliceName[], set: AdapterSet): SliceName[] {
+    const whole = this.#files.countLeading(slices.map(({ hash }) => hash));
+    if (!this.#recurs) return slices.slice(0, whole);
+    for (let depth = this.#memory === "recurrent" ? slices.length : whole; depth >= 0; depth--) {
+      const before = slices.slice(0, depth);
+      for (const end of this.#files.endsAfter(before.at(-1)?.hash ?? set.root)) {
+        const length = depth * this.#sliceTokens + (end.extra ?? 0);
+        const isPrefix =
+          length <= tokens.length && this.#name(tokens.subarray(0, length), before, set).hash === end.hash;
+        if (isPrefix) return this.#memory === "recurrent" ? [end] : [...before, end];
+      }
+    }
+    return [];
   }
 
   /** The same, of tokens that don't change. */
   findKnown(held: Held): SliceName[] {
-    return this.#findAmong(held.tokens, this.#slicesOf(held), held.set);
+    return this.findAmong(held.tokens, this.#slicesOf(held), held.set);
   }
 
   /** All names of what is in memory. */
@@ -105,21 +121,6 @@ export class KvChains {
     return { name: this.#endOf(held), tokens, set, usedWallMs, seqId, rest };
   }
 
-  #findAmong(tokens: Int32Array, slices: readonly SliceName[], set: AdapterSet): SliceName[] {
-    const whole = this.#files.countLeading(slices.map(({ hash }) => hash));
-    if (!this.#recurs) return slices.slice(0, whole);
-    for (let depth = this.#memory === "recurrent" ? slices.length : whole; depth >= 0; depth--) {
-      const before = slices.slice(0, depth);
-      for (const end of this.#files.endsAfter(before.at(-1)?.hash ?? set.root)) {
-        const length = depth * this.#sliceTokens + (end.extra ?? 0);
-        const isPrefix =
-          length <= tokens.length && this.#name(tokens.subarray(0, length), before, set).hash === end.hash;
-        if (isPrefix) return this.#memory === "recurrent" ? [end] : [...before, end];
-      }
-    }
-    return [];
-  }
-
   #name(tokens: Int32Array, slices: readonly SliceName[], set: AdapterSet): SliceName {
     return nameEnd(tokens, slices, this.#sliceTokens, set.root);
   }
@@ -127,7 +128,7 @@ export class KvChains {
   #slicesOf({ tokens, set }: Held): SliceName[] {
     const known = this.#slices.get(tokens);
     if (known !== undefined) return known;
-    const names = nameSlices(tokens, this.#sliceTokens, set.root);
+    const names = this.nameSlices(tokens, set);
     this.#slices.set(tokens, names);
     return names;
   }

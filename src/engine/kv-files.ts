@@ -28,6 +28,8 @@ export class KvFiles {
   readonly #slices = new Map<string, SliceName>();
   /** Those of them that are ends, by parent and hash. */
   readonly #ends = new Map<string, Map<string, SliceName>>();
+  /** Changes whenever a slice of this model comes or goes. */
+  #version = 0;
   #bytes = 0;
 
   /** Makes the folder where it is missing. Throws the system's error when that can't be, or it can't be read. */
@@ -47,6 +49,10 @@ export class KvFiles {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  get version(): number {
+    return this.#version;
   }
 
   get count(): number {
@@ -181,6 +187,7 @@ export class KvFiles {
   }
 
   #know(name: SliceName): void {
+    this.#version++;
     this.#slices.set(name.hash, name);
     if (name.extra === undefined) return;
     const siblings = this.#ends.get(name.parent) ?? new Map<string, SliceName>();
@@ -217,6 +224,7 @@ export class KvFiles {
     this.#files.delete(path);
     const name = parseName(basename(path));
     if (name === null || path !== this.pathOf(name)) return;
+    this.#version++;
     this.#slices.delete(name.hash);
     const siblings = this.#ends.get(name.parent);
     if (siblings?.delete(name.hash) === true && siblings.size === 0) this.#ends.delete(name.parent);

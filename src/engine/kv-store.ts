@@ -10,6 +10,7 @@ import { NO_ADAPTERS } from "./adapter-sets.ts";
 import type { Backend, SavedState, Task } from "./backend.ts";
 import { type Held, KvChains, type Pending } from "./kv-chains.ts";
 import { KvFiles } from "./kv-files.ts";
+import { KvLookup } from "./kv-lookup.ts";
 import { SLICE_TOKENS, type SliceName, tokensUpTo } from "./kv-names.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import { type Sequence, seqIdOf } from "./sequence.ts";
@@ -49,6 +50,7 @@ const LISTED_MAX = 100;
 
 export class KvStore implements Disposable {
   readonly sliceTokens: number;
+  readonly lookup: KvLookup;
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #files: KvFiles;
@@ -71,6 +73,7 @@ export class KvStore implements Disposable {
     this.sliceTokens = options.sliceTokens ?? SLICE_TOKENS;
     this.#files = new KvFiles(options.folder, options.modelKey, options.bytesMax);
     this.#chains = new KvChains(this.#files, backend.info.memory, this.sliceTokens);
+    this.lookup = new KvLookup(this.#chains, this.#files);
   }
 
   /** A slice has come, or one can be written while nobody computes. */
@@ -90,8 +93,8 @@ export class KvStore implements Disposable {
   }
 
   /** States on disk that the sequence's prompt can start from, in order. Its last token is always computed. */
-  find(sequence: Sequence): SliceName[] {
-    return this.#chains.find(sequence.tokens.subarray(0, sequence.length - 1), sequence.set);
+  find(sequence: Sequence): readonly SliceName[] {
+    return this.lookup.find(sequence);
   }
 
   /** Tokens that a sequence has when all of these are read. */
