@@ -74,7 +74,8 @@ void read_infill(mlo_prompt & prompt, const mlo_model & model, const common_json
     suffix.resize(std::min(suffix.size(), suffix_max));
 
     tokens_t gap;
-    if (llama_vocab_get_add_bos(vocab)) {
+    // Some files want one added and have none.
+    if (llama_vocab_get_add_bos(vocab) && llama_vocab_bos(vocab) != LLAMA_TOKEN_NULL) {
         gap.push_back(llama_vocab_bos(vocab));
     }
     gap.push_back(llama_vocab_fim_pre(vocab));

@@ -41,6 +41,20 @@ function textOf(backend: LlamaBackend, tokens: readonly number[]): string {
   return Buffer.concat(tokens.map((token) => backend.tokenBytes(token, true))).toString();
 }
 
+test.skipIf(!HAS_NATIVE)("a model that wants a beginning of text and has no token for it goes without", async () => {
+  const tokenizerChanges = {
+    // Of this one llama.cpp knows no such token.
+    "tokenizer.ggml.pre": { type: "string", value: "glm4" },
+    "tokenizer.ggml.bos_token_id": null,
+    "tokenizer.ggml.add_bos_token": { type: "bool", value: true },
+  } as const;
+  const model = cacheModel({ ...TINY_SPEC, tokenizer: "refact", tokenizerChanges });
+  using backend = await loadModelFile(model, { contextLength: CONTEXT, batchSize: BATCH, microBatchSize: BATCH });
+  const { tokens, text } = await read(backend, infill({ prefix: "def f(", suffix: "\n  return 1" }));
+  expect(text).toEndWith("\n<fim_prefix>def f(<fim_suffix>\n  return 1<fim_middle>");
+  expect(tokens.every((token) => token >= 0)).toBe(true);
+});
+
 describe.skipIf(!HAS_NATIVE)("a model with the tokens", () => {
   let backend: LlamaBackend;
   beforeAll(async () => {

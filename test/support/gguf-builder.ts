@@ -29,6 +29,8 @@ export const CHATML_TEMPLATE =
   "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}" +
   "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
+type Metadata = ReturnType<typeof readTokenizer>["metadata"];
+
 /** The path of the model, built at the first call. */
 export function cacheModel(spec: ModelSpec): string {
   const hash = createHash("sha256").update(JSON.stringify(spec));
@@ -42,7 +44,10 @@ export function cacheModel(spec: ModelSpec): string {
 export function buildModel(spec: ModelSpec, path: string): void {
   mkdirSync(dirname(path), { recursive: true });
   const tokenizer = readTokenizer(spec.tokenizer);
-  const metadata = [...describeArchitecture(spec), ...tokenizer.metadata];
+  const changes = spec.tokenizerChanges ?? {};
+  const changed = Object.entries(changes).flatMap(([key, value]): Metadata => (value === null ? [] : [[key, value]]));
+  const kept = tokenizer.metadata.filter(([key]) => !(key in changes));
+  const metadata = [...describeArchitecture(spec), ...kept, ...changed];
   const template = spec.chatTemplate ?? CHATML_TEMPLATE;
   if (spec.shape !== "bert") metadata.push(["tokenizer.chat_template", { type: "string", value: template }]);
   if (spec.rerankTemplate !== undefined) {

@@ -1,11 +1,13 @@
 // The models that tests and benchmarks build: what distinguishes each, and nothing of how it is written.
 
-import type { TensorType } from "./gguf-writer.ts";
+import type { MetadataValue, TensorType } from "./gguf-writer.ts";
 import type { TokenizerName } from "./tokenizers.ts";
 
 export interface ModelSpec {
   shape: "llama" | "qwen3" | "gemma3" | "mamba" | "lfm2" | "bert";
   tokenizer: TokenizerName;
+  /** What its metadata says otherwise; null takes an entry out. */
+  tokenizerChanges?: Readonly<Record<string, MetadataValue | null>>;
   layers: number;
   width: number;
   heads: number;
