@@ -4,12 +4,14 @@
 
 import { assert } from "./assert.ts";
 
-export interface AsyncQueueOptions {
-  /** `push` returns true from this size on: pause the producer. */
+export interface AsyncQueueOptions<T> {
+  /** `push` returns true from this weight on: pause the producer. */
   highWater: number;
-  /** After a pause, `onLow` is called once when the size has fallen to this. Default: a quarter. */
+  /** After a pause, `onLow` is called once when the weight has fallen to this. Default: a quarter. */
   lowWater?: number;
-  /** Hard limit: what a producer may still send until it has seen the pause. Default: 16 times `highWater`. */
+  /** Of an item, above 0. Default: 1 each. */
+  weigh?: (item: T) => number;
+  /** Hard limit of items: what a producer may still send until it has seen the pause. Default: 16 times `highWater`. */
   sizeMax?: number;
   /** Resume the producer. */
   onLow?: () => void;
@@ -26,19 +28,20 @@ export class QueueOverflow extends Error {
 }
 
 export class AsyncQueue<T> implements AsyncIterable<T> {
-  readonly #options: AsyncQueueOptions;
+  readonly #options: AsyncQueueOptions<T>;
   readonly #lowWater: number;
   readonly #sizeMax: number;
   #items: T[] = [];
   /** Index of the next item: shifting the array at every read would cost its length. */
   #head = 0;
+  #weight = 0;
   #wake: (() => void) | null = null;
   #pausing = false;
   #ended = false;
   #abandoned = false;
   #consumed = false;
 
-  constructor(options: AsyncQueueOptions) {
+  constructor(options: AsyncQueueOptions<T>) {
     this.#options = options;
     this.#lowWater = options.lowWater ?? Math.floor(options.highWater / 4);
     this.#sizeMax = options.sizeMax ?? options.highWater * 16;
@@ -61,8 +64,9 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
     if (this.#abandoned) return false;
     if (this.size >= this.#sizeMax) throw new QueueOverflow(this.#sizeMax);
     this.#items.push(item);
+    this.#weight += this.#weigh(item);
     this.#wakeConsumer();
-    if (this.size >= this.#options.highWater) this.#pausing = true;
+    if (this.#weight >= this.#options.highWater) this.#pausing = true;
     return this.#pausing;
   }
 
@@ -96,11 +100,17 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
     // The slot is emptied at once, so that a read item is not kept alive by the array.
     this.#items[this.#head++] = undefined as T;
     if (this.#head === this.#items.length || this.#head >= 1024) this.#compact();
-    if (this.#pausing && this.size <= this.#lowWater) {
+    // An empty queue weighs nothing, whatever adding and subtracting fractions made of it.
+    this.#weight = this.size === 0 ? 0 : this.#weight - this.#weigh(value);
+    if (this.#pausing && this.#weight <= this.#lowWater) {
       this.#pausing = false;
       this.#options.onLow?.();
     }
     return { done: false, value };
+  }
+
+  #weigh(item: T): number {
+    return this.#options.weigh?.(item) ?? 1;
   }
 
   #compact(): void {

@@ -17,6 +17,11 @@ import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 
 /** Events that one reader may leave unread before its sequence is paused. */
 const UNREAD_EVENTS = 256;
+/**
+ * Log probabilities that weigh as much as an event: those of a prompt's rows may make one of 200 kB, and a request has 64
+ * choices. So 8192 of them, or 1.2 MB, may be unread.
+ */
+const SCORES_OF_EVENT = 32;
 /** Events that are on their way when the pause is sent. */
 const UNREAD_EVENTS_MAX = 16 * UNREAD_EVENTS;
 
@@ -72,6 +77,7 @@ export class EngineClient {
       kind: "generation",
       queue: new AsyncQueue<GenerationEvent>({
         highWater: UNREAD_EVENTS,
+        weigh: weighEvent,
         sizeMax: UNREAD_EVENTS_MAX,
         onLow: () => this.#resume(id),
         onAbandon: () => this.#cancel(id),
@@ -228,6 +234,11 @@ export class EngineClient {
     this.#send({ type: "cancel", id });
     this.#deliver(id, { type: "cancelled" });
   }
+}
+
+function weighEvent(event: GenerationEvent): number {
+  const scores = event.type === "delta" ? (event.scores ?? []) : [];
+  return 1 + scores.reduce((sum, { top }) => sum + 1 + top.length, 0) / SCORES_OF_EVENT;
 }
 
 function cancelled(): AppError {

@@ -52,7 +52,8 @@ describe("chat", () => {
     });
     expect(body.mlo.cache).toEqual({ live: 0, retained: 2, disk: 0, evaluated: 5 });
     const [first, second] = inference.generateCalls;
-    expect(second?.request.prompt).toEqual(first?.request.prompt as never);
+    // The very object: it is sent to the engine once (protocol/prompt-reuse.ts).
+    expect(second?.request.prompt).toBe(first?.request.prompt as never);
   });
 
   test("of one piece share the room for log probabilities; a stream needs none", async () => {

@@ -150,6 +150,23 @@ describe("a generation", () => {
 });
 
 describe("a reader that lags", () => {
+  test("is waited for sooner where many log probabilities come", async () => {
+    const script = new Script();
+    const { events } = await script.accepted();
+    const top = Array.from({ length: 20 }, (_, i): [string, number] => [`${i}`, -i]);
+    const scores = Array.from({ length: 64 }, (_, offset) => ({ text: "x", offset, logprob: -1, top }));
+    // Each weighs as much as 43 events.
+    for (let i = 0; i < 5; i++) script.events(1, { type: "delta", scores });
+    expect(script.types()).toEqual(["generate"]);
+    script.events(1, { type: "delta", scores });
+    expect(script.types()).toEqual(["generate", "pause"]);
+    const reader = events[Symbol.asyncIterator]();
+    for (let read = 0; read < 4; read++) await reader.next();
+    expect(script.types()).toEqual(["generate", "pause"]);
+    await reader.next();
+    expect(script.types()).toEqual(["generate", "pause", "resume"]);
+  });
+
   test("pauses its sequence once, and resumes it once when it has caught up", async () => {
     const script = new Script();
     const { events } = await script.accepted();
