@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { describeGuessing } from "../src/config/guessing.ts";
+import { describeGuessing, guessingFor } from "../src/config/guessing.ts";
 import { type ConfigFile, type ConfigSources, formatConfig, loadConfig, resolveConfig } from "../src/config.ts";
 import { AppError } from "../src/protocol/errors.ts";
 
@@ -164,14 +164,33 @@ describe("guessing", () => {
 
   test("means for an engine what is guessed from", () => {
     const draft = { modelPath: "/m/tiny.gguf", tokensMax: 8 };
-    const guess = (speculate: "auto" | "lookup" | "draft" | "off", draftModel: string | null = draft.modelPath) =>
-      describeGuessing({ speculate, draftModel, draftMax: 8 });
-    expect(guess("auto")).toEqual({ speculates: true, draft });
-    expect(guess("auto", null)).toEqual({ speculates: true, draft: null });
-    expect(guess("lookup")).toEqual({ speculates: true, draft: null });
-    expect(guess("draft")).toEqual({ speculates: false, draft });
-    expect(guess("off")).toEqual({ speculates: false, draft: null });
+    const head = { tokensMax: 8, required: false };
+    const guess = (
+      speculate: "auto" | "lookup" | "draft" | "mtp" | "off",
+      draftModel: string | null = draft.modelPath,
+    ) => describeGuessing({ speculate, draftModel, draftMax: 8 });
+    expect(guess("auto")).toEqual({ speculates: true, draft, head });
+    expect(guess("auto", null)).toEqual({ speculates: true, draft: null, head });
+    expect(guess("lookup")).toEqual({ speculates: true, draft: null, head: null });
+    expect(guess("draft")).toEqual({ speculates: false, draft, head: null });
+    expect(guess("mtp", null)).toEqual({ speculates: false, draft: null, head: { ...head, required: true } });
+    expect(guess("off")).toEqual({ speculates: false, draft: null, head: null });
     expect(() => guess("draft", null)).toThrow("--speculate draft needs --draft-model");
+    expect(() => guess("mtp")).toThrow("--draft-model has no use");
+  });
+
+  test("means for one model what it can do of that", () => {
+    const draft = { modelPath: "/m/tiny.gguf", tokensMax: 8 };
+    const head = { tokensMax: 8, required: false };
+    const asked = { ...head, required: true };
+    const of = (isDefault: boolean, canPredict: boolean, changes = {}) =>
+      guessingFor({ draft, head, ...changes }, { isDefault, canPredict });
+    expect(of(true, true)).toEqual({ draft, head });
+    expect(of(false, true)).toEqual({ draft: null, head });
+    expect(of(false, false)).toEqual({ draft: null, head: null });
+    expect(of(true, false, { head: asked })).toEqual({ draft, head: asked });
+    expect(of(false, true, { head: asked })).toEqual({ draft: null, head });
+    expect(of(false, false, { head: asked })).toEqual({ draft: null, head: null });
   });
 });
 

@@ -35,6 +35,14 @@ mlo_context * mlo_context_new(mlo_model * model, const char * settings) {
         params.flash_attn_type = json.value("flashAttention", true) ? LLAMA_FLASH_ATTN_TYPE_AUTO : LLAMA_FLASH_ATTN_TYPE_DISABLED;
         params.no_perf = true;
         params.n_outputs_max = json.at("outputs").get<int32_t>();
+        const bool is_head = json.value("head", false);
+        if (is_head) {
+            const std::string problem = mlo::head_problem(*model->model);
+            if (!problem.empty() || !mlo::head_is_loaded(*model->model)) {
+                throw std::invalid_argument("its prediction layers can't guess: " + (problem.empty() ? "they are not loaded" : problem));
+            }
+            params.ctx_type = LLAMA_CONTEXT_TYPE_MTP;
+        }
 
         auto made = std::make_unique<mlo_context>();
         made->model = model;
@@ -44,6 +52,9 @@ mlo_context * mlo_context_new(mlo_model * model, const char * settings) {
         made->context = llama_init_from_model(model->model, params);
         if (!made->context) {
             throw std::runtime_error("llama.cpp can't make a context");
+        }
+        if (is_head) {
+            llama_set_embeddings_nextn(made->context, true, mlo::head_rows_by_output(*model->model));
         }
         made->compute = mlo::compute_threads::attach(made->context, params.n_threads);
         (void) capture;

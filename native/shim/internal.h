@@ -20,7 +20,7 @@
 namespace mlo {
 
 // Counts handles by kind, so that tests can see a leak.
-enum kind { KIND_JOB, KIND_MODEL, KIND_CONTEXT, KIND_PROMPT, KIND_SAMPLER, KIND_PARSER, KIND_STATE, KIND_DRAFTER, KIND_COUNT };
+enum kind { KIND_JOB, KIND_MODEL, KIND_CONTEXT, KIND_PROMPT, KIND_SAMPLER, KIND_PARSER, KIND_STATE, KIND_DRAFTER, KIND_HEAD, KIND_COUNT };
 extern std::atomic<int> live[KIND_COUNT];
 
 template <kind K> struct counted {
@@ -51,6 +51,13 @@ void wake_waiter();
 void log_warning(const std::string & message);
 // Throws with the first difference, unless token N of one vocabulary is token N of the other.
 void check_vocabulary(const llama_vocab * target, const llama_vocab * draft);
+
+// How many prediction layers (MTP) a file says it has, whether they were loaded, and why they can't guess: empty when they can.
+int32_t head_layers(const llama_model & model);
+bool head_is_loaded(const llama_model & model);
+std::string head_problem(const llama_model & model);
+// Whether the layers' own hidden rows are those of rows with output alone: a graph that gives them all is read by row.
+bool head_rows_by_output(const llama_model & model);
 
 // Runs body on this thread; on an exception sets the error and returns `failed`.
 template <typename T, typename F> T guard(T failed, F && body) {

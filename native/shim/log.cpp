@@ -130,7 +130,7 @@ int32_t mlo_log_read(uint8_t * buffer, int32_t capacity) {
 }
 
 char * mlo_live_handles(void) {
-    static const char * names[mlo::KIND_COUNT] = {"job", "model", "context", "prompt", "sampler", "parser", "state", "drafter"};
+    static const char * names[mlo::KIND_COUNT] = {"job", "model", "context", "prompt", "sampler", "parser", "state", "drafter", "head"};
     common_json counts = common_json::object();
     for (int i = 0; i < mlo::KIND_COUNT; ++i) {
         counts[names[i]] = mlo::live[i].load();

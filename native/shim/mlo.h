@@ -25,6 +25,7 @@ typedef struct mlo_prompt mlo_prompt;     // a prompt: tokens, and how its answe
 typedef struct mlo_sampler mlo_sampler;   // the sampling state of one sequence
 typedef struct mlo_parser mlo_parser;     // splits one answer into content, reasoning and tool calls
 typedef struct mlo_drafter mlo_drafter;   // a context of a smaller model that guesses, and what its slots hold
+typedef struct mlo_head mlo_head;         // a model's own prediction layers as a guesser, and what its slots hold
 typedef struct mlo_state mlo_state;       // a copy of KV cells or of a recurrent state, with a text that says what it is
 // NOLINTEND
 
@@ -67,7 +68,7 @@ MLO_API void mlo_job_cancel(mlo_job * job);
 MLO_API void mlo_job_free(mlo_job * job);
 
 // --- model -----------------------------------------------------------------------------------------------------------
-// settings: {"gpuLayers": -1, "useMmap": true}
+// settings: {"gpuLayers": -1, "useMmap": true, "head": false}. head: with its prediction layers (MTP), where it has some.
 MLO_API mlo_job * mlo_model_load_start(const char * path, const char * settings);
 MLO_API mlo_model * mlo_model_take(mlo_job * job);
 MLO_API void mlo_model_free(mlo_model * model);
@@ -98,8 +99,9 @@ MLO_API void mlo_prompt_tokens(mlo_prompt * prompt, int32_t * tokens);
 MLO_API char * mlo_prompt_info(mlo_prompt * prompt);
 
 // --- context ---------------------------------------------------------------------------------------------------------
-// settings: {"contextLength","batchSize","microBatchSize","outputs","sequences","threads","embeddings":bool,"pooling":-1..4}
-// outputs: rows with logits in one batch. sequences: how many seq-ids there are, at most 256.
+// settings: {"contextLength","batchSize","microBatchSize","outputs","sequences","threads","embeddings":bool,"pooling":-1..4,"head":bool}
+// outputs: rows with logits in one batch. sequences: how many seq-ids there are, at most 256. head: one for mlo_head_new; only
+// for a model whose mlo_model_info says that its prediction layers can guess.
 MLO_API mlo_context * mlo_context_new(mlo_model * model, const char * settings);
 MLO_API void mlo_context_free(mlo_context * context);
 // {"contextLength","sequenceContextLength","batchSize","microBatchSize","sequences","pooling","canShift","memory","layout"} as
@@ -170,6 +172,20 @@ MLO_API int32_t mlo_drafter_show(mlo_drafter * drafter, int32_t slot, int32_t * 
 // Guesses what follows the tokens that n different slots were shown last, once a showing: at most limits[i], into
 // guesses[i * stride], counts[i] of them. What was left to run, one batch at most, is run first. Returns the sum. Negative: failed.
 MLO_API int32_t mlo_drafter_guess(mlo_drafter * drafter, int32_t n, int32_t * slots, int32_t * limits, int32_t stride, int32_t * guesses, int32_t * counts);
+
+// Guesses with the model's own prediction layers, in a context of theirs; both contexts are borrowed, its seq-ids are the slots.
+MLO_API mlo_head * mlo_head_new(mlo_context * target, mlo_context * context, float probabilityMin);
+MLO_API void mlo_head_free(mlo_head * head);
+// Whether the target's next decodes keep the hidden rows that the layers work on.
+MLO_API void mlo_head_watch(mlo_head * head, int32_t on);
+// Takes hidden rows [row, row + n) of the target's last batch: those of n tokens of a sequence that has `start` tokens before them.
+// Of these n the first `certain` are the sequence's own, the others a guess. 0 = done.
+MLO_API int32_t mlo_head_take(mlo_head * head, int32_t slot, int32_t * before, int32_t start, int32_t * tokens, int32_t n, int32_t certain, int32_t row);
+// Shows a slot the n tokens of a sequence. Returns how many are left to run, the last one included; 0 = the row before the last
+// token was not taken, so there is nothing to guess from. Negative: failed.
+MLO_API int32_t mlo_head_show(mlo_head * head, int32_t slot, int32_t * tokens, int32_t n);
+// As mlo_drafter_guess.
+MLO_API int32_t mlo_head_guess(mlo_head * head, int32_t n, int32_t * slots, int32_t * limits, int32_t stride, int32_t * guesses, int32_t * counts);
 
 // --- parser ----------------------------------------------------------------------------------------------------------
 MLO_API mlo_parser * mlo_parser_new(mlo_prompt * prompt);

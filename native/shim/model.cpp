@@ -22,6 +22,7 @@ void * load(mlo_job & job, const std::string & path, const common_json & setting
     llama_model_params params = llama_model_default_params();
     params.n_gpu_layers = settings.value("gpuLayers", -1);
     params.load_mode = settings.value("useMmap", true) ? LLAMA_LOAD_MODE_AUTO : LLAMA_LOAD_MODE_NONE;
+    params.load_mtp = settings.value("head", false);
     params.progress_callback = on_progress;
     params.progress_callback_user_data = &job;
 
@@ -104,6 +105,9 @@ char * mlo_model_info(mlo_model * m) {
             {"isRecurrent", llama_model_is_recurrent(model) || llama_model_is_hybrid(model)},
             {"hasChatTemplate", m->has_template},
             {"devices", devices},
+            {"headLayers", mlo::head_layers(*model)},
+            {"headIsLoaded", mlo::head_is_loaded(*model)},
+            {"headProblem", mlo::head_problem(*model)},
         }).dump_safe());
     });
 }

@@ -1,52 +1,20 @@
 // A smaller model that guesses what a larger one will say. Its KV cells are a cache of tokens and nothing else: a slot
 // is shown a sequence's tokens, keeps the beginning that it has of them, and reads the rest. So nothing that happens to
 // the larger model's cells (forks, cuts, restores) has to be repeated here. When to guess is the caller's decision.
-#include "internal.h"
+#include "guess.h"
 
-#include <algorithm>
-#include <cmath>
+using mlo::common_length;
+using draft_rows = mlo::guess_rows;
 
 namespace {
 
 // Another slot's beginning is shared when it is longer than the slot's own by this many tokens.
 const size_t SHARED_TOKENS_MIN = 16;
-// Logits this far below the largest one add nothing that counts to the sum of probabilities.
-const float LOGIT_RANGE = 20.0f;
 
 struct draft_slot {
     std::vector<llama_token> held;    // tokens that have cells
     std::vector<llama_token> pending; // those that follow, up to the last one of the sequence
     int64_t                  used = 0;
-};
-
-size_t common_length(const std::vector<llama_token> & held, const llama_token * tokens, size_t n) {
-    const size_t most = std::min(held.size(), n);
-    return std::mismatch(held.begin(), held.begin() + most, tokens).first - held.begin();
-}
-
-// Rows of one decode, of any slots.
-struct draft_rows {
-    std::vector<llama_token>    tokens;
-    std::vector<llama_pos>      positions;
-    std::vector<int32_t>        counts;
-    std::vector<llama_seq_id>   slots;
-    std::vector<llama_seq_id *> ids;
-    std::vector<int8_t>         outputs;
-
-    void add(llama_token token, llama_pos position, llama_seq_id slot, bool output) {
-        tokens.push_back(token);
-        positions.push_back(position);
-        counts.push_back(1);
-        slots.push_back(slot);
-        outputs.push_back(output);
-    }
-    llama_batch batch() {
-        ids.clear();
-        for (auto & slot : slots) {
-            ids.push_back(&slot);
-        }
-        return {(int32_t) tokens.size(), tokens.data(), nullptr, positions.data(), counts.data(), ids.data(), outputs.data()};
-    }
 };
 
 } // namespace
@@ -146,21 +114,7 @@ struct mlo_drafter : mlo::counted<mlo::KIND_DRAFTER> {
         if (!logits) {
             throw std::runtime_error("row " + std::to_string(row) + " of the draft model has no output");
         }
-        const int32_t size = llama_vocab_n_tokens(context->model->vocab);
-        const llama_token best = (llama_token) (std::max_element(logits, logits + size) - logits);
-        if (best >= vocabulary || !std::isfinite(logits[best])) {
-            return -1;
-        }
-        // The probability is 1 / sum, so most bad guesses are known as such before the sum is complete.
-        const float most = probability_min > 0.0f ? 1.0f / probability_min : INFINITY;
-        float sum = 0.0f;
-        for (int32_t token = 0; token < size && sum <= most; ++token) {
-            const float below = logits[token] - logits[best];
-            if (below > -LOGIT_RANGE) {
-                sum += std::exp(below);
-            }
-        }
-        return sum <= most ? best : -1;
+        return mlo::likeliest_token(logits, llama_vocab_n_tokens(context->model->vocab), vocabulary, probability_min);
     }
 };
 

@@ -6,13 +6,14 @@ import { createApp } from "../api/app.ts";
 import { listen } from "../api/listen.ts";
 import { DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
 import { PROJECT_VERSION } from "../api/version.ts";
-import { describeGuessing } from "../config/guessing.ts";
+import { describeGuessing, guessingFor } from "../config/guessing.ts";
 import type { ServeConfig } from "../config.ts";
 import { endWithParent } from "../engine/parent.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
 import { type AdapterFile, readAdapters } from "../models/adapter.ts";
+import { canPredict } from "../models/architecture.ts";
 import { checkDraftModel } from "../models/draft.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
@@ -105,6 +106,7 @@ function buildRouter(
   log: Logger,
 ): Router {
   const settings = describeEngine(config, files, plugins, folders);
+  const guessing = describeGuessing(config);
   return new Router({
     registry,
     log,
@@ -128,11 +130,13 @@ function buildRouter(
           loadTimeoutMs: config.loadTimeoutSeconds * 1000,
           log,
           clock: systemClock,
-          // A draft model is of one family: of the default model's.
           settings: {
             ...settings,
             modelPath: entry.path,
-            draft: registry.defaultEntry()?.id === entry.id ? settings.draft : null,
+            ...guessingFor(guessing, {
+              isDefault: registry.defaultEntry()?.id === entry.id,
+              canPredict: canPredict(entry.architecture),
+            }),
             adapters: entry.path === adapted.modelPath ? adapted.adapters.map(({ file }) => file) : [],
           },
         }),
@@ -146,7 +150,7 @@ function describeEngine(
   files: NativeFiles,
   plugins: string[],
   folders: Folders,
-): Omit<EngineSettings, "modelPath" | "adapters"> {
+): Omit<EngineSettings, "modelPath" | "adapters" | "draft" | "head"> {
   const buildKey = new Bun.CryptoHasher("sha256")
     .update(JSON.stringify([pin.commit, files.buildId, plugins.map((path) => basename(path))]))
     .digest("hex");
@@ -160,7 +164,7 @@ function describeEngine(
     threads: config.threads,
     gpuLayers: config.gpuLayers,
     itlMsMax: config.itlMsMax,
-    ...describeGuessing(config),
+    speculates: describeGuessing(config).speculates,
     shiftsContext: config.contextShift,
     retainedMax: config.retained,
     ...(config.checkpointBytes === 0 ? {} : { checkpointBytesMax: config.checkpointBytes }),

@@ -1,9 +1,11 @@
-// Who of the decoding sequences is guessed for with a smaller model, and how much it may cost: the model reads what it has
-// not seen of a sequence in small chunks beside the steps, and guesses for all of them in one batch. A failure of it costs
-// guesses, never answers. How far a guess goes and when guessing rests is decided in speculation.ts.
+// Who of the decoding sequences is guessed for with a smaller model or the model's own prediction layers, and how much it
+// may cost: a model reads what it has not seen of a sequence in small chunks beside the steps, layers take rows of steps,
+// and both guess for all sequences in one batch. A failure of it costs guesses, never answers. How far a guess goes and
+// when guessing rests is decided in speculation.ts.
 
 import type { Clock } from "../lib/clock.ts";
-import type { Drafter, DraftPart } from "./drafter.ts";
+import type { BatchPart } from "./backend.ts";
+import type { Drafter, DraftPart, StepRows } from "./drafter.ts";
 import type { Sequence } from "./sequence.ts";
 import { Speculation } from "./speculation.ts";
 
@@ -31,6 +33,13 @@ export interface GuessCosts {
   rowMs: number;
 }
 
+/** What a sequence ran in a step. */
+export interface StepShare {
+  sequence: Sequence;
+  /** Tokens of its own; others of its part are a guess. */
+  count: number;
+}
+
 export class DraftGuesses {
   readonly #drafter: Drafter;
   readonly #clock: Clock;
@@ -40,6 +49,10 @@ export class DraftGuesses {
   #step = 0;
   #rowMs: number | null = null;
   #tokenMs = 0;
+  /** Share of guesses that has to be right, as it was when that was asked last. */
+  #rateToPay = 0;
+  /** Slots of those whose rows of this step are taken. */
+  #watched = new Map<Sequence, number>();
   #guesses = 0;
   #failed = false;
 
@@ -63,10 +76,56 @@ export class DraftGuesses {
       const chosen = this.#choose(sequences, rows, costs);
       if (chosen.size > 0) this.#run(chosen);
     } catch (thrown) {
-      this.#failed = true;
       for (const sequence of sequences) sequence.dropDraft();
-      this.#warn(`The draft model failed and is not asked any more: ${(thrown as Error).message}`);
+      this.#fail(thrown);
     }
+  }
+
+  /** Before a step of these: whose rows are taken after it. Where nobody's are, the step costs what it costs without. */
+  watch(sequences: readonly Sequence[]): void {
+    const { rows } = this.#drafter;
+    if (rows === null) return;
+    const wasOn = this.#watched.size > 0;
+    this.#watched = new Map();
+    for (const sequence of this.#failed ? [] : sequences) {
+      const slot = this.#isOfUse(sequence) ? this.#slotOf(sequence) : null;
+      if (slot !== null) this.#watched.set(sequence, slot);
+    }
+    if (this.#watched.size > 0 !== wasOn) rows.watch(!wasOn);
+  }
+
+  /** After a step that ran, and before its rows are sampled. */
+  take(shares: readonly StepShare[], parts: readonly BatchPart[]): void {
+    let row = 0;
+    for (const [i, { sequence, count }] of shares.entries()) {
+      const part = parts[i];
+      const slot = this.#watched.get(sequence);
+      if (part === undefined) continue;
+      if (slot !== undefined) this.#takeRows(slot, sequence, { ...part, certain: count, row });
+      row += part.tokens.length;
+    }
+  }
+
+  #takeRows(slot: number, sequence: Sequence, rows: StepRows): void {
+    if (this.#failed) return;
+    try {
+      this.#drafter.rows?.take(slot, sequence.tokens, rows);
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  #fail(thrown: unknown): void {
+    this.#failed = true;
+    this.#warn(`${this.#drafter.name} failed and is not asked any more: ${(thrown as Error).message}`);
+  }
+
+  /** Rows of a prompt are taken while guesses pay for others; of who decodes, unless its guesses rest. */
+  #isOfUse(sequence: Sequence): boolean {
+    if (Math.min(sequence.lengthMax, this.#drafter.lengthMax) - sequence.length <= 1) return false;
+    const known = this.#speculations.get(sequence);
+    if (known !== undefined) return !known.rests(sequence.lengthInAll);
+    return (this.#usualRate() ?? 1) > this.#rateToPay;
   }
 
   #choose(sequences: readonly Sequence[], rows: number, costs: GuessCosts): Map<Sequence, DraftPart> {
@@ -82,6 +141,7 @@ export class DraftGuesses {
       const slot = limit < 1 ? null : this.#slotOf(sequence);
       if (slot === null) continue;
       let behind = this.#drafter.show(slot, sequence.tokens, 0);
+      if (behind === Number.POSITIVE_INFINITY) continue;
       if (behind > BEHIND_MAX && toRead > 0) {
         const read = this.#read(slot, sequence, behind, toRead);
         behind -= read;
@@ -130,6 +190,7 @@ export class DraftGuesses {
 
   #limit(sequence: Sequence, { tokenMs, rowMs }: GuessCosts): number {
     const costs = { tokenMs, rowMs: rowMs + this.#tokenMs };
+    this.#rateToPay = costs.rowMs / costs.tokenMs;
     return this.#speculationOf(sequence).limit(sequence.lengthInAll, costs);
   }
 
@@ -146,8 +207,8 @@ export class DraftGuesses {
   /** How right it was for those who had a slot last: it is right or wrong about a model more than about a text. */
   #usualRate(): number | undefined {
     const holders = this.#holders.filter((holder) => holder !== null);
-    const rates = holders.map(({ sequence }) => this.#speculations.get(sequence)?.rate ?? 0);
-    return rates.length === 0 ? undefined : rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
+    const known = holders.map(({ sequence }) => this.#speculations.get(sequence)).filter((one) => one !== undefined);
+    return known.length === 0 ? undefined : known.reduce((sum, { rate }) => sum + rate, 0) / known.length;
   }
 
   /** Null: all slots belong to others. What a slot held before is of use when the sequence begins like it. */

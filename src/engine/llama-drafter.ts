@@ -15,6 +15,8 @@ import type { Drafter, DraftPart } from "./drafter.ts";
 const PROBABILITY_MIN = 0.75;
 
 export class LlamaDrafter implements Drafter {
+  readonly name = "The draft model";
+  readonly rows = null;
   readonly slots: number;
   readonly batchSize: number;
   readonly lengthMax: number;

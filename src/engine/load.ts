@@ -12,8 +12,10 @@ import type { EngineSettings } from "../protocol/messages.ts";
 import type { LoadedModelInfo, MemoryKind } from "../protocol/model-info.ts";
 import { type ContextPlan, planContexts, planDraftContext } from "./context-plan.ts";
 import { findCudaLibraries } from "./cuda-libraries.ts";
+import type { Drafter } from "./drafter.ts";
 import { LlamaBackend } from "./llama-backend.ts";
 import { checkMemory, LlamaDrafter } from "./llama-drafter.ts";
+import { chooseHead } from "./llama-head.ts";
 
 /** Between two looks at a running load; a job that ends wakes the wait early. */
 const PROGRESS_MS = 100;
@@ -36,9 +38,10 @@ export function startPlugins(library: NativeLibrary, plugins: readonly string[])
 /** Throws AppError: `model_damaged` or `out_of_memory`, with llama.cpp's own lines. */
 export function loadBackend(library: NativeLibrary, settings: EngineSettings, hooks: LoadHooks): LlamaBackend {
   const started = performance.now();
-  const model = loadModel(library, settings.modelPath, settings.gpuLayers, hooks);
+  const head = (settings.head ?? null) !== null && settings.draft === null;
+  const model = loadModel(library, settings.modelPath, { gpuLayers: settings.gpuLayers, head }, hooks);
   let context: NativeContext | null = null;
-  let drafter: LlamaDrafter | null = null;
+  let drafter: Drafter | null = null;
   try {
     const facts = model.facts();
     const cores = availableParallelism();
@@ -46,7 +49,12 @@ export function loadBackend(library: NativeLibrary, settings: EngineSettings, ho
     loadAdapters(model, settings.adapters, plan.canGenerate);
     context = makeContext(model, plan.main);
     const settled = context.facts();
-    if (plan.canGenerate) drafter = loadDrafter(library, settings, { model, memory: settled.memory, plan }, hooks);
+    const target = { model, memory: settled.memory, plan };
+    const draft = plan.canGenerate ? loadDrafter(library, settings, target, hooks) : null;
+    drafter = draft;
+    const headPlan = plan.canGenerate ? planDraftContext(settings, plan, facts, cores) : null;
+    const chosen = chooseHead(settings, { model, facts, context, plan: headPlan });
+    drafter ??= chosen.head;
     const info: LoadedModelInfo = {
       architecture: facts.architecture,
       description: facts.description,
@@ -72,7 +80,8 @@ export function loadBackend(library: NativeLibrary, settings: EngineSettings, ho
       devices: facts.devices.length === 0 ? ["CPU"] : facts.devices,
       cpuBackend: settings.plugins.map((path) => basename(path)).find((name) => name.includes("cpu")) ?? "",
       threads: plan.main.threads,
-      draft: drafter?.info ?? null,
+      draft: draft?.info ?? null,
+      head: chosen.info,
       loadMs: performance.now() - started,
       rssAnonBytes: readRssAnon(),
     };
@@ -101,7 +110,7 @@ function loadDrafter(
   const { draft, gpuLayers } = settings;
   if (draft === null) return null;
   checkMemory(target.memory, "This model");
-  const model = loadModel(library, draft.modelPath, gpuLayers, hooks);
+  const model = loadModel(library, draft.modelPath, { gpuLayers }, hooks);
   let context: NativeContext | null = null;
   try {
     context = makeContext(model, planDraftContext(settings, target.plan, model.facts(), availableParallelism()));
@@ -113,8 +122,13 @@ function loadDrafter(
   }
 }
 
-function loadModel(library: NativeLibrary, path: string, gpuLayers: number, hooks: LoadHooks): NativeModel {
-  using job = NativeModel.load(library, path, { gpuLayers });
+function loadModel(
+  library: NativeLibrary,
+  path: string,
+  settings: { gpuLayers: number; head?: boolean },
+  hooks: LoadHooks,
+): NativeModel {
+  using job = NativeModel.load(library, path, settings);
   for (;;) {
     const state = job.poll();
     if (state.kind === "done") return job.take();

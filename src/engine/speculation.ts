@@ -46,9 +46,14 @@ export class Speculation {
     return this.#rate;
   }
 
+  /** It does without a guess for now. */
+  rests(sequenceLength: number): boolean {
+    return sequenceLength < this.#restUntil;
+  }
+
   /** Most tokens to guess now, for a sequence that had so many tokens in all; 0 = none. */
   limit(sequenceLength: number, costs: StepCosts): number {
-    if (sequenceLength < this.#restUntil) return 0;
+    if (this.rests(sequenceLength)) return 0;
     const rateToPay = costs.rowMs / costs.tokenMs;
     // Whatever others were like, one guess is tried.
     if (this.#isNew) this.#rate = Math.max(this.#rate, trialRate(rateToPay));

@@ -90,6 +90,7 @@ export class Stepper {
     const shares = this.#share(turn);
     if (shares === null) return { kind: "full", crowded: false };
     if (this.#settings.speculates || this.#drafts !== null) this.#guess(shares);
+    this.#drafts?.watch(shares.map(({ sequence }) => sequence));
     const drafted = shares.reduce((sum, { sequence }) => sum + sequence.draft.length, 0);
     const rows = shares.reduce((sum, { count }) => sum + count, drafted);
     assert(this.#cache.makeRoom(rows), `${rows} cells were counted as available`);
@@ -102,6 +103,7 @@ export class Stepper {
       const result = this.times.time("decodeMs", () => this.#backend.decode(parts));
       if (result === "full") return { kind: "full", crowded: true };
       if (result === "aborted") return { kind: "aborted" };
+      this.#drafts?.take(shares, parts);
     } catch (thrown) {
       return { kind: "failed", sequences: shares.map(({ sequence }) => sequence), thrown };
     }

@@ -20,6 +20,8 @@ export interface ContextSettings {
   embeddings: boolean;
   /** llama.cpp's number; -1 = the model's own. */
   pooling: number;
+  /** A context of the model's prediction layers. */
+  head?: boolean;
   /** False: attention as separate operations, which the fused one is checked against. Default: where it can be had. */
   flashAttention?: boolean;
 }

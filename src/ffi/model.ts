@@ -25,6 +25,11 @@ export interface ModelFacts {
   isRecurrent: boolean;
   hasChatTemplate: boolean;
   devices: string[];
+  /** Prediction layers (MTP) that the file says it has. */
+  headLayers: number;
+  headIsLoaded: boolean;
+  /** Why they can't guess, loaded or not; empty when they can. */
+  headProblem: string;
 }
 
 /** Longest token text; the longest known vocabularies stay under 1,024 bytes. */
@@ -39,7 +44,11 @@ export class NativeModel extends Handle {
     this.library = library;
   }
 
-  static load(library: NativeLibrary, path: string, settings: { gpuLayers: number }): NativeJob<NativeModel> {
+  static load(
+    library: NativeLibrary,
+    path: string,
+    settings: { gpuLayers: number; head?: boolean },
+  ): NativeJob<NativeModel> {
     const call = "mlo_model_load_start";
     const job = library.calls.mlo_model_load_start(toCText(path), toCText(JSON.stringify(settings)));
     return new NativeJob(library, call, library.own(call, job), (done) => {

@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "46c83b4e7dd0022e550dd3360efaf486178b0551cbb469e45362313eb8051e50";
+export const HEADER_HASH = "bb80269d0913b92bb7e32c4f584cdc86cfcf10208ef0c3306491493e7d0acfb9";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -130,6 +130,18 @@ export const SYMBOLS = {
   mlo_drafter_show: { args: ["ptr", "i32", "ptr", "i32", "i32"], returns: "i32" },
   // mlo_drafter_guess(drafter, n, slots, limits, stride, guesses, counts)
   mlo_drafter_guess: { args: ["ptr", "i32", "ptr", "ptr", "i32", "ptr", "ptr"], returns: "i32" },
+  // mlo_head_new(target, context, probabilityMin)
+  mlo_head_new: { args: ["ptr", "ptr", "f32"], returns: "ptr" },
+  // mlo_head_free(head)
+  mlo_head_free: { args: ["ptr"], returns: "void" },
+  // mlo_head_watch(head, on)
+  mlo_head_watch: { args: ["ptr", "i32"], returns: "void" },
+  // mlo_head_take(head, slot, before, start, tokens, n, certain, row)
+  mlo_head_take: { args: ["ptr", "i32", "ptr", "i32", "ptr", "i32", "i32", "i32"], returns: "i32" },
+  // mlo_head_show(head, slot, tokens, n)
+  mlo_head_show: { args: ["ptr", "i32", "ptr", "i32"], returns: "i32" },
+  // mlo_head_guess(head, n, slots, limits, stride, guesses, counts)
+  mlo_head_guess: { args: ["ptr", "i32", "ptr", "ptr", "i32", "ptr", "ptr"], returns: "i32" },
   // mlo_parser_new(prompt)
   mlo_parser_new: { args: ["ptr"], returns: "ptr" },
   // mlo_parser_free(parser)

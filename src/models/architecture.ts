@@ -26,6 +26,23 @@ const COMPANION_ARCHITECTURES: ReadonlyMap<string, string> = new Map([
   ["gemma4-assistant", "a draft head for speculative decoding"],
 ]);
 
+/**
+ * Those whose prediction layers (MTP) llama.cpp can run over a memory that takes back a wrong guess. A file of theirs need
+ * not have any: the engine has the last word.
+ */
+const PREDICTING_ARCHITECTURES: ReadonlySet<string> = new Set([
+  "cohere2moe",
+  "deepseek2",
+  "glm4moe",
+  "hy_v3",
+  "mimo2",
+  "step35",
+]);
+
+export function canPredict(architecture: string | null): boolean {
+  return architecture !== null && PREDICTING_ARCHITECTURES.has(architecture);
+}
+
 export function isEncoder(architecture: string): boolean {
   return ENCODER_ARCHITECTURES.has(architecture);
 }

@@ -31,6 +31,8 @@ export interface EngineSettings {
   speculates: boolean;
   /** A smaller model that guesses too; null = none. */
   draft: DraftSettings | null;
+  /** Guesses with the model's own prediction layers (MTP), where it has some; absent or null: it does without. */
+  head?: HeadSettings | null;
   /** Whether a full context drops its middle, where a request does not say it. Default false. */
   shiftsContext?: boolean;
   /** Ended sequences whose KV is kept in memory. */
@@ -48,6 +50,15 @@ export interface DraftSettings {
   /** Longest guess. */
   tokensMax: number;
   /** A guess ends before a token that is less likely; absent: a value that pays. */
+  probabilityMin?: number;
+}
+
+export interface HeadSettings {
+  /** Longest guess. */
+  tokensMax: number;
+  /** A model that can't is refused. */
+  required: boolean;
+  /** As of a draft model. */
   probabilityMin?: number;
 }
 

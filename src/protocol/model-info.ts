@@ -25,6 +25,15 @@ export interface DraftInfo {
   contextBytes: number;
 }
 
+/** Layers of a model's own that predict tokens beyond the next one (MTP). */
+export interface HeadInfo {
+  layers: number;
+  /** Why they do not guess; null = they do, where it pays. */
+  rests: string | null;
+  /** Their KV cache and compute buffers; their weights are the model's. */
+  contextBytes: number;
+}
+
 export interface LoadedModelInfo {
   architecture: string;
   /** llama.cpp's one-line description, such as `qwen3 0.6B Q4_K - Medium`. */
@@ -57,6 +66,8 @@ export interface LoadedModelInfo {
   threads: number;
   /** The smaller model that guesses; null = none. */
   draft: DraftInfo | null;
+  /** Null = the file has none. */
+  head?: HeadInfo | null;
   loadMs: number;
   /** Resident anonymous memory after the load, in bytes; null where the system does not tell. */
   rssAnonBytes: number | null;

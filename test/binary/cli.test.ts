@@ -114,6 +114,7 @@ describe("mistakes on the command line", () => {
     [["serve", "--log-level", "loud"], "one of debug, info, warn, error"],
     [["serve", "--ubatch-size", "4096"], "must not be over --batch-size"],
     [["serve", "--speculate", "draft"], "--speculate draft needs --draft-model"],
+    [["serve", "--speculate", "mtp", "--draft-model", "x.gguf"], "--draft-model has no use"],
     [["run"], "run needs a model"],
     [["run", "demo", "--max-tokens", "-1", "hi"], "--max-tokens must be"],
     [["licenses", "all"], '"licenses" does not take the argument "all"'],

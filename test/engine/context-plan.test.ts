@@ -39,6 +39,9 @@ const FACTS: ModelFacts = {
   isRecurrent: false,
   hasChatTemplate: true,
   devices: [],
+  headLayers: 0,
+  headIsLoaded: false,
+  headProblem: "",
 };
 
 const planWith = (settings: Partial<EngineSettings> = {}, facts: Partial<ModelFacts> = {}) =>

@@ -52,6 +52,7 @@ function runSchedule(seed: number): { reused: number; guessed: number } {
     checkpointBytesMax: random(3) === 0 ? random(2000) : 1e6,
     ...(random(2) === 0 ? { draftSlots: 1 + random(4) } : {}),
     draftFails: () => (random(8) === 0 ? null : random(5) === 0),
+    draftsFromRows: random(2) === 0,
     adapters: ADAPTERS,
   });
   // A backend may be full before our count is, now and then.

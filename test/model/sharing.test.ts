@@ -13,7 +13,15 @@ import type { MemoryKind } from "../../src/protocol/model-info.ts";
 import { DrivenEngine, type DriveOptions } from "../support/engine-run.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
-import { GEMMA_SPEC, LFM2_SPEC, LLAMA_SPEC, MAMBA_SPEC, type ModelSpec, QWEN3_SPEC } from "../support/model-specs.ts";
+import {
+  GEMMA_SPEC,
+  LFM2_SPEC,
+  LLAMA_SPEC,
+  MAMBA_SPEC,
+  type ModelSpec,
+  QWEN3_SPEC,
+  RIGHT_HEAD_SPEC,
+} from "../support/model-specs.ts";
 import { countVerdict, isWithinAllowance, judgeOutput, makeTally, type Tally } from "../support/near-ties.ts";
 import { makeRandom } from "../support/random.ts";
 import { SoloOutputs } from "../support/solo-outputs.ts";
@@ -33,6 +41,7 @@ const SHAPES: [name: string, spec: ModelSpec, memory: MemoryKind][] = [
   ["Llama-like", small(LLAMA_SPEC), "plain"],
   ["Qwen3-like", small(QWEN3_SPEC), "plain"],
   ["Gemma-like", small(GEMMA_SPEC), "sliding"],
+  ["with a prediction layer", RIGHT_HEAD_SPEC, "plain"],
   ["Mamba-like", MAMBA_SPEC, "recurrent"],
   ["LFM2-like", LFM2_SPEC, "hybrid"],
 ];
@@ -175,10 +184,11 @@ async function runShape(spec: ModelSpec, memory: MemoryKind): Promise<void> {
   const path = cacheModel(spec);
   const canStore = memory === "plain" || memory === "sliding";
   // As its own draft model it guesses right, as long as nothing is mixed up; with fewer slots and cells than it would like.
-  const draft = canStore ? { modelPath: path, tokensMax: 5, probabilityMin: 0 } : null;
+  const head = spec.head === undefined ? null : { tokensMax: 5, required: true, probabilityMin: 0 };
+  const draft = canStore && head === null ? { modelPath: path, tokensMax: 5, probabilityMin: 0 } : null;
   for (const settings of [
     { parallel: 4, retainedMax: 4, batchSize: 64, microBatchSize: 32, draft: null },
-    { parallel: 6, retainedMax: 3, batchSize: 32, microBatchSize: 32, draft },
+    { parallel: 6, retainedMax: 3, batchSize: 32, microBatchSize: 32, draft, head },
   ]) {
     using backend = await loadModelFile(path, { contextLength: 256, ...settings });
     expect(backend.info.memory).toBe(memory);

@@ -19,7 +19,8 @@ import { assert } from "../../src/lib/assert.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../../src/protocol/generation.ts";
 import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
 import { adaptTokens, hashScales } from "./fake-adapters.ts";
-import { FakeDrafter } from "./fake-drafter.ts";
+import type { FakeDrafter } from "./fake-drafter.ts";
+import { makeFakeDrafter } from "./fake-head.ts";
 import { embedFakeTokens, readFakeInput, readFakePrompt } from "./fake-inputs.ts";
 import { FakeMemory, seeTokens } from "./fake-memory.ts";
 import { describeFake, type FakeFaults, type FakeOptions } from "./fake-options.ts";
@@ -50,7 +51,7 @@ export class FakeBackend implements Backend {
   constructor(options: FakeOptions = {}) {
     this.#options = options;
     this.info = describeFake(options);
-    this.drafter = options.draftSlots === undefined ? null : new FakeDrafter(options.draftSlots, options.draftFails);
+    this.drafter = makeFakeDrafter(options);
     this.#memory = new FakeMemory(this.info.memory, this.info.contextLength);
   }
 
@@ -125,6 +126,7 @@ export class FakeBackend implements Backend {
     throwIf(fault);
     if (!this.#memory.hasRoom(rows)) return "full";
     this.#memory.forget();
+    this.drafter?.noteBatch(parts);
     let rowsWithOutput = 0;
     for (const part of parts) {
       const { parallel, retainedMax } = this.info;

@@ -1,7 +1,8 @@
 // A smaller model without a model, for tests: it guesses what the fake backend will say, as long as the test lets it, and
 // insists on the order of things: shown, then asked once, and never for more rows than it takes.
 
-import type { Drafter, DraftPart } from "../../src/engine/drafter.ts";
+import type { BatchPart } from "../../src/engine/backend.ts";
+import type { Drafter, DraftPart, RowTaker } from "../../src/engine/drafter.ts";
 import { assert } from "../../src/lib/assert.ts";
 import { seeTokens } from "./fake-memory.ts";
 import { pickGreedily } from "./fake-sampler.ts";
@@ -14,6 +15,8 @@ interface FakeSlot {
 }
 
 export class FakeDrafter implements Drafter {
+  readonly name: string = "The draft model";
+  readonly rows: RowTaker | null = null;
   readonly batchSize = 48;
   readonly lengthMax = 4096;
   readonly tokensMax = 8;
@@ -48,6 +51,9 @@ export class FakeDrafter implements Drafter {
     state.shown = [...tokens];
     return tokens.length - state.held.length;
   }
+
+  /** Told of every batch that runs. */
+  noteBatch(_parts: readonly BatchPart[]): void {}
 
   guess(parts: readonly DraftPart[]): Int32Array[] {
     const fault = this.fault?.() ?? null;

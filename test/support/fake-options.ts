@@ -37,6 +37,8 @@ export interface FakeOptions {
   guessFails?: () => boolean;
   /** There is a drafter, with so many slots. */
   draftSlots?: number;
+  /** It guesses from rows of steps, as a model's own prediction layers do. */
+  draftsFromRows?: boolean;
   /** Its next token is a wrong one; null: it is not sure enough of any. */
   draftFails?: () => boolean | null;
   /** Polls that find a task still running. */

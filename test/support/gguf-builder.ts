@@ -17,6 +17,7 @@ const SOURCES = [
   "gguf-writer.ts",
   "k-quants.ts",
   "gguf-layout.ts",
+  "head-tensors.ts",
   "model-tensors.ts",
   "recurrent-tensors.ts",
   "tokenizers.ts",
@@ -66,6 +67,12 @@ function fillRandomly(plan: WeightPlan, spec: ModelSpec, readable: Uint8Array): 
   const columns = plan.shape[0] ?? 1;
   const fill = (out: Float32Array, start: number) => {
     for (let i = 0; i < out.length; i++) out[i] = plan.mean + plan.deviation * random();
+    for (const { column, value } of plan.diagonals ?? []) {
+      // Elements (row, row + column) lie one more than a row apart.
+      const step = columns + 1;
+      const first = (((column - start) % step) + step) % step;
+      for (let i = first; i < out.length; i += step) out[i] = (out[i] as number) + value;
+    }
     if (!plan.dimUnreadable) return;
     for (let i = 0; i < out.length; i++) {
       if (readable[Math.floor((start + i) / columns)] === 0) out[i] = (out[i] as number) * UNREADABLE_SCALE;

@@ -4,7 +4,7 @@ import type { MetadataValue, TensorType } from "./gguf-writer.ts";
 import type { TokenizerName } from "./tokenizers.ts";
 
 export interface ModelSpec {
-  shape: "llama" | "qwen3" | "gemma3" | "mamba" | "lfm2" | "bert";
+  shape: "llama" | "qwen3" | "gemma3" | "mamba" | "lfm2" | "bert" | "hy_v3";
   tokenizer: TokenizerName;
   /** What its metadata says otherwise; null takes an entry out. */
   tokenizerChanges?: Readonly<Record<string, MetadataValue | null>>;
@@ -23,6 +23,10 @@ export interface ModelSpec {
   finerWeights?: TensorType;
   /** How much attention weighs beside the feed-forward; less means less rounding noise. */
   attentionGain?: number;
+  /** What a layer adds, against the token embedding. Default 1.5: with less, a tied output repeats the last token. */
+  branchGain?: number;
+  /** A prediction layer (MTP) after the others. */
+  head?: HeadSpec;
   /** Encoders only. */
   pooling?: "mean" | "cls" | "rank";
   /** Rerankers only; `{query}` and `{document}` stand for the two. */
@@ -36,6 +40,18 @@ export interface ModelSpec {
    * make many tokens equally likely, and then servers differ by how they choose among those.
    */
   repeated?: "layers" | "all";
+}
+
+export interface HeadSpec {
+  /** How much of the token's embedding, and of the hidden row, it passes on as they are. */
+  token: number;
+  hidden: number;
+  /** How much a random mixture of that and of the hidden row weighs. */
+  mixture: number;
+  /** What its attention and its feed-forward add. */
+  branchGain: number;
+  /** The file only says that there is one. */
+  isElsewhere?: boolean;
 }
 
 const SMALL = {
@@ -56,6 +72,25 @@ export const LLAMA_SPEC: ModelSpec = { ...SMALL, shape: "llama", tokenizer: "lla
 export const QWEN3_SPEC: ModelSpec = { ...SMALL, shape: "qwen3", tokenizer: "qwen2" };
 /** The window is shorter than the longer test prompts, so that it matters; narrow, for 262144 tokens. */
 export const GEMMA_SPEC: ModelSpec = { ...SMALL, shape: "gemma3", tokenizer: "gemma-4", width: 48, slidingWindow: 24 };
+
+/** Like Qwen3, with a prediction layer of random weights, which is never right. */
+export const HEAD_SPEC: ModelSpec = {
+  ...SMALL,
+  shape: "hy_v3",
+  tokenizer: "llama-spm",
+  head: { token: 0, hidden: 0, mixture: 1, branchGain: 1.5 },
+};
+/** Its layers say so little beside the last token, and an output of its own follows, that the prediction layer is often right. */
+export const RIGHT_HEAD_SPEC: ModelSpec = {
+  ...HEAD_SPEC,
+  branchGain: 0.02,
+  head: { token: 1, hidden: 0, mixture: 0.01, branchGain: 0.01 },
+};
+/** Its prediction layer passes on the hidden row, so it guesses the token that the model itself chose after that. */
+export const ECHO_HEAD_SPEC: ModelSpec = {
+  ...HEAD_SPEC,
+  head: { token: 0, hidden: 1, mixture: 0, branchGain: 0 },
+};
 
 /** Recurrent: no attention at all. */
 export const MAMBA_SPEC: ModelSpec = { ...SMALL, shape: "mamba", tokenizer: "llama-spm" };

@@ -4,6 +4,7 @@
 // The token embedding weighs little, so that a tied output does not just repeat the last token.
 
 import type { MetadataValue, TensorType } from "./gguf-writer.ts";
+import { describeHead, planHead } from "./head-tensors.ts";
 import type { ModelSpec } from "./model-specs.ts";
 import { type AddTensors, describeRecurrent, planMamba, planShortConv } from "./recurrent-tensors.ts";
 
@@ -13,6 +14,8 @@ export interface WeightPlan {
   type: TensorType;
   deviation: number;
   mean: number;
+  /** Added to the elements (row, row + column). */
+  diagonals?: readonly { column: number; value: number }[];
   /** Rows of tokens that are not readable text are this much smaller. */
   dimUnreadable: boolean;
 }
@@ -36,7 +39,7 @@ export function describeArchitecture(spec: ModelSpec): Metadata {
   const metadata: Metadata = [
     ["general.architecture", { type: "string", value: spec.shape }],
     ["general.name", { type: "string", value: `random ${spec.shape} for tests` }],
-    count("block_count", spec.layers),
+    count("block_count", layersInAll(spec)),
     count("context_length", spec.contextLength),
     count("embedding_length", spec.width),
     count("feed_forward_length", spec.feedForward),
@@ -66,7 +69,17 @@ export function describeArchitecture(spec: ModelSpec): Metadata {
       real("final_logit_softcapping", 30),
     );
   }
+  metadata.push(...describeHead(spec));
   return metadata;
+}
+
+function layersInAll({ layers, head }: ModelSpec): number {
+  return head === undefined ? layers : layers + 1;
+}
+
+/** Those that the file has tensors of. */
+function layersHere(spec: ModelSpec): number {
+  return spec.head?.isElsewhere === true ? spec.layers : layersInAll(spec);
 }
 
 export function planWeights(spec: ModelSpec, vocabularySize: number): WeightPlan[] {
@@ -97,6 +110,7 @@ export function planWeights(spec: ModelSpec, vocabularySize: number): WeightPlan
   else if (spec.shape === "mamba") planMamba(spec, { matrix, vector, block });
   else if (spec.shape === "lfm2") planShortConv(spec, { matrix, vector, block });
   else planDecoder(spec, matrix, vector);
+  if (spec.head !== undefined) plan.push(...planHead(spec, spec.head, vocabularySize));
   return plan;
 }
 
@@ -111,9 +125,10 @@ function planDecoder(spec: ModelSpec, matrix: AddMatrix, vector: AddVector): voi
   const scoreGain = Math.sqrt(SCORE_DEVIATION);
   // Gemma multiplies embeddings by the root of the width, so its branches have to be as much stronger.
   const attention = spec.attentionGain ?? ATTENTION_GAIN;
-  const branch = (normalisesOutputs ? Math.sqrt(spec.width) : 1) * BRANCH_GAIN;
   vector("output_norm.weight", spec.width, 1);
-  for (let layer = 0; layer < spec.layers; layer++) {
+  for (let layer = 0; layer < layersHere(spec); layer++) {
+    const gain = layer < spec.layers ? spec.branchGain : spec.head?.branchGain;
+    const branch = (normalisesOutputs ? Math.sqrt(spec.width) : 1) * (gain ?? BRANCH_GAIN);
     const name = (part: string) => `blk.${layer}.${part}.weight`;
     vector(name("attn_norm"), spec.width, 1);
     matrix(name("attn_q"), spec.width, queryWidth, normalisesHeads ? 1 : scoreGain);
