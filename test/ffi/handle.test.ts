@@ -70,7 +70,7 @@ describe.skipIf(!HAS_NATIVE)("native objects", () => {
     const now = llama.library.liveHandles();
     return Object.fromEntries(Object.entries(now).map(([kind, count]) => [kind, count - (before[kind] ?? 0)]));
   };
-  const onlyModel = { job: 0, model: 1, context: 0, prompt: 0, sampler: 0, parser: 0, state: 0, drafter: 0 };
+  const onlyModel = { job: 0, model: 1, context: 0, prompt: 0, sampler: 0, parser: 0, state: 0, drafter: 0, head: 0 };
 
   test("are counted while they live, and gone after", () => {
     {

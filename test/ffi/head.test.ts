@@ -7,7 +7,7 @@ import { NativeHead } from "../../src/ffi/head.ts";
 import { NativeModel } from "../../src/ffi/model.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
-import { ECHO_HEAD_SPEC, HEAD_SPEC, type ModelSpec, TINY_SPEC } from "../support/model-specs.ts";
+import { ECHO_HEAD_SPEC, HEAD_SPEC, type ModelSpec, SLIDING_HEAD_SPEC, TINY_SPEC } from "../support/model-specs.ts";
 import { makeRandom } from "../support/random.ts";
 
 const SETTINGS = {
@@ -83,10 +83,13 @@ class Pair implements Disposable {
   }
 }
 
-describe.skipIf(!HAS_NATIVE)("a head", () => {
+describe.skipIf(!HAS_NATIVE).each([
+  ["over plain memory", HEAD_SPEC],
+  ["over sliding windows", SLIDING_HEAD_SPEC],
+])("a head %s", (_name, spec) => {
   let model: NativeModel;
   beforeAll(async () => {
-    model = await loadSpec(HEAD_SPEC);
+    model = await loadSpec(spec);
   });
   afterAll(() => model[Symbol.dispose]());
 

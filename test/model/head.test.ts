@@ -10,7 +10,7 @@ import { DrivenEngine } from "../support/engine-run.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { KvFolder } from "../support/kv-folder.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
-import { HEAD_SPEC, type ModelSpec, RIGHT_HEAD_SPEC, TINY_SPEC } from "../support/model-specs.ts";
+import { HEAD_SPEC, type ModelSpec, RIGHT_HEAD_SPEC, SLIDING_HEAD_SPEC, TINY_SPEC } from "../support/model-specs.ts";
 import { countVerdict, isWithinAllowance, judgeOutput, makeTally } from "../support/near-ties.ts";
 import { SoloOutputs } from "../support/solo-outputs.ts";
 
@@ -84,10 +84,13 @@ describe.skipIf(!HAS_NATIVE)("a model's own prediction layer", () => {
     TIMEOUT_MS,
   );
 
-  test(
-    "rests where it is never right, and the outputs are the same",
-    async () => {
-      const { draftedTokens, acceptedTokens, decodedTokens } = await compare(HEAD_SPEC);
+  test.each([
+    ["plain", HEAD_SPEC],
+    ["sliding", SLIDING_HEAD_SPEC],
+  ])(
+    "rests where it is never right, and the outputs are the same: %s memory",
+    async (_name, spec) => {
+      const { draftedTokens, acceptedTokens, decodedTokens } = await compare(spec);
       expect(draftedTokens).toBeGreaterThan(0);
       expect(acceptedTokens / draftedTokens).toBeLessThan(0.3);
       expect(draftedTokens).toBeLessThan(decodedTokens / 2);

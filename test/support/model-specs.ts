@@ -4,7 +4,7 @@ import type { MetadataValue, TensorType } from "./gguf-writer.ts";
 import type { TokenizerName } from "./tokenizers.ts";
 
 export interface ModelSpec {
-  shape: "llama" | "qwen3" | "gemma3" | "mamba" | "lfm2" | "bert" | "hy_v3";
+  shape: "llama" | "qwen3" | "gemma3" | "mamba" | "lfm2" | "bert" | "hy_v3" | "mimo2";
   tokenizer: TokenizerName;
   /** What its metadata says otherwise; null takes an entry out. */
   tokenizerChanges?: Readonly<Record<string, MetadataValue | null>>;
@@ -31,7 +31,7 @@ export interface ModelSpec {
   pooling?: "mean" | "cls" | "rank";
   /** Rerankers only; `{query}` and `{document}` stand for the two. */
   rerankTemplate?: string;
-  /** Gemma only, in tokens; every second layer sees no further. */
+  /** Gemma and MiMo only, in tokens; every second layer sees no further. */
   slidingWindow?: number;
   /** Instead of ChatML. */
   chatTemplate?: string;
@@ -86,6 +86,8 @@ export const RIGHT_HEAD_SPEC: ModelSpec = {
   branchGain: 0.02,
   head: { token: 1, hidden: 0, mixture: 0.01, branchGain: 0.01 },
 };
+/** Sliding windows, also in the prediction layer; its hidden rows are those before the last norm. */
+export const SLIDING_HEAD_SPEC: ModelSpec = { ...HEAD_SPEC, shape: "mimo2", slidingWindow: 24 };
 /** Its prediction layer passes on the hidden row, so it guesses the token that the model itself chose after that. */
 export const ECHO_HEAD_SPEC: ModelSpec = {
   ...HEAD_SPEC,

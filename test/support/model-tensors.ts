@@ -69,6 +69,13 @@ export function describeArchitecture(spec: ModelSpec): Metadata {
       real("final_logit_softcapping", 30),
     );
   }
+  if (spec.shape === "mimo2") {
+    const values = Array.from({ length: layersInAll(spec) }, (_, layer) => layer % 2);
+    metadata.push(count("attention.sliding_window", spec.slidingWindow ?? 32), [
+      key("attention.sliding_window_pattern"),
+      { type: "array", of: "u32", values },
+    ]);
+  }
   metadata.push(...describeHead(spec));
   return metadata;
 }
@@ -118,7 +125,7 @@ type AddMatrix = AddTensors["matrix"];
 type AddVector = AddTensors["vector"];
 
 function planDecoder(spec: ModelSpec, matrix: AddMatrix, vector: AddVector): void {
-  const normalisesHeads = spec.shape !== "llama";
+  const normalisesHeads = spec.shape !== "llama" && spec.shape !== "mimo2";
   const normalisesOutputs = spec.shape === "gemma3";
   const queryWidth = spec.heads * spec.headSize;
   const keyWidth = spec.kvHeads * spec.headSize;
@@ -131,11 +138,14 @@ function planDecoder(spec: ModelSpec, matrix: AddMatrix, vector: AddVector): voi
     const branch = (normalisesOutputs ? Math.sqrt(spec.width) : 1) * (gain ?? BRANCH_GAIN);
     const name = (part: string) => `blk.${layer}.${part}.weight`;
     vector(name("attn_norm"), spec.width, 1);
-    matrix(name("attn_q"), spec.width, queryWidth, normalisesHeads ? 1 : scoreGain);
-    matrix(name("attn_k"), spec.width, keyWidth, normalisesHeads ? 1 : scoreGain);
+    if (spec.shape === "mimo2") matrix(name("attn_qkv"), spec.width, queryWidth + 2 * keyWidth, scoreGain);
+    else {
+      matrix(name("attn_q"), spec.width, queryWidth, normalisesHeads ? 1 : scoreGain);
+      matrix(name("attn_k"), spec.width, keyWidth, normalisesHeads ? 1 : scoreGain);
+    }
     const finer =
       spec.finerWeights !== undefined && isFinerLayer(layer, spec.layers) ? spec.finerWeights : spec.weights;
-    matrix(name("attn_v"), spec.width, keyWidth, 1, finer);
+    if (spec.shape !== "mimo2") matrix(name("attn_v"), spec.width, keyWidth, 1, finer);
     matrix(name("attn_output"), queryWidth, spec.width, normalisesOutputs ? 1 : attention * branch);
     if (normalisesHeads) {
       vector(name("attn_q_norm"), spec.headSize, scoreGain);
