@@ -4,6 +4,7 @@
 // first one makes every token of a guess.
 #include "head-slots.h"
 
+#include "llama-context.h"
 #include "llama-ext.h"
 
 using mlo::guess_rows;
@@ -13,6 +14,14 @@ namespace {
 
 // More pairs than these are run at once, so that a guess never has much to catch up with.
 const size_t PAIRS_WAITING_MAX = 32;
+
+// Makes room for the model's steps with or without hidden rows: a step that found none would fail its requests.
+void reserve_steps(llama_context * target, bool with_rows) {
+    llama_set_embeddings_nextn(target, with_rows, false);
+    // Says again that nothing is wanted of this layer, because that has everything reserved anew.
+    llama_set_embeddings_layer_inp(target, 0, false);
+    target->sched_reserve();
+}
 
 } // namespace
 
@@ -94,6 +103,13 @@ mlo_head * mlo_head_new(mlo_context * target, mlo_context * context, float proba
         made->slots.memory = llama_get_memory(context->context);
         made->slots.width = (size_t) llama_model_n_embd_out(target->model->model);
         made->slots.slots.resize(llama_n_seq_max(context->context));
+        try {
+            reserve_steps(target->context, true);
+        } catch (...) {
+            reserve_steps(target->context, false);
+            throw;
+        }
+        llama_set_embeddings_nextn(target->context, false, false);
         return made.release();
     });
 }

@@ -151,6 +151,21 @@ describe.skipIf(!HAS_NATIVE).each([
     expect(pair.guess(1, longer, 3)).toEqual(guessAnew(longer, 3));
   });
 
+  test("takes all memory that its model's steps need when it is made", async () => {
+    const { library } = await openLlama();
+    library.readLog();
+    {
+      using pair = new Pair(model);
+      const text = tokensOf(7, 120);
+      pair.run(0, text, 0, 119);
+      pair.guess(0, text, 4);
+      pair.decode(0, text.subarray(119), 119);
+    }
+    // llama.cpp compares what it reserved with what it had to take in the end.
+    const texts = library.readLog().map(({ text }) => text);
+    expect(texts.filter((text) => text.includes("does not match expectation"))).toEqual([]);
+  });
+
   test("guesses nothing without the row to guess from, and begins anew where rows come again", () => {
     using pair = new Pair(model);
     const text = tokensOf(5, 100);

@@ -37,7 +37,10 @@ export const BackendReply = Type.Object({
       pid: Type.Integer(),
       state: Type.String(),
       info: orNull(
-        Type.Object({}, { description: "The loaded model: sizes, context, devices, threads, draft model." }),
+        Type.Object(
+          {},
+          { description: "The loaded model: sizes, context, devices, threads, draft model, MTP layers." },
+        ),
       ),
       stats: orNull(Type.Object({}, { description: "Sequences, KV cells, guessed tokens and live native objects." })),
     }),
