@@ -78,7 +78,7 @@ function serve(
   });
   forwardLog();
   const { head } = backend.info;
-  if (head && head.rests !== null) log.info(`The model's ${head.layers} MTP layers are not used: ${head.rests}.`);
+  if (head && head.rests !== null) log.info(`The model's MTP layers (${head.layers}) are not used: ${head.rests}.`);
   const store = openStore(backend, settings, log);
   using engine = new Engine(backend, systemClock, (message, payload) => channel.send(message, payload), {
     itlMsMax: settings.itlMsMax,
