@@ -8,11 +8,7 @@ const MODES = ["auto", "lookup", "draft", "mtp", "off"] as const;
 
 export const GUESS_OPTIONS = {
   speculate: choiceOption(
-    {
-      name: "speculate",
-      placeholder: "HOW",
-      description: "Guess ahead from the text, a draft model, or the model's own MTP layers",
-    },
+    { name: "speculate", placeholder: "HOW", description: "What guesses tokens ahead" },
     MODES,
     "auto",
     // The setting was a switch once.
