@@ -1,0 +1,76 @@
+// Lowers numbers. The grammar bounds integers exactly; bounds of other numbers, and multiples, it can't express. Pure.
+
+import type { Part, Relax } from "./conjunction.ts";
+import type { Lowered, SchemaObject } from "./relaxation.ts";
+
+/** Integers that every reader of JSON keeps exactly. */
+const INTEGER_MAX = Number.MAX_SAFE_INTEGER;
+
+interface Bounds {
+  min: number;
+  max: number;
+  minExcluded: boolean;
+  maxExcluded: boolean;
+}
+
+export function lowerNumber(parts: readonly Part[], isInteger: boolean, relax: Relax): Lowered {
+  const multiples = parts.filter(({ schema }) => isPositive(schema.multipleOf));
+  const whole = isInteger || multiples.some(({ schema }) => Number.isInteger(schema.multipleOf));
+  for (const { schema, path } of multiples) {
+    if (schema.multipleOf === 1 && whole) continue;
+    relax({ path, keyword: "multipleOf", reason: "a grammar does not divide" });
+  }
+  const bounds = readBounds(parts);
+  return whole ? lowerInteger(bounds) : lowerReal(bounds, parts, relax);
+}
+
+function lowerInteger({ min, max, minExcluded, maxExcluded }: Bounds): Lowered {
+  const lowest = minExcluded ? Math.floor(min) + 1 : Math.ceil(min);
+  const highest = maxExcluded ? Math.ceil(max) - 1 : Math.floor(max);
+  if (lowest > highest || lowest > INTEGER_MAX || highest < -INTEGER_MAX) return null;
+  const lowered: SchemaObject = { type: "integer" };
+  if (lowest > -INTEGER_MAX) lowered.minimum = lowest;
+  if (highest < INTEGER_MAX) lowered.maximum = highest;
+  return lowered;
+}
+
+function lowerReal({ min, max, minExcluded, maxExcluded }: Bounds, parts: readonly Part[], relax: Relax): Lowered {
+  if (min > max || (min === max && (minExcluded || maxExcluded))) return null;
+  for (const { schema, path } of parts) {
+    for (const keyword of ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"]) {
+      if (typeof schema[keyword] === "number") relax({ path, keyword, reason: "a grammar bounds integers only" });
+    }
+  }
+  return { type: "number" };
+}
+
+function readBounds(parts: readonly Part[]): Bounds {
+  const bounds: Bounds = {
+    min: Number.NEGATIVE_INFINITY,
+    max: Number.POSITIVE_INFINITY,
+    minExcluded: false,
+    maxExcluded: false,
+  };
+  const raise = (value: unknown, excluded: boolean) => {
+    if (typeof value !== "number" || value < bounds.min) return;
+    bounds.minExcluded = excluded || (value === bounds.min && bounds.minExcluded);
+    bounds.min = value;
+  };
+  const lower = (value: unknown, excluded: boolean) => {
+    if (typeof value !== "number" || value > bounds.max) return;
+    bounds.maxExcluded = excluded || (value === bounds.max && bounds.maxExcluded);
+    bounds.max = value;
+  };
+  for (const { schema } of parts) {
+    // Draft 4 wrote `exclusiveMinimum: true` beside the bound.
+    raise(schema.minimum, schema.exclusiveMinimum === true);
+    raise(schema.exclusiveMinimum, true);
+    lower(schema.maximum, schema.exclusiveMaximum === true);
+    lower(schema.exclusiveMaximum, true);
+  }
+  return bounds;
+}
+
+export function isPositive(value: unknown): value is number {
+  return typeof value === "number" && value > 0;
+}
