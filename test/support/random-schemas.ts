@@ -49,7 +49,7 @@ function makeTyped(random: Random, depth: number, pick: Pick, child: () => Schem
   const maybe = (chance: number, make: () => SchemaObject): SchemaObject => (random(chance) === 0 ? make() : {});
   const type = pick(depth > 0 ? TYPES : TYPES.slice(2));
   const common = {
-    ...(random(8) === 0 ? {} : { type: random(6) === 0 ? [type, pick(TYPES)] : type }),
+    ...(random(8) === 0 ? {} : { type: random(6) === 0 ? [...new Set([type, pick(TYPES)])] : type }),
     ...maybe(12, () => ({ enum: ["a", "abc", 3, 3.5, null, true, ["x"], { a: 1 }].slice(random(4), 4 + random(5)) })),
     ...maybe(20, () => ({ const: pick<unknown>(["a", 5, null, { a: 1 }]) })),
     ...maybe(20, () => ({ nullable: true })),

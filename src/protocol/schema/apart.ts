@@ -12,17 +12,29 @@ export type Gather = (start: readonly RawPart[]) => readonly Part[] | null;
 
 /** Properties of properties: what tells alternatives apart is near the top. */
 const DEPTH_MAX = 3;
+/** Pairs of places that are compared, and the values that they list. */
+const WORK_MAX = 50_000;
 
 /** True only when it is certain that no value matches two of them. */
 export function areApart(alternatives: readonly RawPart[], gather: Gather): boolean {
   const places = alternatives.map((alternative) => gather([alternative]));
-  return places.every((a, i) => places.slice(i + 1).every((b) => arePairApart(a, b, gather, 0)));
+  const search = { gather, left: WORK_MAX };
+  return places.every((a, i) => places.slice(i + 1).every((b) => arePairApart(a, b, search, 0)));
 }
 
-function arePairApart(a: readonly Part[] | null, b: readonly Part[] | null, gather: Gather, depth: number): boolean {
+interface Search {
+  gather: Gather;
+  /** What may still be done. */
+  left: number;
+}
+
+function arePairApart(a: readonly Part[] | null, b: readonly Part[] | null, search: Search, depth: number): boolean {
   if (a === null || b === null) return true;
-  if (depth > DEPTH_MAX) return false;
+  search.left -= a.length + b.length;
+  if (depth > DEPTH_MAX || search.left < 0) return false;
+  const { gather } = search;
   const [values, others] = [valuesOf(a), valuesOf(b)];
+  search.left -= (values?.size ?? 0) + (others?.size ?? 0);
   if (values !== null && others !== null && values.isDisjointFrom(others)) return true;
   const [types, otherTypes] = [typesOf(a), typesOf(b)];
   if (types === null || otherTypes === null) return false;
@@ -33,7 +45,7 @@ function arePairApart(a: readonly Part[] | null, b: readonly Part[] | null, gath
   return [...required.union(otherRequired)].some((name) => {
     const isInBoth = required.has(name) && otherRequired.has(name);
     const [one, other] = [gather(propertyOf(a, name)), gather(propertyOf(b, name))];
-    return one === null || other === null || (isInBoth && arePairApart(one, other, gather, depth + 1));
+    return one === null || other === null || (isInBoth && arePairApart(one, other, search, depth + 1));
   });
 }
 

@@ -17,14 +17,27 @@ import { lowerValues } from "./values.ts";
 
 /** Places of a lowered schema: real ones stay below a thousand, and alternatives of alternatives multiply. */
 const PLACES_MAX = 5000;
+/** Of all schemas of a request together: some tenths of a second. A tool of an agent takes a few hundred. */
+export const WORK_MAX = 500_000;
+/** What a place costs beside what it lists. */
+const PLACE_WORK = 5;
+/** llama.cpp's names of rules are made of the whole path. */
+const PATH_CHARS_PER_WORK = 8;
 /** Places within each other. The converter recurses, and so do we. */
 const DEPTH_MAX = 64;
 /** Alternatives of one place. */
 const ALTERNATIVES_MAX = 100;
 
+export interface LowerOptions {
+  /** Begins the names of definitions. llama.cpp takes equal names in two schemas of a request for the same definition. */
+  name?: string;
+  /** What may still be done for the request; it is used up. */
+  work?: { left: number };
+}
+
 /** Never throws for what a schema says: what is no schema at all becomes "any value", and that is reported. */
-export function lowerSchema(source: unknown): LoweredSchema {
-  return new Lowering(isSchemaObject(source) ? source : {}).run(source);
+export function lowerSchema(source: unknown, options: LowerOptions = {}): LoweredSchema {
+  return new Lowering(isSchemaObject(source) ? source : {}, options).run(source);
 }
 
 class Lowering {
@@ -33,11 +46,16 @@ class Lowering {
   /** Places that were reached by reference, by the schemas that hold there. */
   readonly #definitions = new Map<string, { name: string; lowered: Lowered; isUsed: boolean }>();
   readonly #ids = new Map<SchemaObject, number>();
+  readonly #sizes = new Map<SchemaObject, number>();
+  readonly #name: string;
+  readonly #work: { left: number };
   #places = 0;
   #depth = 0;
 
-  constructor(root: SchemaObject) {
+  constructor(root: SchemaObject, { name = "", work = { left: WORK_MAX } }: LowerOptions) {
     this.#references = new References(root);
+    this.#name = name;
+    this.#work = work;
   }
 
   run(source: unknown): LoweredSchema {
@@ -59,7 +77,8 @@ class Lowering {
   #lower(gathered: readonly Part[], start: readonly RawPart[]): Lowered {
     const { parts, byReference } = gather(gathered, start, this.#references, this.#relax);
     if (parts === null) return null;
-    if (++this.#places > PLACES_MAX || this.#depth === DEPTH_MAX) return this.#giveUp(start);
+    for (const part of parts) this.#work.left -= this.#costOf(part);
+    if (++this.#places > PLACES_MAX || this.#work.left < 0 || this.#depth === DEPTH_MAX) return this.#giveUp(start);
     this.#depth++;
     try {
       return byReference ? this.#define(parts) : this.#lowerParts(parts);
@@ -82,7 +101,7 @@ class Lowering {
       known.isUsed = true;
       return { $ref: `#/$defs/${known.name}` };
     }
-    const definition = { name: `d${this.#definitions.size}`, lowered: {} as Lowered, isUsed: false };
+    const definition = { name: `${this.#name}d${this.#definitions.size}`, lowered: {} as Lowered, isUsed: false };
     this.#definitions.set(key, definition);
     definition.lowered = this.#lowerParts(parts);
     if (!definition.isUsed) {
@@ -162,6 +181,20 @@ class Lowering {
     // A place that several alternatives share is looked at once for each.
     this.#relaxed.set(`${path} ${keyword} ${reason}`, relaxation);
   };
+
+  /** By how much it lists: each time that it holds somewhere all of that is looked at. */
+  #costOf({ schema, path }: Part): number {
+    let size = this.#sizes.get(schema);
+    if (size === undefined) {
+      size = PLACE_WORK;
+      for (const value of Object.values(schema)) {
+        if (typeof value === "object" && value !== null)
+          size += Array.isArray(value) ? value.length : Object.keys(value).length;
+      }
+      this.#sizes.set(schema, size);
+    }
+    return size + path.length / PATH_CHARS_PER_WORK;
+  }
 
   #keyOf({ schema, decided }: Part): string {
     let id = this.#ids.get(schema);

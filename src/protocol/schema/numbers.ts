@@ -1,7 +1,7 @@
 // Lowers numbers. The grammar bounds integers exactly; bounds of other numbers, and multiples, it can't express. Pure.
 
 import type { Part, Relax } from "./conjunction.ts";
-import type { Lowered, SchemaObject } from "./relaxation.ts";
+import type { Lowered } from "./relaxation.ts";
 
 /** Integers that every reader of JSON keeps exactly. */
 const INTEGER_MAX = Number.MAX_SAFE_INTEGER;
@@ -28,10 +28,9 @@ function lowerInteger({ min, max, minExcluded, maxExcluded }: Bounds): Lowered {
   const lowest = minExcluded ? Math.floor(min) + 1 : Math.ceil(min);
   const highest = maxExcluded ? Math.ceil(max) - 1 : Math.floor(max);
   if (lowest > highest || lowest > INTEGER_MAX || highest < -INTEGER_MAX) return null;
-  const lowered: SchemaObject = { type: "integer" };
-  if (lowest > -INTEGER_MAX) lowered.minimum = lowest;
-  if (highest < INTEGER_MAX) lowered.maximum = highest;
-  return lowered;
+  if (lowest === Number.NEGATIVE_INFINITY && highest === Number.POSITIVE_INFINITY) return { type: "integer" };
+  // Both bounds: with one of them llama.cpp's grammar has leading zeros, or repeats a digit fewer times than it says.
+  return { type: "integer", minimum: Math.max(lowest, -INTEGER_MAX), maximum: Math.min(highest, INTEGER_MAX) };
 }
 
 function lowerReal({ min, max, minExcluded, maxExcluded }: Bounds, parts: readonly Part[], relax: Relax): Lowered {

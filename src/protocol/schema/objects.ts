@@ -2,25 +2,32 @@
 
 import type { LowerChild } from "./arrays.ts";
 import type { Part, RawPart, Relax } from "./conjunction.ts";
+import { matchesPattern } from "./matcher.ts";
 import { joinPath } from "./references.ts";
 import { isSchemaObject, type Lowered, type SchemaObject } from "./relaxation.ts";
 import { isCount } from "./strings.ts";
 
+/** Names are parts of names of rules, and of the regular expressions that llama.cpp makes those with. */
+const NAME_CHARS_MAX = 500;
 /** Keywords that make one property depend on another. */
 const DEPENDENCIES = ["dependentRequired", "dependentSchemas", "dependencies"];
 
 export function lowerObject(parts: readonly Part[], lowerChild: LowerChild, relax: Relax): Lowered {
   const required = listRequired(parts);
   const properties: [string, SchemaObject][] = [];
-  for (const name of listNames(parts, required)) {
-    const said = parts.flatMap((part) => propertyOf(part, name));
+  const names = listNames(parts, required);
+  const long = [...names].find((name) => name.length > NAME_CHARS_MAX);
+  if (long !== undefined) return giveUpNames(parts, relax);
+  for (const name of names) {
+    const said = parts.flatMap((part) => propertyOf(part, name, relax));
     const lowered = lowerChild(said.length > 0 ? said : parts.flatMap(unevaluated));
     if (lowered !== null) properties.push([name, lowered]);
     else if (required.has(name)) return null;
   }
   const lowered: SchemaObject = { type: "object", properties: Object.fromEntries(properties) };
   if (required.size > 0) lowered.required = [...required];
-  const additional = lowerAdditional(parts, lowerChild, relax);
+  const others = lowerAdditional(parts, lowerChild, relax);
+  const additional = properties.some(([name]) => isTangled(name)) ? null : others;
   // Absent means none where properties are named, and any where none are.
   lowered.additionalProperties = additional ?? false;
   relaxCounts(parts, properties.length, required.size, additional === null, relax);
@@ -33,6 +40,18 @@ export function lowerObject(parts: readonly Part[], lowerChild: LowerChild, rela
   return properties.length === 0 && additional !== null && Object.keys(additional).length === 0
     ? { type: "object" }
     : lowered;
+}
+
+/** The grammar of other names can't tell these from what it means: its own sign, nothing, and what JSON escapes. */
+function isTangled(name: string): boolean {
+  return name === "*" || name === "" || JSON.stringify(name) !== `"${name}"`;
+}
+
+function giveUpNames(parts: readonly Part[], relax: Relax): SchemaObject {
+  const [part] = parts;
+  const reason = `a name has more than ${NAME_CHARS_MAX} characters; any object will do`;
+  relax({ path: part?.path ?? "#", keyword: "properties", reason });
+  return { type: "object" };
 }
 
 function listRequired(parts: readonly Part[]): Set<string> {
@@ -53,14 +72,18 @@ function listNames(parts: readonly Part[], required: Set<string>): Set<string> {
 }
 
 /** What a schema says of a property: under its name, by a pattern of names, or as one of the others. */
-function propertyOf({ schema, path }: Part, name: string): RawPart[] {
+function propertyOf({ schema, path }: Part, name: string, relax: Relax): RawPart[] {
   const found: RawPart[] = [];
   const { properties, patternProperties, additionalProperties, propertyNames } = schema;
   if (isSchemaObject(properties) && Object.hasOwn(properties, name)) {
     found.push({ schema: properties[name], path: joinPath(path, "properties", name) });
   }
   for (const [pattern, child] of isSchemaObject(patternProperties) ? Object.entries(patternProperties) : []) {
-    if (matches(pattern, name)) found.push({ schema: child, path: joinPath(path, "patternProperties", pattern) });
+    const isMeant = matchesPattern(name, pattern);
+    const at = joinPath(path, "patternProperties", pattern);
+    if (isMeant === null)
+      relax({ path: at, keyword: "patternProperties", reason: "names are not compared with this one" });
+    if (isMeant !== false) found.push({ schema: child, path: at });
   }
   if (found.length === 0 && additionalProperties !== undefined) {
     found.push({ schema: additionalProperties, path: joinPath(path, "additionalProperties") });
@@ -76,15 +99,6 @@ function unevaluated({ schema, path }: Part): RawPart[] {
   const { unevaluatedProperties } = schema;
   if (unevaluatedProperties === undefined) return [];
   return [{ schema: unevaluatedProperties, path: joinPath(path, "unevaluatedProperties") }];
-}
-
-function matches(pattern: string, name: string): boolean {
-  try {
-    return new RegExp(pattern, "u").test(name);
-  } catch {
-    // No expression: it matches nothing.
-    return false;
-  }
 }
 
 /** Properties that have no name in the schema; null: there are none. */

@@ -1,8 +1,9 @@
 // Rewrites a regular expression of a schema into the pattern language that llama.cpp's converter turns into a grammar:
 // anchored at both ends, without look-around, and about the text as JSON holds it. Pure.
 
-import { type AST, RegExpParser } from "@eslint-community/regexpp";
+import type { AST } from "@eslint-community/regexpp";
 import { complement, type Ranges, writeLiteral, writeSet } from "./code-points.ts";
+import { parseExpression } from "./matcher.ts";
 
 /** `exact`: what it matches, the expression matches. `open`: it may match more, for the reason given. */
 export type LoweredPattern =
@@ -36,34 +37,27 @@ const LINE_ENDS: Ranges = [
   [0x0d, 0x0d],
   [0x2028, 0x2029],
 ];
-const ANYTHING = `${writeSet([[0, 0x10ffff]])}*`;
+/** Any that JSON holds without a number. */
+export const ANY_CHARACTER = writeSet([[0, 0x10ffff]]) ?? "";
+const ANYTHING = `${ANY_CHARACTER}*`;
+/** Parentheses within each other; llama.cpp takes any text in place of a pattern that has more than 100. */
+const PARENTHESES_MAX = 90;
 
 export function lowerPattern(source: string): LoweredPattern {
   if (source.length > PATTERN_LENGTH_MAX) return { kind: "none", reason: `it is longer than ${PATTERN_LENGTH_MAX}` };
-  const parsed = parse(source);
-  if (parsed === null) return { kind: "none", reason: "it is no regular expression" };
+  const parsed = parseExpression(source)?.pattern;
+  if (parsed === undefined) return { kind: "none", reason: "it is no regular expression" };
   const writer = new Writer();
   try {
     const alternatives = parsed.alternatives.map((alternative) => writer.writeAnchored(alternative));
     const [only] = alternatives;
     const pattern = alternatives.length === 1 && only !== undefined ? only : `(${alternatives.join("|")})`;
+    if (depthOf(pattern) > PARENTHESES_MAX) return { kind: "none", reason: "it is nested too deeply" };
     return { kind: writer.opened === null ? "exact" : "open", pattern: `^${pattern}$`, reason: writer.opened ?? "" };
   } catch (thrown) {
     if (!(thrown instanceof Inexpressible)) throw thrown;
     return { kind: "none", reason: thrown.message };
   }
-}
-
-/** The standard asks for Unicode mode; patterns that are none there are read as browsers do. */
-function parse(source: string): AST.Pattern | null {
-  for (const unicode of [true, false]) {
-    try {
-      return new RegExpParser({ ecmaVersion: 2024 }).parsePattern(source, 0, source.length, { unicode });
-    } catch (thrown) {
-      if (!(thrown instanceof SyntaxError)) throw thrown;
-    }
-  }
-  return null;
 }
 
 class Writer {
@@ -119,14 +113,34 @@ class Writer {
     if (inner === "" || max === 0) return "";
     if (min > REPEAT_MAX) throw new Inexpressible(`it repeats something ${min} times`);
     const most = max > REPEAT_MAX ? Number.POSITIVE_INFINITY : max;
+    if (most === Number.POSITIVE_INFINITY && mayBeEmpty(element)) {
+      throw new Inexpressible("it repeats without a limit what may be empty");
+    }
     if (most !== max) this.opened = `no repetition is limited to more than ${REPEAT_MAX}`;
+    if (most === Number.POSITIVE_INFINITY && min > 1) return `(${inner}){${min}}(${inner})*`;
     return `(${inner})${writeCount(min, most)}`;
   }
 }
 
 function writeCount(min: number, max: number): string {
-  if (max === Number.POSITIVE_INFINITY) return min === 0 ? "*" : min === 1 ? "+" : `{${min},}`;
+  if (max === Number.POSITIVE_INFINITY) return min === 0 ? "*" : "+";
   return min === 0 && max === 1 ? "?" : min === max ? `{${min}}` : `{${min},${max}}`;
+}
+
+function mayBeEmpty(element: AST.Element | AST.QuantifiableElement): boolean {
+  if (element.type === "Quantifier") return element.min === 0 || mayBeEmpty(element.element);
+  if (element.type !== "Group" && element.type !== "CapturingGroup") return false;
+  return element.alternatives.some(({ elements }) => elements.every(mayBeEmpty));
+}
+
+/** Of a pattern as it is written here: parentheses are never literal. */
+function depthOf(pattern: string): number {
+  let [depth, deepest] = [0, 0];
+  for (const character of pattern) {
+    if (character === "(") deepest = Math.max(deepest, ++depth);
+    else if (character === ")") depth--;
+  }
+  return deepest;
 }
 
 function writeSetOf(element: AST.CharacterSet | AST.CharacterClass | AST.ExpressionCharacterClass): string {

@@ -12,16 +12,17 @@ export interface Target {
 /** Of one document: where its named parts are. */
 export class References {
   readonly #root: SchemaObject;
-  /** Anchors as `#name`, ids as they stand. */
-  readonly #named = new Map<string, Target>();
+  /** Anchors as `#name`, ids as they stand; null until somebody asks for one, since that is a walk through everything. */
+  #named: Map<string, Target> | null = null;
 
   constructor(root: SchemaObject) {
     this.#root = root;
-    this.#collect();
   }
 
   /** Null: nothing is there, or it is elsewhere. */
   find(ref: string): Target | null {
+    if (ref === "#" || ref.startsWith("#/")) return follow({ schema: this.#root, path: "#" }, ref.slice(1));
+    this.#named ??= collectNamed(this.#root);
     const named = this.#named.get(ref);
     if (named !== undefined) return named;
     const at = ref.indexOf("#");
@@ -30,25 +31,27 @@ export class References {
     if (start === undefined || at < 0) return start ?? null;
     return follow(start, ref.slice(at + 1));
   }
+}
 
-  #collect(): void {
-    const open: { value: unknown; path: string }[] = [{ value: this.#root, path: "#" }];
-    for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      const { value, path } = next;
-      if (isSchemaObject(value)) this.#note({ schema: value, path });
-      if (typeof value !== "object" || value === null) continue;
-      for (const [key, child] of Object.entries(value)) open.push({ value: child, path: joinPath(path, key) });
-    }
+function collectNamed(root: SchemaObject): Map<string, Target> {
+  const named = new Map<string, Target>();
+  const open: { value: unknown; path: string }[] = [{ value: root, path: "#" }];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { value, path } = next;
+    if (isSchemaObject(value)) note(named, { schema: value, path });
+    if (typeof value !== "object" || value === null) continue;
+    for (const [key, child] of Object.entries(value)) open.push({ value: child, path: joinPath(path, key) });
   }
+  return named;
+}
 
-  #note(target: Target): void {
-    const { $id, id, $anchor, $dynamicAnchor } = target.schema as SchemaObject;
-    for (const anchor of [$anchor, $dynamicAnchor]) {
-      if (typeof anchor === "string") this.#named.set(`#${anchor}`, target);
-    }
-    // Draft 4 wrote `id`, which is also a common name of properties: those are objects.
-    for (const name of [$id, id]) if (typeof name === "string") this.#named.set(name, target);
+function note(named: Map<string, Target>, target: Target): void {
+  const { $id, id, $anchor, $dynamicAnchor } = target.schema as SchemaObject;
+  for (const anchor of [$anchor, $dynamicAnchor]) {
+    if (typeof anchor === "string") named.set(`#${anchor}`, target);
   }
+  // Draft 4 wrote `id`, which is also a common name of properties: those are objects.
+  for (const name of [$id, id]) if (typeof name === "string") named.set(name, target);
 }
 
 export function joinPath(path: string, ...keys: (string | number)[]): string {

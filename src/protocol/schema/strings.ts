@@ -1,7 +1,7 @@
 // Lowers strings: a pattern, a format, or a length; the grammar enforces one of them. Pure.
 
 import type { Part, Relax } from "./conjunction.ts";
-import { lowerPattern } from "./pattern.ts";
+import { ANY_CHARACTER, lowerPattern } from "./pattern.ts";
 import type { Lowered, SchemaObject } from "./relaxation.ts";
 
 /** llama.cpp refuses to repeat anything more often. */
@@ -91,17 +91,21 @@ function written(pattern: string): string {
 }
 
 function withLength(parts: readonly Part[], min: number, max: number, relax: Relax): SchemaObject {
-  const lowered: SchemaObject = { type: "string" };
   const enforced = { minLength: min <= LENGTH_MAX && min > 0, maxLength: max <= LENGTH_MAX };
-  if (enforced.minLength) lowered.minLength = min;
-  if (enforced.maxLength) lowered.maxLength = max;
   for (const { schema, path } of parts) {
     for (const keyword of ["minLength", "maxLength"] as const) {
       if (!isCount(schema[keyword]) || enforced[keyword] || isTrivial(keyword, schema[keyword])) continue;
       relax({ path, keyword, reason: `the grammar counts up to ${LENGTH_MAX} characters` });
     }
   }
-  return lowered;
+  if (!enforced.minLength && !enforced.maxLength) return { type: "string" };
+  return { type: "string", pattern: writeLength(enforced.minLength ? min : 0, enforced.maxLength ? max : null) };
+}
+
+/** As a pattern: llama.cpp counts `\ud83d\ude00` as two characters, readers of JSON count one. */
+function writeLength(min: number, max: number | null): string {
+  if (max === 0) return "^$";
+  return max === null ? `^${ANY_CHARACTER}{${min}}${ANY_CHARACTER}*$` : `^${ANY_CHARACTER}{${min},${max}}$`;
 }
 
 function readLengths(parts: readonly Part[]): { min: number; max: number } {

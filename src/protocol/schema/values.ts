@@ -1,6 +1,7 @@
 // Lowers `const` and `enum`: the values that all of them list, of the types that are allowed. Pure.
 
 import type { Part, Relax } from "./conjunction.ts";
+import { Matcher } from "./matcher.ts";
 import { isPositive } from "./numbers.ts";
 import { joinPath } from "./references.ts";
 import { isSchemaObject, type Lowered } from "./relaxation.ts";
@@ -9,6 +10,8 @@ import type { JsonType } from "./types.ts";
 
 /** Each step of a grammar compares every value that is still possible. */
 const VALUES_MAX = 1000;
+/** Of all values of a place together: each character is an element of the grammar. */
+const VALUES_CHARS_MAX = 100_000;
 
 /** Undefined: nobody lists values. */
 export function lowerValues(parts: readonly Part[], types: Set<JsonType> | null, relax: Relax): Lowered | undefined {
@@ -21,11 +24,18 @@ export function lowerValues(parts: readonly Part[], types: Set<JsonType> | null,
   }
   if (values === undefined) return undefined;
   const typed = [...values.values()].filter((value) => types === null || isOfTypes(value, types));
-  const left = typed.filter((value) => parts.every((part) => mayBe(value, part, relax)));
+  const checks = parts.map((part) => ({ part, matcher: matcherOf(part, relax) }));
+  const left = typed.filter((value) => checks.every(({ part, matcher }) => mayBe(value, part, matcher, relax)));
   if (left.length === 0) return null;
-  if (left.length <= VALUES_MAX) return left.length === 1 ? { const: left[0] } : { enum: left };
+  const chars = left.reduce<number>(
+    (sum, value) => sum + (typeof value === "string" ? value.length : toKey(value).length),
+    0,
+  );
+  if (left.length <= VALUES_MAX && chars <= VALUES_CHARS_MAX) {
+    return left.length === 1 ? { const: left[0] } : { enum: left };
+  }
   const [first] = parts;
-  const reason = `more than ${VALUES_MAX} values; any of their types will do`;
+  const reason = `more than ${VALUES_MAX} values, or ${VALUES_CHARS_MAX} characters; any of their types will do`;
   relax({ path: first === undefined ? "#" : joinPath(first.path), keyword: "enum", reason });
   const kinds = [...new Set(left.map(typeOf))];
   return kinds.length === 1 ? { type: kinds[0] } : { anyOf: kinds.map((type) => ({ type })) };
@@ -52,7 +62,7 @@ function sortKeys(value: Record<string, unknown>): Record<string, unknown> {
 }
 
 /** Whether the schema's other keywords allow the value. */
-function mayBe(value: unknown, { schema, path }: Part, relax: Relax): boolean {
+function mayBe(value: unknown, { schema, path }: Part, matcher: Matcher | null, relax: Relax): boolean {
   const atLeast = (keyword: string, size: number) => typeof schema[keyword] !== "number" || size >= schema[keyword];
   const atMost = (keyword: string, size: number) => typeof schema[keyword] !== "number" || size <= schema[keyword];
   if (typeof value === "string") {
@@ -60,7 +70,7 @@ function mayBe(value: unknown, { schema, path }: Part, relax: Relax): boolean {
       relax({ path, keyword: "format", reason: "listed values are not compared with a format" });
     }
     const length = [...value].length;
-    return atLeast("minLength", length) && atMost("maxLength", length) && matchesPattern(value, schema.pattern);
+    return atLeast("minLength", length) && atMost("maxLength", length) && matcher?.test(value) !== false;
   }
   if (typeof value === "number") {
     if (schema.exclusiveMinimum === value || schema.exclusiveMaximum === value) return false;
@@ -79,14 +89,13 @@ const STRUCTURE = [
   ...["minItems", "maxItems", "minProperties", "maxProperties"],
 ];
 
-function matchesPattern(text: string, pattern: unknown): boolean {
-  if (typeof pattern !== "string") return true;
-  try {
-    return new RegExp(pattern, "u").test(text);
-  } catch {
-    // Reported where patterns are lowered; here it forbids nothing.
-    return true;
-  }
+/** Null: the pattern is none, or can't be looked for in bounded time; then nothing is forbidden, and that is reported. */
+function matcherOf({ schema, path }: Part, relax: Relax): Matcher | null {
+  const { pattern } = schema;
+  if (pattern === undefined) return null;
+  const matcher = typeof pattern === "string" ? Matcher.compile(pattern) : null;
+  if (matcher === null) relax({ path, keyword: "pattern", reason: "listed values are not compared with this one" });
+  return matcher;
 }
 
 function isOfTypes(value: unknown, types: Set<JsonType>): boolean {
