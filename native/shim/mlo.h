@@ -159,6 +159,9 @@ MLO_API mlo_state * mlo_state_take(mlo_job * job);
 MLO_API mlo_sampler * mlo_sampler_new(mlo_model * model, const char * settings, mlo_prompt * prompt);
 MLO_API void mlo_sampler_free(mlo_sampler * sampler);
 
+// Whether the grammar that llama.cpp makes of a JSON schema takes a text as a whole: 1 = yes, 0 = no, -1 = it makes none.
+MLO_API int32_t mlo_schema_accepts(const char * schema, const char * text);
+
 // --- draft -----------------------------------------------------------------------------------------------------------
 // Guesses how a sequence of n tokens goes on: as it did when its last few tokens came before. Writes at most `capacity`
 // tokens; returns how many, 0 = no guess.

@@ -124,6 +124,12 @@ export class NativeLibrary {
     return draft.subarray(0, this.calls.mlo_draft_lookup(tokens, tokens.length, max, draft));
   }
 
+  /** Whether the grammar that llama.cpp makes of a JSON schema takes the text as a whole. Throws when it makes none. */
+  schemaAccepts(schema: object, text: string): boolean {
+    const accepts = this.calls.mlo_schema_accepts(toCText(JSON.stringify(schema)), toCText(text));
+    return this.check("mlo_schema_accepts", accepts) === 1;
+  }
+
   /** Log lines since the last call. */
   readLog(): LogLine[] {
     const lines: LogLine[] = [];

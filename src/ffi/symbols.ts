@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "d85eeec89504dbd3804abb343159bbd17d88fe8af270ac43ad6c2f737adec68c";
+export const HEADER_HASH = "60aa985f59179cf9310e23a47520b49443596a0e979467c426026c4c7e8ca66f";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -120,6 +120,8 @@ export const SYMBOLS = {
   mlo_sampler_new: { args: ["ptr", "ptr", "ptr"], returns: "ptr" },
   // mlo_sampler_free(sampler)
   mlo_sampler_free: { args: ["ptr"], returns: "void" },
+  // mlo_schema_accepts(schema, text)
+  mlo_schema_accepts: { args: ["ptr", "ptr"], returns: "i32" },
   // mlo_draft_lookup(tokens, n, capacity, draft)
   mlo_draft_lookup: { args: ["ptr", "i32", "i32", "ptr"], returns: "i32" },
   // mlo_drafter_new(target, context, probabilityMin)

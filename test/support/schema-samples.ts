@@ -82,7 +82,9 @@ export class Sampler {
     const properties = (schema.properties ?? {}) as Record<string, SchemaObject>;
     const required = new Set((schema.required ?? []) as string[]);
     const value: Record<string, unknown> = {};
-    for (const [name, child] of Object.entries(properties)) {
+    // The grammar has those that must be there first.
+    const ordered = Object.entries(properties).sort(([a], [b]) => Number(required.has(b)) - Number(required.has(a)));
+    for (const [name, child] of ordered) {
       if (required.has(name) || (depth <= 4 && this.#chance(0.5))) value[name] = this.sample(child, depth + 1);
     }
     const { additionalProperties } = schema;
