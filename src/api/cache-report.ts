@@ -2,6 +2,7 @@
 
 import { type Static, Type } from "@sinclair/typebox";
 import type { CacheReport } from "../protocol/generation.ts";
+import { OutputWarning } from "./output-warnings.ts";
 
 export const CACHE_HEADER = "X-MLO-Cache";
 
@@ -44,6 +45,9 @@ export const MloReply = Type.Object({
   cache: CacheReply,
   dropped_tokens: Type.Optional(
     Type.Integer({ description: "With `context_shift`: tokens that left the full context. Absent: none." }),
+  ),
+  warnings: Type.Optional(
+    Type.Array(OutputWarning, { description: "About the schemas of tools and of `response_format`. Absent: none." }),
   ),
 });
 export type MloReply = Static<typeof MloReply>;

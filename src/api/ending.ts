@@ -3,11 +3,14 @@
 
 import type { CacheReport, Timings, Usage } from "../protocol/generation.ts";
 import { countCached } from "./cache-report.ts";
+import type { OutputWarning } from "./output-warnings.ts";
 
 export interface Ending {
   usage: Usage;
   cache: CacheReport;
   timings: Timings;
+  /** Of all choices, in what speaks for them all. */
+  warnings?: readonly OutputWarning[];
 }
 
 /**

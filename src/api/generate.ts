@@ -8,9 +8,12 @@ import type { Generation } from "../router/inference.ts";
 import { CACHE_HEADER, formatCacheHeader } from "./cache-report.ts";
 import { type Ending, sum, sumCaches, sumEndings } from "./ending.ts";
 import { EventReader } from "./event-reader.ts";
+import type { ChoiceEvent } from "./merge-events.ts";
 import type { ApiContext } from "./options.ts";
+import { formatRelaxedHeader, OutputWatch, RELAXED_HEADER } from "./output-warnings.ts";
 import { RequestScope, untilAborted } from "./request-scope.ts";
 import { type StreamEncoder, streamEvents } from "./sse.ts";
+import type { OutputContract } from "./structured-output.ts";
 
 /** A finished generation in one piece. */
 export interface Answer extends Ending {
@@ -44,6 +47,8 @@ export interface GenerationCall {
   generations: GenerationRequest[];
   choicesPerPrompt: number;
   stream: boolean;
+  /** What the answers are checked against; absent or null: nothing. */
+  contract?: OutputContract | null;
   /** Called once the prompts are accepted, when the model's real id is known. */
   chooseFormat: (accepted: Accepted) => AnswerFormat;
 }
@@ -57,13 +62,20 @@ export async function answerGeneration(api: ApiContext, request: Request, call: 
   const sources = starts.map(async (start) => (await start).events);
   const reader = new EventReader(sources, scope, api.log);
   const accepted = await startWithin(scope, () => acceptPrompts(starts, call.choicesPerPrompt));
-  const sumUp = (endings: readonly Ending[]) => sumEndings(endings, call.choicesPerPrompt);
+  const contract = call.contract ?? null;
+  const output = contract === null ? null : new OutputWatch(contract);
+  const watch = output === null ? undefined : ({ choice, event }: ChoiceEvent) => output.note(choice, event);
+  const sumUp = (endings: readonly Ending[]): Ending => {
+    const total = sumEndings(endings, call.choicesPerPrompt);
+    return output === null ? total : { ...total, warnings: output.list() };
+  };
+  const headers = describeRelaxed(contract);
   const format = call.chooseFormat(accepted);
   if (!call.stream) {
-    const answers = await collectAnswers(reader, call.generations.length);
+    const answers = await collectAnswers(reader, call.generations.length, watch);
     const total = sumUp(answers);
     // Exact: what was expected of the cache when the prompt was accepted may have changed in the queue.
-    const headers = { [CACHE_HEADER]: formatCacheHeader(total.cache, total.usage.promptTokens) };
+    headers[CACHE_HEADER] = formatCacheHeader(total.cache, total.usage.promptTokens);
     return Response.json(format.encodeWhole(answers, total), { headers });
   }
   const response = streamEvents(reader, format.createStream(), {
@@ -71,8 +83,10 @@ export async function answerGeneration(api: ApiContext, request: Request, call: 
     stallMs: api.options.streamStallMs,
     clock: api.clock,
     sumUp,
+    watch,
   });
-  response.headers.set(CACHE_HEADER, formatCacheHeader(accepted.cache, accepted.promptTokens));
+  headers[CACHE_HEADER] = formatCacheHeader(accepted.cache, accepted.promptTokens);
+  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
   return response;
 }
 
@@ -80,6 +94,11 @@ export async function answerGeneration(api: ApiContext, request: Request, call: 
 function toWhole(generation: GenerationRequest, _: number, { length }: readonly unknown[]): GenerationRequest {
   if (generation.logprobs === undefined) return { ...generation, whole: true };
   return { ...generation, whole: true, logprobsMax: Math.floor(LOGPROBS_MAX / length) };
+}
+
+function describeRelaxed(contract: OutputContract | null): Record<string, string> {
+  const relaxed = contract === null ? null : formatRelaxedHeader(contract);
+  return relaxed === null ? {} : { [RELAXED_HEADER]: relaxed };
 }
 
 /** Awaits inference within the request's life; when that fails, all that was begun for the request ends. */
@@ -113,12 +132,17 @@ async function acceptPrompts(starts: readonly Promise<Generation>[], choicesPerP
   };
 }
 
-async function collectAnswers(reader: EventReader, choices: number): Promise<Answer[]> {
+async function collectAnswers(
+  reader: EventReader,
+  choices: number,
+  watch?: (item: ChoiceEvent) => void,
+): Promise<Answer[]> {
   const drafts = Array.from({ length: choices }, () => createDraft());
   const answers: Answer[] = [];
   for (;;) {
     const item = await reader.next();
     if (item === null) return answers;
+    watch?.(item);
     const { choice, event } = item;
     const draft = drafts[choice];
     assert(draft !== undefined, "events belong to a choice of the request");

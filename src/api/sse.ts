@@ -26,6 +26,8 @@ export interface StreamOptions {
   clock: Clock;
   /** The choices' endings, in order, as one. */
   sumUp(endings: readonly Ending[]): Ending;
+  /** Sees every event before it is encoded. */
+  watch?: ((item: ChoiceEvent) => void) | undefined;
 }
 
 const KEEP_ALIVE = ": keep-alive\n\n";
@@ -91,6 +93,7 @@ function encodeFrame(data: object): string {
 function createItemEncoder(encoder: StreamEncoder, options: StreamOptions) {
   const endings: Ending[] = [];
   return ({ choice, event }: ChoiceEvent, isLast: boolean): string => {
+    options.watch?.({ choice, event });
     switch (event.type) {
       case "error":
         return encodeFrame(encodeErrorEnvelope(event.error));

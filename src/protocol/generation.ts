@@ -57,7 +57,15 @@ export interface ChatMessage {
 
 export interface ChatTool {
   type: "function";
-  function: { name: string; description?: string; parameters?: Record<string, unknown>; strict?: boolean };
+  function: {
+    name: string;
+    description?: string;
+    /** As templates show it to the model. */
+    parameters?: Record<string, unknown>;
+    /** What the grammar follows in its place: a lowered schema. */
+    grammarParameters?: Record<string, unknown>;
+    strict?: boolean;
+  };
 }
 
 export interface ChatPrompt {
@@ -66,8 +74,10 @@ export interface ChatPrompt {
   tools?: ChatTool[];
   toolChoice?: "auto" | "none" | "required";
   parallelToolCalls?: boolean;
-  /** A JSON schema that the answer must follow; `{}` is any JSON value. */
+  /** A JSON schema that the answer must follow, as templates show it to the model. */
   jsonSchema?: Record<string, unknown>;
+  /** What the grammar follows in its place: a lowered schema. llama.cpp takes `{}` for none. */
+  grammarSchema?: Record<string, unknown>;
   /** Extra variables for the template, such as `enable_thinking`. */
   templateArgs?: Record<string, unknown>;
 }

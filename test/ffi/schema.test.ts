@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import type { NativeLibrary } from "../../src/ffi/library.ts";
 import { lowerSchema } from "../../src/protocol/schema/lower.ts";
 import { AGENT_SCHEMAS } from "../support/agent-schemas.ts";
-import { judgeByAjv } from "../support/ajv-judge.ts";
+import { ENDLESS, judgeByAjv } from "../support/ajv-judge.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
 import { makeRandom } from "../support/random.ts";
 import { makeSchema } from "../support/random-schemas.ts";
@@ -37,7 +37,7 @@ describe.skipIf(!HAS_NATIVE)("lowered schemas as grammars", () => {
     if (judge === null) return null;
     for (const stray of STRAYS) {
       const fault = library.schemaAccepts(schema, JSON.stringify(stray)) ? judge(stray) : null;
-      if (fault !== null) return `${JSON.stringify(stray)} is accepted by ${about}: ${fault}`;
+      if (fault !== null && fault !== ENDLESS) return `${JSON.stringify(stray)} is accepted by ${about}: ${fault}`;
     }
     return null;
   }

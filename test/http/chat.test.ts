@@ -154,7 +154,16 @@ test("everything that a request can say reaches inference in the domain's words"
         },
         { role: "tool", tool_call_id: "c1", content: "ok" },
       ],
-      tools: [{ type: "function", function: { name: "f", parameters: { type: "object", default: null } } }],
+      tools: [
+        {
+          type: "function",
+          function: {
+            name: "f",
+            parameters: { type: "object", default: null },
+            grammarParameters: { type: "object" },
+          },
+        },
+      ],
       toolChoice: "required",
       parallelToolCalls: false,
       templateArgs: { enable_thinking: false },

@@ -3,7 +3,10 @@
 import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 
-/** Null: Ajv refuses the schema. Else a value's first fault; null where there is none, or Ajv itself runs in circles. */
+/** In place of a fault: Ajv runs in circles. */
+export const ENDLESS = "endless";
+
+/** Null: Ajv refuses the schema. Else a value's first fault; null where there is none. */
 export function judgeByAjv(schema: unknown): ((value: unknown) => string | null) | null {
   const ajv = new Ajv2020({ strict: false, logger: false, allowUnionTypes: true });
   addFormats.default(ajv);
@@ -13,7 +16,7 @@ export function judgeByAjv(schema: unknown): ((value: unknown) => string | null)
       try {
         return validate(value) ? null : JSON.stringify(validate.errors?.[0]);
       } catch (thrown) {
-        if (thrown instanceof RangeError) return null;
+        if (thrown instanceof RangeError) return ENDLESS;
         throw thrown;
       }
     };

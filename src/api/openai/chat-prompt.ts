@@ -1,15 +1,24 @@
 // A checked chat request → the domain's GenerationRequest. Pure; what can't be done is refused by name.
 
 import type { ChatMessage, ChatPrompt, ChatTool, GenerationRequest } from "../../protocol/generation.ts";
+import { isSchemaObject } from "../../protocol/schema/relaxation.ts";
 import { isJsonTooDeep, NESTING_MAX } from "../body-shape.ts";
+import { type AnswerSchema, constrainPrompt, type OutputContract, type ToolSchema } from "../structured-output.ts";
 import { invalidField, readStops, readTokenLimit, refuse } from "./limits.ts";
 import { readSampling } from "./sampling.ts";
 import type { ChatMessageBody, ChatRequest, ToolBody } from "./schema.ts";
 
-export function readChatRequest(body: ChatRequest, contextLength: number): GenerationRequest {
+export interface ReadChat {
+  request: GenerationRequest;
+  /** What the answer is checked against; null: nothing. */
+  contract: OutputContract | null;
+}
+
+export function readChatRequest(body: ChatRequest, contextLength: number): ReadChat {
   refuseUnsupported(body);
+  const { prompt, contract } = readPrompt(body);
   const request: GenerationRequest = {
-    prompt: readPrompt(body),
+    prompt,
     sampling: readSampling(body, contextLength),
     stop: readStops(body.stop),
   };
@@ -19,7 +28,7 @@ export function readChatRequest(body: ChatRequest, contextLength: number): Gener
       ? oldLimit
       : readTokenLimit("max_completion_tokens", body.max_completion_tokens);
   if (limit !== undefined) request.maxTokens = limit;
-  return request;
+  return { request, contract };
 }
 
 function refuseUnsupported(body: ChatRequest): void {
@@ -27,14 +36,13 @@ function refuseUnsupported(body: ChatRequest): void {
   if (body.top_logprobs !== undefined && body.top_logprobs > 0) refuse("top_logprobs", "only 0 is");
 }
 
-function readPrompt(body: ChatRequest): ChatPrompt {
+function readPrompt(body: ChatRequest): { prompt: ChatPrompt; contract: OutputContract | null } {
   const prompt: ChatPrompt = { kind: "chat", messages: body.messages.map(readMessage) };
-  const schema = readResponseFormat(body);
-  if (schema !== undefined) prompt.jsonSchema = schema;
-  addTools(prompt, body);
+  const tools = addTools(prompt, body);
+  const contract = constrainPrompt(prompt, tools, readResponseFormat(body));
   if (body.parallel_tool_calls !== undefined) prompt.parallelToolCalls = body.parallel_tool_calls;
   if (body.chat_template_kwargs !== undefined) prompt.templateArgs = body.chat_template_kwargs;
-  return prompt;
+  return { prompt, contract };
 }
 
 function readMessage(body: ChatMessageBody, index: number): ChatMessage {
@@ -71,45 +79,51 @@ function readContent(
   });
 }
 
-function addTools(prompt: ChatPrompt, body: ChatRequest): void {
+/** Returns those that may be called, with their schemas. */
+function addTools(prompt: ChatPrompt, body: ChatRequest): ToolSchema[] {
   const tools = (body.tools ?? []).map(readTool);
   const choice = body.tool_choice;
   if (tools.length === 0) {
     if (choice === "required" || typeof choice === "object")
       throw invalidField("tool_choice", "asks for a tool, but `tools` has none");
-    return;
+    return [];
   }
-  prompt.tools = tools;
+  let callable = tools;
   if (typeof choice === "string") {
     if (choice !== "auto" && choice !== "none" && choice !== "required")
       throw invalidField("tool_choice", "is unknown");
     prompt.toolChoice = choice;
   } else if (choice !== undefined) {
     // llama.cpp knows no named choice: with one tool left, "required" can only mean that one.
-    const named = tools.filter((tool) => tool.function.name === choice.function.name);
-    if (named.length === 0) throw invalidField("tool_choice.function.name", "names no tool of `tools`");
-    prompt.tools = named;
+    callable = tools.filter(({ tool }) => tool.function.name === choice.function.name);
+    if (callable.length === 0) throw invalidField("tool_choice.function.name", "names no tool of `tools`");
     prompt.toolChoice = "required";
   }
+  prompt.tools = callable.map(({ tool }) => tool);
+  return callable;
 }
 
-function readTool(body: ToolBody, index: number): ChatTool {
+function readTool(body: ToolBody, index: number): ToolSchema {
   if (body.type !== "function") refuse(`tools[${index}].type`, `only "function" is, not ${JSON.stringify(body.type)}`);
   if (body.function === undefined) throw invalidField(`tools[${index}].function`, "is required: an object");
   const { name, description, parameters, strict } = body.function;
   const tool: ChatTool = { type: "function", function: { name } };
   if (description !== undefined) tool.function.description = description;
-  if (parameters !== undefined) tool.function.parameters = parameters;
+  // What is no schema is nothing that a template could show.
+  if (isSchemaObject(parameters)) tool.function.parameters = parameters;
   if (strict !== undefined) tool.function.strict = strict;
-  return tool;
+  return { tool, param: `tools[${index}].function.parameters`, schema: parameters };
 }
 
-function readResponseFormat(body: ChatRequest): Record<string, unknown> | undefined {
+function readResponseFormat(body: ChatRequest): AnswerSchema | null {
   const format = body.response_format;
-  if (format === undefined || format.type === "text") return undefined;
+  if (format === undefined || format.type === "text") return null;
   if (body.grammar !== undefined) throw invalidField("grammar", "and a JSON `response_format` exclude each other");
-  if (format.type === "json_object") return format.schema ?? { type: "object" };
+  if (format.type === "json_object") {
+    return { schema: format.schema ?? { type: "object" }, param: "response_format.schema", isStrict: false };
+  }
+  const param = "response_format.json_schema.schema";
   const schema = format.json_schema?.schema;
-  if (schema === undefined) throw invalidField("response_format.json_schema.schema", "is required: a JSON schema");
-  return schema;
+  if (schema === undefined) throw invalidField(param, "is required: a JSON schema");
+  return { schema, param, isStrict: format.json_schema?.strict === true };
 }

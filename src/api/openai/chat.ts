@@ -7,6 +7,7 @@ import { answerGeneration } from "../generate.ts";
 import { readLora } from "../lora-fields.ts";
 import { MLO_HEADERS, readMloFields } from "../mlo-fields.ts";
 import type { ApiContext } from "../options.ts";
+import { RELAXED_HEADER_DOCS } from "../output-warnings.ts";
 import { createId } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
 import { readChatRequest } from "./chat-prompt.ts";
@@ -24,8 +25,9 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
       const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const card = api.inference.resolveModel(body.model);
       const choices = body.n ?? 1;
+      const { request: asked, contract } = readChatRequest(body, chooseContextLength(card));
       const generation = {
-        ...readChatRequest(body, chooseContextLength(card)),
+        ...asked,
         ...readMloFields(request.headers, body),
         ...readLora(body),
       };
@@ -34,6 +36,7 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
         generations: repeatPerChoice(generation, choices),
         choicesPerPrompt: choices,
         stream: body.stream ?? false,
+        contract,
         chooseFormat({ model }) {
           const created = Math.floor(api.clock.wallMs() / 1000);
           const head: AnswerHead = { id: createId("chatcmpl-"), created, model: model.id };
@@ -73,6 +76,11 @@ const DOCS = describeRoute({
       choices: { model: "demo", messages: [{ role: "user", content: "Say hello." }], n: 3, seed: 1, max_tokens: 32 },
     },
   },
-  reply: { schema: "ChatReply", description: "The answer.", streamSchema: "ChatChunk", headers: CACHE_HEADER_DOCS },
+  reply: {
+    schema: "ChatReply",
+    description: "The answer.",
+    streamSchema: "ChatChunk",
+    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS },
+  },
   errors: INFERENCE_ERRORS,
 });

@@ -40,9 +40,10 @@ function encodeUsage({ usage, cache }: Ending): UsageReply {
   };
 }
 
-function encodeMlo({ usage, cache }: Ending): MloReply {
+function encodeMlo({ usage, cache, warnings = [] }: Ending): MloReply {
   const dropped = usage.droppedTokens === undefined ? {} : { dropped_tokens: usage.droppedTokens };
-  return { cache: encodeCache(cache, usage.promptTokens), ...dropped };
+  const warned = warnings.length === 0 ? {} : { warnings: [...warnings] };
+  return { cache: encodeCache(cache, usage.promptTokens), ...dropped, ...warned };
 }
 
 function encodeTimings({ usage, cache, timings }: Ending): TimingsReply {

@@ -96,8 +96,12 @@ export const ToolBody = Type.Object({
     Type.Object({
       name: Type.String({ minLength: 1, maxLength: 256 }),
       description: Type.Optional(Type.String()),
-      parameters: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: "A JSON schema." })),
-      strict: Type.Optional(Type.Boolean()),
+      parameters: Type.Optional(
+        Type.Unknown({ description: "A JSON schema of the arguments. One that is none allows any object." }),
+      ),
+      strict: Type.Optional(
+        Type.Boolean({ description: "Refuse the request when the grammar can't keep all of `parameters`." }),
+      ),
     }),
   ),
 });
@@ -115,11 +119,15 @@ const ResponseFormat = Type.Object({
   json_schema: Type.Optional(
     Type.Object({
       name: Type.Optional(Type.String()),
-      schema: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+      description: Type.Optional(Type.String()),
+      schema: Type.Optional(Type.Unknown({ description: "A JSON schema. One that is none allows any JSON." })),
+      strict: Type.Optional(
+        Type.Boolean({ description: "Refuse the request when the grammar can't keep all of `schema`." }),
+      ),
     }),
   ),
   schema: Type.Optional(
-    Type.Record(Type.String(), Type.Unknown(), { description: "With `json_object`, as llama.cpp's server takes it." }),
+    Type.Unknown({ description: "With `json_object`: a JSON schema, as llama.cpp's server takes it." }),
   ),
 });
 

@@ -33,11 +33,13 @@ export interface LowerOptions {
   name?: string;
   /** What may still be done for the request; it is used up. */
   work?: { left: number };
+  /** The value has to be an object, whatever the schema says: arguments of a call are. */
+  onlyObjects?: boolean;
 }
 
 /** Never throws for what a schema says: what is no schema at all becomes "any value", and that is reported. */
 export function lowerSchema(source: unknown, options: LowerOptions = {}): LoweredSchema {
-  return new Lowering(isSchemaObject(source) ? source : {}, options).run(source);
+  return new Lowering(isSchemaObject(source) ? source : {}, options).run(source, options.onlyObjects === true);
 }
 
 class Lowering {
@@ -58,9 +60,10 @@ class Lowering {
     this.#work = work;
   }
 
-  run(source: unknown): LoweredSchema {
+  run(source: unknown, onlyObjects: boolean): LoweredSchema {
     const path = "#";
-    let schema = this.#lower([], [{ schema: source, path }]);
+    const start = { schema: source, path };
+    let schema = this.#lower([], onlyObjects ? [start, { schema: { type: "object" }, path }] : [start]);
     if (schema === null) this.#relax({ path, keyword: "schema", reason: "no value can match it" });
     schema ??= {};
     const used = [...this.#definitions.values()].filter(({ isUsed }) => isUsed);
@@ -69,6 +72,8 @@ class Lowering {
       this.#relax({ path, keyword: "$ref", reason: "it refers to itself without an end" });
       definitions.set(name, {});
     }
+    // Some templates write arguments one by one: llama.cpp looks for them in the root itself.
+    if (typeof schema.$ref === "string") schema = definitions.get(schema.$ref.slice("#/$defs/".length)) ?? {};
     if (definitions.size > 0) schema = { ...schema, $defs: Object.fromEntries(definitions) };
     return { schema, relaxed: [...this.#relaxed.values()] };
   }

@@ -123,11 +123,18 @@ function lowerAdditional(parts: readonly Part[], lowerChild: LowerChild, relax: 
       relax({ path: at, keyword: "patternProperties", reason: "the grammar does not look at names" });
       children.push({ schema: child, path: at });
     }
-    if (propertyNames !== undefined && propertyNames !== true && !isNamed) {
+    if (!isNamed && propertyNames !== undefined && !allowsAnyName(propertyNames)) {
       relax({ path, keyword: "propertyNames", reason: "the grammar does not look at names" });
     }
   }
   return isOpen ? lowerChild(children) : null;
+}
+
+/** As zod writes records: names are texts, which they are anyway. */
+function allowsAnyName(propertyNames: unknown): boolean {
+  if (!isSchemaObject(propertyNames)) return propertyNames === true;
+  const { type, ...rest } = propertyNames;
+  return (type === undefined || type === "string") && Object.keys(rest).length === 0;
 }
 
 function relaxCounts(parts: readonly Part[], named: number, required: number, isClosed: boolean, relax: Relax): void {

@@ -3,7 +3,7 @@
 
 import { expect, test } from "bun:test";
 import { lowerSchema } from "../../../src/protocol/schema/lower.ts";
-import { judgeByAjv } from "../../support/ajv-judge.ts";
+import { ENDLESS, judgeByAjv } from "../../support/ajv-judge.ts";
 import { makeRandom } from "../../support/random.ts";
 import { makeSchema } from "../../support/random-schemas.ts";
 import { Sampler } from "../../support/schema-samples.ts";
@@ -29,7 +29,7 @@ test(`${SCHEMAS} random schemas: what is not relaxed is kept`, () => {
     for (let i = 0; i < SAMPLES; i++) {
       const value = sampler.sample(schema);
       const fault = findFault(value);
-      if (fault === null) continue;
+      if (fault === null || fault === ENDLESS) continue;
       const [came, went] = [JSON.stringify(source), JSON.stringify(schema)];
       expect(`seed ${seed}: ${JSON.stringify(value)} breaks ${came}, lowered to ${went}: ${fault}`).toBe("valid");
     }

@@ -1,0 +1,98 @@
+// What a request's schemas ask of the answer: lowered for the grammar before it goes to the engine, checked afterwards.
+// Each constraint that the grammar does not keep is named with its place, before the answer in a header and with it in
+// its warnings; under `strict` it is refused. Knows no dialect.
+
+import { AppError } from "../protocol/errors.ts";
+import type { ChatPrompt, ChatTool } from "../protocol/generation.ts";
+import { type LowerOptions, lowerSchema, WORK_MAX } from "../protocol/schema/lower.ts";
+import { isSchemaObject, type Relaxation, type SchemaObject } from "../protocol/schema/relaxation.ts";
+
+/** A schema of the request, and where it stands there. */
+interface Source {
+  /** Of the tool; null: the answer's own. */
+  tool: string | null;
+  /** Such as `tools[3].function.parameters`. */
+  param: string;
+  schema: unknown;
+  isStrict: boolean;
+}
+
+export interface Relaxed extends Relaxation {
+  tool: string | null;
+  param: string;
+}
+
+/** What the answer is checked against. */
+export interface OutputContract {
+  relaxed: readonly Relaxed[];
+  /** Schemas of the arguments by the tools' names. */
+  tools: ReadonlyMap<string, unknown>;
+  /** Schema of the text; undefined: it may be any. */
+  answer: unknown;
+}
+
+/** An answer's schema, as the request has it. */
+export interface AnswerSchema {
+  schema: unknown;
+  param: string;
+  isStrict: boolean;
+}
+
+export interface ToolSchema {
+  tool: ChatTool;
+  param: string;
+  schema: unknown;
+}
+
+/** llama.cpp takes `{}` for no schema at all. */
+const ANY_VALUE: SchemaObject = { description: "any JSON value" };
+
+/**
+ * Adds to the prompt what the grammar follows. Null: there is nothing to keep. Throws `not_supported` for what `strict`
+ * asks for and the grammar can't keep.
+ */
+export function constrainPrompt(
+  prompt: ChatPrompt,
+  tools: readonly ToolSchema[],
+  answer: AnswerSchema | null,
+): OutputContract | null {
+  const work = { left: WORK_MAX };
+  const relaxed: Relaxed[] = [];
+  const schemas = new Map<string, unknown>();
+  if (answer !== null) {
+    const lowered = lower({ ...answer, tool: null }, { name: "answer", work }, relaxed);
+    prompt.jsonSchema = isSchemaObject(answer.schema) ? answer.schema : {};
+    prompt.grammarSchema = isAny(lowered) ? ANY_VALUE : lowered;
+  }
+  if (prompt.toolChoice !== "none") {
+    for (const [index, { tool, param, schema }] of tools.entries()) {
+      // No schema, or an empty one, is how clients say "no arguments"; llama.cpp reads it so too.
+      if (schema === undefined || (isSchemaObject(schema) && Object.keys(schema).length === 0)) continue;
+      const { function: called } = tool;
+      const source = { tool: called.name, param, schema, isStrict: called.strict === true };
+      const lowered = lower(source, { name: `tool${index}`, work, onlyObjects: true }, relaxed);
+      called.grammarParameters = isAny(lowered) ? { type: "object" } : lowered;
+      schemas.set(called.name, schema);
+    }
+  }
+  if (answer === null && schemas.size === 0) return null;
+  return { relaxed, tools: schemas, answer: answer?.schema };
+}
+
+function lower(source: Source, options: LowerOptions, relaxed: Relaxed[]): SchemaObject {
+  const lowered = lowerSchema(source.schema, options);
+  const [first] = lowered.relaxed;
+  if (source.isStrict && first !== undefined) throw refuseStrict(source, first);
+  for (const relaxation of lowered.relaxed) relaxed.push({ ...relaxation, tool: source.tool, param: source.param });
+  return lowered.schema;
+}
+
+function isAny(schema: SchemaObject): boolean {
+  return Object.keys(schema).length === 0;
+}
+
+function refuseStrict({ param }: Source, { path, keyword, reason }: Relaxation): AppError {
+  const message = `\`${param}${path}\`: \`${keyword}\` can't be guaranteed, as \`strict\` asks for: ${reason}`;
+  const hint = "Leave out the keyword or `strict`: what the grammar can't keep is then checked after the answer.";
+  return new AppError({ code: "not_supported", message, hint, param });
+}

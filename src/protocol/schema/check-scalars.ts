@@ -1,0 +1,63 @@
+// Checks texts and numbers against the keywords that speak of them. Pure.
+
+import type { Check, Fault } from "./check.ts";
+import { isOfFormat } from "./formats.ts";
+import { Matcher } from "./matcher.ts";
+import { isPositive } from "./numbers.ts";
+import type { SchemaObject } from "./relaxation.ts";
+import { isCount, isTextFormat } from "./strings.ts";
+
+/** What rounding leaves of a quotient that is whole: 0.3 / 0.1 is not 3. */
+const QUOTIENT_ERROR = 1e-9;
+
+export function checkNumber(schema: SchemaObject, value: number, path: string): Fault | null {
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = schema;
+  const isBelow = (bound: unknown) => typeof bound === "number" && value < bound;
+  const isAbove = (bound: unknown) => typeof bound === "number" && value > bound;
+  if (isBelow(minimum) || (exclusiveMinimum === true && value === minimum)) {
+    return { path, message: `is below the minimum ${minimum}` };
+  }
+  if (isAbove(maximum) || (exclusiveMaximum === true && value === maximum)) {
+    return { path, message: `is above the maximum ${maximum}` };
+  }
+  if (isBelow(exclusiveMinimum) || value === exclusiveMinimum) {
+    return { path, message: `must be more than ${exclusiveMinimum}` };
+  }
+  if (isAbove(exclusiveMaximum) || value === exclusiveMaximum) {
+    return { path, message: `must be less than ${exclusiveMaximum}` };
+  }
+  if (!isPositive(multipleOf)) return null;
+  const quotient = value / multipleOf;
+  const rounding = Number.isInteger(multipleOf) ? 0 : QUOTIENT_ERROR * Math.max(1, Math.abs(quotient));
+  const isWhole = Math.abs(quotient - Math.round(quotient)) <= rounding;
+  return isWhole ? null : { path, message: `is no multiple of ${multipleOf}` };
+}
+
+export function checkString(check: Check, schema: SchemaObject, value: string, path: string): Fault | null {
+  const { minLength, maxLength, pattern, format } = schema;
+  check.charge(value.length / 64);
+  if (isCount(minLength) || isCount(maxLength)) {
+    const length = [...value].length;
+    if (isCount(minLength) && length < minLength) return { path, message: `has fewer than ${minLength} characters` };
+    if (isCount(maxLength) && length > maxLength) return { path, message: `has more than ${maxLength} characters` };
+  }
+  if (typeof pattern === "string") {
+    const isMatch = matchPattern(check, pattern, value);
+    if (isMatch === false) return { path, message: `does not match the pattern ${pattern.slice(0, 100)}` };
+  }
+  if (typeof format === "string") {
+    const isRight = isOfFormat(format, value);
+    if (isRight === false) return { path, message: `is no ${format}` };
+    if (isRight === null && isTextFormat(format)) check.doubt(`the format ${format} is not checked`);
+  }
+  return null;
+}
+
+/** Null: it can't be told, which is a doubt. */
+export function matchPattern(check: Check, pattern: string, text: string): boolean | null {
+  // Compiling it, and what its steps cost at each character.
+  check.charge(pattern.length + (pattern.length * text.length) / 64);
+  const isMatch = Matcher.compile(pattern)?.test(text) ?? null;
+  if (isMatch === null) check.doubt(`the pattern ${pattern.slice(0, 100)} can't be checked in bounded time`);
+  return isMatch;
+}
