@@ -1,7 +1,6 @@
 // Checks objects and arrays against the keywords that speak of what is in them. Pure.
 
 import type { Check, Fault, Seen } from "./check.ts";
-import { matchPattern } from "./check-scalars.ts";
 import { joinPath } from "./references.ts";
 import { isSchemaObject, type SchemaObject } from "./relaxation.ts";
 import { isCount } from "./strings.ts";
@@ -59,7 +58,7 @@ function checkProperties(
   const patterns = isSchemaObject(patternProperties) ? Object.entries(patternProperties) : [];
   for (const name of names) {
     const own = isSchemaObject(properties) && Object.hasOwn(properties, name) ? [properties[name]] : [];
-    const meant = patterns.filter(([pattern]) => matchPattern(check, pattern, name) === true).map(([, child]) => child);
+    const meant = patterns.filter(([pattern]) => check.matches(pattern, name) === true).map(([, child]) => child);
     const schemas = [...own, ...meant];
     if (schemas.length === 0 && additionalProperties !== undefined) schemas.push(additionalProperties);
     for (const schema of schemas) {

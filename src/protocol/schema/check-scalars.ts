@@ -2,7 +2,6 @@
 
 import type { Check, Fault } from "./check.ts";
 import { isOfFormat } from "./formats.ts";
-import { Matcher } from "./matcher.ts";
 import { isPositive } from "./numbers.ts";
 import type { SchemaObject } from "./relaxation.ts";
 import { isCount, isTextFormat } from "./strings.ts";
@@ -42,7 +41,7 @@ export function checkString(check: Check, schema: SchemaObject, value: string, p
     if (isCount(maxLength) && length > maxLength) return { path, message: `has more than ${maxLength} characters` };
   }
   if (typeof pattern === "string") {
-    const isMatch = matchPattern(check, pattern, value);
+    const isMatch = check.matches(pattern, value);
     if (isMatch === false) return { path, message: `does not match the pattern ${pattern.slice(0, 100)}` };
   }
   if (typeof format === "string") {
@@ -51,13 +50,4 @@ export function checkString(check: Check, schema: SchemaObject, value: string, p
     if (isRight === null && isTextFormat(format)) check.doubt(`the format ${format} is not checked`);
   }
   return null;
-}
-
-/** Null: it can't be told, which is a doubt. */
-export function matchPattern(check: Check, pattern: string, text: string): boolean | null {
-  // Compiling it, and what its steps cost at each character.
-  check.charge(pattern.length + (pattern.length * text.length) / 64);
-  const isMatch = Matcher.compile(pattern)?.test(text) ?? null;
-  if (isMatch === null) check.doubt(`the pattern ${pattern.slice(0, 100)} can't be checked in bounded time`);
-  return isMatch;
 }

@@ -4,6 +4,7 @@
 
 import { checkArray, checkObject } from "./check-containers.ts";
 import { checkNumber, checkString } from "./check-scalars.ts";
+import { createMatches, type Matches } from "./matchers.ts";
 import { joinPath, References } from "./references.ts";
 import { isSchemaObject, type SchemaObject } from "./relaxation.ts";
 import { declaredTypes } from "./types.ts";
@@ -39,6 +40,8 @@ export interface Check {
   charge(work: number): void;
   /** Something can't be told. */
   doubt(reason: string): void;
+  /** Null: it can't be told, which is a doubt. */
+  matches(pattern: string, text: string): boolean | null;
 }
 
 /** `work` is used up by what is done. */
@@ -59,12 +62,14 @@ export function checkValue(schema: unknown, value: unknown, work = { left: CHECK
 class Checker implements Check {
   readonly #references: References;
   readonly #work: { left: number };
+  readonly #matches: Matches;
   #depth = 0;
   doubts: string | null = null;
 
   constructor(root: SchemaObject, work: { left: number }) {
     this.#references = new References(root);
     this.#work = work;
+    this.#matches = createMatches(work);
   }
 
   charge(work: number): void {
@@ -74,6 +79,12 @@ class Checker implements Check {
 
   doubt(reason: string): void {
     this.doubts ??= reason;
+  }
+
+  matches(pattern: string, text: string): boolean | null {
+    const isMatch = this.#matches(pattern, text);
+    if (isMatch === null) this.doubt(`the pattern ${pattern.slice(0, 100)} can't be checked in bounded time`);
+    return isMatch;
   }
 
   check(schema: unknown, value: unknown, path: string, seen: Seen | null): Fault | null {

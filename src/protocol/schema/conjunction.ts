@@ -1,6 +1,7 @@
 // A place in a document where several schemas hold at once: `allOf`, and what stands beside a `$ref`. Lowering works on
 // such lists instead of merging schemas, so that every keyword keeps its own place. Pure.
 
+import type { Matches } from "./matchers.ts";
 import { joinPath, type References } from "./references.ts";
 import { isSchemaObject, type Relaxation, type SchemaObject } from "./relaxation.ts";
 
@@ -20,6 +21,12 @@ export interface Conjunction {
 }
 
 export type Relax = (relaxation: Relaxation) => void;
+
+/** What the lowering of single keywords needs of the whole. */
+export interface Means {
+  relax: Relax;
+  matches: Matches;
+}
 
 /** Schemas that a single place may hold: real ones stay below ten. */
 const PARTS_MAX = 64;

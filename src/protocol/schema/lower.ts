@@ -5,6 +5,7 @@
 import { areApart } from "./apart.ts";
 import { lowerArray } from "./arrays.ts";
 import { gather, type Part, type RawPart, type Relax } from "./conjunction.ts";
+import { createMatches, type Matches } from "./matchers.ts";
 import { lowerNumber } from "./numbers.ts";
 import { lowerObject } from "./objects.ts";
 import { findEndless } from "./productive.ts";
@@ -51,6 +52,7 @@ class Lowering {
   readonly #sizes = new Map<SchemaObject, number>();
   readonly #name: string;
   readonly #work: { left: number };
+  readonly #matches: Matches;
   #places = 0;
   #depth = 0;
 
@@ -58,6 +60,7 @@ class Lowering {
     this.#references = new References(root);
     this.#name = name;
     this.#work = work;
+    this.#matches = createMatches(work);
   }
 
   run(source: unknown, onlyObjects: boolean): LoweredSchema {
@@ -126,7 +129,7 @@ class Lowering {
     }
     for (const part of parts) this.#relaxLogic(part);
     const types = allowedTypes(parts, this.#relax);
-    const values = lowerValues(parts, types, this.#relax);
+    const values = lowerValues(parts, types, { relax: this.#relax, matches: this.#matches });
     if (values !== undefined) return values;
     if (types === null) return {};
     return unite([...types].map((type) => this.#lowerType(type, parts)));
@@ -155,7 +158,7 @@ class Lowering {
     const lowerChild = (children: readonly RawPart[]) => this.#lower([], children);
     switch (type) {
       case "object":
-        return lowerObject(parts, lowerChild, this.#relax);
+        return lowerObject(parts, lowerChild, { relax: this.#relax, matches: this.#matches });
       case "array":
         return lowerArray(parts, lowerChild, this.#relax);
       case "string":

@@ -63,17 +63,20 @@ export class Matcher {
     }
   }
 
-  /** Whether it matches anywhere in the text; null: the text is too long to tell. */
-  test(text: string): boolean | null {
+  get size(): number {
+    return this.#steps.length;
+  }
+
+  /** Whether it matches anywhere in the text; null: the text is too long to tell. `work` is used up by what is done. */
+  test(text: string, work = { left: WORK_MAX }): boolean | null {
     const characters = [...text];
     let open = new Set<number>();
-    let work = 0;
     for (let at = 0; at <= characters.length; at++) {
       // A match may begin at every place.
       this.#reach(0, characters, at, open);
       if (open.has(this.#steps.length - 1)) return true;
-      work += open.size;
-      if (work > WORK_MAX) return null;
+      work.left -= open.size;
+      if (work.left < 0) return null;
       const character = characters[at];
       if (character === undefined) return false;
       const next = new Set<number>();
@@ -97,11 +100,6 @@ export class Matcher {
       else if (step?.kind === "assertion" && step.holds(characters[at - 1], characters[at])) stack.push(index + 1);
     }
   }
-}
-
-/** Null: it can't be told, because the pattern is none, is not supported, or the text is too long for it. */
-export function matchesPattern(text: string, pattern: string): boolean | null {
-  return Matcher.compile(pattern)?.test(text) ?? null;
 }
 
 class Compiler {

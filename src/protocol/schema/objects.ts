@@ -1,8 +1,7 @@
 // Lowers objects: their properties, which of them must be there, and whether there may be others. Pure.
 
 import type { LowerChild } from "./arrays.ts";
-import type { Part, RawPart, Relax } from "./conjunction.ts";
-import { matchesPattern } from "./matcher.ts";
+import type { Means, Part, RawPart, Relax } from "./conjunction.ts";
 import { joinPath } from "./references.ts";
 import { isSchemaObject, type Lowered, type SchemaObject } from "./relaxation.ts";
 import { isCount } from "./strings.ts";
@@ -12,14 +11,15 @@ const NAME_CHARS_MAX = 500;
 /** Keywords that make one property depend on another. */
 const DEPENDENCIES = ["dependentRequired", "dependentSchemas", "dependencies"];
 
-export function lowerObject(parts: readonly Part[], lowerChild: LowerChild, relax: Relax): Lowered {
+export function lowerObject(parts: readonly Part[], lowerChild: LowerChild, means: Means): Lowered {
+  const { relax } = means;
   const required = listRequired(parts);
   const properties: [string, SchemaObject][] = [];
   const names = listNames(parts, required);
   const long = [...names].find((name) => name.length > NAME_CHARS_MAX);
   if (long !== undefined) return giveUpNames(parts, relax);
   for (const name of names) {
-    const said = parts.flatMap((part) => propertyOf(part, name, relax));
+    const said = parts.flatMap((part) => propertyOf(part, name, means));
     const lowered = lowerChild(said.length > 0 ? said : parts.flatMap(unevaluated));
     if (lowered !== null) properties.push([name, lowered]);
     else if (required.has(name)) return null;
@@ -72,14 +72,14 @@ function listNames(parts: readonly Part[], required: Set<string>): Set<string> {
 }
 
 /** What a schema says of a property: under its name, by a pattern of names, or as one of the others. */
-function propertyOf({ schema, path }: Part, name: string, relax: Relax): RawPart[] {
+function propertyOf({ schema, path }: Part, name: string, { matches, relax }: Means): RawPart[] {
   const found: RawPart[] = [];
   const { properties, patternProperties, additionalProperties, propertyNames } = schema;
   if (isSchemaObject(properties) && Object.hasOwn(properties, name)) {
     found.push({ schema: properties[name], path: joinPath(path, "properties", name) });
   }
   for (const [pattern, child] of isSchemaObject(patternProperties) ? Object.entries(patternProperties) : []) {
-    const isMeant = matchesPattern(name, pattern);
+    const isMeant = matches(pattern, name);
     const at = joinPath(path, "patternProperties", pattern);
     if (isMeant === null)
       relax({ path: at, keyword: "patternProperties", reason: "names are not compared with this one" });

@@ -1,7 +1,6 @@
 // Lowers `const` and `enum`: the values that all of them list, of the types that are allowed. Pure.
 
-import type { Part, Relax } from "./conjunction.ts";
-import { Matcher } from "./matcher.ts";
+import type { Means, Part, Relax } from "./conjunction.ts";
 import { isPositive } from "./numbers.ts";
 import { joinPath } from "./references.ts";
 import { isSchemaObject, type Lowered } from "./relaxation.ts";
@@ -14,7 +13,8 @@ const VALUES_MAX = 1000;
 const VALUES_CHARS_MAX = 100_000;
 
 /** Undefined: nobody lists values. */
-export function lowerValues(parts: readonly Part[], types: Set<JsonType> | null, relax: Relax): Lowered | undefined {
+export function lowerValues(parts: readonly Part[], types: Set<JsonType> | null, means: Means): Lowered | undefined {
+  const { relax } = means;
   let values: Map<string, unknown> | undefined;
   for (const part of parts) {
     const own = listValues(part, relax);
@@ -24,8 +24,7 @@ export function lowerValues(parts: readonly Part[], types: Set<JsonType> | null,
   }
   if (values === undefined) return undefined;
   const typed = [...values.values()].filter((value) => types === null || isOfTypes(value, types));
-  const checks = parts.map((part) => ({ part, matcher: matcherOf(part, relax) }));
-  const left = typed.filter((value) => checks.every(({ part, matcher }) => mayBe(value, part, matcher, relax)));
+  const left = typed.filter((value) => parts.every((part) => mayBe(value, part, means)));
   if (left.length === 0) return null;
   const chars = left.reduce<number>(
     (sum, value) => sum + (typeof value === "string" ? value.length : toKey(value).length),
@@ -62,7 +61,9 @@ function sortKeys(value: Record<string, unknown>): Record<string, unknown> {
 }
 
 /** Whether the schema's other keywords allow the value. */
-function mayBe(value: unknown, { schema, path }: Part, matcher: Matcher | null, relax: Relax): boolean {
+function mayBe(value: unknown, part: Part, means: Means): boolean {
+  const { schema, path } = part;
+  const { relax } = means;
   const atLeast = (keyword: string, size: number) => typeof schema[keyword] !== "number" || size >= schema[keyword];
   const atMost = (keyword: string, size: number) => typeof schema[keyword] !== "number" || size <= schema[keyword];
   if (typeof value === "string") {
@@ -70,7 +71,7 @@ function mayBe(value: unknown, { schema, path }: Part, matcher: Matcher | null, 
       relax({ path, keyword: "format", reason: "listed values are not compared with a format" });
     }
     const length = [...value].length;
-    return atLeast("minLength", length) && atMost("maxLength", length) && matcher?.test(value) !== false;
+    return atLeast("minLength", length) && atMost("maxLength", length) && mayMatch(value, part, means);
   }
   if (typeof value === "number") {
     if (schema.exclusiveMinimum === value || schema.exclusiveMaximum === value) return false;
@@ -89,13 +90,13 @@ const STRUCTURE = [
   ...["minItems", "maxItems", "minProperties", "maxProperties"],
 ];
 
-/** Null: the pattern is none, or can't be looked for in bounded time; then nothing is forbidden, and that is reported. */
-function matcherOf({ schema, path }: Part, relax: Relax): Matcher | null {
+/** A pattern that can't be looked for in bounded time, or is none, forbids nothing, and that is reported. */
+function mayMatch(text: string, { schema, path }: Part, { matches, relax }: Means): boolean {
   const { pattern } = schema;
-  if (pattern === undefined) return null;
-  const matcher = typeof pattern === "string" ? Matcher.compile(pattern) : null;
-  if (matcher === null) relax({ path, keyword: "pattern", reason: "listed values are not compared with this one" });
-  return matcher;
+  if (pattern === undefined) return true;
+  const isMatch = typeof pattern === "string" ? matches(pattern, text) : null;
+  if (isMatch === null) relax({ path, keyword: "pattern", reason: "listed values are not compared with this one" });
+  return isMatch !== false;
 }
 
 function isOfTypes(value: unknown, types: Set<JsonType>): boolean {
