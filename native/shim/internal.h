@@ -127,6 +127,7 @@ struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {
     std::string              text;
     bool                     is_chat = false;
     bool                     has_tools = false;
+    bool                     has_plain_grammar = false; // of the answer's text alone, without what the prompt ends with
     int32_t                  preamble = 0; // leading tokens of system text and tools
     std::vector<int32_t>     turns; // where the last messages begin, the one to be generated included
     common_chat_params       chat;
@@ -137,6 +138,9 @@ struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {
 // {"query","document"}.
 void read_infill(mlo_prompt & prompt, const mlo_model & model, const common_json & request);
 void read_rerank(mlo_prompt & prompt, const mlo_model & model, const common_json & request);
+
+// Fills in the chat's text, grammar and parser. add_sampler makes the sampler: it is called again when its grammar failed.
+void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request, const std::function<void()> & add_sampler);
 
 // settings: SamplingParams. prompt, when not null, gives the grammar of its tools or schema.
 std::unique_ptr<mlo_sampler> make_sampler(const mlo_model & model, const common_json & settings, const mlo_prompt * prompt);

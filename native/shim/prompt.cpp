@@ -2,85 +2,9 @@
 // stop strings, grammar and parser. Rendering and tokenising run on a job's thread.
 #include "internal.h"
 
-#include "json-schema-to-grammar.h"
-
 #include <algorithm>
 
 namespace {
-
-// A tool's grammarParameters and the prompt's grammarSchema are what the grammar follows, in place of what templates show.
-common_chat_templates_inputs chat_inputs(const common_json & request) {
-    common_chat_templates_inputs inputs;
-    inputs.use_jinja = true;
-    inputs.messages = common_chat_msgs_parse_oaicompat(request.at("messages"));
-    if (request.contains("tools")) {
-        const common_json & tools = request.at("tools");
-        inputs.tools = common_chat_tools_parse_oaicompat(tools);
-        for (size_t i = 0; i < inputs.tools.size(); ++i) {
-            const common_json & function = tools.at(i).at("function");
-            if (function.contains("grammarParameters")) {
-                inputs.tools[i].grammar_parameters = function.at("grammarParameters").dump();
-            }
-        }
-    }
-    inputs.tool_choice = common_chat_tool_choice_parse_oaicompat(request.value("toolChoice", "auto"));
-    inputs.parallel_tool_calls = request.value("parallelToolCalls", false);
-    if (request.contains("jsonSchema")) {
-        inputs.json_schema = request.at("jsonSchema").dump();
-    }
-    if (request.contains("grammarSchema")) {
-        inputs.shown_json_schema = inputs.json_schema;
-        inputs.json_schema = request.at("grammarSchema").dump();
-    }
-    inputs.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
-    if (request.contains("templateArgs")) {
-        for (const auto & entry : request.at("templateArgs").items()) {
-            inputs.chat_template_kwargs[entry.key()] = entry.value().dump();
-            if (entry.key() == "enable_thinking" && entry.value().is_boolean()) {
-                inputs.enable_thinking = entry.value().get<bool>();
-            }
-        }
-    }
-    return inputs;
-}
-
-// Whether llama.cpp makes a grammar of it that it can read itself.
-bool makes_grammar(const std::string & schema, const llama_vocab * vocab) {
-    try {
-        const std::string grammar = json_schema_to_grammar(common_json::parse(schema), true);
-        llama_sampler * sampler = llama_sampler_init_grammar(vocab, grammar.c_str(), "root");
-        if (sampler) {
-            llama_sampler_free(sampler);
-        }
-        return sampler != nullptr;
-    } catch (const std::exception &) {
-        return false;
-    }
-}
-
-const char * const ANY_OBJECT = R"({"type":"object"})";
-const char * const ANY_VALUE = R"({"description":"any JSON value"})";
-
-// Takes schemas out of the grammar that make none, or all of them when each makes one: then it is their sum that does not.
-// Returns what was taken out, in words; empty: there was nothing to take.
-std::string loosen(common_chat_templates_inputs & inputs, const llama_vocab * vocab, bool all) {
-    std::string loosened;
-    for (auto & tool : inputs.tools) {
-        const std::string & schema = tool.grammar_parameters.empty() ? tool.parameters : tool.grammar_parameters;
-        if (schema != ANY_OBJECT && (all || !makes_grammar(schema, vocab))) {
-            tool.grammar_parameters = ANY_OBJECT;
-            loosened += (loosened.empty() ? "the tool " : ", the tool ") + tool.name;
-        }
-    }
-    if (!inputs.json_schema.empty() && inputs.json_schema != ANY_VALUE && (all || !makes_grammar(inputs.json_schema, vocab))) {
-        if (inputs.shown_json_schema.empty()) {
-            inputs.shown_json_schema = inputs.json_schema;
-        }
-        inputs.json_schema = ANY_VALUE;
-        loosened += loosened.empty() ? "the answer" : ", the answer";
-    }
-    return loosened.empty() && !all ? loosen(inputs, vocab, true) : loosened;
-}
 
 // A template writes the first special token itself where the tokenizer would add it: one is enough.
 bool starts_with_bos(const llama_vocab * vocab, const std::string & text) {
@@ -113,40 +37,12 @@ std::vector<int32_t> last_turns(const common_chat_msg_spans & messages) {
     return turns;
 }
 
-using make_sampler_t = std::function<void()>;
-
-// Grammar and parser, and the sampler, which reads the grammar. No schema fails the request: what llama.cpp can't make a
-// grammar of goes without one, and that is logged.
-void constrain_chat(mlo_prompt & prompt, const mlo_model & model, common_chat_templates_inputs & inputs, const make_sampler_t & add_sampler) {
-    const auto attempt = [&] {
-        prompt.chat = common_chat_templates_apply(model.templates.get(), inputs);
-        add_sampler();
-    };
-    try {
-        attempt();
-    } catch (const std::exception & e) {
-        const std::string loosened = loosen(inputs, model.vocab, false);
-        if (loosened.empty()) {
-            throw;
-        }
-        try {
-            attempt();
-        } catch (const std::exception &) {
-            // Then it was no schema's fault.
-            throw std::runtime_error(e.what());
-        }
-        mlo::log_warning("no grammar for the schema of " + loosened + ": " + e.what());
-    }
-}
-
-void read_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request, const make_sampler_t & add_sampler) {
+void read_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request, const std::function<void()> & add_sampler) {
     if (!model.templates) {
         throw std::invalid_argument("the model's chat template does not parse, so it can't chat; /v1/completions works");
     }
-    common_chat_templates_inputs inputs = chat_inputs(request);
     prompt.is_chat = true;
-    prompt.has_tools = !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
-    constrain_chat(prompt, model, inputs, add_sampler);
+    constrain_chat(prompt, model, request, add_sampler);
     prompt.text = prompt.chat.prompt;
     const bool add_special = !starts_with_bos(model.vocab, prompt.text);
     prompt.tokens = common_tokenize(model.vocab, prompt.text, add_special, true);
@@ -172,7 +68,7 @@ void * read_prompt(const mlo_model & model, const std::string & text, const std:
     const common_json request = common_json::parse(text);
     const std::string kind = request.at("kind").get<std::string>();
     auto prompt = std::make_unique<mlo_prompt>();
-    const make_sampler_t add_sampler = [&] {
+    const auto add_sampler = [&] {
         if (!sampling.empty()) {
             prompt->sampler = make_sampler(model, common_json::parse(sampling), prompt.get());
         }

@@ -111,7 +111,8 @@ void read_constraints(const common_json & s, const mlo_prompt * prompt, const ll
     if (!prompt || prompt->chat.grammar.empty()) {
         return;
     }
-    params.grammar = {prompt->has_tools ? COMMON_GRAMMAR_TYPE_TOOL_CALLS : COMMON_GRAMMAR_TYPE_OUTPUT_FORMAT, prompt->chat.grammar};
+    const auto kind = prompt->has_tools ? COMMON_GRAMMAR_TYPE_TOOL_CALLS : COMMON_GRAMMAR_TYPE_OUTPUT_FORMAT;
+    params.grammar = {prompt->has_plain_grammar ? COMMON_GRAMMAR_TYPE_USER : kind, prompt->chat.grammar};
     params.grammar_lazy = prompt->chat.grammar_lazy;
     params.generation_prompt = prompt->chat.generation_prompt;
     for (const auto & text : prompt->chat.preserved_tokens) {

@@ -63,6 +63,8 @@ class Checker implements Check {
   readonly #references: References;
   readonly #work: { left: number };
   readonly #matches: Matches;
+  /** Targets of references that are being checked, and at which values. */
+  readonly #open = new Map<SchemaObject | boolean, string[]>();
   #depth = 0;
   doubts: string | null = null;
 
@@ -148,7 +150,17 @@ class Checker implements Check {
   #checkReference(schema: SchemaObject, value: unknown, path: string, seen: Seen | null): Fault | null {
     const ref = schema.$ref ?? schema.$dynamicRef ?? schema.$recursiveRef;
     const target = typeof ref === "string" ? this.#references.find(ref) : null;
-    return target === null ? null : this.check(target.schema, value, path, seen);
+    if (target === null) return null;
+    // Back where it was, at the same value: it says nothing new.
+    const open = this.#open.get(target.schema) ?? [];
+    if (open.at(-1) === path) return null;
+    this.#open.set(target.schema, open);
+    open.push(path);
+    try {
+      return this.check(target.schema, value, path, seen);
+    } finally {
+      open.pop();
+    }
   }
 
   #checkAlternatives(schema: SchemaObject, value: unknown, path: string, seen: Seen | null): Fault | null {

@@ -1,0 +1,173 @@
+// A chat as its template shows it, and the grammar and parser of its answer. No schema fails a request: what llama.cpp makes
+// no grammar of goes without one, and what a template can't show is shown as the grammar has it, or not at all. Each such
+// step is logged.
+#include "internal.h"
+
+#include "json-schema-to-grammar.h"
+
+namespace {
+
+const char * const ANY_OBJECT = R"({"type":"object"})";
+const char * const ANY_VALUE = R"({"description":"any JSON value"})";
+
+using inputs_t = common_chat_templates_inputs;
+
+// A tool's grammarParameters and the prompt's grammarSchema are what the grammar follows, in place of what templates show.
+inputs_t chat_inputs(const common_json & request) {
+    inputs_t inputs;
+    inputs.use_jinja = true;
+    inputs.messages = common_chat_msgs_parse_oaicompat(request.at("messages"));
+    if (request.contains("tools")) {
+        const common_json & tools = request.at("tools");
+        inputs.tools = common_chat_tools_parse_oaicompat(tools);
+        for (size_t i = 0; i < inputs.tools.size(); ++i) {
+            const common_json & function = tools.at(i).at("function");
+            if (function.contains("grammarParameters")) {
+                inputs.tools[i].grammar_parameters = function.at("grammarParameters").dump();
+            }
+        }
+    }
+    inputs.tool_choice = common_chat_tool_choice_parse_oaicompat(request.value("toolChoice", "auto"));
+    inputs.parallel_tool_calls = request.value("parallelToolCalls", false);
+    if (request.contains("jsonSchema")) {
+        inputs.json_schema = request.at("jsonSchema").dump();
+    }
+    if (request.contains("grammarSchema")) {
+        inputs.shown_json_schema = inputs.json_schema;
+        inputs.json_schema = request.at("grammarSchema").dump();
+    }
+    inputs.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+    if (request.contains("templateArgs")) {
+        for (const auto & entry : request.at("templateArgs").items()) {
+            inputs.chat_template_kwargs[entry.key()] = entry.value().dump();
+            if (entry.key() == "enable_thinking" && entry.value().is_boolean()) {
+                inputs.enable_thinking = entry.value().get<bool>();
+            }
+        }
+    }
+    return inputs;
+}
+
+void join(std::string & list, const std::string & item) {
+    list += (list.empty() ? "" : ", ") + item;
+}
+
+// Whether llama.cpp makes a grammar of it that it can read itself.
+bool makes_grammar(const std::string & schema, const llama_vocab * vocab) {
+    try {
+        const std::string grammar = json_schema_to_grammar(common_json::parse(schema), true);
+        llama_sampler * sampler = llama_sampler_init_grammar(vocab, grammar.c_str(), "root");
+        if (sampler) {
+            llama_sampler_free(sampler);
+        }
+        return sampler != nullptr;
+    } catch (const std::exception &) {
+        return false;
+    }
+}
+
+// Takes schemas out of the grammar that make none, or all of them when each makes one: then it is their sum that does not.
+// Returns whose they were; empty: there was nothing to take.
+std::string loosen(inputs_t & inputs, const llama_vocab * vocab, bool all) {
+    std::string loosened;
+    for (auto & tool : inputs.tools) {
+        const std::string & schema = tool.grammar_parameters.empty() ? tool.parameters : tool.grammar_parameters;
+        if (schema != ANY_OBJECT && (all || !makes_grammar(schema, vocab))) {
+            tool.grammar_parameters = ANY_OBJECT;
+            join(loosened, "the tool " + tool.name);
+        }
+    }
+    if (!inputs.json_schema.empty() && inputs.json_schema != ANY_VALUE && (all || !makes_grammar(inputs.json_schema, vocab))) {
+        inputs.shown_json_schema = inputs.shown_json_schema.empty() ? inputs.json_schema : inputs.shown_json_schema;
+        inputs.json_schema = ANY_VALUE;
+        join(loosened, "the answer");
+    }
+    return loosened.empty() && !all ? loosen(inputs, vocab, true) : loosened;
+}
+
+bool renders(const common_chat_templates * templates, const inputs_t & inputs) {
+    try {
+        common_chat_templates_apply(templates, inputs);
+        return true;
+    } catch (const std::exception &) {
+        return false;
+    }
+}
+
+// Some templates walk through a tool's schema and stumble over what is rare in it. Such a tool is shown as its grammar has it;
+// when that is too much as well, without parameters. Returns the tools; empty: it is not them.
+std::string simplify(inputs_t & inputs, const common_chat_templates * templates) {
+    std::string simplified;
+    inputs_t alone = inputs;
+    alone.tools.clear();
+    alone.tool_choice = COMMON_CHAT_TOOL_CHOICE_AUTO;
+    if (inputs.tools.empty() || !renders(templates, alone)) {
+        return simplified;
+    }
+    for (auto & tool : inputs.tools) {
+        alone.tools = {tool};
+        if (renders(templates, alone)) {
+            continue;
+        }
+        join(simplified, "the tool " + tool.name);
+        const std::string followed = tool.grammar_parameters.empty() ? ANY_OBJECT : tool.grammar_parameters;
+        tool.parameters = followed;
+        tool.grammar_parameters = followed;
+        alone.tools = {tool};
+        if (!renders(templates, alone)) {
+            tool.parameters = R"({"type":"object","properties":{}})";
+        }
+    }
+    return simplified;
+}
+
+// Some templates' parsers know no schema of the answer: then it is the text itself that follows it.
+void constrain_text(mlo_prompt & prompt, const mlo_model & model, inputs_t & inputs) {
+    const bool asks = !inputs.json_schema.empty() && (inputs.tools.empty() || inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_NONE);
+    if (!asks || !prompt.chat.grammar.empty()) {
+        return;
+    }
+    inputs.force_pure_content = true;
+    prompt.chat = common_chat_templates_apply(model.templates.get(), inputs);
+    prompt.chat.grammar = json_schema_to_grammar(common_json::parse(inputs.json_schema), true);
+    prompt.has_plain_grammar = true;
+}
+
+} // namespace
+
+void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request, const std::function<void()> & add_sampler) {
+    const inputs_t original = chat_inputs(request);
+    prompt.has_tools = !original.tools.empty() && original.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
+    inputs_t inputs = original;
+    const auto attempt = [&] {
+        prompt.chat = common_chat_templates_apply(model.templates.get(), inputs);
+        constrain_text(prompt, model, inputs);
+        add_sampler();
+    };
+    std::string error;
+    try {
+        return attempt();
+    } catch (const std::exception & e) {
+        error = e.what();
+    }
+    const auto retry = [&](const char * what, const std::string & whose) {
+        try {
+            attempt();
+        } catch (const std::exception &) {
+            inputs = original;
+            return false;
+        }
+        mlo::log_warning(what + whose + ": " + error);
+        return true;
+    };
+    const std::string simplified = simplify(inputs, model.templates.get());
+    if (!simplified.empty() && retry("the chat template can't show the schema of ", simplified)) {
+        return;
+    }
+    const std::string loosened = loosen(inputs, model.vocab, false);
+    if (!loosened.empty() && retry("no grammar for the schema of ", loosened)) {
+        return;
+    }
+    // It was no schema's fault.
+    throw std::runtime_error(error);
+}
