@@ -104,17 +104,20 @@ std::string simplify(inputs_t & inputs, const common_chat_templates * templates)
     if (inputs.tools.empty() || !renders(templates, alone)) {
         return simplified;
     }
-    for (auto & tool : inputs.tools) {
+    const auto shows = [&](const common_chat_tool & tool) {
         alone.tools = {tool};
-        if (renders(templates, alone)) {
+        // Its grammar is not the question here.
+        alone.tools[0].grammar_parameters = ANY_OBJECT;
+        return renders(templates, alone);
+    };
+    for (auto & tool : inputs.tools) {
+        if (shows(tool)) {
             continue;
         }
         join(simplified, "the tool " + tool.name);
-        const std::string followed = tool.grammar_parameters.empty() ? ANY_OBJECT : tool.grammar_parameters;
-        tool.parameters = followed;
-        tool.grammar_parameters = followed;
-        alone.tools = {tool};
-        if (!renders(templates, alone)) {
+        tool.grammar_parameters = tool.grammar_parameters.empty() ? tool.parameters : tool.grammar_parameters;
+        tool.parameters = tool.grammar_parameters;
+        if (!shows(tool)) {
             tool.parameters = R"({"type":"object","properties":{}})";
         }
     }
