@@ -29,6 +29,9 @@ export class Sampler {
       case "integer":
         return this.#integer(schema);
       case "number":
+        if (typeof schema["x-number-pattern"] === "string") {
+          return sampleNumber(schema["x-number-pattern"], this.#random);
+        }
         return this.#pick([0, 1.5, -2, 1e6, 0.001]);
       case "string":
         return this.#string(schema);
@@ -105,11 +108,19 @@ export class Sampler {
 
 /** A text that a lowered pattern allows: the pattern is about the text as JSON holds it. */
 export function samplePattern(pattern: string, random: Random): string {
+  return JSON.parse(`"${sampleText(pattern, random)}"`) as string;
+}
+
+export function sampleNumber(pattern: string, random: Random): number {
+  return JSON.parse(sampleText(pattern, random)) as number;
+}
+
+function sampleText(pattern: string, random: Random): string {
   const source = pattern.slice(1, -1).replace(/\\U([0-9A-F]{8})/g, (_, hex: string) => `\\u{${hex}}`);
   const { alternatives } = new RegExpParser({ ecmaVersion: 2024 }).parsePattern(source, 0, source.length, {
     unicode: true,
   });
-  return JSON.parse(`"${sampleAlternatives(alternatives, random)}"`) as string;
+  return sampleAlternatives(alternatives, random);
 }
 
 function sampleAlternatives(alternatives: readonly AST.Alternative[], random: Random): string {

@@ -7,7 +7,7 @@ import type { SchemaObject } from "./relaxation.ts";
 import { isCount, isTextFormat } from "./strings.ts";
 
 /** What rounding leaves of a quotient that is whole: 0.3 / 0.1 is not 3. */
-const QUOTIENT_ERROR = 1e-9;
+const QUOTIENT_ERROR = 4 * Number.EPSILON;
 
 export function checkNumber(schema: SchemaObject, value: number, path: string): Fault | null {
   const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = schema;

@@ -1,17 +1,11 @@
-// Lowers numbers. The grammar bounds integers exactly; bounds of other numbers, and multiples, it can't express. Pure.
+// Lowers numbers: bounds become numbers of the grammar for integers, patterns for others; multiples it can't express. Pure.
 
 import type { Part, Relax } from "./conjunction.ts";
+import { type DecimalBounds, writeDecimals } from "./decimals.ts";
 import type { Lowered } from "./relaxation.ts";
 
 /** Integers that every reader of JSON keeps exactly. */
 const INTEGER_MAX = Number.MAX_SAFE_INTEGER;
-
-interface Bounds {
-  min: number;
-  max: number;
-  minExcluded: boolean;
-  maxExcluded: boolean;
-}
 
 export function lowerNumber(parts: readonly Part[], isInteger: boolean, relax: Relax): Lowered {
   const multiples = parts.filter(({ schema }) => isPositive(schema.multipleOf));
@@ -24,7 +18,7 @@ export function lowerNumber(parts: readonly Part[], isInteger: boolean, relax: R
   return whole ? lowerInteger(bounds) : lowerReal(bounds, parts, relax);
 }
 
-function lowerInteger({ min, max, minExcluded, maxExcluded }: Bounds): Lowered {
+function lowerInteger({ min, max, minExcluded, maxExcluded }: DecimalBounds): Lowered {
   const lowest = minExcluded ? Math.floor(min) + 1 : Math.ceil(min);
   const highest = maxExcluded ? Math.ceil(max) - 1 : Math.floor(max);
   if (lowest > highest || lowest > INTEGER_MAX || highest < -INTEGER_MAX) return null;
@@ -33,18 +27,26 @@ function lowerInteger({ min, max, minExcluded, maxExcluded }: Bounds): Lowered {
   return { type: "integer", minimum: Math.max(lowest, -INTEGER_MAX), maximum: Math.min(highest, INTEGER_MAX) };
 }
 
-function lowerReal({ min, max, minExcluded, maxExcluded }: Bounds, parts: readonly Part[], relax: Relax): Lowered {
+function lowerReal(
+  { min, max, minExcluded, maxExcluded }: DecimalBounds,
+  parts: readonly Part[],
+  relax: Relax,
+): Lowered {
   if (min > max || (min === max && (minExcluded || maxExcluded))) return null;
+  if (min === Number.NEGATIVE_INFINITY && max === Number.POSITIVE_INFINITY) return { type: "number" };
+  const pattern = writeDecimals({ min, max, minExcluded, maxExcluded });
+  if (pattern !== null) return { type: "number", "x-number-pattern": pattern };
   for (const { schema, path } of parts) {
     for (const keyword of ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"]) {
-      if (typeof schema[keyword] === "number") relax({ path, keyword, reason: "a grammar bounds integers only" });
+      if (typeof schema[keyword] === "number")
+        relax({ path, keyword, reason: "the bounds have too many digits for the grammar" });
     }
   }
   return { type: "number" };
 }
 
-function readBounds(parts: readonly Part[]): Bounds {
-  const bounds: Bounds = {
+function readBounds(parts: readonly Part[]): DecimalBounds {
+  const bounds: DecimalBounds = {
     min: Number.NEGATIVE_INFINITY,
     max: Number.POSITIVE_INFINITY,
     minExcluded: false,
