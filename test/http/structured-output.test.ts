@@ -233,6 +233,6 @@ test("hostile schemas take bounded time", async () => {
     const start = performance.now();
     const response = await post(PATH, { messages: HELLO, tools: [tool("f", schema)], response_format: format(schema) });
     expect(response.status).toBe(200);
-    expect(performance.now() - start).toBeLessThan(3000);
+    expect(performance.now() - start).toBeLessThan(5000);
   }
 });

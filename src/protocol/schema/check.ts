@@ -20,7 +20,7 @@ export interface Fault {
 export type Verdict = { kind: "valid" } | { kind: "invalid"; fault: Fault } | { kind: "unknown"; reason: string };
 
 /** Of all values of a request together: some tenths of a second. */
-export const CHECK_WORK_MAX = 1_000_000;
+export const CHECK_WORK_MAX = 500_000;
 /** Schemas within each other at one time: values nest by what a model writes, schemas by reference. */
 const DEPTH_MAX = 500;
 

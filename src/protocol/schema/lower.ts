@@ -19,7 +19,7 @@ import { lowerValues } from "./values.ts";
 /** Places of a lowered schema: real ones stay below a thousand, and alternatives of alternatives multiply. */
 const PLACES_MAX = 5000;
 /** Of all schemas of a request together: some tenths of a second. A tool of an agent takes a few hundred. */
-export const WORK_MAX = 500_000;
+export const WORK_MAX = 300_000;
 /** What a place costs beside what it lists. */
 const PLACE_WORK = 5;
 /** llama.cpp's names of rules are made of the whole path. */

@@ -7,7 +7,7 @@ import { Matcher } from "./matcher.ts";
 export type Matches = (pattern: string, text: string) => boolean | null;
 
 /** Steps of matching, and of compiling, that cost as much as a unit of work. */
-const STEPS_PER_WORK = 32;
+const STEPS_PER_WORK = 6;
 /** Of one text. */
 const STEPS_MAX = 2_000_000;
 /** What a pattern costs that is not supported: it may have been read for long. */

@@ -78,15 +78,20 @@ function readPatterns(parts: readonly Part[], relax: Relax): Chosen[] {
     if (typeof format !== "string") continue;
     const pattern = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
     if (UNENFORCED.has(format)) relax({ path, keyword: "format", reason: `the grammar does not know ${format}` });
-    else if (pattern !== undefined) found.set(pattern, { path, keyword: "format", pattern: written(pattern) });
+    else if (pattern !== undefined) found.set(pattern, { path, keyword: "format", pattern: writeFormat(pattern) });
   }
   return [...found.values()];
 }
 
-/** Ours are regular expressions like the others. */
-function written(pattern: string): string {
+/** Ours are regular expressions like the others, each rewritten once. */
+const written = new Map<string, string>();
+
+function writeFormat(pattern: string): string {
+  const known = written.get(pattern);
+  if (known !== undefined) return known;
   const lowered = lowerPattern(pattern);
   if (lowered.kind !== "exact") throw new Error(`the pattern of a format can't be lowered: ${lowered.reason}`);
+  written.set(pattern, lowered.pattern);
   return lowered.pattern;
 }
 
