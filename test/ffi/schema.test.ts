@@ -49,6 +49,20 @@ describe.skipIf(!HAS_NATIVE)("lowered schemas as grammars", () => {
     }
   });
 
+  test("2,000 optional properties, and as many patterns, become a grammar soon", () => {
+    const named = (child: object) => Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`p${i}`, child]));
+    const wide = { type: "object", properties: named({ type: "string" }) };
+    const patterned = { type: "object", properties: named({ type: "string", pattern: "^[a-c]{2,5}(x|y)?$" }) };
+    for (const source of [wide, patterned]) {
+      const { schema, relaxed } = lowerSchema(source, { name: "t" });
+      expect(relaxed).toEqual([]);
+      const start = performance.now();
+      expect(library.schemaAccepts(schema, '{"p3":"abx","p1999":"bcy"}')).toBe(true);
+      expect(library.schemaAccepts(schema, '{"p3":1}')).toBe(false);
+      expect(performance.now() - start).toBeLessThan(4000);
+    }
+  });
+
   test.each(Object.entries(AGENT_SCHEMAS))("%s", (_, source) => {
     for (let seed = 0; seed < 10; seed++) expect(findFault(source, seed)).toBeNull();
   });

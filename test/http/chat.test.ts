@@ -209,3 +209,19 @@ test.each([
   expect(inference.lastRequest.maxTokens).toBe(maxTokens as number | undefined as never);
   expect(inference.lastRequest.sampling.seed).toBeUndefined();
 });
+
+test("reasoning_effort becomes variables of the template", async () => {
+  const { post, inference } = createTestApp();
+  const argsOf = async (fields: object) => {
+    expect((await post(PATH, { messages: HELLO, ...fields })).status).toBe(200);
+    const { prompt } = inference.lastRequest;
+    return prompt.kind === "chat" ? prompt.templateArgs : null;
+  };
+  expect(await argsOf({ reasoning_effort: "low" })).toEqual({ reasoning_effort: "low" });
+  expect(await argsOf({ reasoning_effort: "none" })).toEqual({ enable_thinking: false });
+  expect(await argsOf({ reasoning_effort: null })).toBeUndefined();
+  const chat_template_kwargs = { reasoning_effort: "high", other: 1 };
+  expect(await argsOf({ reasoning_effort: "low", chat_template_kwargs })).toEqual(chat_template_kwargs);
+  const wrong = await post(PATH, { messages: HELLO, reasoning_effort: "much" });
+  expect([wrong.status, (await readJson(wrong)).error.param]).toEqual([400, "reasoning_effort"]);
+});

@@ -41,8 +41,15 @@ function readPrompt(body: ChatRequest): { prompt: ChatPrompt; contract: OutputCo
   const tools = addTools(prompt, body);
   const contract = constrainPrompt(prompt, tools, readResponseFormat(body));
   if (body.parallel_tool_calls !== undefined) prompt.parallelToolCalls = body.parallel_tool_calls;
-  if (body.chat_template_kwargs !== undefined) prompt.templateArgs = body.chat_template_kwargs;
+  const templateArgs = { ...readEffort(body.reasoning_effort), ...body.chat_template_kwargs };
+  if (Object.keys(templateArgs).length > 0) prompt.templateArgs = templateArgs;
   return { prompt, contract };
+}
+
+/** As the variables that templates commonly read. */
+function readEffort(effort: ChatRequest["reasoning_effort"]): Record<string, unknown> {
+  if (effort === undefined) return {};
+  return effort === "none" ? { enable_thinking: false } : { reasoning_effort: effort };
 }
 
 function readMessage(body: ChatMessageBody, index: number): ChatMessage {

@@ -139,6 +139,15 @@ export const ChatRequest = Type.Object({
   tool_choice: Type.Optional(ToolChoice),
   parallel_tool_calls: Type.Optional(Type.Boolean()),
   response_format: Type.Optional(ResponseFormat),
+  reasoning_effort: Type.Optional(
+    Type.Union(
+      ["none", "minimal", "low", "medium", "high", "xhigh"].map((effort) => Type.Literal(effort)),
+      {
+        description:
+          "For templates that know it; `none` turns thinking off in those that can. `chat_template_kwargs` come first.",
+      },
+    ),
+  ),
   chat_template_kwargs: Type.Optional(
     Type.Record(Type.String(), Type.Unknown(), {
       description: "Variables for the chat template: `enable_thinking`, …",
