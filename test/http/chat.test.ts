@@ -225,3 +225,32 @@ test("reasoning_effort becomes variables of the template", async () => {
   const wrong = await post(PATH, { messages: HELLO, reasoning_effort: "much" });
   expect([wrong.status, (await readJson(wrong)).error.param]).toEqual([400, "reasoning_effort"]);
 });
+
+test("log probabilities come with the content, whole and streamed", async () => {
+  const { post, inference } = createTestApp();
+  const check = { text: "bytes:\\xe2\\x9c", offset: 0, logprob: -0.5, top: [["a", -0.25]] as [string, number][] };
+  const scores = [check, { text: "é", offset: 1, logprob: -1, top: [] }];
+  inference.script = playEvents({ type: "delta", text: "✓é", scores }, DONE_EVENT);
+  const expected = {
+    content: [
+      {
+        token: "bytes:\\xe2\\x9c",
+        logprob: -0.5,
+        bytes: [0xe2, 0x9c],
+        top_logprobs: [{ token: "a", logprob: -0.25, bytes: [97] }],
+      },
+      { token: "é", logprob: -1, bytes: [0xc3, 0xa9], top_logprobs: [] },
+    ],
+    refusal: null,
+  };
+  const ask = { messages: HELLO, logprobs: true, top_logprobs: 1 };
+  const whole = await readJson(await post(PATH, ask));
+  expect(inference.lastRequest.logprobs).toBe(1);
+  expect(whole.choices[0].logprobs).toEqual(expected);
+  const frames = await readFrames(await post(PATH, { ...ask, stream: true }));
+  expect(frames.slice(0, -1).map((frame) => frame.choices[0].logprobs)).toEqual([null, expected, null]);
+  await post(PATH, { messages: HELLO, logprobs: true });
+  expect(inference.lastRequest.logprobs).toBe(0);
+  await post(PATH, { messages: HELLO, logprobs: false });
+  expect(inference.lastRequest.logprobs).toBeUndefined();
+});

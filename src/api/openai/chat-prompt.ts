@@ -15,12 +15,13 @@ export interface ReadChat {
 }
 
 export function readChatRequest(body: ChatRequest, contextLength: number): ReadChat {
-  refuseUnsupported(body);
+  const logprobs = readLogprobs(body);
   const { prompt, contract } = readPrompt(body);
   const request: GenerationRequest = {
     prompt,
     sampling: readSampling(body, contextLength),
     stop: readStops(body.stop),
+    ...(logprobs === undefined ? {} : { logprobs }),
   };
   const oldLimit = readTokenLimit("max_tokens", body.max_tokens);
   const limit =
@@ -31,9 +32,12 @@ export function readChatRequest(body: ChatRequest, contextLength: number): ReadC
   return { request, contract };
 }
 
-function refuseUnsupported(body: ChatRequest): void {
-  if (body.logprobs === true) refuse("logprobs", "only false is");
-  if (body.top_logprobs !== undefined && body.top_logprobs > 0) refuse("top_logprobs", "only 0 is");
+/** How many likely tokens come with each one's log probability; undefined: none of it is wanted. */
+function readLogprobs(body: ChatRequest): number | undefined {
+  const top = body.top_logprobs ?? 0;
+  if (body.logprobs === true) return top;
+  if (top > 0) throw invalidField("top_logprobs", "needs `logprobs: true`");
+  return undefined;
 }
 
 function readPrompt(body: ChatRequest): { prompt: ChatPrompt; contract: OutputContract | null } {

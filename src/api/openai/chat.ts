@@ -41,7 +41,7 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
           const created = Math.floor(api.clock.wallMs() / 1000);
           const head: AnswerHead = { id: createId("chatcmpl-"), created, model: model.id };
           return {
-            encodeWhole: (answers, total) => encodeChat(head, answers, total),
+            encodeWhole: (answers, total) => encodeChat(head, answers, total, body.logprobs === true),
             createStream: () => createChatStream(head, choices, body.stream_options?.include_usage ?? false),
           };
         },

@@ -7,7 +7,7 @@ import { startWithin } from "../generate.ts";
 import type { ApiContext } from "../options.ts";
 import { RequestScope } from "../request-scope.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
-import { encodeEmbeddings } from "./encode.ts";
+import { encodeEmbeddings } from "./encode-embeddings.ts";
 import { invalidField, refuse } from "./limits.ts";
 import { EMBEDDING_INPUTS_MAX, EmbeddingRequest } from "./schema.ts";
 

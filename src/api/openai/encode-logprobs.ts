@@ -1,7 +1,7 @@
-// Log probabilities of tokens → the shape of OpenAI's completions. Pure.
+// Log probabilities of tokens → the shapes of OpenAI's completions and chats. Pure.
 
 import type { TokenScore } from "../../protocol/generation.ts";
-import type { LogprobsReply } from "./reply-schema.ts";
+import type { ChatLogprobsReply, LogprobsReply } from "./reply-schema.ts";
 
 /** Four lists of the same length, a token each. */
 export function encodeLogprobs(scores: readonly TokenScore[]): LogprobsReply {
@@ -22,4 +22,23 @@ function encodeTop({ text, logprob, top }: TokenScore): Record<string, number> |
     if (!listed.has(name)) listed.set(name, value);
   }
   return Object.fromEntries(listed);
+}
+
+/** Null where none were asked for. */
+export function encodeChatLogprobs(scores: readonly TokenScore[], isAsked: boolean): ChatLogprobsReply | null {
+  if (!isAsked) return null;
+  const content = scores.map(({ text, logprob, top }) => ({
+    ...describe(text, logprob ?? 0),
+    top_logprobs: top.map(([name, value]) => describe(name, value)),
+  }));
+  return { content, refusal: null };
+}
+
+const PART_OF_CHARACTER = "bytes:";
+
+function describe(token: string, logprob: number): { token: string; logprob: number; bytes: number[] } {
+  const hex = token.startsWith(PART_OF_CHARACTER) ? token.slice(PART_OF_CHARACTER.length) : "";
+  const isPart = /^(\\x[0-9a-f]{2})+$/.test(hex);
+  const bytes = isPart ? Buffer.from(hex.replaceAll("\\x", ""), "hex") : Buffer.from(token);
+  return { token, logprob, bytes: [...bytes] };
 }

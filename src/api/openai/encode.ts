@@ -1,20 +1,19 @@
 // Domain → OpenAI's JSON. Pure: no clock, no randomness, no HTTP. Streams remember only what a chunk needs.
 
 import { assert } from "../../lib/assert.ts";
-import type { EmbeddingResult, GenerationEvent, TokenScore, ToolCallDelta } from "../../protocol/generation.ts";
+import type { GenerationEvent, TokenScore, ToolCallDelta } from "../../protocol/generation.ts";
 import type { ModelCard } from "../../router/inference.ts";
 import { countCached, encodeCache, type MloReply } from "../cache-report.ts";
 import type { Ending } from "../ending.ts";
 import type { Answer } from "../generate.ts";
 import type { StreamEncoder } from "../sse.ts";
 import { SYSTEM_FINGERPRINT } from "../version.ts";
-import { encodeLogprobs } from "./encode-logprobs.ts";
+import { encodeChatLogprobs, encodeLogprobs } from "./encode-logprobs.ts";
 import type {
   ChatChunk,
   ChatDelta,
   ChatReply,
   CompletionReply,
-  EmbeddingReply,
   ModelReply,
   TimingsReply,
   ToolCallChunk,
@@ -63,21 +62,26 @@ function encodeTimings({ usage, cache, timings }: Ending): TimingsReply {
   };
 }
 
-export function encodeChat(head: AnswerHead, answers: readonly Answer[], total: Ending): ChatReply {
+export function encodeChat(head: AnswerHead, answers: readonly Answer[], total: Ending, scored = false): ChatReply {
   return {
     id: head.id,
     object: "chat.completion",
     created: head.created,
     model: head.model,
     system_fingerprint: SYSTEM_FINGERPRINT,
-    choices: answers.map((answer, index) => encodeChatChoice(head, answer, index)),
+    choices: answers.map((answer, index) => encodeChatChoice(head, answer, index, scored)),
     usage: encodeUsage(total),
     timings: encodeTimings(total),
     mlo: encodeMlo(total),
   };
 }
 
-function encodeChatChoice(head: AnswerHead, answer: Answer, choice: number): ChatReply["choices"][number] {
+function encodeChatChoice(
+  head: AnswerHead,
+  answer: Answer,
+  choice: number,
+  scored: boolean,
+): ChatReply["choices"][number] {
   // Gaps in the indexes would be holes in the array.
   const calls = answer.toolCalls.flatMap((call, index) => [
     {
@@ -95,16 +99,23 @@ function encodeChatChoice(head: AnswerHead, answer: Answer, choice: number): Cha
       ...(answer.reasoning === "" ? {} : { reasoning_content: answer.reasoning }),
       ...(calls.length === 0 ? {} : { tool_calls: calls }),
     },
-    logprobs: null,
+    logprobs: encodeChatLogprobs(answer.scores, scored),
     finish_reason: answer.finishReason,
   };
 }
 
 export function createChatStream(head: AnswerHead, choices: number, includeUsage: boolean): StreamEncoder {
   const callEncoders = Array.from({ length: choices }, (_, choice) => createToolCallEncoder(head, choice));
-  const chunk = (choice: number, delta: ChatDelta, finishReason: FinishReason | null = null): ChatChunk => ({
+  const chunk = (
+    choice: number,
+    delta: ChatDelta,
+    finishReason: FinishReason | null = null,
+    scores: readonly TokenScore[] = [],
+  ): ChatChunk => ({
     ...chunkHead(head),
-    choices: [{ index: choice, delta, logprobs: null, finish_reason: finishReason }],
+    choices: [
+      { index: choice, delta, logprobs: encodeChatLogprobs(scores, scores.length > 0), finish_reason: finishReason },
+    ],
     ...(includeUsage ? { usage: null } : {}),
   });
   return {
@@ -113,7 +124,8 @@ export function createChatStream(head: AnswerHead, choices: number, includeUsage
       if (event.type === "started") return [];
       if (event.type === "delta") {
         const delta = encodeChatDelta(event, callEncoders[choice]);
-        return Object.keys(delta).length === 0 ? [] : [chunk(choice, delta)];
+        const { scores = [] } = event;
+        return Object.keys(delta).length === 0 && scores.length === 0 ? [] : [chunk(choice, delta, null, scores)];
       }
       const closing = chunk(choice, {}, event.finishReason);
       if (total === null) return [closing];
@@ -162,19 +174,6 @@ export function createCompletionStream(head: AnswerHead, includeUsage: boolean):
       if (!includeUsage) return [{ ...closing, mlo }];
       return [closing, { ...encodeCompletionChoices(head, []), usage: encodeUsage(total), mlo }];
     },
-  };
-}
-
-export function encodeEmbeddings(model: string, result: EmbeddingResult, format: "float" | "base64"): EmbeddingReply {
-  return {
-    object: "list",
-    model,
-    data: result.vectors.map((vector, index) => ({
-      object: "embedding",
-      index,
-      embedding: format === "base64" ? encodeBase64(vector) : Array.from(vector),
-    })),
-    usage: { prompt_tokens: result.promptTokens, total_tokens: result.promptTokens },
   };
 }
 
@@ -282,11 +281,6 @@ function encodeCompletionChoices(head: AnswerHead, choices: CompletionPiece[], s
 function makeCallId(head: AnswerHead, choice: number, index: number): string {
   const prefix = `call_${head.id.replace(/^chatcmpl-/, "")}`;
   return choice === 0 ? `${prefix}_${index}` : `${prefix}_${choice}_${index}`;
-}
-
-/** Bytes as they lie in memory: little-endian on every platform that we build for. */
-function encodeBase64(vector: Float32Array): string {
-  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString("base64");
 }
 
 function divide(amount: number, by: number): number | null {

@@ -54,6 +54,25 @@ const ToolCallReply = Type.Object({
   function: Type.Object({ name: Type.String(), arguments: Type.String() }),
 });
 
+const ScoredToken = {
+  token: Type.String({ description: "`bytes:\\x…` for a part of a character." }),
+  logprob: Type.Number({ description: "Natural logarithm, before any sampling setting." }),
+  bytes: Type.Array(Type.Integer()),
+};
+
+export const ChatLogprobsReply = Type.Object(
+  {
+    content: Type.Array(Type.Object({ ...ScoredToken, top_logprobs: Type.Array(Type.Object(ScoredToken)) })),
+    refusal: Type.Null(),
+  },
+  {
+    description:
+      "Of every token that was generated, thoughts, calls and the one that ended it included. Streamed with the text that " +
+      "they make, and with the last chunk where a text is held back.",
+  },
+);
+export type ChatLogprobsReply = Static<typeof ChatLogprobsReply>;
+
 export const ChatReply = Type.Object({
   ...HEAD,
   object: Type.Literal("chat.completion"),
@@ -67,7 +86,7 @@ export const ChatReply = Type.Object({
         reasoning_content: Type.Optional(Type.String()),
         tool_calls: Type.Optional(Type.Array(ToolCallReply)),
       }),
-      logprobs: Type.Null(),
+      logprobs: orNull(ChatLogprobsReply),
       finish_reason: FinishReason,
     }),
   ),
@@ -106,7 +125,7 @@ export const ChatChunk = Type.Object({
     Type.Object({
       index: Type.Integer(),
       delta: ChatDelta,
-      logprobs: Type.Null(),
+      logprobs: orNull(ChatLogprobsReply),
       finish_reason: orNull(FinishReason),
     }),
   ),

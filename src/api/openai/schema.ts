@@ -153,8 +153,10 @@ export const ChatRequest = Type.Object({
       description: "Variables for the chat template: `enable_thinking`, …",
     }),
   ),
-  logprobs: Type.Optional(Type.Boolean({ description: "Only false is supported." })),
-  top_logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, description: "Only 0 is supported." })),
+  logprobs: Type.Optional(Type.Boolean({ description: "Log probabilities of the generated tokens." })),
+  top_logprobs: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: LOGPROBS_MAX, description: "With `logprobs`: the likeliest tokens too." }),
+  ),
 });
 export type ChatRequest = Static<typeof ChatRequest>;
 

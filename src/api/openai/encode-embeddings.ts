@@ -1,0 +1,22 @@
+// Embeddings → OpenAI's JSON. Pure.
+
+import type { EmbeddingResult } from "../../protocol/generation.ts";
+import type { EmbeddingReply } from "./reply-schema.ts";
+
+export function encodeEmbeddings(model: string, result: EmbeddingResult, format: "float" | "base64"): EmbeddingReply {
+  return {
+    object: "list",
+    model,
+    data: result.vectors.map((vector, index) => ({
+      object: "embedding",
+      index,
+      embedding: format === "base64" ? encodeBase64(vector) : Array.from(vector),
+    })),
+    usage: { prompt_tokens: result.promptTokens, total_tokens: result.promptTokens },
+  };
+}
+
+/** Bytes as they lie in memory: little-endian on every platform that we build for. */
+function encodeBase64(vector: Float32Array): string {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString("base64");
+}
