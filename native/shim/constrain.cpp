@@ -13,7 +13,7 @@ const char * const ANY_VALUE = R"({"description":"any JSON value"})";
 using inputs_t = common_chat_templates_inputs;
 
 // A tool's grammarParameters and the prompt's grammarSchema are what the grammar follows, in place of what templates show.
-inputs_t chat_inputs(const common_json & request) {
+inputs_t chat_inputs(const common_json & request, const common_chat_templates * templates) {
     inputs_t inputs;
     inputs.use_jinja = true;
     inputs.messages = common_chat_msgs_parse_oaicompat(request.at("messages"));
@@ -28,7 +28,9 @@ inputs_t chat_inputs(const common_json & request) {
         }
     }
     inputs.tool_choice = common_chat_tool_choice_parse_oaicompat(request.value("toolChoice", "auto"));
-    inputs.parallel_tool_calls = request.value("parallelToolCalls", false);
+    // Several calls in one answer are what OpenAI's clients expect, where the template can show them again.
+    auto can = common_chat_templates_get_caps(templates);
+    inputs.parallel_tool_calls = request.value("parallelToolCalls", (bool) can["supports_parallel_tool_calls"]);
     if (request.contains("jsonSchema")) {
         inputs.json_schema = request.at("jsonSchema").dump();
     }
@@ -139,7 +141,7 @@ void constrain_text(mlo_prompt & prompt, const mlo_model & model, inputs_t & inp
 } // namespace
 
 void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request, const std::function<void()> & add_sampler) {
-    const inputs_t original = chat_inputs(request);
+    const inputs_t original = chat_inputs(request, model.templates.get());
     prompt.has_tools = !original.tools.empty() && original.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
     inputs_t inputs = original;
     const auto attempt = [&] {

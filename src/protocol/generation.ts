@@ -73,6 +73,7 @@ export interface ChatPrompt {
   messages: ChatMessage[];
   tools?: ChatTool[];
   toolChoice?: "auto" | "none" | "required";
+  /** Default: what the template knows. */
   parallelToolCalls?: boolean;
   /** A JSON schema that the answer must follow, as templates show it to the model. */
   jsonSchema?: Record<string, unknown>;

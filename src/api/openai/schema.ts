@@ -137,7 +137,9 @@ export const ChatRequest = Type.Object({
   max_completion_tokens: TokenLimit("The same as `max_tokens`, and comes first."),
   tools: Type.Optional(Type.Array(ToolBody, { maxItems: TOOLS_MAX })),
   tool_choice: Type.Optional(ToolChoice),
-  parallel_tool_calls: Type.Optional(Type.Boolean()),
+  parallel_tool_calls: Type.Optional(
+    Type.Boolean({ description: "Several calls in one answer. Default true where the template knows such answers." }),
+  ),
   response_format: Type.Optional(ResponseFormat),
   reasoning_effort: Type.Optional(
     Type.Union(
