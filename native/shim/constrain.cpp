@@ -1,6 +1,6 @@
 // A chat as its template shows it, and the grammar and parser of its answer. No schema fails a request: what llama.cpp makes
-// no grammar of goes without one, and what a template can't show is shown as the grammar has it, or not at all. Each such
-// step is logged.
+// no grammar of goes without one, and what a template can't show is shown as the grammar has it, or not at all. Messages that
+// a template does not take are told in other words. Each such step is logged.
 #include "internal.h"
 
 #include "json-schema-to-grammar.h"
@@ -96,13 +96,36 @@ bool renders(const common_chat_templates * templates, const inputs_t & inputs) {
     }
 }
 
+inputs_t without_tools(inputs_t inputs) {
+    inputs.tools.clear();
+    inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_AUTO;
+    return inputs;
+}
+
+// Tells the messages in the first words that the template takes. Returns how; empty: it is not them, or nothing helps.
+std::string retell(inputs_t & inputs, const common_chat_templates * templates) {
+    inputs_t alone = without_tools(inputs);
+    if (renders(templates, alone)) {
+        return "";
+    }
+    alone.messages = tell_calls_apart(inputs.messages);
+    std::string how = "with one call each";
+    if (!renders(templates, alone)) {
+        alone.messages = tell_as_text(inputs.messages);
+        how = "as text";
+    }
+    if (!renders(templates, alone)) {
+        return "";
+    }
+    inputs.messages = alone.messages;
+    return how;
+}
+
 // Some templates walk through a tool's schema and stumble over what is rare in it. Such a tool is shown as its grammar has it;
 // when that is too much as well, without parameters. Returns the tools; empty: it is not them.
 std::string simplify(inputs_t & inputs, const common_chat_templates * templates) {
     std::string simplified;
-    inputs_t alone = inputs;
-    alone.tools.clear();
-    alone.tool_choice = COMMON_CHAT_TOOL_CHOICE_AUTO;
+    inputs_t alone = without_tools(inputs);
     if (inputs.tools.empty() || !renders(templates, alone)) {
         return simplified;
     }
@@ -141,7 +164,7 @@ void constrain_text(mlo_prompt & prompt, const mlo_model & model, inputs_t & inp
 } // namespace
 
 void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request, const std::function<void()> & add_sampler) {
-    const inputs_t original = chat_inputs(request, model.templates.get());
+    inputs_t original = chat_inputs(request, model.templates.get());
     prompt.has_tools = !original.tools.empty() && original.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
     inputs_t inputs = original;
     const auto attempt = [&] {
@@ -165,6 +188,13 @@ void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_j
         mlo::log_warning(what + whose + ": " + error);
         return true;
     };
+    const std::string retold = retell(inputs, model.templates.get());
+    if (!retold.empty()) {
+        original = inputs;
+        if (retry("the chat template does not take the messages; it gets them ", retold)) {
+            return;
+        }
+    }
     const std::string simplified = simplify(inputs, model.templates.get());
     if (!simplified.empty() && retry("the chat template can't show the schema of ", simplified)) {
         return;

@@ -139,6 +139,10 @@ struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {
 void read_infill(mlo_prompt & prompt, const mlo_model & model, const common_json & request);
 void read_rerank(mlo_prompt & prompt, const mlo_model & model, const common_json & request);
 
+// The messages in other words, for templates that raise an error about them: what was said, in the same order.
+std::vector<common_chat_msg> tell_calls_apart(const std::vector<common_chat_msg> & messages);
+std::vector<common_chat_msg> tell_as_text(const std::vector<common_chat_msg> & messages);
+
 // Fills in the chat's text, grammar and parser. add_sampler makes the sampler: it is called again when its grammar failed.
 void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request, const std::function<void()> & add_sampler);
 

@@ -1,6 +1,6 @@
 // What does not come back whole from llama.cpp's parsers, template by template; what templates.test.ts finds must be
 // this and nothing else. Test data only. "left out": the template writes no conversation that has it, so that nothing
-// tells how the model would write it. "refused": the template itself raises an error. "not understood": the parser takes
+// tells how the model would write it. "not understood": the parser takes
 // another text than the template writes; a grammar keeps a model to what the parser takes, and any other answer comes as
 // content. "as …": what comes back instead.
 
@@ -8,6 +8,10 @@
 const NO_THOUGHTS = { reasoning: "left out", "reasoning, then a tool": "left out" };
 /** Models that were not made for tools, or whose templates do not say how they call them. */
 const NO_CALLS = { tools: "left out", "parallel tools": "left out", required: "left out" };
+
+const SPOKEN_ADD = `Call of add_numbers:\n${JSON.stringify({ a: 12, note: 'hi "there" <b> & é' })}`;
+const SPOKEN_LOOK = `Call of look_up:\n${JSON.stringify({ key: "x, y" })}`;
+const asContent = (content: string): string => `as ${JSON.stringify({ content })}`;
 
 export const TEMPLATE_EXCUSES: Record<string, Record<string, string>> = {
   "Apertus-8B-Instruct": { ...NO_THOUGHTS },
@@ -51,13 +55,12 @@ export const TEMPLATE_EXCUSES: Record<string, Record<string, string>> = {
   "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": { ...NO_CALLS, "reasoning, then a tool": "left out" },
   "deepseek-ai-DeepSeek-V3.2": { "tool result": "not understood" },
   "fireworks-ai-llama-3-firefunction-v2": { ...NO_THOUGHTS },
+  // Its calls are told as text, and what it then writes is text.
   "google-gemma-2-2b-it": {
-    tools: "refused",
-    "parallel tools": "refused",
-    "tool result": "refused",
-    reasoning: "refused",
-    "reasoning, then a tool": "refused",
-    required: "refused",
+    ...NO_THOUGHTS,
+    tools: asContent(SPOKEN_ADD),
+    "parallel tools": asContent(`${SPOKEN_ADD}\n\n${SPOKEN_LOOK}`),
+    required: asContent(SPOKEN_ADD),
   },
   "ibm-granite-granite-3.3-2B-Instruct": { ...NO_CALLS, ...NO_THOUGHTS },
   "ibm-granite-granite-4.0": { ...NO_THOUGHTS },
@@ -71,9 +74,9 @@ export const TEMPLATE_EXCUSES: Record<string, Record<string, string>> = {
   },
   "meetkai-functionary-medium-v3.1": { ...NO_THOUGHTS },
   "meetkai-functionary-medium-v3.2": { ...NO_THOUGHTS, "parallel tools": "not understood" },
-  "meta-llama-Llama-3.1-8B-Instruct": { ...NO_THOUGHTS, "parallel tools": "refused" },
-  "meta-llama-Llama-3.2-3B-Instruct": { ...NO_THOUGHTS, "parallel tools": "refused" },
-  "meta-llama-Llama-3.3-70B-Instruct": { ...NO_THOUGHTS, "parallel tools": "refused" },
+  "meta-llama-Llama-3.1-8B-Instruct": { ...NO_THOUGHTS, "parallel tools": "not understood" },
+  "meta-llama-Llama-3.2-3B-Instruct": { ...NO_THOUGHTS, "parallel tools": "not understood" },
+  "meta-llama-Llama-3.3-70B-Instruct": { ...NO_THOUGHTS, "parallel tools": "not understood" },
   "microsoft-Phi-3.5-mini-instruct": { ...NO_CALLS, ...NO_THOUGHTS, "tool result": "left out" },
   "mistralai-Mistral-Nemo-Instruct-2407": { ...NO_THOUGHTS },
   "moonshotai-Kimi-K2": { ...NO_THOUGHTS },
