@@ -26,7 +26,8 @@ const HELP = `bun test/bench/compare.ts [OPTIONS]
   --default-flags   llama-server a second time, with nothing said but the model; the better one counts
   --threads N       of all servers (default: the CPUs of this machine)
   --model FILE      another model than the generated 0.6B-shaped one
-  --markdown FILE   write the tables into this document, between its marks
+  --markdown FILE   write the tables into this document, between the marks of its part
+  --part NAME       the part (default: measured)
   --json FILE       write the JSON there as well
 Scenarios: `;
 
@@ -58,6 +59,7 @@ const { values: flags } = parseArgs({
     threads: { type: "string", default: String(navigator.hardwareConcurrency) },
     model: { type: "string" },
     markdown: { type: "string" },
+    part: { type: "string", default: "measured" },
     json: { type: "string" },
     help: { type: "boolean", default: false },
   },
@@ -154,6 +156,11 @@ async function startAgain(): Promise<void> {
   process.exitCode = await child.exited;
 }
 
+/** Where results go is this machine's business, and no part of how they came about. */
+function withoutPaths(args: readonly string[]): string[] {
+  return args.filter((arg, i) => arg !== "--json" && !arg.startsWith("--json=") && args[i - 1] !== "--json");
+}
+
 async function main(): Promise<void> {
   if (flags.help) return console.log(HELP + NAMES.map(({ name }) => name).join(" "));
   if (!(RUNS >= 1)) throw new Error("--runs must be a number from 1");
@@ -163,14 +170,14 @@ async function main(): Promise<void> {
     if (results.length > 0) console.error(`\n${title}\n${renderText(results, names)}`);
   }
   const date = new Date().toISOString().slice(0, 10);
-  const command = ["bun test/bench/compare.ts", ...process.argv.slice(2)].join(" ");
+  const command = ["bun test/bench/compare.ts", ...withoutPaths(process.argv.slice(2))].join(" ");
   const facts = { date, runs: RUNS, command, machine: describeMachine() };
   const tables = comparisons.map(({ names, results }) => ({ names, results: toJson(results) }));
   const json = JSON.stringify({ ...facts, threads: Number(flags.threads), seed: OPTIONS.seed, tables }, null, 2);
   if (flags.json !== undefined) writeFileSync(flags.json, `${json}\n`);
   if (flags.markdown !== undefined) {
     const document = existsSync(flags.markdown) ? readFileSync(flags.markdown, "utf8") : "";
-    writeFileSync(flags.markdown, replaceMeasured(document, renderMeasured({ ...facts, comparisons })));
+    writeFileSync(flags.markdown, replaceMeasured(document, renderMeasured({ ...facts, comparisons }), flags.part));
   }
   console.log(json);
 }

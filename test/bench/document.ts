@@ -4,8 +4,9 @@ import { cpus, totalmem } from "node:os";
 import { renderMarkdown } from "../../src/bench/report.ts";
 import type { ScenarioResult } from "../../src/bench/runner.ts";
 
-export const BEGIN = "<!-- measured: written by test/bench/compare.ts --markdown, do not edit -->";
-export const END = "<!-- end of measured -->";
+/** A document has a part for each command that measured some of it. */
+const begin = (part: string): string => `<!-- ${part}: written by test/bench/compare.ts --markdown, do not edit -->`;
+const end = (part: string): string => `<!-- end of ${part} -->`;
 
 export interface Comparison {
   /** Shown above the table. */
@@ -35,10 +36,10 @@ export function renderMeasured({ date, runs, command, machine, comparisons }: Me
   return [head, ...tables].join("\n\n");
 }
 
-/** The document with what stands between the marks replaced; the part alone where there are no marks. */
-export function replaceMeasured(document: string, measured: string): string {
-  const part = `${BEGIN}\n${measured}\n${END}`;
-  const [from, to] = [document.indexOf(BEGIN), document.indexOf(END)];
-  if (from === -1 || to < from) return `${part}\n`;
-  return document.slice(0, from) + part + document.slice(to + END.length);
+/** The document with what stands between the part's marks replaced; the part at its end where there are no marks. */
+export function replaceMeasured(document: string, measured: string, part: string): string {
+  const text = `${begin(part)}\n${measured}\n${end(part)}`;
+  const [from, to] = [document.indexOf(begin(part)), document.indexOf(end(part))];
+  if (from === -1 || to < from) return `${document === "" ? "" : `${document.trimEnd()}\n\n`}${text}\n`;
+  return document.slice(0, from) + text + document.slice(to + end(part).length);
 }

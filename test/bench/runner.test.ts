@@ -20,7 +20,7 @@ import {
 } from "../../src/bench/timing.ts";
 import { makeText } from "../../src/bench/words.ts";
 import { BENCH_OPTIONS, findCommand } from "../../src/commands/specs.ts";
-import { BEGIN, END, renderMeasured, replaceMeasured } from "./document.ts";
+import { renderMeasured, replaceMeasured } from "./document.ts";
 import { readRssAnonMb } from "./memory.ts";
 
 function record(sentMs: number, ...arrivalsMs: number[]): StreamRecord {
@@ -206,12 +206,13 @@ describe("the document", () => {
   test("is replaced between its marks only", () => {
     const facts = { date: "2000-01-01", runs: 5, command: "bench", machine: "2 cores" };
     const measured = renderMeasured({ ...facts, comparisons: [{ title: "Title:", names: ["a", "b"], results }] });
-    const document = `# Before\n${BEGIN}\nold\n${END}\nafter\n`;
-    const once = replaceMeasured(document, measured);
-    expect(once).toStartWith(`# Before\n${BEGIN}\n2 cores, 2000-01-01, medians of 5 runs:`);
-    expect(once).toEndWith(`${END}\nafter\n`);
+    const document = replaceMeasured(replaceMeasured("# Before\n", "old", "rates"), "kept", "growth");
+    const once = replaceMeasured(document, measured, "rates");
+    expect(once).toStartWith("# Before\n\n<!-- rates: ");
+    expect(once).toContain("-->\n2 cores, 2000-01-01, medians of 5 runs:");
+    expect(once).toMatch(/\n<!-- growth: [^\n]+-->\nkept\n<!-- end of growth -->\n$/);
     expect(once).not.toContain("old");
-    expect(replaceMeasured(once, measured)).toBe(once);
+    expect(replaceMeasured(once, measured, "rates")).toBe(once);
   });
 });
 

@@ -38,7 +38,8 @@ async function tryStream(target: Target, prompt: string): Promise<StreamRecord |
   }
 }
 
-const REQUESTS = 480;
+/** Some ten seconds: in the first one or two a server still warms up. */
+const REQUESTS = 4000;
 const AT_ONCE = 16;
 const REQUEST_WORDS = 8;
 const REQUEST_TOKENS = 8;

@@ -1,4 +1,6 @@
-// A conversation between whose turns others come by: is its state still there when it goes on?
+// A conversation between whose turns others come by: is its state still there when it goes on? It goes on from answers
+// that are written down: what a random model says is cut into other tokens when it comes back as text, by luck on one
+// server more than on another.
 
 import { type ChatTurn, stream, type Target } from "../client.ts";
 import { type Figures, ratioAtMost, type Scenario, valueAtMost } from "../scenario.ts";
@@ -8,6 +10,7 @@ import { makeText } from "../words.ts";
 const SYSTEM_WORDS = 400;
 const TURN_WORDS = 120;
 const TURN_TOKENS = 48;
+const ANSWER_WORDS = 48;
 /** Unrelated requests after the first, second and third turn: twenty in all. */
 const STRANGERS_AFTER = [7, 7, 6];
 const STRANGER_WORDS = 60;
@@ -35,7 +38,7 @@ export const INTERLEAVED: Scenario = {
     for (let turn = 0; turn <= STRANGERS_AFTER.length; turn++) {
       turns.push({ role: "user", content: makeText(`${seed}/turn/${turn}`, TURN_WORDS) });
       const answer = await stream(target, { prompt: turns, maxTokens: TURN_TOKENS });
-      turns.push({ role: "assistant", content: answer.text });
+      turns.push({ role: "assistant", content: makeText(`${seed}/answer/${turn}`, ANSWER_WORDS) });
       answers.push(answer);
       await askStrangers(target, `${seed}/${turn}`, STRANGERS_AFTER[turn] ?? 0);
     }
@@ -46,8 +49,7 @@ export const INTERLEAVED: Scenario = {
 };
 
 /**
- * New is what the prompt has more than the one before: the last answer, as the template and the tokenizer put it, and
- * the question.
+ * New is what the prompt has more than the one before: the last answer and the question, as the template puts them.
  */
 function countReread(before: StreamRecord, last: StreamRecord): number | null {
   if (last.evaluatedTokens === null || last.promptTokens === null || before.promptTokens === null) return null;
