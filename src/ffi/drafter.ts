@@ -3,15 +3,10 @@
 
 import type { Pointer } from "bun:ffi";
 import type { NativeContext } from "./context.ts";
+import { guessSlots, type SlotLimit } from "./guess.ts";
 import { Handle } from "./handle.ts";
 import type { NativeLibrary } from "./library.ts";
 import type { NativeModel } from "./model.ts";
-
-export interface SlotLimit {
-  slot: number;
-  /** Most tokens to guess. */
-  limit: number;
-}
 
 export class NativeDrafter extends Handle {
   readonly #library: NativeLibrary;
@@ -36,19 +31,6 @@ export class NativeDrafter extends Handle {
 
   /** What follows the tokens that these slots were shown last, each once. */
   guess(slots: readonly SlotLimit[]): Int32Array[] {
-    const stride = Math.max(1, ...slots.map(({ limit }) => limit));
-    const guesses = new Int32Array(slots.length * stride);
-    const counts = new Int32Array(slots.length);
-    const status = this.#library.calls.mlo_drafter_guess(
-      this.pointer,
-      slots.length,
-      Int32Array.from(slots, ({ slot }) => slot),
-      Int32Array.from(slots, ({ limit }) => limit),
-      stride,
-      guesses,
-      counts,
-    );
-    this.#library.check("mlo_drafter_guess", status);
-    return slots.map((_, i) => guesses.subarray(i * stride, i * stride + (counts[i] ?? 0)));
+    return guessSlots(this.#library, "mlo_drafter_guess", this.pointer, slots);
   }
 }

@@ -3,7 +3,7 @@
 
 import type { Pointer } from "bun:ffi";
 import type { NativeContext } from "./context.ts";
-import type { SlotLimit } from "./drafter.ts";
+import { guessSlots, type SlotLimit } from "./guess.ts";
 import { Handle } from "./handle.ts";
 import type { NativeLibrary } from "./library.ts";
 import type { NativeModel } from "./model.ts";
@@ -56,19 +56,6 @@ export class NativeHead extends Handle {
 
   /** What follows the tokens that these slots were shown last, each once. */
   guess(slots: readonly SlotLimit[]): Int32Array[] {
-    const stride = Math.max(1, ...slots.map(({ limit }) => limit));
-    const guesses = new Int32Array(slots.length * stride);
-    const counts = new Int32Array(slots.length);
-    const status = this.#library.calls.mlo_head_guess(
-      this.pointer,
-      slots.length,
-      Int32Array.from(slots, ({ slot }) => slot),
-      Int32Array.from(slots, ({ limit }) => limit),
-      stride,
-      guesses,
-      counts,
-    );
-    this.#library.check("mlo_head_guess", status);
-    return slots.map((_, i) => guesses.subarray(i * stride, i * stride + (counts[i] ?? 0)));
+    return guessSlots(this.#library, "mlo_head_guess", this.pointer, slots);
   }
 }

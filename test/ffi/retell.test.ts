@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { NativeModel } from "../../src/ffi/model.ts";
 import { NativePrompt } from "../../src/ffi/prompt.ts";
+import { finish } from "../support/finish.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
 import { TINY_SPEC } from "../support/model-specs.ts";
@@ -29,16 +30,9 @@ const STRAY = { role: "tool", tool_call_id: "id_none", content: "a stray result"
 async function render(template: string, messages: object[]): Promise<{ text: string; warnings: string }> {
   const { library } = await openLlama();
   const chatTemplate = readFileSync(join(TEMPLATES, `${template}.jinja`), "utf8");
-  using load = NativeModel.load(library, cacheModel({ ...TINY_SPEC, chatTemplate }), { gpuLayers: 0 });
-  while (load.poll().kind === "running") Bun.sleepSync(1);
-  using model = load.take();
+  using model = finish(NativeModel.load(library, cacheModel({ ...TINY_SPEC, chatTemplate }), { gpuLayers: 0 }));
   library.readLog();
-  using job = NativePrompt.read(model, { kind: "chat", messages });
-  for (let state = job.poll(); state.kind !== "done"; state = job.poll()) {
-    if (state.kind === "failed") throw state.error;
-    Bun.sleepSync(1);
-  }
-  using prompt = job.take();
+  using prompt = finish(NativePrompt.read(model, { kind: "chat", messages }));
   const warnings = library.readLog().map(({ text }) => text);
   return { text: prompt.facts().text, warnings: warnings.filter((line) => line.includes("messages")).join("\n") };
 }

@@ -10,6 +10,7 @@ import { NativeError } from "../../src/ffi/native-error.ts";
 import { NativeParser } from "../../src/ffi/parser.ts";
 import { NativePrompt } from "../../src/ffi/prompt.ts";
 import { ANSWER_FORMATS, type Answer } from "../support/answer-formats.ts";
+import { finish } from "../support/finish.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
 import { TINY_SPEC } from "../support/model-specs.ts";
@@ -74,16 +75,12 @@ describe.skipIf(!HAS_TEMPLATES).each(TEMPLATES)("%s", (template) => {
   beforeAll(async () => {
     const { library } = await openLlama();
     const chatTemplate = readFileSync(join(FOLDER, `${template}.jinja`), "utf8");
-    using job = NativeModel.load(library, cacheModel({ ...TINY_SPEC, ...SMALL, chatTemplate }), { gpuLayers: 0 });
-    while (job.poll().kind === "running") Bun.sleepSync(1);
-    model = job.take();
+    model = finish(NativeModel.load(library, cacheModel({ ...TINY_SPEC, ...SMALL, chatTemplate }), { gpuLayers: 0 }));
   });
   afterAll(() => model[Symbol.dispose]());
 
   function read(messages: object[], asks: object): NativePrompt {
-    using job = NativePrompt.read(model, { kind: "chat", messages, ...asks });
-    while (job.poll().kind === "running") Bun.sleepSync(1);
-    return job.take();
+    return finish(NativePrompt.read(model, { kind: "chat", messages, ...asks }));
   }
 
   function render(messages: object[], asks: object): string {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { EngineStats, LoadedModelInfo } from "../../src/protocol/model-info.ts";
+import { makeStepsDear } from "../support/dear-steps.ts";
 import { DrivenEngine } from "../support/engine-run.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
@@ -28,16 +29,6 @@ const PROMPTS = [
   "Du bist ein Dichter am Meer, und jede Antwort ist ein Vers, der sich reimt.",
   "You give titles to conversations.",
 ];
-
-/** By the engine's clock a step costs much and a row little, so that right guesses pay. */
-function makeStepsDear(backend: LlamaBackend, run: DrivenEngine<LlamaBackend>): Disposable {
-  const { decode } = backend;
-  backend.decode = (parts) => {
-    run.clock.advance(10 + parts.reduce((sum, { tokens }) => sum + tokens.length, 0) / 10);
-    return decode.call(backend, parts);
-  };
-  return { [Symbol.dispose]: () => Object.assign(backend, { decode }) };
-}
 
 interface Outcome {
   stats: EngineStats;
