@@ -4,9 +4,12 @@
 import { Elysia } from "elysia";
 import { systemClock } from "../lib/clock.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
+import { addCountTokensRoute } from "./anthropic/count-tokens.ts";
+import { ANTHROPIC_REQUEST_ID_HEADER, speaksAnthropic } from "./anthropic/errors.ts";
+import { addMessageRoute } from "./anthropic/messages.ts";
 import { answerPreflight, buildCorsHeaders, isOriginAllowed, isPreflight } from "./cors.ts";
 import { addDocsRoutes } from "./docs.ts";
-import { encodeErrorResponse } from "./errors.ts";
+import { answerError } from "./error-dialects.ts";
 import { isHostAllowed } from "./host-check.ts";
 import { addInfillRoute } from "./llama/infill.ts";
 import { addRerankRoutes } from "./llama/rerank.ts";
@@ -16,7 +19,7 @@ import { addEmbeddingRoute } from "./openai/embeddings.ts";
 import { addModelRoutes } from "./openai/models.ts";
 import type { DocumentedRoute } from "./openapi.ts";
 import type { ApiContext, ApiDependencies } from "./options.ts";
-import { chooseRequestId, REQUEST_ID_HEADER } from "./request-id.ts";
+import { chooseRequestId, REQUEST_ID_HEADER, rememberRequestId } from "./request-id.ts";
 import { addBackendRoute } from "./system/backend.ts";
 import { addCacheRoute } from "./system/cache.ts";
 import { addHealthRoutes } from "./system/health.ts";
@@ -37,7 +40,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   elysia.onError(({ code, error, request }) => {
     const failure = code === "NOT_FOUND" ? explainNoRoute(request, routes()) : toAppError(error);
     logFailure(api, request, failure);
-    return encodeErrorResponse(failure, describeAllowed(request, failure, routes()));
+    return answerError(request, failure, describeAllowed(request, failure, routes()));
   });
   addRootRoute(elysia);
   addHealthRoutes(elysia, api);
@@ -46,6 +49,8 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addLoraRoutes(elysia, api);
   addModelRoutes(elysia, api);
   addChatRoute(elysia, api);
+  addMessageRoute(elysia, api);
+  addCountTokensRoute(elysia, api);
   addCompletionRoute(elysia, api);
   addEmbeddingRoute(elysia, api);
   addInfillRoute(elysia, api);
@@ -68,10 +73,12 @@ async function handleAtEdge(
   const isAbsolute = URL.canParse(incoming.url);
   const url = URL.parse(isAbsolute ? incoming.url : STAND_IN_ORIGIN + incoming.url) ?? new URL(STAND_IN_ORIGIN);
   const request = isAbsolute ? incoming : new Request(url, incoming);
+  rememberRequestId(request, requestId);
   const host = request.headers.get("Host") ?? url.host;
   const origin = request.headers.get("Origin");
   const response = await answerWithinRules(api, request, host, origin, route);
   response.headers.set(REQUEST_ID_HEADER, requestId);
+  if (speaksAnthropic(request)) response.headers.set(ANTHROPIC_REQUEST_ID_HEADER, requestId);
   if (origin !== null && isOriginAllowed(origin, api.options.corsOrigins, host)) {
     for (const [name, value] of Object.entries(buildCorsHeaders(origin, api.options.corsOrigins))) {
       response.headers.set(name, value);
@@ -96,13 +103,13 @@ async function answerWithinRules(
 ): Promise<Response> {
   if (!isHostAllowed(host, api.options)) {
     const message = `the Host header ${JSON.stringify(host)} is not a name of this server`;
-    return encodeErrorResponse(new AppError({ code: "forbidden", message, hint: "Add the name with --allowed-host." }));
+    const hint = "Add the name with --allowed-host.";
+    return answerError(request, new AppError({ code: "forbidden", message, hint }));
   }
   if (origin !== null && !isOriginAllowed(origin, api.options.corsOrigins, host)) {
     const message = `web pages of ${JSON.stringify(origin)} may not use this server`;
-    return encodeErrorResponse(
-      new AppError({ code: "forbidden", message, hint: "Add the origin with --cors-origin." }),
-    );
+    const hint = "Add the origin with --cors-origin.";
+    return answerError(request, new AppError({ code: "forbidden", message, hint }));
   }
   if (isPreflight(request)) return answerPreflight(request);
   try {
@@ -110,7 +117,7 @@ async function answerWithinRules(
   } catch (thrown) {
     const failure = toAppError(thrown);
     logFailure(api, request, failure);
-    return encodeErrorResponse(failure);
+    return answerError(request, failure);
   }
 }
 

@@ -12,18 +12,23 @@ import { describeMismatch } from "./mismatch.ts";
 export class BodyReader<S extends TSchema> {
   readonly #check: TypeCheck<S>;
   readonly #arrayAs: string | null;
+  readonly #opaque: ReadonlySet<string>;
 
-  /** `arrayAs`: the body is an array, which is checked and given as this field of an object. */
-  constructor(schema: S, { arrayAs = null }: { arrayAs?: string | null } = {}) {
+  /**
+   * `arrayAs`: the body is an array, which is checked and given as this field of an object. `opaque`: further fields
+   * whose inside is the client's own.
+   */
+  constructor(schema: S, { arrayAs = null, opaque = [] }: { arrayAs?: string | null; opaque?: string[] } = {}) {
     this.#check = TypeCompiler.Compile(schema);
     this.#arrayAs = arrayAs;
+    this.#opaque = new Set([...OPAQUE_FIELDS, ...opaque]);
   }
 
   /** Throws `payload_too_large`, `timeout` or `invalid_request`, the latter with the path of the field. */
   async read(request: Request, bytesMax: number, clock: Clock = systemClock): Promise<Static<S>> {
     const parsed = parseJson(await readBytes(request, bytesMax, clock), this.#arrayAs);
     checkBodyShape(parsed);
-    const value = dropNulls(parsed);
+    const value = dropNulls(parsed, this.#opaque);
     if (this.#check.Check(value)) return value;
     const first = this.#check.Errors(value).First();
     if (first === undefined) throw new AppError({ code: "invalid_request", message: "the body is not valid" });
@@ -47,21 +52,21 @@ function parseJson(bytes: Uint8Array, arrayAs: string | null): Record<string, un
 }
 
 /** Fields whose inside is the client's own: a null in a JSON schema or a template variable means something. */
-const OPAQUE_FIELDS = new Set(["parameters", "schema", "chat_template_kwargs", "metadata", "logit_bias"]);
+const OPAQUE_FIELDS = ["parameters", "schema", "chat_template_kwargs", "metadata", "logit_bias"];
 
 /** The schemas are five levels deep; deeper nulls are left to the check. */
 const NULL_DEPTH_MAX = 6;
 
 /** Clients send null for "not set": the same as an absent field. Nulls that are items of an array stay. */
-function dropNulls(value: Record<string, unknown>, depth = 0): Record<string, unknown> {
+function dropNulls(value: Record<string, unknown>, opaque: ReadonlySet<string>, depth = 0): Record<string, unknown> {
   if (depth >= NULL_DEPTH_MAX) return value;
   const kept: Record<string, unknown> = {};
   for (const [key, field] of Object.entries(value)) {
     if (field === null) continue;
-    if (OPAQUE_FIELDS.has(key)) kept[key] = field;
-    else if (isObject(field)) kept[key] = dropNulls(field, depth + 1);
+    if (opaque.has(key)) kept[key] = field;
+    else if (isObject(field)) kept[key] = dropNulls(field, opaque, depth + 1);
     else if (Array.isArray(field) && isObject(field[0])) {
-      kept[key] = field.map((item: unknown) => (isObject(item) ? dropNulls(item, depth + 1) : item));
+      kept[key] = field.map((item: unknown) => (isObject(item) ? dropNulls(item, opaque, depth + 1) : item));
     } else kept[key] = field;
   }
   return kept;

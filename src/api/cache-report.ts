@@ -1,7 +1,7 @@
 // Where a prompt's state came from, as clients read it: a header before the answer, a field in it. Pure.
 
 import { type Static, Type } from "@sinclair/typebox";
-import type { CacheReport } from "../protocol/generation.ts";
+import type { CacheReport, Usage } from "../protocol/generation.ts";
 import { OutputWarning } from "./output-warnings.ts";
 
 export const CACHE_HEADER = "X-MLO-Cache";
@@ -61,6 +61,19 @@ export function encodeCache(cache: CacheReport, promptTokens: number): CacheRepl
   const { live, retained, disk, diverged } = cache;
   const evaluated = promptTokens - countCached(cache);
   return { live, retained, disk, evaluated, ...(diverged === undefined ? {} : { diverged }) };
+}
+
+/** What an ending says beyond the dialect's own fields. */
+interface Told {
+  usage: Usage;
+  cache: CacheReport;
+  warnings?: readonly OutputWarning[];
+}
+
+export function encodeMlo({ usage, cache, warnings = [] }: Told): MloReply {
+  const dropped = usage.droppedTokens === undefined ? {} : { dropped_tokens: usage.droppedTokens };
+  const warned = warnings.length === 0 ? {} : { warnings: [...warnings] };
+  return { cache: encodeCache(cache, usage.promptTokens), ...dropped, ...warned };
 }
 
 /** `live=0, retained=1500, disk=0, evaluated=23`, then where it diverged, texts percent-encoded. */

@@ -23,6 +23,8 @@ export interface Answer extends Ending {
   /** Log probabilities of the text's tokens, where they were asked for. */
   scores: TokenScore[];
   finishReason: FinishReason;
+  /** What ended the text: one of the request's, or of the model's own format. */
+  stopString?: string;
 }
 
 export interface AnswerFormat {
@@ -160,8 +162,8 @@ async function collectAnswers(
       case "cancelled":
         throw new AppError({ code: "cancelled", message: "the generation was cancelled" });
       case "done": {
-        const { finishReason, usage, cache, timings } = event;
-        answers[choice] = { ...draft, finishReason, usage, cache, timings };
+        const { type: _, ...ending } = event;
+        answers[choice] = { ...draft, ...ending };
       }
     }
   }

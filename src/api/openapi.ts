@@ -5,6 +5,15 @@
 import swagger from "@elysiajs/swagger";
 import type { TSchema } from "@sinclair/typebox";
 import { type DocumentDecoration, Elysia } from "elysia";
+import {
+  AnthropicErrorReply,
+  AnthropicModelListReply,
+  AnthropicModelReply,
+  CountTokensReply,
+  MessageEvent,
+  MessageReply,
+} from "./anthropic/reply-schema.ts";
+import { CountTokensRequest, MessageRequest } from "./anthropic/schema.ts";
 import { InfillReply, InfillRequest, RerankReply, RerankRequest } from "./llama/schema.ts";
 import {
   ChatChunk,
@@ -28,6 +37,14 @@ export const COMPONENTS: Record<string, TSchema> = {
   CompletionReply,
   EmbeddingRequest,
   EmbeddingReply,
+  MessageRequest,
+  MessageReply,
+  MessageEvent,
+  CountTokensRequest,
+  CountTokensReply,
+  AnthropicModelReply,
+  AnthropicModelListReply,
+  AnthropicErrorReply,
   InfillRequest,
   InfillReply,
   RerankRequest,
@@ -50,12 +67,13 @@ const DOCUMENTATION = {
     title: PROJECT_NAME,
     version: PROJECT_VERSION,
     description:
-      "Serves local language models with OpenAI's API. Every response carries `X-Request-Id`; a client may send its own. " +
+      "Serves local language models with OpenAI's and Anthropic's APIs. Every response carries `X-Request-Id`; a client may send its own. " +
       "The examples run against the built-in demo model, but those for rerankers and for models that fill in text.",
   },
   servers: [{ url: "/" }],
   tags: [
     { name: "OpenAI", description: "OpenAI's routes." },
+    { name: "Anthropic", description: "Anthropic's routes." },
     { name: "llama.cpp", description: "Routes that llama.cpp's server has beside OpenAI's." },
     { name: "System", description: "The server itself." },
     { name: "Documentation", description: "These pages." },

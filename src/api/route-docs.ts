@@ -2,23 +2,24 @@
 // Every operation gets a request schema, examples, the reply's schema and each error it can answer with.
 
 import type { DocumentDecoration } from "elysia";
-import { ERROR_KINDS, type ErrorCode } from "../protocol/errors.ts";
+import { ERROR_KINDS, type ErrorBody, type ErrorCode } from "../protocol/errors.ts";
 import { encodeErrorEnvelope } from "./errors.ts";
 
 export interface RouteDocs {
   operationId: string;
-  tag: "OpenAI" | "llama.cpp" | "System" | "Documentation";
+  tag: "OpenAI" | "Anthropic" | "llama.cpp" | "System" | "Documentation";
   summary: string;
   description?: string;
   /** For a route that ends in `*`: the name of what stands there. */
   pathParameter?: { name: string; description: string; example: string };
-  /** Request headers of ours. */
+  /** Request headers of ours, and others that matter. */
   headers?: readonly { name: string; description: string; schema: object }[];
+  query?: readonly { name: string; description: string; schema: object }[];
   body?: { schema: string; examples: Record<string, object> };
   reply: {
     description: string;
-    /** A component's name; absent for what is not JSON. */
-    schema?: string;
+    /** A component's name, or several where the answer hangs on the request; absent for what is not JSON. */
+    schema?: string | readonly string[];
     /** A component's name: one `data:` line of the streamed answer. */
     streamSchema?: string;
     mediaType?: string;
@@ -28,7 +29,18 @@ export interface RouteDocs {
     headers?: Record<string, string>;
   };
   errors: ErrorCode[];
+  /** Absent: as OpenAI's. */
+  errorFormat?: ErrorFormat;
 }
+
+/** A dialect's error envelope. */
+export interface ErrorFormat {
+  /** A component's name. */
+  schema: string;
+  encode(error: ErrorBody): object;
+}
+
+const OPENAI_ERRORS: ErrorFormat = { schema: "ErrorReply", encode: encodeErrorEnvelope };
 
 /** What a route that asks a model can answer with. */
 export const INFERENCE_ERRORS: ErrorCode[] = [
@@ -53,6 +65,7 @@ const COMMON_ERRORS: ErrorCode[] = ["forbidden", "internal"];
 export function describeRoute(docs: RouteDocs): DocumentDecoration {
   const parameters = [
     ...(docs.pathParameter === undefined ? [] : [describePathParameter(docs.pathParameter)]),
+    ...(docs.query ?? []).map((parameter) => ({ ...parameter, in: "query", required: false })),
     ...(docs.headers ?? []).map((header) => ({ ...header, in: "header", required: false })),
   ];
   const operation = {
@@ -62,7 +75,10 @@ export function describeRoute(docs: RouteDocs): DocumentDecoration {
     ...(docs.description === undefined ? {} : { description: docs.description }),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(docs.body === undefined ? {} : { requestBody: describeBody(docs.body) }),
-    responses: { ...describeReply(docs.reply), ...describeErrors([...docs.errors, ...COMMON_ERRORS]) },
+    responses: {
+      ...describeReply(docs.reply),
+      ...describeErrors([...docs.errors, ...COMMON_ERRORS], docs.errorFormat ?? OPENAI_ERRORS),
+    },
   };
   // Elysia's type is OpenAPI 3.0's; ours is the same but for JSON schema's newer words.
   return operation as DocumentDecoration;
@@ -97,19 +113,20 @@ function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
 }
 
 /** Codes that share a status share a response, with one example each. */
-function describeErrors(codes: ErrorCode[]): Record<string, object> {
+function describeErrors(codes: ErrorCode[], format: ErrorFormat): Record<string, object> {
   const responses: Record<string, object> = {};
   for (const status of new Set(codes.map((code) => ERROR_KINDS[code].status))) {
     const own = codes.filter((code) => ERROR_KINDS[code].status === status);
-    const examples = own.map((code) => [code, { value: encodeErrorEnvelope({ code, message: "What went wrong." }) }]);
+    const examples = own.map((code) => [code, { value: format.encode({ code, message: "What went wrong." }) }]);
     responses[status] = {
       description: own.map((code) => `\`${code}\`: ${ERROR_KINDS[code].hint}`).join(" "),
-      content: { "application/json": { schema: refer("ErrorReply"), examples: Object.fromEntries(examples) } },
+      content: { "application/json": { schema: refer(format.schema), examples: Object.fromEntries(examples) } },
     };
   }
   return responses;
 }
 
-function refer(component: string): { $ref: string } {
+function refer(component: string | readonly string[]): object {
+  if (typeof component !== "string") return { anyOf: component.map(refer) };
   return { $ref: `#/components/schemas/${component}` };
 }

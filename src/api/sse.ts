@@ -6,12 +6,14 @@ import type { Clock } from "../lib/clock.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { GenerationEvent } from "../protocol/generation.ts";
 import type { Ending } from "./ending.ts";
-import { encodeErrorEnvelope } from "./errors.ts";
 import type { EventReader } from "./event-reader.ts";
 import type { ChoiceEvent } from "./merge-events.ts";
+import { OPENAI_WIRE, type StreamWire } from "./stream-wire.ts";
 
 /** A dialect's frames, each the JSON of one `data:` line. Pure but for what it remembers of the stream. */
 export interface StreamEncoder {
+  /** How they are written; absent: as OpenAI's. */
+  wire?: StreamWire;
   /** Before any event: sent at once, with the headers. */
   open(): object[];
   /** For each event of a choice but errors and cancellations. `total` comes with the last choice's `done`. */
@@ -30,9 +32,6 @@ export interface StreamOptions {
   watch?: ((item: ChoiceEvent) => void) | undefined;
 }
 
-const KEEP_ALIVE = ": keep-alive\n\n";
-const DONE = "data: [DONE]\n\n";
-
 const HEADERS = {
   "Content-Type": "text/event-stream; charset=utf-8",
   "Cache-Control": "no-cache, no-transform",
@@ -43,7 +42,8 @@ const HEADERS = {
 /** Streams the choices as they come. Elysia's own generators turn a late error into a clean end: so a plain stream. */
 export function streamEvents(reader: EventReader, encoder: StreamEncoder, options: StreamOptions): Response {
   const utf8 = new TextEncoder();
-  const encodeItem = createItemEncoder(encoder, options);
+  const { wire = OPENAI_WIRE } = encoder;
+  const encodeItem = createItemEncoder(encoder, wire, options);
   let pending: Promise<ChoiceEvent | null> | null = null;
   let cancelStall = () => {};
   let readerLeft = false;
@@ -53,7 +53,7 @@ export function streamEvents(reader: EventReader, encoder: StreamEncoder, option
   };
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {
-      const opening = encoder.open().map(encodeFrame).join("");
+      const opening = encoder.open().map(wire.encodeFrame).join("");
       if (opening !== "") controller.enqueue(utf8.encode(opening));
     },
     async pull(controller) {
@@ -64,7 +64,7 @@ export function streamEvents(reader: EventReader, encoder: StreamEncoder, option
         pending ??= reader.next();
         const item = await withinSilence(pending, options);
         if (item === "silence") {
-          text = KEEP_ALIVE;
+          text = wire.keepAlive;
           break;
         }
         pending = null;
@@ -85,24 +85,21 @@ export function streamEvents(reader: EventReader, encoder: StreamEncoder, option
   return new Response(stream, { headers: HEADERS });
 }
 
-function encodeFrame(data: object): string {
-  return `data: ${JSON.stringify(data)}\n\n`;
-}
-
 /** Item → its frames. Remembers how each choice ended, for the total after the last one. */
-function createItemEncoder(encoder: StreamEncoder, options: StreamOptions) {
+function createItemEncoder(encoder: StreamEncoder, wire: StreamWire, options: StreamOptions) {
+  const { encodeFrame, encodeError } = wire;
   const endings: Ending[] = [];
   return ({ choice, event }: ChoiceEvent, isLast: boolean): string => {
     options.watch?.({ choice, event });
     switch (event.type) {
       case "error":
-        return encodeFrame(encodeErrorEnvelope(event.error));
+        return encodeFrame(encodeError(event.error));
       case "cancelled":
-        return encodeFrame(encodeErrorEnvelope({ code: "cancelled", message: "the generation was cancelled" }));
+        return encodeFrame(encodeError({ code: "cancelled", message: "the generation was cancelled" }));
       case "done": {
         endings[choice] = event;
         const frames = encoder.encode(choice, event, isLast ? options.sumUp(endings) : null);
-        return frames.map(encodeFrame).join("") + (isLast ? DONE : "");
+        return frames.map(encodeFrame).join("") + (isLast ? wire.end : "");
       }
       default:
         return encoder.encode(choice, event, null).map(encodeFrame).join("");

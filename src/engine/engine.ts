@@ -144,8 +144,9 @@ export class Engine implements Disposable {
     for (;;) {
       const arrival = this.#intake.next();
       if (arrival.kind === "none") return;
-      if (arrival.kind === "refused") this.#fail(arrival.id, arrival.error);
-      else this.#roster.add(arrival.sequence);
+      if (arrival.kind === "ready") this.#roster.add(arrival.sequence);
+      else if (arrival.kind === "refused") this.#fail(arrival.id, arrival.error);
+      else for (const event of arrival.events) this.#outbox.emit(arrival.id, event);
     }
   }
 

@@ -1,7 +1,7 @@
 // Requests on their way in: the prompt is rendered and tokenised beside the engine's thread, then checked.
 
 import { AppError, toAppError } from "../protocol/errors.ts";
-import type { GenerationRequest } from "../protocol/generation.ts";
+import type { GenerationEvent, GenerationRequest } from "../protocol/generation.ts";
 import type { LoadedModelInfo } from "../protocol/model-info.ts";
 import { AbandonedTasks } from "./abandoned-tasks.ts";
 import type { AdapterSets } from "./adapter-sets.ts";
@@ -28,6 +28,8 @@ interface Entry {
 export type Arrival =
   | { kind: "ready"; sequence: Sequence }
   | { kind: "refused"; id: number; error: AppError }
+  /** Its prompt was only to be counted: these are all its events. */
+  | { kind: "counted"; id: number; events: GenerationEvent[] }
   | { kind: "none" };
 
 export class Intake {
@@ -75,10 +77,16 @@ export class Intake {
     this.#abandoned.sweep();
     for (const entry of this.#entries.slice(0, TASKS_MAX)) {
       try {
-        entry.task ??= this.#backend.preparePrompt(entry.request.prompt, entry.request.sampling);
+        const { prompt, sampling, countOnly = false } = entry.request;
+        entry.task ??= this.#backend.preparePrompt(prompt, countOnly ? null : sampling);
         const state = entry.task.poll();
         if (state.kind === "running") continue;
         if (state.kind === "failed") throw state.error;
+        if (countOnly) {
+          using counted = entry.task.take();
+          this.#remove(entry);
+          return { kind: "counted", id: entry.id, events: countEvents(counted.tokens.length) };
+        }
         const sequence = this.#build(entry, entry.task.take());
         sequence.paused = entry.paused;
         this.#remove(entry);
@@ -124,6 +132,17 @@ export class Intake {
     this.#abandoned[Symbol.dispose]();
     for (const entry of this.#entries.splice(0)) entry.task?.[Symbol.dispose]();
   }
+}
+
+/** A sequence's events, without a sequence. */
+function countEvents(promptTokens: number): GenerationEvent[] {
+  const cache = { live: 0, retained: 0, disk: 0 };
+  const usage = { promptTokens, completionTokens: 0, cachedTokens: 0 };
+  const timings = { queuedMs: 0, promptMs: 0, decodeMs: 0 };
+  return [
+    { type: "started", promptTokens, cache },
+    { type: "done", finishReason: "length", usage, cache, timings },
+  ];
 }
 
 /** The prompt as it was sent; one of tokens as text, without control tokens. */

@@ -117,6 +117,8 @@ export interface GenerationRequest {
   stop: string[];
   /** Nobody reads along: the output comes in one piece, with the end. Default false. */
   whole?: boolean;
+  /** Only the prompt's length is wanted: it is told by `started`, also of one that is too long, and nothing is computed. */
+  countOnly?: boolean;
   /** Batch requests wait behind interactive ones, but not for ever. Default interactive. */
   priority?: Priority;
   /** Requests of one conversation share this name; its state then outlives that of passing ones. */

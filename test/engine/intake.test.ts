@@ -126,3 +126,34 @@ describe("checkLength", () => {
     expect(() => checkLength(0, 10)).toThrow("The prompt is empty.");
   });
 });
+
+describe("a prompt that is only counted", () => {
+  const counted = (text: string): GenerationRequest => request(text, { countOnly: true });
+
+  test("is told by its length, without a sequence, a sampler or room", () => {
+    const { intake, backend } = makeIntake();
+    backend.faults = { sampler: () => "no sampler is made for it" };
+    const long = "x".repeat(2 * backend.info.sequenceContextLength);
+    intake.add(1, counted(long), 0);
+    const arrival = intake.next();
+    if (arrival.kind !== "counted") throw new Error(`it was ${arrival.kind}`);
+    const [started, done] = arrival.events;
+    expect(started).toMatchObject({ type: "started", promptTokens: long.length });
+    expect(done).toMatchObject({ type: "done", usage: { promptTokens: long.length, completionTokens: 0 } });
+    expect(arrival.events).toHaveLength(2);
+    expect(liveCount(backend)).toBe(0);
+    expect(intake.size).toBe(0);
+  });
+
+  test("waits for its task like others, and its failure is a refusal", () => {
+    const { intake, backend } = makeIntake({ taskPolls: () => 1 });
+    intake.add(1, counted("abc"), 0);
+    expect(intake.next()).toEqual({ kind: "none" });
+    expect(intake.next()).toMatchObject({ kind: "counted", id: 1 });
+    backend.faults = { prompt: () => "the template failed" };
+    intake.add(2, counted("abc"), 0);
+    intake.next();
+    expect(intake.next()).toMatchObject({ kind: "refused", id: 2 });
+    expect(liveCount(backend)).toBe(0);
+  });
+});

@@ -59,7 +59,7 @@ test("the examples pass the checks and run against the demo model", async () => 
   const { post, inference } = createTestApp();
   const [demo] = inference.cards;
   const operations = listOperations(await readDocument()).filter(({ method }) => method === "post");
-  expect(operations).toHaveLength(9);
+  expect(operations).toHaveLength(11);
   for (const { path, operation } of operations) {
     // The one kind of model that the demo is not.
     inference.cards = [makeCard(path.includes("rerank") ? { embeddingPooling: "rank" } : demo)];
@@ -103,6 +103,12 @@ test("answers have the documented shapes", async () => {
   await check("CompletionReply", await post("/v1/completions", { prompt: ["x", [1]], n: 2 }));
   await check("EmbeddingReply", await post("/v1/embeddings", { input: "x" }));
   await check("CompletionReply", await post("/v1/completions", { prompt: "x", echo: true, logprobs: 2 }));
+  await check("MessageReply", await post("/v1/messages", { messages, max_tokens: 5 }));
+  await check("CountTokensReply", await post("/v1/messages/count_tokens", { messages }));
+  const version = { "anthropic-version": "2023-06-01" };
+  await check("AnthropicModelListReply", await get("/v1/models", version));
+  await check("AnthropicModelReply", await get("/v1/models/demo", version));
+  await check("AnthropicErrorReply", await get("/nope", version));
   await check("InfillReply", await post("/infill", { input_prefix: "x", input_suffix: "y" }));
   inference.cards = [makeCard({ embeddingPooling: "rank" })];
   await check("RerankReply", await post("/v1/rerank", { query: "x", documents: ["y"], return_documents: true }));

@@ -4,6 +4,7 @@ import type { ChatMessage, ChatPrompt, ChatTool, GenerationRequest } from "../..
 import { isSchemaObject } from "../../protocol/schema/relaxation.ts";
 import { isJsonTooDeep, NESTING_MAX } from "../body-shape.ts";
 import { type AnswerSchema, constrainPrompt, type OutputContract, type ToolSchema } from "../structured-output.ts";
+import { requireTool } from "../tool-choice.ts";
 import { invalidField, readStops, readTokenLimit, refuse } from "./limits.ts";
 import { readSampling } from "./sampling.ts";
 import type { ChatMessageBody, ChatRequest, ToolBody } from "./schema.ts";
@@ -105,10 +106,7 @@ function addTools(prompt: ChatPrompt, body: ChatRequest): ToolSchema[] {
       throw invalidField("tool_choice", "is unknown");
     prompt.toolChoice = choice;
   } else if (choice !== undefined) {
-    // llama.cpp knows no named choice: with one tool left, "required" can only mean that one.
-    callable = tools.filter(({ tool }) => tool.function.name === choice.function.name);
-    if (callable.length === 0) throw invalidField("tool_choice.function.name", "names no tool of `tools`");
-    prompt.toolChoice = "required";
+    callable = requireTool(prompt, tools, choice.function.name, "tool_choice.function.name");
   }
   prompt.tools = callable.map(({ tool }) => tool);
   return callable;

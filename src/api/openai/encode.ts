@@ -3,7 +3,7 @@
 import { assert } from "../../lib/assert.ts";
 import type { GenerationEvent, TokenScore, ToolCallDelta } from "../../protocol/generation.ts";
 import type { ModelCard } from "../../router/inference.ts";
-import { countCached, encodeCache, type MloReply } from "../cache-report.ts";
+import { countCached, encodeMlo } from "../cache-report.ts";
 import type { Ending } from "../ending.ts";
 import type { Answer } from "../generate.ts";
 import type { StreamEncoder } from "../sse.ts";
@@ -37,12 +37,6 @@ function encodeUsage({ usage, cache }: Ending): UsageReply {
     total_tokens: usage.promptTokens + usage.completionTokens,
     prompt_tokens_details: { cached_tokens: countCached(cache) },
   };
-}
-
-function encodeMlo({ usage, cache, warnings = [] }: Ending): MloReply {
-  const dropped = usage.droppedTokens === undefined ? {} : { dropped_tokens: usage.droppedTokens };
-  const warned = warnings.length === 0 ? {} : { warnings: [...warnings] };
-  return { cache: encodeCache(cache, usage.promptTokens), ...dropped, ...warned };
 }
 
 function encodeTimings({ usage, cache, timings }: Ending): TimingsReply {

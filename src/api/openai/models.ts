@@ -1,8 +1,11 @@
-// GET /v1/models and /v1/models/*: the models as OpenAI lists them, with what we know beyond that.
+// GET /v1/models and /v1/models/*: the models as OpenAI lists them, with what we know beyond that. Clients that name a
+// version of Anthropic's API get its shape (anthropic/models.ts): both have these paths.
 
 import type { Elysia } from "elysia";
 import { AppError } from "../../protocol/errors.ts";
 import type { ModelCard } from "../../router/inference.ts";
+import { VERSION_HEADER } from "../anthropic/errors.ts";
+import { encodeAnthropicModel, PAGE_MODELS, PAGE_MODELS_MAX, pageModels } from "../anthropic/models.ts";
 import type { ApiContext } from "../options.ts";
 import { describeRoute } from "../route-docs.ts";
 import { encodeModel } from "./encode.ts";
@@ -16,16 +19,22 @@ const PATH = "/v1/models/";
 export function addModelRoutes(app: Elysia, api: ApiContext): void {
   app.get(
     "/v1/models",
-    () => {
-      const list: ModelListReply = { object: "list", data: api.inference.listModels().map(encodeModel) };
-      return Response.json(list);
+    ({ request }) => {
+      const cards = api.inference.listModels();
+      if (request.headers.has(VERSION_HEADER)) {
+        return Response.json(pageModels(cards, new URL(request.url).searchParams));
+      }
+      return Response.json({ object: "list", data: cards.map(encodeModel) } satisfies ModelListReply);
     },
     { detail: LIST_DOCS },
   );
   // Ids may hold slashes, which `:id` does not match.
   app.get(
     `${PATH}*`,
-    ({ path }) => Response.json(encodeModel(api.inference.resolveModel(decodeModelId(path.slice(PATH.length))))),
+    ({ path, request }) => {
+      const card = api.inference.resolveModel(decodeModelId(path.slice(PATH.length)));
+      return Response.json(request.headers.has(VERSION_HEADER) ? encodeAnthropicModel(card) : encodeModel(card));
+    },
     { detail: ONE_DOCS },
   );
 }
@@ -45,12 +54,30 @@ function decodeModelId(raw: string): string {
   }
 }
 
+const VERSION_HEADER_DOCS = {
+  name: VERSION_HEADER,
+  description: "Any: answer as Anthropic's API does.",
+  schema: { type: "string" },
+};
+
+const LIMIT_SCHEMA = { type: "integer", minimum: 1, maximum: PAGE_MODELS_MAX, default: PAGE_MODELS };
+
 const LIST_DOCS = describeRoute({
   operationId: "listModels",
   tag: "OpenAI",
   summary: "List the models",
-  reply: { schema: "ModelListReply", description: "Every model that can be asked for." },
-  errors: [],
+  description: "With `anthropic-version` in Anthropic's shape, page by page; else all of them.",
+  headers: [VERSION_HEADER_DOCS],
+  query: [
+    { name: "limit", description: "With `anthropic-version`: models of a page.", schema: LIMIT_SCHEMA },
+    { name: "after_id", description: "With `anthropic-version`: the page behind it.", schema: { type: "string" } },
+    { name: "before_id", description: "With `anthropic-version`: the page before it.", schema: { type: "string" } },
+  ],
+  reply: {
+    schema: ["ModelListReply", "AnthropicModelListReply"],
+    description: "Every model that can be asked for.",
+  },
+  errors: ["invalid_request"],
 });
 
 const ONE_DOCS = describeRoute({
@@ -59,6 +86,7 @@ const ONE_DOCS = describeRoute({
   summary: "Show one model",
   description: "Ids may hold slashes, as they are or as %2F; aliases and `default` work too.",
   pathParameter: { name: "model", description: "The model's id or alias.", example: "demo" },
-  reply: { schema: "ModelReply", description: "The model." },
+  headers: [VERSION_HEADER_DOCS],
+  reply: { schema: ["ModelReply", "AnthropicModelReply"], description: "The model." },
   errors: ["invalid_request", "model_not_found"],
 });

@@ -9,14 +9,14 @@ import { CHOICES_MAX, CHOICES_PER_PROMPT_MAX } from "./limits.ts";
 import { SAMPLING_FIELDS } from "./sampling.ts";
 
 /** One request can't make the matching of stops slow: at most this many, each this long. */
-const STOPS_MAX = 16;
-const STOP_CHARS_MAX = 1024;
+export const STOPS_MAX = 16;
+export const STOP_CHARS_MAX = 1024;
 
 /** Every tool goes into the prompt and the grammar; OpenAI takes 128. */
-const TOOLS_MAX = 512;
+export const TOOLS_MAX = 512;
 
 /** A template's time grows with the square of the messages: 4096 take most of a second. OpenAI takes 2048. */
-const MESSAGES_MAX = 4096;
+export const MESSAGES_MAX = 4096;
 
 /** OpenAI's own limit. */
 export const EMBEDDING_INPUTS_MAX = 2048;

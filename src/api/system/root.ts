@@ -8,13 +8,15 @@ import type { RootReply } from "./schema.ts";
 const ROOT: RootReply = {
   name: PROJECT_NAME,
   version: PROJECT_VERSION,
-  description: "Serves local language models with OpenAI's API.",
+  description: "Serves local language models with OpenAI's and Anthropic's APIs.",
   links: {
     documentation: "/swagger",
     openapi: "/swagger/json",
     models: "/v1/models",
     chat: "/v1/chat/completions",
     completions: "/v1/completions",
+    messages: "/v1/messages",
+    countTokens: "/v1/messages/count_tokens",
     infill: "/infill",
     embeddings: "/v1/embeddings",
     rerank: "/v1/rerank",

@@ -1,0 +1,90 @@
+// A checked request of Anthropic's API → the domain's prompt and GenerationRequest. Pure; what can't be done is refused
+// by name.
+
+import type { ChatPrompt, ChatTool, GenerationRequest } from "../../protocol/generation.ts";
+import { invalidField, refuse } from "../openai/limits.ts";
+import { readSampling } from "../openai/sampling.ts";
+import { requireTool } from "../tool-choice.ts";
+import { readMessages, readSystem } from "./content.ts";
+import type { MessageRequest, PromptBody, ToolBody } from "./schema.ts";
+
+export function readMessageRequest(body: MessageRequest, contextLength: number): GenerationRequest {
+  refusePrefill(body);
+  const prompt = readPrompt(body);
+  if (prompt.jsonSchema !== undefined && body.grammar !== undefined) {
+    throw invalidField("grammar", "and a JSON format exclude each other");
+  }
+  return {
+    prompt,
+    sampling: { ...readThinkingBudget(body), ...readSampling(body, contextLength) },
+    stop: body.stop_sequences ?? [],
+    maxTokens: body.max_tokens,
+  };
+}
+
+/** Whether the client wants to see thoughts; what a model thinks without being asked is not sent. */
+export function showsThinking({ thinking }: PromptBody): boolean {
+  return thinking !== undefined && thinking.type !== "disabled";
+}
+
+export function readPrompt(body: PromptBody): ChatPrompt {
+  if (body.mcp_servers !== undefined && body.mcp_servers.length > 0) {
+    refuse("mcp_servers", "this server calls no other one; give their tools as `tools`");
+  }
+  const messages = [...readSystem(body.system), ...readMessages(body.messages)];
+  const prompt: ChatPrompt = { kind: "chat", messages, templateArgs: readTemplateArgs(body) };
+  const format = body.output_config?.format ?? body.output_format;
+  if (format !== undefined) prompt.jsonSchema = format.schema;
+  addTools(prompt, body);
+  return prompt;
+}
+
+/** As models of today have it: no template is asked to leave an answer open. */
+function refusePrefill({ messages }: PromptBody): void {
+  if (messages.at(-1)?.role !== "assistant") return;
+  refuse(`messages[${messages.length - 1}].role`, "the answer can't begin with a given text; end with a user message");
+}
+
+function readTemplateArgs(body: PromptBody): Record<string, unknown> {
+  const args: Record<string, unknown> = { enable_thinking: showsThinking(body) };
+  const effort = body.output_config?.effort;
+  // What templates know ends there.
+  if (effort !== undefined) args.reasoning_effort = effort === "xhigh" || effort === "max" ? "high" : effort;
+  return args;
+}
+
+function readThinkingBudget({ thinking }: PromptBody): { reasoningBudgetTokens?: number } {
+  if (thinking?.type === "disabled") return { reasoningBudgetTokens: 0 };
+  return thinking?.budget_tokens === undefined ? {} : { reasoningBudgetTokens: thinking.budget_tokens };
+}
+
+function addTools(prompt: ChatPrompt, body: PromptBody): void {
+  const tools = (body.tools ?? []).map(readTool);
+  const choice = body.tool_choice;
+  if (tools.length === 0) {
+    if (choice?.type === "any" || choice?.type === "tool") {
+      throw invalidField("tool_choice", "asks for a tool, but `tools` has none");
+    }
+    return;
+  }
+  prompt.tools = tools;
+  prompt.parallelToolCalls = choice?.disable_parallel_tool_use !== true;
+  if (choice?.type === "any") prompt.toolChoice = "required";
+  else if (choice?.type === "none") prompt.toolChoice = "none";
+  else if (choice?.type === "tool") {
+    if (choice.name === undefined) throw invalidField("tool_choice.name", "is required: a tool's name");
+    requireTool(prompt, choice.name, "tool_choice.name");
+  }
+}
+
+function readTool(body: ToolBody, index: number): ChatTool {
+  const at = `tools[${index}]`;
+  if (body.type !== undefined && body.type !== "custom") {
+    refuse(`${at}.type`, `${JSON.stringify(body.type)} is Anthropic's own; only tools with an \`input_schema\` are`);
+  }
+  if (body.input_schema === undefined) throw invalidField(`${at}.input_schema`, "is required: a JSON schema");
+  const tool: ChatTool = { type: "function", function: { name: body.name, parameters: body.input_schema } };
+  if (body.description !== undefined) tool.function.description = body.description;
+  if (body.strict !== undefined) tool.function.strict = body.strict;
+  return tool;
+}
