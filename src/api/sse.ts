@@ -58,6 +58,7 @@ export function streamEvents(reader: EventReader, encoder: StreamEncoder, option
     },
     async pull(controller) {
       cancelStall();
+      const beganMs = options.clock.monotonicMs();
       let text = "";
       let ended = false;
       while (text === "" && !ended) {
@@ -70,6 +71,9 @@ export function streamEvents(reader: EventReader, encoder: StreamEncoder, option
         pending = null;
         ended = reader.ended;
         if (item !== null) text = encodeItem(item, ended);
+        // Events that show nothing, such as thoughts that nobody asked for, are silence on the connection.
+        const isSilent = text === "" && !ended && options.clock.monotonicMs() - beganMs >= options.keepAliveMs;
+        if (isSilent) text = wire.keepAlive;
       }
       if (readerLeft) return;
       if (text !== "") controller.enqueue(utf8.encode(text));

@@ -92,6 +92,14 @@ test("neighbours of one role are one message; an empty one is still a turn", asy
   ]);
 });
 
+test("a system message at the beginning joins the system text", async () => {
+  const messages = [{ role: "system", content: "b" }, ...HELLO.messages];
+  expect((await promptOf({ system: "a", messages })).messages[0]).toEqual({
+    role: "system",
+    content: [text("a"), text("b")],
+  });
+});
+
 test("an assistant that only called has no content", async () => {
   const content = [{ type: "tool_use", id: "x", name: "f", input: {} }];
   const messages = await messagesOf([

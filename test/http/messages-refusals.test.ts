@@ -59,6 +59,7 @@ const PROMPT_REFUSALS = [
     "invalid_request",
     "messages[0].content[0].cache_control.type",
   ],
+  [withBlocks(...Array(4097).fill({ type: "tool_result", tool_use_id: "a" })), "invalid_request", "messages"],
   [withAssistant({ type: "tool_use", name: "f", input: {} }), "invalid_request", "messages[1].content[0].id"],
   [withAssistant({ type: "tool_use", id: "a", input: {} }), "invalid_request", "messages[1].content[0].name"],
   [withAssistant({ type: "tool_use", id: "a", name: "f" }), "invalid_request", "messages[1].content[0].input"],
@@ -125,7 +126,7 @@ const expected = (code: ErrorCode, param: string | null) => ({
   param,
 });
 
-test.each([...PROMPT_REFUSALS, ...ANSWER_REFUSALS])("%j is refused by name", async (body, code, param) => {
+test.each([...PROMPT_REFUSALS, ...ANSWER_REFUSALS])("%.200j is refused by name", async (body, code, param) => {
   const { post, inference } = createTestApp();
   // What is complete but for its fault: else each would only lack `max_tokens`.
   const complete = "max_tokens" in body || param === "max_tokens" ? body : { max_tokens: 1, ...body };
@@ -133,7 +134,7 @@ test.each([...PROMPT_REFUSALS, ...ANSWER_REFUSALS])("%j is refused by name", asy
   expect(inference.generateCalls).toHaveLength(0);
 });
 
-test.each(PROMPT_REFUSALS)("count_tokens refuses %j too", async (body, code, param) => {
+test.each(PROMPT_REFUSALS)("count_tokens refuses %.200j too", async (body, code, param) => {
   const { post, inference } = createTestApp();
   expect(await readMessageError(await post(COUNT, body))).toEqual(expected(code, param));
   expect(inference.generateCalls).toHaveLength(0);

@@ -223,6 +223,20 @@ describe("as a stream", () => {
     await reader.cancel();
   });
 
+  test("thoughts that are not sent are silence too", async () => {
+    const { post, inference, clock } = createTestApp({ keepAliveMs: 15_000 });
+    inference.script = async function* () {
+      for (let thought = 0; thought < 40; thought++) {
+        clock.advance(1000);
+        yield { type: "delta", reasoning: "x" };
+      }
+      yield DONE_EVENT;
+    };
+    const events = await readEvents(await post(MESSAGES, { ...HELLO, stream: true }));
+    const types = events.map(({ type }) => type);
+    expect(types).toEqual(["message_start", "ping", "ping", "ping", "message_delta", "message_stop"]);
+  });
+
   test("a client that leaves ends its generation", async () => {
     const { post, inference } = createTestApp();
     inference.script = async function* () {

@@ -18,25 +18,33 @@ interface Draft extends Omit<ChatMessage, "content"> {
  */
 const BILLING_LINE = /^x-anthropic-billing-header:[^\n]*\n?/;
 
-export function readSystem(system: string | TextBlock[] | undefined): ChatMessage[] {
-  const parts = system === undefined ? [] : readTexts(system, "system");
-  const [first, ...rest] = parts.map(({ text }, index) => (index === 0 ? text.replace(BILLING_LINE, "") : text));
-  const texts = [first ?? "", ...rest].filter((text) => text !== "");
-  return texts.length === 0 ? [] : [finish({ role: "system", parts: texts.map(toPart) })];
-}
-
-export function readMessages(bodies: readonly MessageBody[]): ChatMessage[] {
+export function readConversation(
+  system: string | TextBlock[] | undefined,
+  bodies: readonly MessageBody[],
+): ChatMessage[] {
   const drafts: Draft[] = [];
+  addSystem(drafts, system ?? []);
   /** What each call's tool is called: templates ask for it beside a result. */
   const toolNames = new Map<string, string>();
   for (const [index, body] of bodies.entries()) {
     const at = `messages[${index}].content`;
     const blocks = typeof body.content === "string" ? [{ type: "text", text: body.content }] : body.content;
     if (body.role === "assistant") addAssistant(drafts, blocks, at, toolNames);
-    else if (body.role === "system") drafts.push({ role: "system", parts: readTexts(blocks, at) });
+    else if (body.role === "system") addTexts(openDraft(drafts, "system"), readTexts(blocks, at));
     else addUser(drafts, blocks, at, toolNames);
   }
   return drafts.map(finish);
+}
+
+function addSystem(drafts: Draft[], system: string | TextBlock[]): void {
+  const texts = readTexts(system, "system").map(({ text }, i) => (i === 0 ? text.replace(BILLING_LINE, "") : text));
+  const parts = texts.filter((text) => text !== "").map(toPart);
+  if (parts.length > 0) addTexts(openDraft(drafts, "system"), parts);
+}
+
+/** One by one: a call can't have as many arguments as a body can have blocks. */
+function addTexts(draft: Draft, parts: readonly Part[]): void {
+  for (const part of parts) draft.parts.push(part);
 }
 
 function addUser(drafts: Draft[], blocks: readonly Block[], at: string, toolNames: Map<string, string>): void {
@@ -68,10 +76,8 @@ function addAssistant(drafts: Draft[], blocks: readonly Block[], at: string, too
         const name = need(block.name, `${here}.name`, "a string");
         const input = JSON.stringify(need(block.input, `${here}.input`, "an object"));
         toolNames.set(id, name);
-        draft.tool_calls = [
-          ...(draft.tool_calls ?? []),
-          { id, type: "function", function: { name, arguments: input } },
-        ];
+        draft.tool_calls ??= [];
+        draft.tool_calls.push({ id, type: "function", function: { name, arguments: input } });
         break;
       }
       default:
@@ -81,7 +87,7 @@ function addAssistant(drafts: Draft[], blocks: readonly Block[], at: string, too
 }
 
 /** The last message, if it is of this role: templates want roles to alternate. Else a new one. */
-function openDraft(drafts: Draft[], role: "user" | "assistant"): Draft {
+function openDraft(drafts: Draft[], role: "system" | "user" | "assistant"): Draft {
   const last = drafts.at(-1);
   if (last?.role === role) return last;
   const draft: Draft = { role, parts: [] };

@@ -4,8 +4,9 @@
 import type { ChatPrompt, ChatTool, GenerationRequest } from "../../protocol/generation.ts";
 import { invalidField, refuse } from "../openai/limits.ts";
 import { readSampling } from "../openai/sampling.ts";
+import { MESSAGES_MAX } from "../openai/schema.ts";
 import { requireTool } from "../tool-choice.ts";
-import { readMessages, readSystem } from "./content.ts";
+import { readConversation } from "./content.ts";
 import type { MessageRequest, PromptBody, ToolBody } from "./schema.ts";
 
 export function readMessageRequest(body: MessageRequest, contextLength: number): GenerationRequest {
@@ -31,7 +32,11 @@ export function readPrompt(body: PromptBody): ChatPrompt {
   if (body.mcp_servers !== undefined && body.mcp_servers.length > 0) {
     refuse("mcp_servers", "this server calls no other one; give their tools as `tools`");
   }
-  const messages = [...readSystem(body.system), ...readMessages(body.messages)];
+  const messages = readConversation(body.system, body.messages);
+  // Each result of a tool has become a message, so the schema's limit is not enough.
+  if (messages.length > MESSAGES_MAX) {
+    throw invalidField("messages", `hold ${messages.length} turns and tool results, at most ${MESSAGES_MAX} are taken`);
+  }
   const prompt: ChatPrompt = { kind: "chat", messages, templateArgs: readTemplateArgs(body) };
   const format = body.output_config?.format ?? body.output_format;
   if (format !== undefined) prompt.jsonSchema = format.schema;

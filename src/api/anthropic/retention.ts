@@ -28,16 +28,23 @@ export function nameConversation(body: MessageRequest, prompt: ChatPrompt): Pick
 
 type Mark = MessageRequest["cache_control"];
 
+/** What marks of blocks, tools and what is inside of them have in common. */
+interface Markable {
+  cache_control?: Mark;
+  content?: string | readonly Markable[];
+}
+
 function collectMarks({ cache_control, system, tools, messages }: MessageRequest): Mark[] {
   const marks: Mark[] = [cache_control];
-  for (const list of [system, tools, ...messages.map(({ content }) => content)]) {
-    if (!Array.isArray(list)) continue;
-    for (const block of list) {
-      marks.push(block.cache_control);
-      if ("content" in block && Array.isArray(block.content)) {
-        marks.push(...block.content.map((inner) => inner.cache_control));
-      }
+  const add = (list: string | readonly Markable[] | undefined): void => {
+    if (list === undefined || typeof list === "string") return;
+    for (const item of list) {
+      marks.push(item.cache_control);
+      add(item.content);
     }
-  }
+  };
+  add(system);
+  add(tools);
+  for (const { content } of messages) add(content);
   return marks.filter((mark) => mark !== undefined);
 }
