@@ -47,7 +47,7 @@ export const MloReply = Type.Object({
     Type.Integer({ description: "With `context_shift`: tokens that left the full context. Absent: none." }),
   ),
   warnings: Type.Optional(
-    Type.Array(OutputWarning, { description: "About the schemas of tools and of `response_format`. Absent: none." }),
+    Type.Array(OutputWarning, { description: "About the schemas of tools and of the answer. Absent: none." }),
   ),
 });
 export type MloReply = Static<typeof MloReply>;

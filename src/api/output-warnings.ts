@@ -1,5 +1,6 @@
 // Reads an answer along and tells, once it has ended, where it breaks the request's schemas: in the body's
-// `mlo.warnings`. The header names what was relaxed, since it goes out before. Knows no dialect but the paths' names.
+// `mlo.warnings`. The header names what was relaxed, since it goes out before. Knows no dialect: its names of places come
+// with the contract.
 
 import { type Static, Type } from "@sinclair/typebox";
 import type { GenerationEvent } from "../protocol/generation.ts";
@@ -10,7 +11,7 @@ export const RELAXED_HEADER = "X-MLO-Relaxed";
 
 export const RELAXED_HEADER_DOCS = {
   [RELAXED_HEADER]:
-    "Constraints of the request's schemas that the grammar does not keep, by tool (or `response_format`) and JSON pointer: " +
+    "Constraints of the request's schemas that the grammar does not keep, by tool (or the field of the answer's schema, as `response_format`) and JSON pointer: " +
     "`get_weather#/properties/days (multipleOf), 2 more`. The answer is checked against them; `mlo.warnings` says more. " +
     "Absent: none.",
 };
@@ -42,11 +43,11 @@ export const OutputWarning = Type.Object(
 export type OutputWarning = Static<typeof OutputWarning>;
 
 /** `tool#/path (keyword), …`, ASCII. Null: nothing was relaxed. */
-export function formatRelaxedHeader({ relaxed }: OutputContract): string | null {
+export function formatRelaxedHeader({ places, relaxed }: OutputContract): string | null {
   const items: string[] = [];
   let chars = 0;
   for (const { tool, path, keyword } of relaxed) {
-    const item = `${encodeText(tool ?? "response_format")}${encodeText(path)} (${encodeText(keyword)})`;
+    const item = `${encodeText(tool ?? places.format)}${encodeText(path)} (${encodeText(keyword)})`;
     chars += item.length + 2;
     if (chars > HEADER_CHARS_MAX) break;
     items.push(item);
@@ -100,7 +101,7 @@ export class OutputWatch {
   list(): readonly OutputWarning[] {
     for (const relaxed of this.#contract.relaxed) this.#add(describeRelaxed(relaxed));
     for (const [choice, draft] of [...this.#drafts].sort(([a], [b]) => a - b)) {
-      if (draft.finished) this.#checkDraft(`choices[${choice}].message`, draft);
+      if (draft.finished) this.#checkDraft(choice, draft);
     }
     if (this.#count > WARNINGS_MAX) {
       const message = `${this.#count - WARNINGS_MAX} more warnings are left out`;
@@ -109,13 +110,14 @@ export class OutputWatch {
     return this.#warnings;
   }
 
-  #checkDraft(at: string, { text, calls }: Draft): void {
-    const { answer, tools } = this.#contract;
-    if (answer !== undefined && (calls.length === 0 || text !== "")) this.#check(`${at}.content`, text, answer, null);
+  #checkDraft(choice: number, { text, calls }: Draft): void {
+    const { answer, tools, places } = this.#contract;
+    if (answer !== undefined && (calls.length === 0 || text !== "")) {
+      this.#check(places.nameText(choice), text, answer, null);
+    }
     for (const [index, call] of calls.entries()) {
       if (call === undefined || !tools.has(call.name)) continue;
-      const path = `${at}.tool_calls[${index}].function.arguments`;
-      this.#check(path, call.arguments, tools.get(call.name), call.name);
+      this.#check(places.nameArguments(choice, index), call.arguments, tools.get(call.name), call.name);
     }
   }
 

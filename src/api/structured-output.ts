@@ -22,8 +22,17 @@ export interface Relaxed extends Relaxation {
   param: string;
 }
 
+/** How a dialect names the places of schemas and answers, for those who read the warnings. */
+export interface OutputPlaces {
+  /** The request's field that asks for an answer by a schema. */
+  format: string;
+  nameText(choice: number): string;
+  nameArguments(choice: number, call: number): string;
+}
+
 /** What the answer is checked against. */
 export interface OutputContract {
+  places: OutputPlaces;
   relaxed: readonly Relaxed[];
   /** Schemas of the arguments by the tools' names. */
   tools: ReadonlyMap<string, unknown>;
@@ -55,6 +64,7 @@ export function constrainPrompt(
   prompt: ChatPrompt,
   tools: readonly ToolSchema[],
   answer: AnswerSchema | null,
+  places: OutputPlaces,
 ): OutputContract | null {
   const work = { left: WORK_MAX };
   const relaxed: Relaxed[] = [];
@@ -76,7 +86,7 @@ export function constrainPrompt(
     }
   }
   if (answer === null && schemas.size === 0) return null;
-  return { relaxed, tools: schemas, answer: answer?.schema };
+  return { places, relaxed, tools: schemas, answer: answer?.schema };
 }
 
 function lower(source: Source, options: LowerOptions, relaxed: Relaxed[]): SchemaObject {

@@ -52,7 +52,10 @@ test.each([
   const { status, body: answer } = await send(server, MESSAGES, body);
   expect(answer).toMatchObject({ type: "message", stop_reason: expect.any(String) });
   expect(status).toBe(200);
-  const stream = await fetch(server.url + MESSAGES, { method: "POST", body: JSON.stringify({ ...body, stream: true }) });
+  const stream = await fetch(server.url + MESSAGES, {
+    method: "POST",
+    body: JSON.stringify({ ...body, stream: true }),
+  });
   expect(await stream.text()).toEndWith('event: message_stop\ndata: {"type":"message_stop"}\n\n');
 });
 

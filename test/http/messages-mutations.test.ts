@@ -47,7 +47,22 @@ const FULL = {
   ...CACHED,
 };
 
-const WRONG: unknown[] = [null, 0, -1, 1.5, 1e308, "", "\u0000", "x".repeat(2000), true, [], {}, [[]], [null], { type: 3 }];
+const WRONG: unknown[] = [
+  null,
+  0,
+  -1,
+  1.5,
+  1e308,
+  "",
+  "\u0000",
+  "x".repeat(2000),
+  true,
+  [],
+  {},
+  [[]],
+  [null],
+  { type: 3 },
+];
 
 type Path = (string | number)[];
 
@@ -60,7 +75,8 @@ function listPaths(value: unknown, path: Path = []): Path[] {
 }
 
 function replaceAt(body: Json, path: Path, value: unknown): Json {
-  const copy = structuredClone(body);
+  // A structured clone would keep what occurs twice one object.
+  const copy = JSON.parse(JSON.stringify(body));
   const parent = path.slice(0, -1).reduce((inner: Json, key) => inner[key], copy);
   parent[path.at(-1) ?? ""] = value;
   return copy;

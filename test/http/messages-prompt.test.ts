@@ -170,7 +170,13 @@ test.each([
   expect(tools).toEqual([
     {
       type: "function",
-      function: { name: "f", description: "F", parameters: { type: "object", default: null }, strict: true },
+      function: {
+        name: "f",
+        description: "F",
+        parameters: { type: "object", default: null },
+        strict: true,
+        ...(choice?.type === "none" ? {} : { grammarParameters: { type: "object" } }),
+      },
     },
     { type: "function", function: { name: "g", parameters: {} } },
   ]);
@@ -205,8 +211,11 @@ test.each([
 test("a JSON format is a schema, in its new place and its old one", async () => {
   const schema = { type: "object", properties: { a: { enum: [null, 1] } } };
   const format = { type: "json_schema", schema };
-  expect((await promptOf({ output_config: { format } })).jsonSchema).toEqual(schema);
-  expect((await promptOf({ output_format: format })).jsonSchema).toEqual(schema);
+  for (const changes of [{ output_config: { format } }, { output_format: format }]) {
+    const { jsonSchema, grammarSchema } = await promptOf(changes);
+    expect(jsonSchema).toEqual(schema);
+    expect(grammarSchema).toMatchObject({ type: "object", properties: { a: { enum: [null, 1] } } });
+  }
   expect((await promptOf({ output_config: { format: null }, output_format: null })).jsonSchema).toBeUndefined();
 });
 

@@ -19,7 +19,7 @@ export function addCountTokensRoute(app: Elysia, api: ApiContext): void {
     "/v1/messages/count_tokens",
     async ({ request }) => {
       const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
-      const counted = { prompt: readPrompt(body), sampling: {}, stop: [], countOnly: true };
+      const counted = { prompt: readPrompt(body).prompt, sampling: {}, stop: [], countOnly: true };
       const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
       const { promptTokens } = await startWithin(scope, () =>
         api.inference.generate(body.model, counted, scope.signal),

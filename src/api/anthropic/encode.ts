@@ -24,7 +24,7 @@ export interface MessageTerms {
 /** Clients send it back with the block, and some want one that is not empty. Thoughts of local models need no proof. */
 export const SIGNATURE = "ml-offload";
 
-export function encodeMessage(terms: MessageTerms, answer: Answer): MessageReply {
+export function encodeMessage(terms: MessageTerms, answer: Answer, total: Ending): MessageReply {
   const content: BlockReply[] = [];
   if (terms.thinking !== "none" && answer.reasoning !== "") {
     const thinking = terms.thinking === "shown" ? answer.reasoning : "";
@@ -38,8 +38,8 @@ export function encodeMessage(terms: MessageTerms, answer: Answer): MessageReply
   return {
     ...encodeHead(terms, content),
     ...chooseStop(terms, answer),
-    usage: encodeUsage(terms, answer),
-    mlo: encodeMlo(answer),
+    usage: encodeUsage(terms, total),
+    mlo: encodeMlo(total),
   };
 }
 

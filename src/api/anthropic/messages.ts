@@ -9,6 +9,7 @@ import { readLora } from "../lora-fields.ts";
 import { MLO_HEADERS, readMloFields } from "../mlo-fields.ts";
 import { chooseContextLength } from "../openai/models.ts";
 import type { ApiContext } from "../options.ts";
+import { RELAXED_HEADER_DOCS } from "../output-warnings.ts";
 import { createId, requestIdOf } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
 import { ERROR_FORMAT } from "./documentation.ts";
@@ -26,11 +27,10 @@ export function addMessageRoute(app: Elysia, api: ApiContext): void {
     async ({ request }) => {
       const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const card = api.inference.resolveModel(body.model);
-      const read = readMessageRequest(body, chooseContextLength(card));
-      assert(read.prompt.kind === "chat", "messages make a chat");
+      const { request: asked, prompt, contract } = readMessageRequest(body, chooseContextLength(card));
       const generation = {
-        ...read,
-        ...nameConversation(body, read.prompt),
+        ...asked,
+        ...nameConversation(body, prompt),
         ...readMloFields(request.headers, body),
         ...readLora(body),
       };
@@ -40,6 +40,7 @@ export function addMessageRoute(app: Elysia, api: ApiContext): void {
         generations: [generation],
         choicesPerPrompt: 1,
         stream: body.stream ?? false,
+        contract,
         chooseFormat: (accepted) => chooseFormat(body, accepted, isKept, requestIdOf(request)),
       });
     },
@@ -58,9 +59,9 @@ function chooseFormat(body: MessageRequest, accepted: Accepted, isKept: boolean,
     cacheLifetime: isKept ? readCacheLifetime(body) : null,
   };
   return {
-    encodeWhole([answer]) {
+    encodeWhole([answer], total) {
       assert(answer !== undefined, "a message has one answer");
-      return encodeMessage(terms, answer);
+      return encodeMessage(terms, answer, total);
     },
     createStream: () => createMessageStream(terms, accepted, requestId),
   };
@@ -107,7 +108,7 @@ const DOCS = describeRoute({
     schema: "MessageReply",
     description: "The answer.",
     streamSchema: "MessageEvent",
-    headers: CACHE_HEADER_DOCS,
+    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,
   errorFormat: ERROR_FORMAT,

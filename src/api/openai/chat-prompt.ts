@@ -3,7 +3,13 @@
 import type { ChatMessage, ChatPrompt, ChatTool, GenerationRequest } from "../../protocol/generation.ts";
 import { isSchemaObject } from "../../protocol/schema/relaxation.ts";
 import { isJsonTooDeep, NESTING_MAX } from "../body-shape.ts";
-import { type AnswerSchema, constrainPrompt, type OutputContract, type ToolSchema } from "../structured-output.ts";
+import {
+  type AnswerSchema,
+  constrainPrompt,
+  type OutputContract,
+  type OutputPlaces,
+  type ToolSchema,
+} from "../structured-output.ts";
 import { requireTool } from "../tool-choice.ts";
 import { invalidField, readStops, readTokenLimit, refuse } from "./limits.ts";
 import { readSampling } from "./sampling.ts";
@@ -14,6 +20,12 @@ export interface ReadChat {
   /** What the answer is checked against; null: nothing. */
   contract: OutputContract | null;
 }
+
+const PLACES: OutputPlaces = {
+  format: "response_format",
+  nameText: (choice) => `choices[${choice}].message.content`,
+  nameArguments: (choice, call) => `choices[${choice}].message.tool_calls[${call}].function.arguments`,
+};
 
 export function readChatRequest(body: ChatRequest, contextLength: number): ReadChat {
   const logprobs = readLogprobs(body);
@@ -44,7 +56,7 @@ function readLogprobs(body: ChatRequest): number | undefined {
 function readPrompt(body: ChatRequest): { prompt: ChatPrompt; contract: OutputContract | null } {
   const prompt: ChatPrompt = { kind: "chat", messages: body.messages.map(readMessage) };
   const tools = addTools(prompt, body);
-  const contract = constrainPrompt(prompt, tools, readResponseFormat(body));
+  const contract = constrainPrompt(prompt, tools, readResponseFormat(body), PLACES);
   if (body.parallel_tool_calls !== undefined) prompt.parallelToolCalls = body.parallel_tool_calls;
   const templateArgs = { ...readEffort(body.reasoning_effort), ...body.chat_template_kwargs };
   if (Object.keys(templateArgs).length > 0) prompt.templateArgs = templateArgs;
