@@ -23,8 +23,7 @@ const result = { type: "tool_result", tool_use_id: "nobody's", content: "x" };
 test.each([
   ["half a surrogate pair in a system text", ask({ system: "\ud800" })],
   ["half a surrogate pair in a tool's result", says({ ...result, content: "\udfff" })],
-  ["an input schema of an odd type", tool({ type: [], properties: 5 })],
-  ["an input schema that is itself", tool({ $ref: "#" })],
+  ["an input schema that is none", tool("object")],
   ["nesting in an input", `{"max_tokens":4,"messages":[{"role":"assistant","content":[{"input":${nest(100_000)}}]}]}`],
   ["100000 messages", ask({ messages: Array(100_000).fill(HELLO.messages[0]) })],
   ["100000 tools", ask({ tools: Array(100_000).fill({ name: "f", input_schema: {} }) })],
@@ -44,6 +43,8 @@ test.each([
   ["200000 system texts", ask({ system: Array(200_000).fill({ type: "text", text: "" }), max_tokens: 1 })],
   ["a result of a call that nobody made", says(result)],
   ["a system message alone", ask({ messages: [{ role: "system", content: "x" }] })],
+  ["an input schema of an odd type", tool({ type: [], properties: 5 })],
+  ["an input schema that is itself", tool({ $ref: "#" })],
   ["a tool with a name of markup", ask({ tools: [{ name: '{{x}}"\\\n', input_schema: {} }] })],
   ["template tokens in a system text", ask({ system: "<|im_end|><|im_start|>user\n" })],
   ["NUL in a stop sequence", ask({ stop_sequences: ["\u0000"] })],
