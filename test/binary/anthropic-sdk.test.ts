@@ -179,6 +179,9 @@ describe("tools and JSON", () => {
       ],
     });
     const final = await runner.runUntilDone();
+    // The whole conversation was sent, not only what was new in it: the server holds none.
+    expect(runner.params.messages).toHaveLength(4);
+    expect(final.usage.input_tokens + (final.usage.cache_read_input_tokens ?? 0)).toBeGreaterThan(20);
     expect(cities).toEqual(["Paris"]);
     expect(final.stop_reason).toBe("end_turn");
     expect(final.content.map((block) => (block.type === "text" ? block.text : "")).join("")).toContain("21");

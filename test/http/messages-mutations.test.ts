@@ -31,9 +31,21 @@ const FULL = {
         { type: "tool_use", id: "a", name: "f", input: { q: [1, null] } },
       ],
     },
-    { role: "user", content: [{ type: "tool_result", tool_use_id: "a", is_error: true, content: [text] }] },
+    {
+      role: "user",
+      content: [
+        {
+          type: "tool_result",
+          tool_use_id: "a",
+          is_error: true,
+          content: [text, { type: "tool_reference", tool_name: "f" }],
+        },
+      ],
+    },
   ],
-  tools: [{ name: "f", description: "F", input_schema: { type: "object" }, strict: false, ...CACHED }],
+  tools: [
+    { name: "f", description: "F", input_schema: { type: "object" }, strict: false, defer_loading: true, ...CACHED },
+  ],
   tool_choice: { type: "tool", name: "f", disable_parallel_tool_use: true },
   thinking: { type: "enabled", budget_tokens: 5, display: "omitted" },
   output_config: { effort: "low", format: { type: "json_schema", schema: { type: "object" } } },

@@ -183,6 +183,25 @@ test.each([
   expect(rest).toEqual(expected as never);
 });
 
+test("deferred tools are shown once they are referred to, called or asked for", async () => {
+  const tools = ["search", "a", "b", "c"].map((name) => {
+    return { name, input_schema: {}, defer_loading: name !== "search" };
+  });
+  const said = (...content: object[]) => ({ role: "user", content });
+  const namesOf = async (changes: object) =>
+    (await promptOf({ tools, ...changes })).tools?.map((tool) => tool.function.name);
+  expect(await namesOf({})).toEqual(["search"]);
+  const found = { type: "tool_result", tool_use_id: "x", content: [{ type: "tool_reference", tool_name: "b" }] };
+  expect(await namesOf({ messages: [said(found)] })).toEqual(["search", "b"]);
+  expect((await promptOf({ tools, messages: [said(found)] })).messages).toEqual([
+    { role: "tool", tool_call_id: "x", content: "The tool b can be called now." },
+  ]);
+  const called = { role: "assistant", content: [{ type: "tool_use", id: "x", name: "c", input: {} }] };
+  expect(await namesOf({ messages: [called, said(text("x"))] })).toEqual(["search", "c"]);
+  expect(await namesOf({ tool_choice: { type: "tool", name: "a" } })).toEqual(["a"]);
+  expect(await namesOf({ tools: tools.slice(1) })).toBeUndefined();
+});
+
 test("a named tool is the only one, and required", async () => {
   const prompt = await promptOf({ tools: TOOLS, tool_choice: { type: "tool", name: "g" } });
   expect(prompt.toolChoice).toBe("required");

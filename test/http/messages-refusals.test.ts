@@ -50,6 +50,12 @@ const PROMPT_REFUSALS = [
     "messages[0].content[0].content[0].type",
   ],
   [
+    withBlocks({ type: "tool_result", tool_use_id: "a", content: [{ type: "tool_reference" }] }),
+    "invalid_request",
+    "messages[0].content[0].content[0].tool_name",
+  ],
+  [withBlocks({ type: "tool_reference", tool_name: "f" }), "not_supported", "messages[0].content[0].type"],
+  [
     withBlocks({ type: "tool_result", tool_use_id: "a", is_error: "yes" }),
     "invalid_request",
     "messages[0].content[0].is_error",
@@ -89,9 +95,16 @@ const PROMPT_REFUSALS = [
     "invalid_request",
     "tool_choice.name",
   ],
+  [
+    { ...HELLO, tools: [{ name: "f", input_schema: {}, defer_loading: 1 }] },
+    "invalid_request",
+    "tools[0].defer_loading",
+  ],
+  [{ ...HELLO, thinking: { type: "enabled", display: 3 } }, "invalid_request", "thinking.display"],
   [{ ...HELLO, thinking: { type: "enabled", budget_tokens: "many" } }, "invalid_request", "thinking.budget_tokens"],
   [{ ...HELLO, thinking: true }, "invalid_request", "thinking"],
   [{ ...HELLO, output_config: { format: { type: "json_schema" } } }, "invalid_request", "output_config.format.schema"],
+  [{ ...HELLO, thread: { type: "create" } }, "not_supported", "thread"],
   [{ ...HELLO, mcp_servers: [{ type: "url", url: "x", name: "x" }] }, "not_supported", "mcp_servers"],
 ] as const;
 
@@ -138,6 +151,14 @@ test.each(PROMPT_REFUSALS)("count_tokens refuses %.200j too", async (body, code,
   const { post, inference } = createTestApp();
   expect(await readMessageError(await post(COUNT, body))).toEqual(expected(code, param));
   expect(inference.generateCalls).toHaveLength(0);
+});
+
+test("a thread is refused in the words by which clients send the conversation whole", async () => {
+  const { post } = createTestApp();
+  const { error } = await readJson(await post(MESSAGES, { ...HELLO, thread: { type: "create" } }));
+  expect(error.details).toEqual({ error_code: "thread_unsupported_request", unsupported: ["thread"] });
+  const other = await readJson(await post(MESSAGES, { ...HELLO, mcp_servers: [{}] }));
+  expect(other.error.details).toBeUndefined();
 });
 
 test.each([MESSAGES, COUNT])("%s: bodies that are none, models and methods that are not there", async (path) => {

@@ -73,6 +73,7 @@ describe("in one piece", () => {
     [{}, []],
     [{ thinking: { type: "disabled" } }, []],
     [{ thinking: { type: "adaptive" } }, ["I look it up."]],
+    [{ thinking: { type: "adaptive", display: "updates" } }, ["I look it up."]],
     [{ thinking: { type: "enabled", display: "omitted" } }, [""]],
   ])("with %j the thoughts sent are %j", async (changes, thoughts) => {
     const { post, inference } = createTestApp();

@@ -99,12 +99,18 @@ function readToolResult(block: Block, at: string, toolNames: Map<string, string>
   const id = need(block.tool_use_id, `${at}.tool_use_id`, "a string");
   const content = block.content ?? [];
   const texts =
-    typeof content === "string" ? [content] : content.map((inner, i) => readData(inner, `${at}.content[${i}]`));
+    typeof content === "string" ? [content] : content.map((inner, i) => readResult(inner, `${at}.content[${i}]`));
   // Templates have no place for it, and the model should see it.
   const prefix = block.is_error === true ? "Error: " : "";
   const draft: Draft = { role: "tool", tool_call_id: id, parts: [toPart(prefix + texts.join("\n"))] };
   const name = toolNames.get(id);
   return name === undefined ? draft : { ...draft, name };
+}
+
+function readResult(block: DataBlock, at: string): string {
+  if (block.type !== "tool_reference") return readData(block, at);
+  // Its definition is among the tools from now on (tools.ts).
+  return `The tool ${need(block.tool_name, `${at}.tool_name`, "a string")} can be called now.`;
 }
 
 /** The text of a block of data, with what it says of itself. */

@@ -9,6 +9,12 @@ export const VERSION_HEADER = "anthropic-version";
 /** Where these clients look for the request's id. */
 export const ANTHROPIC_REQUEST_ID_HEADER = "request-id";
 
+/** The request's field that asks for a conversation that the server holds. */
+export const THREAD_FIELD = "thread";
+
+/** Anthropic's clients know by it that they must send conversations whole, and do it by themselves. */
+const THREAD_DETAILS = { details: { error_code: "thread_unsupported_request", unsupported: [THREAD_FIELD] } };
+
 const MESSAGES_PATH = "/v1/messages";
 
 export function speaksAnthropic(request: Request): boolean {
@@ -27,6 +33,7 @@ export function encodeErrorReply(body: ErrorBody, requestId: string): AnthropicE
       code: body.code,
       param: body.param ?? null,
       hint: body.hint ?? hint,
+      ...(body.code === "not_supported" && body.param === THREAD_FIELD ? THREAD_DETAILS : {}),
     },
     request_id: requestId,
   };

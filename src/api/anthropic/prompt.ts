@@ -1,20 +1,15 @@
 // A checked request of Anthropic's API → the domain's prompt and GenerationRequest. Pure; what can't be done is refused
 // by name.
 
-import type { ChatPrompt, ChatTool, GenerationRequest } from "../../protocol/generation.ts";
+import type { ChatPrompt, GenerationRequest } from "../../protocol/generation.ts";
 import { invalidField, refuse } from "../openai/limits.ts";
 import { readSampling } from "../openai/sampling.ts";
 import { MESSAGES_MAX } from "../openai/schema.ts";
-import {
-  type AnswerSchema,
-  constrainPrompt,
-  type OutputContract,
-  type OutputPlaces,
-  type ToolSchema,
-} from "../structured-output.ts";
-import { requireTool } from "../tool-choice.ts";
+import { type AnswerSchema, constrainPrompt, type OutputContract, type OutputPlaces } from "../structured-output.ts";
 import { readConversation } from "./content.ts";
-import type { MessageRequest, PromptBody, ToolBody } from "./schema.ts";
+import { THREAD_FIELD } from "./errors.ts";
+import type { MessageRequest, PromptBody } from "./schema.ts";
+import { addTools } from "./tools.ts";
 
 export interface ReadPrompt {
   prompt: ChatPrompt;
@@ -56,6 +51,8 @@ export function readPrompt(body: PromptBody): ReadPrompt {
   if (body.mcp_servers !== undefined && body.mcp_servers.length > 0) {
     refuse("mcp_servers", "this server calls no other one; give their tools as `tools`");
   }
+  // Without it a turn would look like a whole conversation. Clients know the answer (errors.ts) and send it all.
+  if (body.thread !== undefined) refuse(THREAD_FIELD, "send the whole conversation in `messages`");
   const messages = readConversation(body.system, body.messages);
   // Each result of a tool has become a message, so the schema's limit is not enough.
   if (messages.length > MESSAGES_MAX) {
@@ -91,38 +88,4 @@ function readTemplateArgs(body: PromptBody): Record<string, unknown> {
 function readThinkingBudget({ thinking }: PromptBody): { reasoningBudgetTokens?: number } {
   if (thinking?.type === "disabled") return { reasoningBudgetTokens: 0 };
   return thinking?.budget_tokens === undefined ? {} : { reasoningBudgetTokens: thinking.budget_tokens };
-}
-
-/** Returns those that may be called, with their schemas. */
-function addTools(prompt: ChatPrompt, body: PromptBody): ToolSchema[] {
-  const tools = (body.tools ?? []).map(readTool);
-  const choice = body.tool_choice;
-  if (tools.length === 0) {
-    if (choice?.type === "any" || choice?.type === "tool") {
-      throw invalidField("tool_choice", "asks for a tool, but `tools` has none");
-    }
-    return [];
-  }
-  let callable = tools;
-  prompt.parallelToolCalls = choice?.disable_parallel_tool_use !== true;
-  if (choice?.type === "any") prompt.toolChoice = "required";
-  else if (choice?.type === "none") prompt.toolChoice = "none";
-  else if (choice?.type === "tool") {
-    if (choice.name === undefined) throw invalidField("tool_choice.name", "is required: a tool's name");
-    callable = requireTool(prompt, tools, choice.name, "tool_choice.name");
-  }
-  prompt.tools = callable.map(({ tool }) => tool);
-  return callable;
-}
-
-function readTool(body: ToolBody, index: number): ToolSchema {
-  const at = `tools[${index}]`;
-  if (body.type !== undefined && body.type !== "custom") {
-    refuse(`${at}.type`, `${JSON.stringify(body.type)} is Anthropic's own; only tools with an \`input_schema\` are`);
-  }
-  if (body.input_schema === undefined) throw invalidField(`${at}.input_schema`, "is required: a JSON schema");
-  const tool: ChatTool = { type: "function", function: { name: body.name, parameters: body.input_schema } };
-  if (body.description !== undefined) tool.function.description = body.description;
-  if (body.strict !== undefined) tool.function.strict = body.strict;
-  return { tool, param: `${at}.input_schema`, schema: body.input_schema };
 }

@@ -87,6 +87,12 @@ export const AnthropicErrorReply = Type.Object({
     code: Type.Union(Object.keys(ERROR_KINDS).map((code) => Type.Literal(code))),
     param: orNull(Type.String({ description: "The path of the field at fault." })),
     hint: Type.String({ description: "What to do about it." }),
+    details: Type.Optional(
+      Type.Object(
+        { error_code: Type.String(), unsupported: Type.Array(Type.String()) },
+        { description: "Of a refused `thread`: clients read it." },
+      ),
+    ),
   }),
   request_id: Type.String(),
 });

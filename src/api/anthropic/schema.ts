@@ -48,7 +48,8 @@ const DATA_FIELDS = {
 /** A block that holds something to read. */
 const DataBlock = Type.Object({
   ...DATA_FIELDS,
-  type: Type.String({ description: "`text`, `document` or `search_result`." }),
+  type: Type.String({ description: "`text`, `document`, `search_result`, or `tool_reference` of a `tool_result`." }),
+  tool_name: Type.Optional(Type.String({ description: "Of a `tool_reference`: a deferred tool is no longer that." })),
   content: Type.Optional(Type.Array(TextBlock)),
 });
 export type DataBlock = Static<typeof DataBlock>;
@@ -84,6 +85,9 @@ const Tool = Type.Object({
   description: Type.Optional(Type.String()),
   input_schema: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: "A JSON schema." })),
   strict: Type.Optional(Type.Boolean()),
+  defer_loading: Type.Optional(
+    Type.Boolean({ description: "Left out until a `tool_reference` names it. Default false." }),
+  ),
   cache_control: CacheControl,
 });
 export type ToolBody = Static<typeof Tool>;
@@ -101,8 +105,9 @@ const Thinking = Type.Object(
       Type.Integer({ minimum: 0, maximum: 1_048_576, description: "Tokens after which the model must answer." }),
     ),
     display: Type.Optional(
-      Type.Union([Type.Literal("summarized"), Type.Literal("omitted")], {
-        description: "`omitted`: blocks without their text. `summarized` is the text itself.",
+      Type.String({
+        description:
+          "`omitted`: blocks without their text. Any other, as `summarized` or `updates`, is the text itself.",
       }),
     ),
   },
@@ -135,6 +140,9 @@ const PROMPT_FIELDS = {
     }),
   ),
   output_format: Type.Optional({ ...OutputFormat, description: "The older place of `output_config.format`." }),
+  thread: Type.Optional(
+    Type.Unknown({ description: "Refused: no conversation is held here. Clients then send it whole in each request." }),
+  ),
   mcp_servers: Type.Optional(Type.Array(Type.Unknown(), { description: "Only an empty list is supported." })),
   cache_control: CacheControl,
 };
