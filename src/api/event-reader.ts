@@ -5,7 +5,7 @@ import type { Logger } from "../lib/log.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
 import type { GenerationEvent } from "../protocol/generation.ts";
 import { type ChoiceEvent, MergedEvents } from "./merge-events.ts";
-import { type RequestScope, untilAborted } from "./request-scope.ts";
+import type { RequestScope } from "./request-scope.ts";
 
 export class EventReader {
   readonly #events: MergedEvents;
@@ -19,6 +19,9 @@ export class EventReader {
     this.#open = sources.length;
     this.#scope = scope;
     this.#log = log;
+    // One listener for the request, not one for each event. The signal is the request's own and goes with it.
+    if (scope.signal.aborted) this.#events.interrupt();
+    else scope.signal.addEventListener("abort", () => this.#events.interrupt(), { once: true });
   }
 
   /** True once the last event has been given out. */
@@ -45,13 +48,11 @@ export class EventReader {
   }
 
   async #pull(): Promise<ChoiceEvent> {
-    try {
-      const step = await untilAborted(this.#events.next(), this.#scope.signal);
-      if (step.done === true) throw new AppError({ code: "internal", message: "all choices ended before the request" });
+    const step = await this.#events.next();
+    if (step.done !== true)
       return step.value.event.type === "cancelled" ? this.#explainCancel(step.value.choice) : step.value;
-    } catch (thrown) {
-      return this.#scope.failure === null ? failed(0, toAppError(thrown)) : this.#explainCancel(0);
-    }
+    if (this.#scope.failure !== null) return this.#explainCancel(0);
+    return failed(0, new AppError({ code: "internal", message: "all choices ended before the request" }));
   }
 
   /** A cancellation that we caused ourselves by a timeout is a timeout to the client. */

@@ -50,6 +50,8 @@ export class LlamaBackend implements Backend {
   readonly #states: LlamaStates;
   readonly #batch: Batch;
   #embedding: { context: NativeContext; batch: Batch } | null = null;
+  /** What the context has now: told again, llama.cpp would write two lines to its log for every step. */
+  #scales: readonly number[] = [];
 
   /** Takes over the model, the context and the drafter. */
   constructor(
@@ -96,6 +98,8 @@ export class LlamaBackend implements Backend {
   }
 
   useAdapters(scales: readonly number[]): void {
+    if (scales.length === this.#scales.length && scales.every((scale, i) => scale === this.#scales[i])) return;
+    this.#scales = scales;
     this.#context.useAdapters(Int32Array.from(scales.keys()), Float32Array.from(scales));
   }
 

@@ -35,7 +35,8 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
   /** Index of the next item: shifting the array at every read would cost its length. */
   #head = 0;
   #weight = 0;
-  #wake: (() => void) | null = null;
+  /** The reader that waits: what comes next is its, without a stay in the queue. */
+  #waiter: ((step: IteratorResult<T>) => void) | null = null;
   #pausing = false;
   #ended = false;
   #abandoned = false;
@@ -62,10 +63,15 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
   push(item: T): boolean {
     assert(!this.#ended, "nothing is pushed after end()");
     if (this.#abandoned) return false;
+    const waiter = this.#waiter;
+    if (waiter !== null) {
+      this.#waiter = null;
+      waiter({ done: false, value: item });
+      return this.#pausing;
+    }
     if (this.size >= this.#sizeMax) throw new QueueOverflow(this.#sizeMax);
     this.#items.push(item);
     this.#weight += this.#weigh(item);
-    this.#wakeConsumer();
     if (this.#weight >= this.#options.highWater) this.#pausing = true;
     return this.#pausing;
   }
@@ -73,7 +79,7 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
   /** No more items; the consumer still gets what is queued. Harmless when repeated. */
   end(): void {
     this.#ended = true;
-    this.#wakeConsumer();
+    this.#dismissWaiter();
   }
 
   [Symbol.asyncIterator](): AsyncIterator<T> {
@@ -88,14 +94,16 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
     };
   }
 
-  async #next(): Promise<IteratorResult<T>> {
-    while (this.size === 0) {
-      if (this.#ended || this.#abandoned) return { done: true, value: undefined };
-      assert(this.#wake === null, "one next() at a time");
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+  #next(): Promise<IteratorResult<T>> {
+    if (this.size > 0) return Promise.resolve({ done: false, value: this.#take() });
+    if (this.#ended || this.#abandoned) return Promise.resolve({ done: true, value: undefined });
+    assert(this.#waiter === null, "one next() at a time");
+    return new Promise((resolve) => {
+      this.#waiter = resolve;
+    });
+  }
+
+  #take(): T {
     const value = this.#items[this.#head] as T;
     // The slot is emptied at once, so that a read item is not kept alive by the array.
     this.#items[this.#head++] = undefined as T;
@@ -106,7 +114,7 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
       this.#pausing = false;
       this.#options.onLow?.();
     }
-    return { done: false, value };
+    return value;
   }
 
   #weigh(item: T): number {
@@ -124,13 +132,12 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
     const unfinished = !this.#ended || this.size > 0;
     this.#items = [];
     this.#head = 0;
-    this.#wakeConsumer();
+    this.#dismissWaiter();
     if (unfinished) this.#options.onAbandon?.();
   }
 
-  #wakeConsumer(): void {
-    const wake = this.#wake;
-    this.#wake = null;
-    wake?.();
+  #dismissWaiter(): void {
+    this.#waiter?.({ done: true, value: undefined });
+    this.#waiter = null;
   }
 }

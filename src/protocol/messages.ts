@@ -157,7 +157,7 @@ export class FrameDecoder<M extends ToEngine | FromEngine> {
       const body = at + HEAD_BYTES + head.header;
       frames.push({
         message: JSON.parse(decoder.decode(bytes.subarray(at + HEAD_BYTES, body))) as M,
-        payload: copy(bytes.subarray(body, body + head.payload)),
+        payload: head.payload === 0 ? NO_PAYLOAD : copy(bytes.subarray(body, body + head.payload)),
       });
       at += this.#needed;
     }

@@ -237,7 +237,8 @@ export class EngineClient {
 }
 
 function weighEvent(event: GenerationEvent): number {
-  const scores = event.type === "delta" ? (event.scores ?? []) : [];
+  if (event.type !== "delta" || event.scores === undefined) return 1;
+  const { scores } = event;
   return 1 + scores.reduce((sum, { top }) => sum + 1 + top.length, 0) / SCORES_OF_EVENT;
 }
 
