@@ -13,6 +13,7 @@ import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
 import { type AdapterFile, readAdapters } from "../models/adapter.ts";
+import { readAliases } from "../models/alias.ts";
 import { canPredict } from "../models/architecture.ts";
 import { checkDraftModel } from "../models/draft.ts";
 import { ModelRegistry } from "../models/registry.ts";
@@ -21,6 +22,7 @@ import { EngineProcess } from "../router/engine-process.ts";
 import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
 import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
 import { Router } from "../router/router.ts";
+import { AliasFile } from "../state/alias-file.ts";
 
 export interface StartOptions {
   config: ServeConfig;
@@ -56,6 +58,9 @@ export async function prepareServer({ config, folders, env, log, adapted }: Star
     models: config.model,
     modelsDirs: config.modelsDir,
     demoPath: files.demoModel,
+    aliases: readAliases(config.alias),
+    copies: new AliasFile(join(folders.state, "aliases.json"), log),
+    ownFolder: join(folders.data, "models"),
     logger: log,
   });
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.

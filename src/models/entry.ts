@@ -7,6 +7,8 @@ export interface ModelEntry extends ModelManifest {
   id: string;
   /** Other names that resolve to it. */
   aliases: string[];
+  /** Those of the aliases that a person gave: in the configuration, or with a copy. */
+  givenNames: string[];
   /** The file to load: the first part of a split model. Absolute. */
   path: string;
   /** All parts, first part first. */

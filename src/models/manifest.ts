@@ -6,8 +6,9 @@ import { type ReadAt, withFile } from "../formats/gguf/read-at.ts";
 import { type GgufHeader, readGgufHeader } from "../formats/gguf/read-header.ts";
 import { guessFormat, MAGIC_BYTES } from "../formats/magic.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
-import type { Pooling } from "../protocol/model-info.ts";
+import type { Capabilities, Pooling } from "../protocol/model-info.ts";
 import { describeCompanion, isEncoder, poolingFromNumber, quantizationName } from "./architecture.ts";
+import { judgeCapabilities, NO_CAPABILITIES } from "./capability.ts";
 
 export interface ModelManifest {
   architecture: string | null;
@@ -21,7 +22,7 @@ export interface ModelManifest {
   pooling: Pooling | null;
   /** What `/v1/embeddings` uses: the own pooling, `mean` for an encoder that names none, else `last`. */
   embeddingPooling: Pooling | null;
-  capabilities: { chat: boolean; completion: boolean; embedding: boolean };
+  capabilities: Capabilities;
 }
 
 export const UNKNOWN_MANIFEST: ModelManifest = {
@@ -33,7 +34,7 @@ export const UNKNOWN_MANIFEST: ModelManifest = {
   hasChatTemplate: false,
   pooling: null,
   embeddingPooling: null,
-  capabilities: { chat: false, completion: false, embedding: false },
+  capabilities: NO_CAPABILITIES,
 };
 
 export interface ManifestResult {
@@ -147,8 +148,7 @@ function buildManifest(header: GgufHeader, elementCount: number | null): ModelMa
     hasChatTemplate: header.metadata.has("tokenizer.chat_template"),
     pooling,
     embeddingPooling: model ? (own ?? (encoder ? "mean" : "last")) : null,
-    // A model without a template of its own chats in ChatML, as llama.cpp does it.
-    capabilities: { chat: generates, completion: generates, embedding: model && pooling !== "rank" },
+    capabilities: judgeCapabilities({ header, model, generates, pooling }),
   };
 }
 

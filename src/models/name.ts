@@ -15,6 +15,14 @@ export interface SplitName {
 /** Words that mean "the default model"; a file of such a name is reached by its name with `.gguf`. */
 export const DEFAULT_MODEL_NAMES: readonly string[] = ["default", "auto-select"];
 
+/** Asks for a model by what it can do: `auto`, `auto:tools`. */
+export const AUTO_NAME = "auto";
+
+/** Words that no model can be given as a further name. */
+export function isReservedName(name: string): boolean {
+  return DEFAULT_MODEL_NAMES.includes(name) || name === AUTO_NAME || name.startsWith(`${AUTO_NAME}:`);
+}
+
 /** Ids over this are answered as invalid: no file system has such names. */
 const ID_CHARS_MAX = 1024;
 
@@ -70,14 +78,17 @@ export function decodeModelId(raw: string): string {
   return id;
 }
 
-/** The 404 of an unknown name, with the names that may have been meant. */
-export function modelNotFound(name: string, known: readonly string[]): AppError {
-  const near = findNearest(name, known);
+/** The 404 of an unknown name, with the names that may have been meant. `target`: what it stands for, if that is what is gone. */
+export function modelNotFound(name: string, known: readonly string[], target?: string): AppError {
+  const near = findNearest(target ?? name, known);
   const shown = name.length > 200 ? `${name.slice(0, 200)}…` : name;
   const hint = near.length > 0 ? `Did you mean ${near.join(" or ")}? ` : "";
   return new AppError({
     code: "model_not_found",
-    message: `the model "${shown}" does not exist`,
+    message:
+      target === undefined
+        ? `the model "${shown}" does not exist`
+        : `the name "${shown}" stands for the model "${target}", which does not exist`,
     hint: `${hint}GET /v1/models lists the models.`,
     param: "model",
   });

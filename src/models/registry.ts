@@ -5,10 +5,14 @@
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { type Logger, silentLogger } from "../lib/log.ts";
 import { AppError } from "../protocol/errors.ts";
+import { type AliasStore, checkAlias } from "./alias.ts";
+import { findEntry, readSelector, selectEntry } from "./capability.ts";
 import { aliasesOf, discoverModels, type FoundModel } from "./discover.ts";
 import type { ModelEntry } from "./entry.ts";
 import { type ManifestResult, readManifest, UNKNOWN_MANIFEST } from "./manifest.ts";
-import { DEFAULT_MODEL_NAMES, modelNotFound } from "./name.ts";
+import { DEFAULT_MODEL_NAMES, isReservedName, modelNotFound } from "./name.ts";
+import { indexNames, lookUp, type NameIndex } from "./name-index.ts";
+import { removeModelFiles } from "./removal.ts";
 
 export interface RegistryOptions {
   /** `--model` paths in order: the first is the default model. */
@@ -16,6 +20,12 @@ export interface RegistryOptions {
   modelsDirs: readonly string[];
   /** The embedded demo model's file; null: none. Listed only while no other model can be served. */
   demoPath: string | null;
+  /** Names of the configuration: alias → a model's name. */
+  aliases?: ReadonlyMap<string, string>;
+  /** Names that were given at run time; absent: none can be given. */
+  copies?: AliasStore;
+  /** The folder whose models may be deleted; absent: none. */
+  ownFolder?: string;
   clock?: Clock;
   logger?: Logger;
 }
@@ -27,12 +37,8 @@ const VIEW_AGE_MS_MAX = 5_000;
 /** Requests for unknown names do not make us scan more often than this. */
 const MISS_SCAN_INTERVAL_MS = 1_000;
 
-interface View {
+interface View extends NameIndex {
   entries: ModelEntry[];
-  /** Ids and aliases; ids were entered first, so an alias never hides one. */
-  byName: Map<string, ModelEntry>;
-  /** Lower-cased names; null where two models differ by case only. */
-  byFoldedName: Map<string, ModelEntry | null>;
   takenAtMs: number;
 }
 
@@ -60,13 +66,54 @@ export class ModelRegistry {
     return pickDefault(this.list());
   }
 
-  /** Id, alias, another case of either, `default`, `auto-select` or absent → entry. Throws `model_not_found`. */
+  /**
+   * Id, alias, another case of either, `default`, `auto-select`, `auto` with capabilities, or absent → entry. Throws
+   * `model_not_found`.
+   */
   resolve(name: string | undefined): ModelEntry {
     if (name === undefined || name === "" || DEFAULT_MODEL_NAMES.includes(name)) return this.#requireDefault();
+    const wanted = readSelector(name);
+    if (wanted !== null) {
+      return wanted.length === 0 ? this.#requireDefault() : selectEntry(this.list(), this.defaultEntry(), wanted);
+    }
     const found =
       lookUp(this.#currentView(VIEW_AGE_MS_MAX), name) ?? lookUp(this.#currentView(MISS_SCAN_INTERVAL_MS), name);
     if (found !== null) return found;
-    throw modelNotFound(name, [...this.#currentView(VIEW_AGE_MS_MAX).byName.keys()]);
+    const { byName, dangling } = this.#currentView(VIEW_AGE_MS_MAX);
+    throw modelNotFound(name, [...byName.keys()], dangling.get(name));
+  }
+
+  /** Gives a model a further name, kept across restarts. Throws `model_not_found` and `invalid_request`. */
+  addAlias(model: string, alias: string): void {
+    checkAlias(alias, "destination");
+    const { copies } = this.#options;
+    const entry = this.resolve(model);
+    const taken = lookUp(this.#currentView(MISS_SCAN_INTERVAL_MS), alias);
+    if (copies === undefined || isReservedName(alias) || (taken !== null && !copies.entries().has(alias))) {
+      const message = `\`destination\` can't be ${JSON.stringify(alias)}: the name means something already`;
+      throw new AppError({ code: "invalid_request", message, hint: "Choose another name.", param: "destination" });
+    }
+    copies.set(alias, entry.id);
+    this.#takeView();
+  }
+
+  /**
+   * Takes back a name that `addAlias` gave (null), or deletes the files of the model with this id (its path). Throws
+   * `model_not_found` and `forbidden`.
+   */
+  remove(name: string): string | null {
+    if (this.#options.copies?.delete(name) === true) {
+      this.#takeView();
+      return null;
+    }
+    const entry = this.resolve(name);
+    if (entry.id !== name) {
+      const message = `${JSON.stringify(name)} is another name of ${entry.id}, and not one that was copied`;
+      throw new AppError({ code: "forbidden", message, hint: `Name ${entry.id} to delete its file.`, param: "model" });
+    }
+    removeModelFiles(entry, this.#options.ownFolder ?? null);
+    this.#takeView();
+    return entry.path;
   }
 
   /** Looks at the disk now. */
@@ -87,7 +134,10 @@ export class ModelRegistry {
     for (const key of this.#manifests.keys()) {
       if (!used.has(key)) this.#manifests.delete(key);
     }
-    this.#view = { entries, ...indexNames(entries), takenAtMs: this.#clock.monotonicMs() };
+    const { aliases = [], copies } = this.#options;
+    const given = new Map([...(copies?.entries() ?? []), ...aliases]);
+    const names = indexNames(entries, given, (word) => resolveWord(word, entries));
+    this.#view = { entries, ...names, takenAtMs: this.#clock.monotonicMs() };
     return this.#view;
   }
 
@@ -114,6 +164,7 @@ export class ModelRegistry {
       ...manifest,
       id,
       aliases: aliasesOf(found).filter((alias) => alias !== id),
+      givenNames: [],
       path: found.files[0] ?? "",
       files: found.files,
       created: Math.floor(found.modifiedMs / 1000),
@@ -165,23 +216,9 @@ function chooseId(found: FoundModel, taken: Set<string>): string {
   return id;
 }
 
-function indexNames(entries: readonly ModelEntry[]): Pick<View, "byName" | "byFoldedName"> {
-  const byName = new Map<string, ModelEntry>();
-  for (const entry of entries) byName.set(entry.id, entry);
-  for (const entry of entries) {
-    for (const alias of entry.aliases) {
-      if (!byName.has(alias)) byName.set(alias, entry);
-    }
-  }
-  const byFoldedName = new Map<string, ModelEntry | null>();
-  for (const [name, entry] of byName) {
-    const folded = name.toLowerCase();
-    const other = byFoldedName.get(folded);
-    byFoldedName.set(folded, other === undefined || other === entry ? entry : null);
-  }
-  return { byName, byFoldedName };
-}
-
-function lookUp(view: View, name: string): ModelEntry | null {
-  return view.byName.get(name) ?? view.byFoldedName.get(name.toLowerCase()) ?? null;
+/** What a configured name may stand for besides a model: `default`, `auto:tools`. */
+function resolveWord(word: string, entries: readonly ModelEntry[]): ModelEntry | null {
+  if (DEFAULT_MODEL_NAMES.includes(word)) return pickDefault(entries);
+  const wanted = readSelector(word);
+  return wanted === null ? null : findEntry(entries, pickDefault(entries), wanted);
 }

@@ -35,6 +35,7 @@ export const ERROR_KINDS = {
   rate_limited: { status: 429, retryable: true, hint: "Slow down." },
   payload_too_large: { status: 413, retryable: false, hint: "Send a smaller body." },
   not_supported: { status: 400, retryable: false, hint: "Leave the field out." },
+  not_implemented: { status: 501, retryable: false, hint: "/swagger shows what this server can do." },
   internal: { status: 500, retryable: false, hint: "This is a bug: please report it with the log." },
 } as const satisfies Record<string, ErrorKind>;
 

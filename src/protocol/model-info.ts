@@ -4,6 +4,21 @@ import type { LoraScale } from "./lora.ts";
 
 export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
 
+/** What a model can be asked for, as far as its file tells. */
+export interface Capabilities {
+  chat: boolean;
+  completion: boolean;
+  embedding: boolean;
+  rerank: boolean;
+  /** Its chat template shows tools to the model. */
+  tools: boolean;
+  /** Its chat template knows of reasoning. */
+  reasoning: boolean;
+  /** Its header names the tokens of text with a gap; others may have them in their vocabulary. */
+  infill: boolean;
+  vision: boolean;
+}
+
 /** What the model remembers with. It decides what sequences can share: any prefix, or whole ends only. */
 export type MemoryKind = "plain" | "sliding" | "recurrent" | "hybrid" | "other" | "none";
 

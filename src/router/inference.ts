@@ -8,7 +8,7 @@ import type {
   GenerationRequest,
 } from "../protocol/generation.ts";
 import type { LoraAdapter, LoraScale } from "../protocol/lora.ts";
-import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "../protocol/model-info.ts";
+import type { CacheEntry, Capabilities, EngineStats, LoadedModelInfo, Pooling } from "../protocol/model-info.ts";
 
 /** `asleep`: its engine was stopped because nobody asked, and the next request starts it again. */
 export type ModelState = "unloaded" | "loading" | "loaded" | "asleep" | "failed";
@@ -18,6 +18,8 @@ export interface ModelCard {
   id: string;
   /** Other names that resolve to it. */
   aliases: string[];
+  /** Those of the aliases that a person gave: in the configuration, or with a copy. */
+  givenNames: string[];
   path: string;
   /** Seconds since the epoch: the file's modification time. */
   created: number;
@@ -29,7 +31,7 @@ export interface ModelCard {
   trainedContextLength: number | null;
   /** Most tokens of one request, known before the load from `--ctx` and the metadata. */
   contextLength: number | null;
-  capabilities: { chat: boolean; completion: boolean; embedding: boolean };
+  capabilities: Capabilities;
   /** What embeddings of this model use: `--pooling`, its own, or `last` for a chat model without one. */
   embeddingPooling: Pooling | null;
   /** The pooling that the file itself names. */
@@ -37,6 +39,8 @@ export interface ModelCard {
   /** It is that of `--pooling`. */
   poolingIsSet: boolean;
   state: ModelState;
+  /** Milliseconds until its engine is stopped if nobody asks; null: it has none, or it stays. */
+  sleepsInMs: number | null;
   /** Why the last load failed, when it did. */
   error: string | null;
   /** True for the embedded demo model; listings label it. */
@@ -104,6 +108,14 @@ export interface Inference {
     inputs: EmbeddingInput[],
     signal: AbortSignal,
   ): Promise<EmbeddingResult & { model: ModelCard }>;
+  /** Starts the model's engine if it has none. Resolves when it can answer. */
+  load(model: string | undefined, signal: AbortSignal): Promise<ModelCard>;
+  /** How long the model's engine stays without requests: 0 = not at all, null = for ever. Of one without an engine: nothing. */
+  keepFor(model: Pick<ModelCard, "id" | "path">, idleMs: number | null): void;
+  /** A further name of a model, kept across restarts. Throws `model_not_found`, and `invalid_request` for a name in use. */
+  addAlias(model: string, alias: string): void;
+  /** Takes back a name that `addAlias` gave, or deletes a model of the server's own folder. Throws `forbidden` for others. */
+  remove(name: string): void;
   health(): Health;
   backendInfo(): Promise<BackendInfo>;
   cache(): Promise<CacheOverview>;

@@ -18,6 +18,7 @@ export interface CardRuntime {
   error: string | null;
   info: LoadedModelInfo | null;
   isDefault: boolean;
+  sleepsInMs: number | null;
 }
 
 export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSettings): ModelCard {
@@ -26,6 +27,7 @@ export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSe
   return {
     id: entry.id,
     aliases: entry.aliases,
+    givenNames: entry.givenNames,
     path: entry.path,
     created: entry.created,
     sizeBytes: entry.sizeBytes,
@@ -37,11 +39,13 @@ export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSe
     capabilities: {
       ...entry.capabilities,
       embedding: pooling === null ? entry.embeddingPooling !== null : pooling !== "rank" && pooling !== "none",
+      rerank: pooling === "rank",
     },
     embeddingPooling: pooling,
     ownPooling: entry.pooling,
     poolingIsSet: pooling !== null && settings.pooling === pooling,
     state: stateOf(entry, runtime),
+    sleepsInMs: runtime.sleepsInMs,
     error: entry.error?.message ?? runtime.error,
     demo: entry.demo,
     isDefault: runtime.isDefault,

@@ -15,10 +15,10 @@ import { type EngineProcess, StartFailure } from "./engine-process.ts";
 import { flushEngine, type NamedEngine, prepareSleep, reportCache, reportEngine } from "./engine-report.ts";
 import type { BackendInfo, CacheOverview, Generation, Health, Inference, ModelCard } from "./inference.ts";
 import { type CardSettings, describeHealth, toCard } from "./model-card.ts";
+import { abortable, createPlace, type Place, present } from "./place.ts";
 import type { SkippedPlugin } from "./plugins.ts";
 import { SleepTimer } from "./sleep-timer.ts";
-import type { SleptCache } from "./slept-cache.ts";
-import { decide, NEW_SLOT, onDeath, onReady, onSlept, onStart, onStopped, type Slot } from "./slot.ts";
+import { decide, NEW_SLOT, onDeath, onReady, onSlept, onStart, onStopped } from "./slot.ts";
 
 /** The router's window to the world. */
 export interface RouterEffects {
@@ -47,22 +47,6 @@ export interface RouterDependencies {
 
 /** Service managers kill 10 s or more after they asked; a stop takes 2 s beyond this. */
 const STOP_FLUSH_MS_MAX = 5_000;
-
-/** A model's engine, or where it stands without one. */
-interface Place {
-  /** As the listings called the model when it was last asked for: the key is its path. */
-  id: string;
-  slot: Slot;
-  engine: EngineProcess | null;
-  starting: Promise<EngineProcess> | null;
-  /** Why the last start failed; forgotten when one succeeds. */
-  error: string | null;
-  sleep: SleepTimer | null;
-  /** Of an engine that sleeps, or is about to. */
-  slept: SleptCache | null;
-  /** The end of an engine that was put to sleep: until then it still holds its memory. */
-  leaving: Promise<void> | null;
-}
 
 export class Router implements Inference {
   readonly #deps: RouterDependencies;
@@ -100,6 +84,30 @@ export class Router implements Inference {
     const entry = this.#deps.registry.resolve(model);
     const result = await EngineCall.embed(inputs, this.#callOptions(entry, signal));
     return { ...result, model: this.#card(entry) };
+  }
+
+  async load(model: string | undefined, signal: AbortSignal): Promise<ModelCard> {
+    const entry = this.#deps.registry.resolve(model);
+    await this.#engineFor(entry, signal);
+    return this.#card(entry);
+  }
+
+  keepFor(model: Pick<ModelCard, "id" | "path">, idleMs: number | null): void {
+    const place = this.#places.get(model.path);
+    // It would else hold for an engine that somebody else starts.
+    if (place === undefined || (place.engine === null && place.starting === null)) return;
+    place.idleMs = idleMs;
+    place.sleep?.setAfter(idleMs);
+  }
+
+  addAlias(model: string, alias: string): void {
+    this.#deps.registry.addAlias(model, alias);
+  }
+
+  remove(name: string): void {
+    const path = this.#deps.registry.remove(name);
+    // Its engine has the file open still: it goes when its requests have ended.
+    if (path !== null) this.#places.get(path)?.sleep?.setAfter(0);
   }
 
   health(): Health {
@@ -161,7 +169,13 @@ export class Router implements Inference {
     const info = place?.engine?.info ?? null;
     return toCard(
       entry,
-      { slot: place?.slot ?? NEW_SLOT, error: place?.error ?? null, info, isDefault },
+      {
+        slot: place?.slot ?? NEW_SLOT,
+        error: place?.error ?? null,
+        info,
+        isDefault,
+        sleepsInMs: place?.sleep?.leftMs ?? null,
+      },
       this.#deps.facts,
     );
   }
@@ -191,19 +205,14 @@ export class Router implements Inference {
     }
   }
 
-  #placeOf(entry: ModelEntry): Place {
+  #standardIdleMs(): number | null {
+    return this.#deps.sleepAfterMs === 0 ? null : this.#deps.sleepAfterMs;
+  }
+
+  #placeOf(entry: Pick<ModelEntry, "id" | "path">): Place {
     let place = this.#places.get(entry.path);
     if (place === undefined) {
-      place = {
-        id: entry.id,
-        slot: NEW_SLOT,
-        engine: null,
-        starting: null,
-        error: null,
-        sleep: null,
-        slept: null,
-        leaving: null,
-      };
+      place = createPlace(entry.id, this.#standardIdleMs());
       this.#places.set(entry.path, place);
     }
     place.id = entry.id;
@@ -244,15 +253,16 @@ export class Router implements Inference {
   }
 
   #watchIdle(entry: ModelEntry, place: Place, engine: EngineProcess): void {
-    const { clock, log, sleepAfterMs } = this.#deps;
-    if (sleepAfterMs === 0 || this.#stopping.signal.aborted) return;
-    place.sleep = new SleepTimer(clock, sleepAfterMs, engine.client, {
+    const { clock, log } = this.#deps;
+    if (this.#stopping.signal.aborted) return;
+    place.sleep = new SleepTimer(clock, place.idleMs, engine.client, {
       flush: async () => {
         place.slept = await prepareSleep({ model: place.id, engine }, clock);
       },
       sleep: () => {
         if (place.engine !== engine) return;
         place.engine = null;
+        place.idleMs = this.#standardIdleMs();
         place.slot = onSlept(place.slot);
         place.leaving = engine.stop().finally(() => {
           place.leaving = null;
@@ -266,6 +276,7 @@ export class Router implements Inference {
     // One that was put to sleep has left its place before it ended.
     if (place.engine !== engine) return;
     place.engine = null;
+    place.idleMs = this.#standardIdleMs();
     place.sleep?.stop();
     if (engine.stopping) {
       place.slot = onStopped(place.slot);
@@ -273,23 +284,5 @@ export class Router implements Inference {
     }
     place.slot = onDeath(place.slot, this.#deps.clock.monotonicMs());
     this.#deps.log.error("engine died", { model: entry.id, pid: engine.pid, deaths: place.slot.deaths });
-  }
-}
-
-function present<T>(value: T | null): T {
-  if (value === null) throw new AppError({ code: "internal", message: "A slot and its engine disagree." });
-  return value;
-}
-
-/** Waits for a start that others may wait for too; whoever leaves does not end it. */
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const left = Promise.withResolvers<never>();
-  const abort = (): void => left.reject(new AppError({ code: "cancelled", message: "The request was cancelled." }));
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, left.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

@@ -12,7 +12,10 @@ export interface SleepActions {
 
 export class SleepTimer {
   readonly #clock: Clock;
-  readonly #afterMs: number;
+  /** Null: never. */
+  #afterMs: number | null;
+  /** When the time is up, by the clock; null: it does not run. */
+  #dueMs: number | null = null;
   readonly #client: Pick<EngineClient, "openCount" | "onIdle">;
   readonly #actions: SleepActions;
   #cancelTimer: CancelTimer = () => {};
@@ -23,7 +26,7 @@ export class SleepTimer {
   /** Starts with an idle engine. */
   constructor(
     clock: Clock,
-    afterMs: number,
+    afterMs: number | null,
     client: Pick<EngineClient, "openCount" | "onIdle">,
     actions: SleepActions,
   ) {
@@ -35,6 +38,19 @@ export class SleepTimer {
     this.#arm();
   }
 
+  /** Milliseconds until the engine may be stopped if nobody asks; of one at work all of them. Null: it stays. */
+  get leftMs(): number | null {
+    if (this.#stopped || this.#afterMs === null) return null;
+    if (this.#dueMs === null || this.#client.openCount > 0) return this.#afterMs;
+    return Math.max(0, this.#dueMs - this.#clock.monotonicMs());
+  }
+
+  /** Another time from now on. */
+  setAfter(afterMs: number | null): void {
+    this.#afterMs = afterMs;
+    if (this.#client.openCount === 0) this.#arm();
+  }
+
   /** The engine is gone, or goes for another reason. */
   stop(): void {
     this.#stopped = true;
@@ -43,8 +59,10 @@ export class SleepTimer {
 
   #arm(): void {
     this.#cancelTimer();
-    if (this.#stopped) return;
+    this.#dueMs = null;
     this.#rounds += 1;
+    if (this.#stopped || this.#afterMs === null) return;
+    this.#dueMs = this.#clock.monotonicMs() + this.#afterMs;
     this.#cancelTimer = this.#clock.after(this.#afterMs, () => void this.#onTime(), true);
   }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { NO_CAPABILITIES } from "../../src/models/capability.ts";
 import { makeCard } from "../support/fake-inference.ts";
 import { createTestApp, readError, readJson } from "../support/http-app.ts";
 
@@ -14,7 +15,7 @@ test("the list shows what is known, and labels the demo", async () => {
       embeddingPooling: "mean",
       ownPooling: "mean",
       contextLength: null,
-      capabilities: { chat: false, completion: false, embedding: true },
+      capabilities: { ...NO_CAPABILITIES, embedding: true },
     }),
   );
   const body = await readJson(await get("/v1/models"));

@@ -5,6 +5,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { quantizationName } from "../../src/models/architecture.ts";
+import { NO_CAPABILITIES } from "../../src/models/capability.ts";
 import { readManifest } from "../../src/models/manifest.ts";
 import { rawGguf, smallModel, stringEntry, tensorEntry, u32Entry } from "../support/raw-gguf.ts";
 
@@ -29,7 +30,7 @@ describe("a manifest", () => {
         hasChatTemplate: true,
         pooling: null,
         embeddingPooling: "last",
-        capabilities: { chat: true, completion: true, embedding: true },
+        capabilities: { ...NO_CAPABILITIES, chat: true, completion: true, embedding: true },
       },
       error: null,
     });
@@ -38,7 +39,7 @@ describe("a manifest", () => {
   test("of an encoder with and without a pooling of its own", () => {
     const bare = readManifest([onDisk(smallModel([], "bert"))]).manifest;
     expect(bare).toMatchObject({ pooling: null, embeddingPooling: "mean" });
-    expect(bare.capabilities).toEqual({ chat: false, completion: false, embedding: true });
+    expect(bare.capabilities).toEqual({ ...NO_CAPABILITIES, embedding: true });
     const cls = readManifest([onDisk(smallModel([u32Entry("bert.pooling_type", 2)], "bert"))]).manifest;
     expect(cls).toMatchObject({ pooling: "cls", embeddingPooling: "cls" });
   });
@@ -50,9 +51,9 @@ describe("a manifest", () => {
     const rank = readManifest([onDisk(smallModel([u32Entry("bert.pooling_type", 4)], "bert"))]).manifest;
     expect(rank.capabilities.embedding).toBe(false);
     const none = readManifest([onDisk(smallModel([u32Entry("llama.pooling_type", 0)]))]).manifest;
-    expect(none.capabilities).toEqual({ chat: true, completion: true, embedding: true });
+    expect(none.capabilities).toEqual({ ...NO_CAPABILITIES, chat: true, completion: true, embedding: true });
     const decoder = readManifest([onDisk(smallModel([u32Entry("llama.pooling_type", 3)]))]).manifest;
-    expect(decoder.capabilities).toEqual({ chat: false, completion: false, embedding: true });
+    expect(decoder.capabilities).toEqual({ ...NO_CAPABILITIES, embedding: true });
   });
 
   test("adds the parts of a split model up", () => {

@@ -1,6 +1,7 @@
 // Cards and health: what is known is shown, what is not is null, and trouble is named.
 
 import { describe, expect, test } from "bun:test";
+import { NO_CAPABILITIES } from "../../src/models/capability.ts";
 import type { ModelEntry } from "../../src/models/entry.ts";
 import { describeHealth, type SlotState, toCard } from "../../src/router/model-card.ts";
 import { NEW_SLOT, onDeath, onReady, onSlept, onStart, type Slot } from "../../src/router/slot.ts";
@@ -15,7 +16,7 @@ const cooling = onDeath(onStart(onDeath(starting, 0)), 0);
 const card = (entry: Partial<ModelEntry>, runtime: Partial<Parameters<typeof toCard>[1]> = {}, contextLength = 0) =>
   toCard(
     makeEntry("m", entry),
-    { slot: NEW_SLOT, error: null, info: null, isDefault: false, ...runtime },
+    { slot: NEW_SLOT, error: null, info: null, isDefault: false, sleepsInMs: null, ...runtime },
     { contextLength },
   );
 
@@ -40,7 +41,7 @@ describe("toCard", () => {
     [{ embeddingPooling: null, pooling: null }, "mean", null, false],
   ] as const)("embeddings: %j with --pooling %s", (entry, pooling, expected, embedding) => {
     const settings = pooling === undefined ? { contextLength: 0 } : { contextLength: 0, pooling };
-    const runtime = { slot: NEW_SLOT, error: null, info: null, isDefault: false };
+    const runtime = { slot: NEW_SLOT, error: null, info: null, isDefault: false, sleepsInMs: null };
     const made = toCard(makeEntry("m", entry), runtime, settings);
     expect(made).toMatchObject({ embeddingPooling: expected, capabilities: { embedding } });
     expect(made.poolingIsSet).toBe(pooling !== undefined && expected !== null);
@@ -51,9 +52,9 @@ describe("toCard", () => {
       toCard(
         makeEntry("m", {
           embeddingPooling: "last",
-          capabilities: { chat: true, completion: true, embedding: true },
+          capabilities: { ...NO_CAPABILITIES, chat: true, completion: true, embedding: true },
         }),
-        { slot: ready, error: null, info: loaded, isDefault: false },
+        { slot: ready, error: null, info: loaded, isDefault: false, sleepsInMs: null },
         { contextLength: 0, pooling: "rank" },
       );
     const known = { embeddingPooling: null, poolingIsSet: false, capabilities: { chat: true, embedding: true } };

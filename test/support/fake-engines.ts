@@ -17,6 +17,7 @@ export function makeEntry(id: string, changes: Partial<ModelEntry> = {}): ModelE
     ...UNKNOWN_MANIFEST,
     id,
     aliases: [],
+    givenNames: [],
     path,
     files: [path],
     created: 1_700_000_000,

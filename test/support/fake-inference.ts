@@ -1,5 +1,6 @@
 // An Inference whose models and events are scripted by the test; it records what it was asked.
 
+import { NO_CAPABILITIES } from "../../src/models/capability.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type {
   CacheReport,
@@ -34,6 +35,7 @@ export function makeCard(changes: Partial<ModelCard> = {}): ModelCard {
   return {
     id: "demo",
     aliases: [],
+    givenNames: [],
     path: "demo.gguf",
     created: 1_700_000_000,
     sizeBytes: 1_300_000,
@@ -42,11 +44,12 @@ export function makeCard(changes: Partial<ModelCard> = {}): ModelCard {
     parameterCount: 1_200_000,
     trainedContextLength: 320,
     contextLength: 320,
-    capabilities: { chat: true, completion: true, embedding: true },
+    capabilities: { ...NO_CAPABILITIES, chat: true, completion: true, embedding: true },
     embeddingPooling: "last",
     ownPooling: null,
     poolingIsSet: false,
     state: "unloaded",
+    sleepsInMs: null,
     error: null,
     demo: true,
     isDefault: true,
@@ -83,6 +86,10 @@ export class FakeInference implements Inference {
   adapters: LoraAdapter[] = [];
   scaleCalls: (readonly LoraScale[])[] = [];
   generateCalls: { model: string | undefined; request: GenerationRequest; signal: AbortSignal }[] = [];
+  loadCalls: (string | undefined)[] = [];
+  keepCalls: [id: string, idleMs: number | null][] = [];
+  aliasCalls: [model: string, alias: string][] = [];
+  removeCalls: string[] = [];
   embedCalls: { model: string | undefined; inputs: EmbeddingInput[]; signal: AbortSignal }[] = [];
 
   listModels(): ModelCard[] {
@@ -121,6 +128,28 @@ export class FakeInference implements Inference {
     if (this.refusal !== null) throw this.refusal;
     const vectors = inputs.map((_, index) => Float32Array.of(index + 0.5, -0.25, 0.125));
     return { model: this.resolveModel(model), vectors, dimensions: 3, promptTokens: 2 * inputs.length };
+  }
+
+  async load(model: string | undefined, _signal: AbortSignal): Promise<ModelCard> {
+    this.loadCalls.push(model);
+    if (this.refusal !== null) throw this.refusal;
+    return this.resolveModel(model);
+  }
+
+  keepFor({ id }: Pick<ModelCard, "id">, idleMs: number | null): void {
+    this.keepCalls.push([id, idleMs]);
+  }
+
+  addAlias(model: string, alias: string): void {
+    this.resolveModel(model);
+    if (this.refusal !== null) throw this.refusal;
+    this.aliasCalls.push([model, alias]);
+  }
+
+  remove(name: string): void {
+    this.resolveModel(name);
+    if (this.refusal !== null) throw this.refusal;
+    this.removeCalls.push(name);
   }
 
   health(): Health {

@@ -24,6 +24,9 @@ export interface Start {
 export class RouterFixture {
   readonly clock = new FakeClock();
   readonly starts: Start[] = [];
+  /** What the registry was asked to delete and to name. */
+  readonly removed: string[] = [];
+  readonly aliases: [model: string, alias: string][] = [];
   readonly router: Router;
 
   constructor(sleepAfterMs = 0) {
@@ -36,6 +39,11 @@ export class RouterFixture {
         if (entry === undefined) throw new AppError({ code: "model_not_found", message: `no ${name}` });
         return entry;
       },
+      remove: (name: string) => {
+        this.removed.push(name);
+        return registry.resolve(name).path;
+      },
+      addAlias: (model: string, alias: string) => void this.aliases.push([model, alias]),
     };
     this.router = new Router({
       registry: registry as unknown as ModelRegistry,

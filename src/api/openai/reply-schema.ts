@@ -191,7 +191,19 @@ export const ModelReply = Type.Object({
   parameter_count: orNull(Type.Integer()),
   size_bytes: Type.Integer(),
   architecture: orNull(Type.String()),
-  capabilities: Type.Object({ chat: Type.Boolean(), completion: Type.Boolean(), embedding: Type.Boolean() }),
+  capabilities: Type.Object(
+    {
+      chat: Type.Boolean(),
+      completion: Type.Boolean(),
+      embedding: Type.Boolean(),
+      rerank: Type.Boolean(),
+      tools: Type.Boolean(),
+      reasoning: Type.Boolean(),
+      infill: Type.Boolean(),
+      vision: Type.Boolean(),
+    },
+    { description: "As far as the file's header tells; `auto:tools` as a model's name asks for one that has it." },
+  ),
   embedding: orNull(
     Type.Object({
       pooling: Type.String(),

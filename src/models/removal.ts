@@ -1,0 +1,48 @@
+// Deletes a model's files, if they are the server's own to delete: found in its own folder, really there and not behind
+// a link to another one, and not named by a person at the start. Everything else is refused with the reason.
+
+import { realpathSync, unlinkSync } from "node:fs";
+import { dirname, sep } from "node:path";
+import { AppError } from "../protocol/errors.ts";
+import type { ModelEntry } from "./entry.ts";
+
+/** `ownFolder`: null when the server has none. Throws `forbidden`, or `internal` when a file can't be deleted. */
+export function removeModelFiles(entry: ModelEntry, ownFolder: string | null): void {
+  const reason = explainKeeping(entry, ownFolder);
+  if (reason !== null) {
+    const message = `${entry.id} is not this server's to delete: ${reason}`;
+    const hint = entry.demo ? "It goes when there is another model." : "Delete the file yourself.";
+    throw new AppError({ code: "forbidden", message, hint, param: "model" });
+  }
+  for (const file of entry.files) {
+    try {
+      // Of a link it takes the link: what that leads to stays.
+      unlinkSync(file);
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code === "ENOENT") continue;
+      const message = `${entry.id} could not be deleted: ${(thrown as Error).message}`;
+      throw new AppError({ code: "internal", message, hint: "Check the permissions." }, { cause: thrown });
+    }
+  }
+}
+
+function explainKeeping(entry: ModelEntry, ownFolder: string | null): string | null {
+  if (entry.demo) return "it is built in";
+  if (entry.explicit) return "it was named with --model";
+  const own = ownFolder === null ? null : realFolder(ownFolder);
+  const inside = (file: string): boolean => {
+    const folder = realFolder(dirname(file));
+    return own !== null && folder !== null && (folder === own || folder.startsWith(own + sep));
+  };
+  return entry.files.every(inside) ? null : "its file is outside of the server's own models folder";
+}
+
+/** Null: it is not there. */
+function realFolder(path: string): string | null {
+  try {
+    return realpathSync(path);
+  } catch (_missing) {
+    // Nothing of ours can be in a folder that is not there.
+    return null;
+  }
+}
