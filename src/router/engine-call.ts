@@ -53,6 +53,8 @@ export class EngineCall {
   ): Promise<{ engine: EngineProcess; value: T }> {
     let engine = first;
     for (;;) {
+      // It may have been put to sleep since it was found.
+      while (engine.stopping) engine = await this.#options.findEngine();
       try {
         return { engine, value: await send(engine) };
       } catch (thrown) {

@@ -73,6 +73,17 @@ describe("an engine without requests", () => {
     expect(engine.stopping).toBe(true);
   });
 
+  test.each([...Array(24).keys()])("serves who comes %d turns into its falling asleep", async (turns) => {
+    const fixture = new RouterFixture(SLEEP_MS);
+    await fixture.up("a");
+    fixture.clock.advance(SLEEP_MS);
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    const served = codeOf(fixture.generate("a"));
+    await settle();
+    if (fixture.starts.length === 2) await fixture.start(1).succeed();
+    expect(await served).toBe("resolved");
+  });
+
   test("is stopped in the end although it does not say that it has written", async () => {
     const fixture = new RouterFixture(SLEEP_MS);
     const engine = await fixture.up("a");
