@@ -13,6 +13,8 @@ import { answerError } from "./error-dialects.ts";
 import { isHostAllowed } from "./host-check.ts";
 import { addInfillRoute } from "./llama/infill.ts";
 import { addRerankRoutes } from "./llama/rerank.ts";
+import { explainUnavailable } from "./ollama/errors.ts";
+import { addOllamaRoutes } from "./ollama/routes.ts";
 import { addChatRoute } from "./openai/chat.ts";
 import { addCompletionRoute } from "./openai/completions.ts";
 import { addEmbeddingRoute } from "./openai/embeddings.ts";
@@ -55,6 +57,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addEmbeddingRoute(elysia, api);
   addInfillRoute(elysia, api);
   addRerankRoutes(elysia, api);
+  addOllamaRoutes(elysia, api);
   addDocsRoutes(elysia, routes);
   return { handle: (request) => handleAtEdge(api, request, (inner) => elysia.handle(inner)), routes };
 }
@@ -123,6 +126,8 @@ async function answerWithinRules(
 
 function explainNoRoute(request: Request, routes: DocumentedRoute[]): AppError {
   const { pathname } = new URL(request.url);
+  const unavailable = explainUnavailable(pathname);
+  if (unavailable !== null) return new AppError(unavailable);
   if (listMethods(pathname, routes).length === 0) {
     return new AppError({ code: "not_found", message: `there is no route ${request.method} ${pathname}` });
   }

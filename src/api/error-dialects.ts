@@ -4,6 +4,7 @@
 import type { AppError } from "../protocol/errors.ts";
 import { encodeErrorReply, speaksAnthropic } from "./anthropic/errors.ts";
 import { encodeErrorEnvelope } from "./errors.ts";
+import { encodeOllamaError, isOllamaPath } from "./ollama/errors.ts";
 import { requestIdOf } from "./request-id.ts";
 
 /** Seconds after which a refused client may try again; short, since most waits here are a model's load. */
@@ -19,5 +20,7 @@ export function answerError(request: Request, error: AppError, headers: Record<s
 
 function encodeBody(request: Request, error: AppError): object {
   const body = error.toBody();
+  // A path tells more than a header, which clients may send everywhere.
+  if (isOllamaPath(new URL(request.url).pathname)) return encodeOllamaError(body);
   return speaksAnthropic(request) ? encodeErrorReply(body, requestIdOf(request)) : encodeErrorEnvelope(body);
 }

@@ -63,7 +63,8 @@ function openSocket(app: Pick<HttpApp, "handle">, hostname: string, port: number
 }
 
 function isStream(response: Response): boolean {
-  return response.headers.get("Content-Type")?.startsWith("text/event-stream") ?? false;
+  const type = response.headers.get("Content-Type") ?? "";
+  return type.startsWith("text/event-stream") || type.startsWith("application/x-ndjson");
 }
 
 function explainFailure(thrown: unknown, hostname: string, port: number): ErrorBody {

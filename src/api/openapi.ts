@@ -15,6 +15,7 @@ import {
 } from "./anthropic/reply-schema.ts";
 import { CountTokensRequest, MessageRequest } from "./anthropic/schema.ts";
 import { InfillReply, InfillRequest, RerankReply, RerankRequest } from "./llama/schema.ts";
+import { OLLAMA_COMPONENTS } from "./ollama/components.ts";
 import {
   ChatChunk,
   ChatReply,
@@ -51,6 +52,7 @@ export const COMPONENTS: Record<string, TSchema> = {
   RerankReply,
   ModelReply,
   ModelListReply,
+  ...OLLAMA_COMPONENTS,
   RootReply,
   HealthReply,
   BackendReply,
@@ -67,13 +69,14 @@ const DOCUMENTATION = {
     title: PROJECT_NAME,
     version: PROJECT_VERSION,
     description:
-      "Serves local language models with OpenAI's and Anthropic's APIs. Every response carries `X-Request-Id`; a client may send its own. " +
+      "Serves local language models with OpenAI's, Anthropic's and Ollama's APIs. Every response carries `X-Request-Id`; a client may send its own. " +
       "The examples run against the built-in demo model, but those for rerankers and for models that fill in text.",
   },
   servers: [{ url: "/" }],
   tags: [
     { name: "OpenAI", description: "OpenAI's routes." },
     { name: "Anthropic", description: "Anthropic's routes." },
+    { name: "Ollama", description: "Ollama's routes, for programs that know only those." },
     { name: "llama.cpp", description: "Routes that llama.cpp's server has beside OpenAI's." },
     { name: "System", description: "The server itself." },
     { name: "Documentation", description: "These pages." },

@@ -7,7 +7,7 @@ import { encodeErrorEnvelope } from "./errors.ts";
 
 export interface RouteDocs {
   operationId: string;
-  tag: "OpenAI" | "Anthropic" | "llama.cpp" | "System" | "Documentation";
+  tag: "OpenAI" | "Anthropic" | "Ollama" | "llama.cpp" | "System" | "Documentation";
   summary: string;
   description?: string;
   /** For a route that ends in `*`: the name of what stands there. */
@@ -22,6 +22,8 @@ export interface RouteDocs {
     schema?: string | readonly string[];
     /** A component's name: one `data:` line of the streamed answer. */
     streamSchema?: string;
+    /** Absent: server-sent events. */
+    streamType?: string;
     mediaType?: string;
     /** A second status with the same schema. */
     alsoStatus?: { status: number; description: string };
@@ -99,7 +101,8 @@ function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
   const content: Record<string, object> = {};
   const mediaType = reply.mediaType ?? "application/json";
   content[mediaType] = { schema: reply.schema === undefined ? { type: "string" } : refer(reply.schema) };
-  if (reply.streamSchema !== undefined) content["text/event-stream"] = { schema: refer(reply.streamSchema) };
+  if (reply.streamSchema !== undefined)
+    content[reply.streamType ?? "text/event-stream"] = { schema: refer(reply.streamSchema) };
   const named = Object.entries(reply.headers ?? {}).map(([name, description]) => [
     name,
     { description, schema: { type: "string" } },

@@ -33,6 +33,7 @@ export function streamEvents(reader: EventReader, encoder: StreamEncoder, option
   const encodeItem = createItemEncoder(encoder, wire, options);
   return streamFrames(
     {
+      ...(wire.contentType === undefined ? {} : { contentType: wire.contentType }),
       keepAlive: wire.keepAlive,
       open: () => encoder.open().map(wire.encodeFrame).join(""),
       async next() {

@@ -5,6 +5,8 @@ import type { ErrorBody } from "../protocol/errors.ts";
 import { encodeErrorEnvelope } from "./errors.ts";
 
 export interface StreamWire {
+  /** Absent: server-sent events. */
+  contentType?: string;
   /** Sent when there was silence for so long that proxies and clients may doubt that we live. */
   keepAlive: string;
   /** Follows the last frame of a stream that ended well. */

@@ -59,14 +59,14 @@ test("the examples pass the checks and run against the demo model", async () => 
   const { post, inference } = createTestApp();
   const [demo] = inference.cards;
   const operations = listOperations(await readDocument()).filter(({ method }) => method === "post");
-  expect(operations).toHaveLength(11);
+  expect(operations).toHaveLength(17);
   for (const { path, operation } of operations) {
     // The one kind of model that the demo is not.
     inference.cards = [makeCard(path.includes("rerank") ? { embeddingPooling: "rank" } : demo)];
     const { schema, examples } = operation.requestBody.content["application/json"];
     const component = COMPONENTS[schema.$ref.split("/").at(-1)];
     for (const { value } of Object.values<Json>(examples)) {
-      if (!Array.isArray(value)) expect(value.model).toBe("demo");
+      if (!Array.isArray(value)) expect(value.model ?? value.source).toBe("demo");
       const request = new Request("http://localhost", { method: "POST", body: JSON.stringify(value) });
       if (component === undefined) throw new Error(`${schema.$ref} is missing`);
       const reader = Array.isArray(value)
@@ -110,6 +110,17 @@ test("answers have the documented shapes", async () => {
   await check("AnthropicModelReply", await get("/v1/models/demo", version));
   await check("AnthropicErrorReply", await get("/nope", version));
   await check("InfillReply", await post("/infill", { input_prefix: "x", input_suffix: "y" }));
+  const lone = { stream: false, messages };
+  await check("OllamaChatReply", await post("/api/chat", lone));
+  await check("OllamaChatReply", await post("/api/chat", { model: "demo" }));
+  await check("OllamaGenerateReply", await post("/api/generate", { prompt: "x", stream: false }));
+  await check("OllamaEmbedReply", await post("/api/embed", { input: "x" }));
+  await check("OllamaEmbeddingsReply", await post("/api/embeddings", { prompt: "x" }));
+  await check("OllamaShowReply", await post("/api/show", { model: "demo" }));
+  await check("OllamaTagsReply", await get("/api/tags"));
+  await check("OllamaPsReply", await get("/api/ps"));
+  await check("OllamaVersionReply", await get("/api/version"));
+  await check("OllamaErrorReply", await post("/api/show", {}));
   inference.cards = [makeCard({ embeddingPooling: "rank" })];
   await check("RerankReply", await post("/v1/rerank", { query: "x", documents: ["y"], return_documents: true }));
   await check("ErrorReply", await get("/nope"));

@@ -7,7 +7,7 @@ test("the root says what this is and where to go", async () => {
   expect(body.name).toBe("ml-offload");
   expect(body.version).toMatch(/^\d+\.\d+\.\d+/);
   expect(body.links.documentation).toBe("/swagger");
-  for (const path of ["documentation", "openapi", "models", "adapters", "health", "backend", "cache"]) {
+  for (const path of ["documentation", "openapi", "models", "ollama", "adapters", "health", "backend", "cache"]) {
     expect((await get(body.links[path])).status).toBe(200);
   }
   for (const path of ["chat", "completions", "infill", "embeddings", "rerank"]) {

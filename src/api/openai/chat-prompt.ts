@@ -124,7 +124,7 @@ function addTools(prompt: ChatPrompt, body: ChatRequest): ToolSchema[] {
   return callable;
 }
 
-function readTool(body: ToolBody, index: number): ToolSchema {
+export function readTool(body: ToolBody, index: number): ToolSchema {
   if (body.type !== "function") refuse(`tools[${index}].type`, `only "function" is, not ${JSON.stringify(body.type)}`);
   if (body.function === undefined) throw invalidField(`tools[${index}].function`, "is required: an object");
   const { name, description, parameters, strict } = body.function;

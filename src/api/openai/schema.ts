@@ -27,7 +27,10 @@ const LOGPROBS_MAX = 20;
 const TokenId = Type.Integer({ minimum: 0, maximum: 2_147_483_647 });
 
 export const Model = Type.Optional(
-  Type.String({ description: "A model's id or alias; absent, `default` or `auto-select` is the default model." }),
+  Type.String({
+    description:
+      "A model's id or alias; absent, `default` or `auto` is the default model, `auto:tools` one that has the capability.",
+  }),
 );
 
 const TokenLimit = (description: string) =>

@@ -8,7 +8,7 @@ import type { RootReply } from "./schema.ts";
 const ROOT: RootReply = {
   name: PROJECT_NAME,
   version: PROJECT_VERSION,
-  description: "Serves local language models with OpenAI's and Anthropic's APIs.",
+  description: "Serves local language models with OpenAI's, Anthropic's and Ollama's APIs.",
   links: {
     documentation: "/swagger",
     openapi: "/swagger/json",
@@ -19,6 +19,7 @@ const ROOT: RootReply = {
     countTokens: "/v1/messages/count_tokens",
     infill: "/infill",
     embeddings: "/v1/embeddings",
+    ollama: "/api/tags",
     rerank: "/v1/rerank",
     adapters: "/lora-adapters",
     health: "/api/health",
