@@ -3,6 +3,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import type { CacheReport, Usage } from "../protocol/generation.ts";
 import { OutputWarning } from "./output-warnings.ts";
+import { Truncation } from "./truncation.ts";
 
 export const CACHE_HEADER = "X-MLO-Cache";
 
@@ -46,6 +47,7 @@ export const MloReply = Type.Object({
   dropped_tokens: Type.Optional(
     Type.Integer({ description: "With `context_shift`: tokens that left the full context. Absent: none." }),
   ),
+  truncated: Type.Optional(Truncation),
   warnings: Type.Optional(
     Type.Array(OutputWarning, { description: "About the schemas of tools and of the answer. Absent: none." }),
   ),
@@ -68,12 +70,14 @@ interface Told {
   usage: Usage;
   cache: CacheReport;
   warnings?: readonly OutputWarning[];
+  truncated?: Truncation;
 }
 
-export function encodeMlo({ usage, cache, warnings = [] }: Told): MloReply {
+export function encodeMlo({ usage, cache, warnings = [], truncated }: Told): MloReply {
   const dropped = usage.droppedTokens === undefined ? {} : { dropped_tokens: usage.droppedTokens };
   const warned = warnings.length === 0 ? {} : { warnings: [...warnings] };
-  return { cache: encodeCache(cache, usage.promptTokens), ...dropped, ...warned };
+  const cut = truncated === undefined ? {} : { truncated };
+  return { cache: encodeCache(cache, usage.promptTokens), ...dropped, ...cut, ...warned };
 }
 
 /** `live=0, retained=1500, disk=0, evaluated=23`, then where it diverged, texts percent-encoded. */

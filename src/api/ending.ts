@@ -4,6 +4,7 @@
 import type { CacheReport, Timings, Usage } from "../protocol/generation.ts";
 import { countCached } from "./cache-report.ts";
 import type { OutputWarning } from "./output-warnings.ts";
+import type { Truncation } from "./truncation.ts";
 
 export interface Ending {
   usage: Usage;
@@ -11,6 +12,8 @@ export interface Ending {
   timings: Timings;
   /** Of all choices, in what speaks for them all. */
   warnings?: readonly OutputWarning[];
+  /** Of the prompt, in what speaks for all choices. */
+  truncated?: Truncation;
 }
 
 /**

@@ -14,6 +14,7 @@ import { formatRelaxedHeader, OutputWatch, RELAXED_HEADER } from "./output-warni
 import { RequestScope, untilAborted } from "./request-scope.ts";
 import { type StreamEncoder, streamEvents } from "./sse.ts";
 import type { OutputContract } from "./structured-output.ts";
+import { formatTruncation, startTruncated, TRUNCATED_HEADER, type Truncation } from "./truncation.ts";
 
 /** A finished generation in one piece. */
 export interface Answer extends Ending {
@@ -51,6 +52,8 @@ export interface GenerationCall {
   stream: boolean;
   /** What the answers are checked against; absent or null: nothing. */
   contract?: OutputContract | null;
+  /** Of one conversation that is too long the oldest turns are left out. */
+  truncates?: boolean;
   /** Called once the prompts are accepted, when the model's real id is known. */
   chooseFormat: (accepted: Accepted) => AnswerFormat;
 }
@@ -60,18 +63,26 @@ export async function answerGeneration(api: ApiContext, request: Request, call: 
   const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
   // At once: the engine then reads a prompt for one of its choices, and the others wait for that and share it.
   const generations = call.stream ? call.generations : call.generations.map(toWhole);
-  const starts = generations.map((generation) => api.inference.generate(call.model, generation, scope.signal));
+  const truncating =
+    call.truncates === true ? startTruncated(api.inference, call.model, generations, scope.signal) : null;
+  const starts =
+    truncating?.starts ?? generations.map((generation) => api.inference.generate(call.model, generation, scope.signal));
   const sources = starts.map(async (start) => (await start).events);
   const reader = new EventReader(sources, scope, api.log);
   const accepted = await startWithin(scope, () => acceptPrompts(starts, call.choicesPerPrompt));
+  const truncation = (await truncating?.first)?.truncation ?? null;
   const contract = call.contract ?? null;
   const output = contract === null ? null : new OutputWatch(contract);
   const watch = output === null ? undefined : ({ choice, event }: ChoiceEvent) => output.note(choice, event);
   const sumUp = (endings: readonly Ending[]): Ending => {
     const total = sumEndings(endings, call.choicesPerPrompt);
-    return output === null ? total : { ...total, warnings: output.list() };
+    return {
+      ...total,
+      ...(output === null ? {} : { warnings: output.list() }),
+      ...(truncation === null ? {} : { truncated: truncation }),
+    };
   };
-  const headers = describeRelaxed(contract);
+  const headers = describeChanges(contract, truncation);
   const format = call.chooseFormat(accepted);
   if (!call.stream) {
     const answers = await collectAnswers(reader, call.generations.length, watch);
@@ -98,9 +109,16 @@ function toWhole(generation: GenerationRequest, _: number, { length }: readonly 
   return { ...generation, whole: true, logprobsMax: Math.floor(LOGPROBS_MAX / length) };
 }
 
-function describeRelaxed(contract: OutputContract | null): Record<string, string> {
+/** What does not go as the request has it, as headers. */
+export function describeChanges(
+  contract: OutputContract | null,
+  truncation: Truncation | null,
+): Record<string, string> {
   const relaxed = contract === null ? null : formatRelaxedHeader(contract);
-  return relaxed === null ? {} : { [RELAXED_HEADER]: relaxed };
+  return {
+    ...(relaxed === null ? {} : { [RELAXED_HEADER]: relaxed }),
+    ...(truncation === null ? {} : { [TRUNCATED_HEADER]: formatTruncation(truncation) }),
+  };
 }
 
 /** Awaits inference within the request's life; when that fails, all that was begun for the request ends. */

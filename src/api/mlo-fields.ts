@@ -12,6 +12,7 @@ const SESSION_CHARS_MAX = 200;
 const PRIORITY = "X-MLO-Priority";
 const SESSION = "X-MLO-Session";
 const KV = "X-MLO-KV";
+const TRUNCATE = "X-MLO-Truncate";
 
 export const MLO_FIELDS = {
   cache_prompt: Type.Optional(
@@ -51,8 +52,15 @@ export const MLO_FIELDS = {
             description: "`off`: nothing of this request is kept, in memory or on disk.",
           }),
         ),
+        truncate: Type.Optional(
+          Type.Union([Type.Literal("auto"), Type.Literal("disabled")], {
+            description:
+              "`auto`: of a conversation that is too long the oldest turns are left out whole; system text and tools stay. " +
+              "Default `disabled`: it is refused. Other prompts are never cut.",
+          }),
+        ),
       },
-      { description: `The same as the headers ${PRIORITY}, ${SESSION} and ${KV}, which come first.` },
+      { description: `The same as the headers ${PRIORITY}, ${SESSION}, ${KV} and ${TRUNCATE}, which come first.` },
     ),
   ),
 };
@@ -65,6 +73,16 @@ export const MLO_HEADERS = [
   { name: PRIORITY, description: "`interactive` (default) or `batch`.", schema: { enum: ["interactive", "batch"] } },
   { name: SESSION, description: "Name of the conversation.", schema: { type: "string", maxLength: SESSION_CHARS_MAX } },
   { name: KV, description: "`off`: keep nothing of this request.", schema: { enum: ["on", "off"] } },
+];
+
+/** Those of routes that take conversations. */
+export const CONVERSATION_HEADERS = [
+  ...MLO_HEADERS,
+  {
+    name: TRUNCATE,
+    description: "`auto`: leave out the oldest turns of a conversation that is too long.",
+    schema: { enum: ["auto", "disabled"] },
+  },
 ];
 
 type MloRequest = Pick<GenerationRequest, "priority" | "session" | "cache" | "contextShift" | "keepTokens">;
@@ -85,6 +103,12 @@ export function readMloFields(headers: Headers, body: MloBody): MloRequest {
   return request;
 }
 
+/** Undefined: nothing is said of it. Throws `invalid_request`. */
+export function readTruncate(headers: Headers, body: MloBody): boolean | undefined {
+  const word = readWord(headers, TRUNCATE, ["auto", "disabled"] as const) ?? body.mlo?.truncate;
+  return word === undefined ? undefined : word === "auto";
+}
+
 function readWord<const W extends string>(headers: Headers, name: string, words: readonly W[]): W | undefined {
   const value = headers.get(name);
   if (value === null) return undefined;
@@ -98,12 +122,16 @@ function readSession(headers: Headers, body: MloBody): string | undefined {
   const header = raw === undefined ? undefined : decodeHeader(raw);
   const session = header ?? body.mlo?.session;
   if (session === undefined) return undefined;
-  // No control characters, no invisible ones, no line ends: it is shown in lists and logs.
-  if (session.length <= SESSION_CHARS_MAX && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(session)) return session;
+  if (isSessionName(session)) return session;
   const what = `must be 1 to ${SESSION_CHARS_MAX} printable characters`;
   throw header === undefined
     ? invalid("mlo.session", `\`mlo.session\` ${what}`)
     : invalid(SESSION, `the header ${SESSION} ${what}`);
+}
+
+/** No control characters, no invisible ones, no line ends: it is shown in lists and logs. */
+export function isSessionName(name: string): boolean {
+  return name.length <= SESSION_CHARS_MAX && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(name);
 }
 
 /** Headers come a byte a character; clients send UTF-8, which is then the same name as in a body. */

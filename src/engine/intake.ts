@@ -171,6 +171,7 @@ export function checkLength(tokens: number, limit: number): void {
   throw new AppError({
     code: "context_length_exceeded",
     message: `The prompt has ${tokens} tokens and the context holds ${limit}, of which one at least is for the answer.`,
+    tokens: { prompt: tokens, context: limit },
   });
 }
 

@@ -18,7 +18,11 @@ export const ERROR_KINDS = {
   model_loading: { status: 503, retryable: true, hint: "The model is still loading; try again in a moment." },
   model_damaged: { status: 500, retryable: false, hint: "Fetch the file again and compare its checksum." },
   format_unsupported: { status: 400, retryable: false, hint: "Use a GGUF file." },
-  context_length_exceeded: { status: 400, retryable: false, hint: "Shorten the prompt or raise --ctx." },
+  context_length_exceeded: {
+    status: 400,
+    retryable: false,
+    hint: "Shorten the prompt or raise --ctx; X-MLO-Truncate: auto drops the oldest turns of a chat.",
+  },
   out_of_memory: { status: 503, retryable: true, hint: "Free memory, or use a smaller --ctx or a smaller model." },
   plan_refused: { status: 400, retryable: false, hint: "Change what was asked for explicitly." },
   engine_crashed: { status: 503, retryable: true, hint: "Try again: the next request starts a new engine." },
@@ -36,6 +40,11 @@ export const ERROR_KINDS = {
   payload_too_large: { status: 413, retryable: false, hint: "Send a smaller body." },
   not_supported: { status: 400, retryable: false, hint: "Leave the field out." },
   not_implemented: { status: 501, retryable: false, hint: "/swagger shows what this server can do." },
+  storage_unavailable: {
+    status: 503,
+    retryable: true,
+    hint: "Free disk space, or check the permissions of the state folder.",
+  },
   internal: { status: 500, retryable: false, hint: "This is a bug: please report it with the log." },
 } as const satisfies Record<string, ErrorKind>;
 
@@ -48,6 +57,8 @@ export interface ErrorBody {
   hint?: string;
   /** The request field at fault, as a JSON path without the leading `$`. */
   param?: string;
+  /** Of a prompt that is too long: what it has, and what a context holds. */
+  tokens?: { prompt: number; context: number };
 }
 
 /** An error of operation: expected, explained, and answered. Programmer errors are assertions instead. */
@@ -55,6 +66,7 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly hint: string;
   readonly param: string | null;
+  readonly tokens: ErrorBody["tokens"];
 
   constructor(body: ErrorBody, options?: { cause?: unknown }) {
     super(body.message, options);
@@ -62,6 +74,7 @@ export class AppError extends Error {
     this.code = body.code;
     this.hint = body.hint ?? ERROR_KINDS[body.code].hint;
     this.param = body.param ?? null;
+    this.tokens = body.tokens;
   }
 
   get status(): number {
@@ -75,6 +88,7 @@ export class AppError extends Error {
   toBody(): ErrorBody {
     const body: ErrorBody = { code: this.code, message: this.message, hint: this.hint };
     if (this.param !== null) body.param = this.param;
+    if (this.tokens !== undefined) body.tokens = this.tokens;
     return body;
   }
 }

@@ -6,12 +6,13 @@ import { BodyReader } from "../body.ts";
 import { CACHE_HEADER_DOCS } from "../cache-report.ts";
 import { type Accepted, type AnswerFormat, answerGeneration } from "../generate.ts";
 import { readLora } from "../lora-fields.ts";
-import { MLO_HEADERS, readMloFields } from "../mlo-fields.ts";
+import { CONVERSATION_HEADERS, readMloFields, readTruncate } from "../mlo-fields.ts";
 import { chooseContextLength } from "../openai/models.ts";
 import type { ApiContext } from "../options.ts";
 import { RELAXED_HEADER_DOCS } from "../output-warnings.ts";
 import { createId, requestIdOf } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
+import { TRUNCATED_HEADER_DOCS } from "../truncation.ts";
 import { ERROR_FORMAT } from "./documentation.ts";
 import { encodeMessage, type MessageTerms } from "./encode.ts";
 import { readMessageRequest, showsThinking } from "./prompt.ts";
@@ -41,6 +42,7 @@ export function addMessageRoute(app: Elysia, api: ApiContext): void {
         choicesPerPrompt: 1,
         stream: body.stream ?? false,
         contract,
+        truncates: readTruncate(request.headers, body) ?? false,
         chooseFormat: (accepted) => chooseFormat(body, accepted, isKept, requestIdOf(request)),
       });
     },
@@ -76,7 +78,7 @@ const DOCS = describeRoute({
     "`content_block_delta` and `content_block_stop`, then `message_delta` and `message_stop`; `ping` in between; an " +
     "error after the first byte is an `error` event. A key, `anthropic-beta` and `anthropic-version` are taken and not " +
     "looked at. Fields that we do not know are ignored. llama.cpp's sampling fields work here too.",
-  headers: MLO_HEADERS,
+  headers: CONVERSATION_HEADERS,
   body: {
     schema: "MessageRequest",
     examples: {
@@ -108,7 +110,7 @@ const DOCS = describeRoute({
     schema: "MessageReply",
     description: "The answer.",
     streamSchema: "MessageEvent",
-    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS },
+    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,
   errorFormat: ERROR_FORMAT,

@@ -3,7 +3,7 @@
 import { assert } from "../../lib/assert.ts";
 import type { ModelCard } from "../../router/inference.ts";
 import { answerGeneration, startWithin } from "../generate.ts";
-import { readMloFields } from "../mlo-fields.ts";
+import { readMloFields, readTruncate } from "../mlo-fields.ts";
 import { chooseContextLength } from "../openai/models.ts";
 import type { ApiContext } from "../options.ts";
 import { createId } from "../request-id.ts";
@@ -48,6 +48,7 @@ export async function answerCall(
     choicesPerPrompt: 1,
     stream: body.stream ?? true,
     contract,
+    truncates: readTruncate(request.headers, {}) ?? false,
     chooseFormat({ model }) {
       // Now that its engine runs: it ends with that.
       if (idleMs !== undefined) api.inference.keepFor(card, idleMs);

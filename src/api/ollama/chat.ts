@@ -3,10 +3,11 @@
 import type { Elysia } from "elysia";
 import { BodyReader } from "../body.ts";
 import { CACHE_HEADER_DOCS } from "../cache-report.ts";
-import { MLO_HEADERS } from "../mlo-fields.ts";
+import { CONVERSATION_HEADERS } from "../mlo-fields.ts";
 import type { ApiContext } from "../options.ts";
 import { RELAXED_HEADER_DOCS } from "../output-warnings.ts";
 import { INFERENCE_ERRORS } from "../route-docs.ts";
+import { TRUNCATED_HEADER_DOCS } from "../truncation.ts";
 import { answerCall } from "./answer.ts";
 import { describeOllamaRoute } from "./docs.ts";
 import { shapeChat } from "./encode.ts";
@@ -38,7 +39,7 @@ const DOCS = describeOllamaRoute({
     "As Ollama's route. The answer is lines of JSON unless `stream` is false; one that fails after the first byte ends " +
     "with a line that has `error`. A tool call comes in one piece, with its arguments as an object; one that the limit " +
     "cut off is left out. Fields that we do not know are ignored.",
-  headers: MLO_HEADERS,
+  headers: CONVERSATION_HEADERS,
   body: {
     schema: "OllamaChatRequest",
     examples: {
@@ -56,7 +57,7 @@ const DOCS = describeOllamaRoute({
     schema: "OllamaChatReply",
     description: "The answer.",
     streamSchema: "OllamaChatReply",
-    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS },
+    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,
 });

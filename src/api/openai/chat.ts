@@ -5,11 +5,12 @@ import { BodyReader } from "../body.ts";
 import { CACHE_HEADER_DOCS } from "../cache-report.ts";
 import { answerGeneration } from "../generate.ts";
 import { readLora } from "../lora-fields.ts";
-import { MLO_HEADERS, readMloFields } from "../mlo-fields.ts";
+import { CONVERSATION_HEADERS, readMloFields, readTruncate } from "../mlo-fields.ts";
 import type { ApiContext } from "../options.ts";
 import { RELAXED_HEADER_DOCS } from "../output-warnings.ts";
 import { createId } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
+import { TRUNCATED_HEADER_DOCS } from "../truncation.ts";
 import { readChatRequest } from "./chat-prompt.ts";
 import { type AnswerHead, createChatStream, encodeChat } from "./encode.ts";
 import { repeatPerChoice } from "./limits.ts";
@@ -37,6 +38,7 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
         choicesPerPrompt: choices,
         stream: body.stream ?? false,
         contract,
+        truncates: readTruncate(request.headers, body) ?? false,
         chooseFormat({ model }) {
           const created = Math.floor(api.clock.wallMs() / 1000);
           const head: AnswerHead = { id: createId("chatcmpl-"), created, model: model.id };
@@ -60,7 +62,7 @@ const DOCS = describeRoute({
     "chunks, then `[DONE]`; an error after the first byte is a frame with an `error` object, without `[DONE]`. " +
     "The prompt is read once for all `n` choices; their chunks come mixed, told apart by `choices[].index`, and a failure " +
     "of one ends the answer. Fields that we do not know are ignored.",
-  headers: MLO_HEADERS,
+  headers: CONVERSATION_HEADERS,
   body: {
     schema: "ChatRequest",
     examples: {
@@ -80,7 +82,7 @@ const DOCS = describeRoute({
     schema: "ChatReply",
     description: "The answer.",
     streamSchema: "ChatChunk",
-    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS },
+    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,
 });
