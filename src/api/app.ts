@@ -7,6 +7,7 @@ import { AppError, toAppError } from "../protocol/errors.ts";
 import { addCountTokensRoute } from "./anthropic/count-tokens.ts";
 import { ANTHROPIC_REQUEST_ID_HEADER, speaksAnthropic } from "./anthropic/errors.ts";
 import { addMessageRoute } from "./anthropic/messages.ts";
+import { addConversationRoutes } from "./conversations/routes.ts";
 import { answerPreflight, buildCorsHeaders, isOriginAllowed, isPreflight } from "./cors.ts";
 import { addDocsRoutes } from "./docs.ts";
 import { answerError } from "./error-dialects.ts";
@@ -22,6 +23,7 @@ import { addModelRoutes } from "./openai/models.ts";
 import type { DocumentedRoute } from "./openapi.ts";
 import type { ApiContext, ApiDependencies } from "./options.ts";
 import { chooseRequestId, REQUEST_ID_HEADER, rememberRequestId } from "./request-id.ts";
+import { addResponseRoutes } from "./responses/routes.ts";
 import { addBackendRoute } from "./system/backend.ts";
 import { addCacheRoute } from "./system/cache.ts";
 import { addHealthRoutes } from "./system/health.ts";
@@ -44,6 +46,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
     logFailure(api, request, failure);
     return answerError(request, failure, describeAllowed(request, failure, routes()));
   });
+  elysia.onTransform(({ params }) => refuseUndecodable(params));
   addRootRoute(elysia);
   addHealthRoutes(elysia, api);
   addBackendRoute(elysia, api);
@@ -54,6 +57,8 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addMessageRoute(elysia, api);
   addCountTokensRoute(elysia, api);
   addCompletionRoute(elysia, api);
+  addResponseRoutes(elysia, api);
+  addConversationRoutes(elysia, api);
   addEmbeddingRoute(elysia, api);
   addInfillRoute(elysia, api);
   addRerankRoutes(elysia, api);
@@ -124,6 +129,15 @@ async function answerWithinRules(
   }
 }
 
+/** Elysia gives null for a part of the path whose percent-encoding it can't read. */
+function refuseUndecodable(params: Record<string, unknown> | undefined): void {
+  for (const [param, value] of Object.entries(params ?? {})) {
+    if (value !== null) continue;
+    const message = `the path's \`${param}\` is not valid percent-encoding`;
+    throw new AppError({ code: "invalid_request", message, param });
+  }
+}
+
 function explainNoRoute(request: Request, routes: DocumentedRoute[]): AppError {
   const { pathname } = new URL(request.url);
   const unavailable = explainUnavailable(pathname);
@@ -144,10 +158,15 @@ function listMethods(pathname: string, routes: DocumentedRoute[]): string[] {
   return [...new Set(methods)];
 }
 
+/** `*` at the end is anything; `:name` is one part of the path. */
 function matchesPath(pattern: string, pathname: string): boolean {
-  return pattern.endsWith("*")
-    ? pathname.startsWith(pattern.slice(0, -1))
-    : pathname === pattern || pathname === `${pattern}/`;
+  if (pattern.endsWith("*")) return pathname.startsWith(pattern.slice(0, -1));
+  const wanted = pattern.split("/");
+  const parts = pathname.replace(/(?<=.)\/$/, "").split("/");
+  return (
+    parts.length === wanted.length &&
+    wanted.every((name, at) => name === parts[at] || (name.startsWith(":") && parts[at] !== ""))
+  );
 }
 
 /** Our own faults are errors in the log; a client's mistake or departure is not. */

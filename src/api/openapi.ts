@@ -25,6 +25,7 @@ import {
   ModelReply,
 } from "./openai/reply-schema.ts";
 import { ChatRequest, CompletionRequest, EmbeddingRequest } from "./openai/schema.ts";
+import { RESPONSE_COMPONENTS } from "./responses/components.ts";
 import { LoraAdapterListReply, LoraScalesReply, LoraScalesRequest } from "./system/lora.ts";
 import { BackendReply, CacheListReply, ErrorReply, HealthReply, RootReply } from "./system/schema.ts";
 import { PROJECT_NAME, PROJECT_VERSION } from "./version.ts";
@@ -46,6 +47,7 @@ export const COMPONENTS: Record<string, TSchema> = {
   AnthropicModelReply,
   AnthropicModelListReply,
   AnthropicErrorReply,
+  ...RESPONSE_COMPONENTS,
   InfillRequest,
   InfillReply,
   RerankRequest,

@@ -4,6 +4,7 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Inference } from "../router/inference.ts";
+import type { State } from "../state/state.ts";
 
 export interface ApiOptions {
   /** The address that the server binds: a `Host` header may name it. */
@@ -50,6 +51,8 @@ export const DEFAULT_API_OPTIONS: ApiOptions = {
 /** What `createApp` gets. */
 export interface ApiDependencies {
   inference: Inference;
+  /** Responses and conversations. */
+  state: State;
   options: ApiOptions;
   log: Logger;
   clock?: Clock;
@@ -58,6 +61,8 @@ export interface ApiDependencies {
 /** What each route gets. */
 export interface ApiContext {
   inference: Inference;
+  /** Responses and conversations. */
+  state: State;
   options: ApiOptions;
   log: Logger;
   clock: Clock;

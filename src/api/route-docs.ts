@@ -5,16 +5,24 @@ import type { DocumentDecoration } from "elysia";
 import { ERROR_KINDS, type ErrorBody, type ErrorCode } from "../protocol/errors.ts";
 import { encodeErrorEnvelope } from "./errors.ts";
 
+interface PathParameter {
+  name: string;
+  description: string;
+  example: string;
+}
+
 export interface RouteDocs {
   operationId: string;
   tag: "OpenAI" | "Anthropic" | "Ollama" | "llama.cpp" | "System" | "Documentation";
   summary: string;
   description?: string;
   /** For a route that ends in `*`: the name of what stands there. */
-  pathParameter?: { name: string; description: string; example: string };
+  pathParameter?: PathParameter;
+  /** For a route with `:name` in it: each of those. */
+  pathParameters?: readonly PathParameter[];
+  query?: readonly { name: string; description: string; schema: object }[];
   /** Request headers of ours, and others that matter. */
   headers?: readonly { name: string; description: string; schema: object }[];
-  query?: readonly { name: string; description: string; schema: object }[];
   body?: { schema: string; examples: Record<string, object> };
   reply: {
     description: string;
@@ -66,7 +74,7 @@ const COMMON_ERRORS: ErrorCode[] = ["forbidden", "internal"];
 
 export function describeRoute(docs: RouteDocs): DocumentDecoration {
   const parameters = [
-    ...(docs.pathParameter === undefined ? [] : [describePathParameter(docs.pathParameter)]),
+    ...[docs.pathParameter ?? [], docs.pathParameters ?? []].flat().map(describePathParameter),
     ...(docs.query ?? []).map((parameter) => ({ ...parameter, in: "query", required: false })),
     ...(docs.headers ?? []).map((header) => ({ ...header, in: "header", required: false })),
   ];
@@ -86,7 +94,7 @@ export function describeRoute(docs: RouteDocs): DocumentDecoration {
   return operation as DocumentDecoration;
 }
 
-function describePathParameter(parameter: NonNullable<RouteDocs["pathParameter"]>): object {
+function describePathParameter(parameter: PathParameter): object {
   const { name, description, example } = parameter;
   return { name, in: "path", required: true, description, example, schema: { type: "string" } };
 }

@@ -23,6 +23,7 @@ import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
 import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
 import { Router } from "../router/router.ts";
 import { AliasFile } from "../state/alias-file.ts";
+import { State } from "../state/state.ts";
 
 export interface StartOptions {
   config: ServeConfig;
@@ -69,6 +70,7 @@ export async function prepareServer({ config, folders, env, log, adapted }: Star
   const router = buildRouter(config, files, choice, registry, loras, folders, log);
   const app = createApp({
     inference: router,
+    state: new State({ folder: folders.state, log, clock: systemClock }),
     log,
     options: {
       ...DEFAULT_API_OPTIONS,

@@ -20,9 +20,9 @@ function listOperations(document: Json): { path: string; method: string; operati
 
 test("the document has every route of the app, and nothing else", async () => {
   const { app } = createTestApp();
-  const wanted = app.routes().map(({ method, path }) => `${method} ${path}`);
+  const wanted = app.routes().map(({ method, path }) => `${method} ${path.replace(/:\w+/g, "*")}`);
   const found = listOperations(await readDocument()).map(
-    ({ path, method }) => `${method.toUpperCase()} ${path.replace(/\{\w+\}$/, "*")}`,
+    ({ path, method }) => `${method.toUpperCase()} ${path.replace(/\{\w+\}/g, "*")}`,
   );
   expect(found.sort()).toEqual(wanted.sort());
   expect(found).toContain("POST /v1/chat/completions");
@@ -44,7 +44,14 @@ test("every operation is complete: id, summary, tag, reply schema, errors, and a
       for (const media of Object.values<Json>(response.content)) expect(media.schema, at).toBeDefined();
     }
     if (method === "post") expect(Object.keys(operation.responses), at).toContain("400");
-    if (path.includes("{")) expect(operation.parameters[0], at).toMatchObject({ in: "path", required: true });
+    const placeholders = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+    const described = (operation.parameters ?? []).filter((parameter: Json) => parameter.in === "path");
+    expect(
+      described.map((parameter: Json) => parameter.name),
+      at,
+    ).toEqual(placeholders);
+    for (const parameter of described)
+      expect(parameter, at).toMatchObject({ required: true, example: expect.any(String) });
   }
 });
 
@@ -58,22 +65,25 @@ test("every reference leads to a schema, and every schema is referred to", async
 test("the examples pass the checks and run against the demo model", async () => {
   const { post, inference } = createTestApp();
   const [demo] = inference.cards;
-  const operations = listOperations(await readDocument()).filter(({ method }) => method === "post");
-  expect(operations).toHaveLength(17);
+  const { id } = await readJson(await post("/v1/conversations", {}));
+  const operations = listOperations(await readDocument()).filter(
+    ({ method, operation }) => method === "post" && operation.requestBody !== undefined,
+  );
+  expect(operations).toHaveLength(22);
   for (const { path, operation } of operations) {
     // The one kind of model that the demo is not.
     inference.cards = [makeCard(path.includes("rerank") ? { embeddingPooling: "rank" } : demo)];
     const { schema, examples } = operation.requestBody.content["application/json"];
     const component = COMPONENTS[schema.$ref.split("/").at(-1)];
     for (const { value } of Object.values<Json>(examples)) {
-      if (!Array.isArray(value)) expect(value.model ?? value.source).toBe("demo");
+      if (component?.properties?.model !== undefined) expect(value.model).toBe("demo");
       const request = new Request("http://localhost", { method: "POST", body: JSON.stringify(value) });
       if (component === undefined) throw new Error(`${schema.$ref} is missing`);
       const reader = Array.isArray(value)
         ? new BodyReader(Type.Object({ items: component }), { arrayAs: "items" })
         : new BodyReader(component);
       await reader.read(request, 10_000);
-      expect((await post(path, value)).status).toBe(200);
+      expect((await post(path.replace("{conversation_id}", id), value)).status).toBe(200);
     }
   }
 });
@@ -109,6 +119,18 @@ test("answers have the documented shapes", async () => {
   await check("AnthropicModelListReply", await get("/v1/models", version));
   await check("AnthropicModelReply", await get("/v1/models/demo", version));
   await check("AnthropicErrorReply", await get("/nope", version));
+  const stored = await post("/v1/responses", { input: "x" });
+  const { id } = await readJson(stored.clone());
+  await check("ResponseReply", stored);
+  await check("ResponseReply", await post("/v1/responses", { input: "x", background: true }));
+  await check("ResponseReply", await get(`/v1/responses/${id}`));
+  await check("ItemListReply", await get(`/v1/responses/${id}/input_items`));
+  await check("InputTokensReply", await post("/v1/responses/input_tokens", { input: "x" }));
+  const conversation = await post("/v1/conversations", { items: [{ id: "msg_1", role: "user", content: "x" }] });
+  const path = `/v1/conversations/${(await readJson(conversation.clone())).id}`;
+  await check("ConversationReply", conversation);
+  await check("ItemListReply", await get(`${path}/items`));
+  await check("ResponseItem", await get(`${path}/items/msg_1`));
   await check("InfillReply", await post("/infill", { input_prefix: "x", input_suffix: "y" }));
   const lone = { stream: false, messages };
   await check("OllamaChatReply", await post("/api/chat", lone));

@@ -3,8 +3,10 @@ import { connect, type Socket } from "node:net";
 import { createApp } from "../../src/api/app.ts";
 import { listen, type RunningServer } from "../../src/api/listen.ts";
 import { DEFAULT_API_OPTIONS } from "../../src/api/options.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { AppError } from "../../src/protocol/errors.ts";
+import { State } from "../../src/state/state.ts";
 import { FakeInference } from "../support/fake-inference.ts";
 
 const STREAM = JSON.stringify({ messages: [{ role: "user", content: "Hello!" }], stream: true });
@@ -23,7 +25,8 @@ afterEach(async () => {
 });
 
 function start(inference: FakeInference): RunningServer {
-  running = listen(createApp({ inference, options: DEFAULT_API_OPTIONS, log: silentLogger }), {
+  const state = new State({ folder: null, log: silentLogger, clock: systemClock });
+  running = listen(createApp({ inference, state, options: DEFAULT_API_OPTIONS, log: silentLogger }), {
     host: "127.0.0.1",
     port: 0,
   });

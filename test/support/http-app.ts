@@ -3,25 +3,30 @@
 import { createApp, type HttpApp } from "../../src/api/app.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS } from "../../src/api/options.ts";
 import { silentLogger } from "../../src/lib/log.ts";
+import { State } from "../../src/state/state.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FakeInference } from "./fake-inference.ts";
 
 export interface TestApp {
   app: HttpApp;
   inference: FakeInference;
+  state: State;
   clock: FakeClock;
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
 }
 
-export function createTestApp(changes: Partial<ApiOptions> = {}): TestApp {
+/** `stateFolder` null: in memory. */
+export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: string | null = null): TestApp {
   const inference = new FakeInference();
   const clock = new FakeClock();
   const options = { ...DEFAULT_API_OPTIONS, ...changes };
-  const app = createApp({ inference, options, log: silentLogger, clock });
+  const state = new State({ folder: stateFolder, log: silentLogger, clock });
+  const app = createApp({ inference, state, options, log: silentLogger, clock });
   return {
     app,
     inference,
+    state,
     clock,
     get: (path, headers = {}) => app.handle(new Request(`http://localhost:9000${path}`, { headers })),
     post(path, body, init = {}) {

@@ -17,6 +17,8 @@ const ROOT: RootReply = {
     completions: "/v1/completions",
     messages: "/v1/messages",
     countTokens: "/v1/messages/count_tokens",
+    responses: "/v1/responses",
+    conversations: "/v1/conversations",
     infill: "/infill",
     embeddings: "/v1/embeddings",
     ollama: "/api/tags",

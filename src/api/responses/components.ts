@@ -1,0 +1,34 @@
+// The schemas that the documentation of responses and conversations names.
+
+import type { TSchema } from "@sinclair/typebox";
+import {
+  ConversationReply,
+  DeletedReply,
+  InputTokensReply,
+  ItemListReply,
+  ResponseEvent,
+  ResponseItem,
+  ResponseReply,
+} from "./reply-schema.ts";
+import {
+  ConversationItemsRequest,
+  ConversationRequest,
+  ConversationUpdate,
+  InputTokensRequest,
+  ResponseRequest,
+} from "./schema.ts";
+
+export const RESPONSE_COMPONENTS: Record<string, TSchema> = {
+  ResponseRequest,
+  ResponseReply,
+  ResponseEvent,
+  ResponseItem,
+  InputTokensRequest,
+  InputTokensReply,
+  ItemListReply,
+  DeletedReply,
+  ConversationRequest,
+  ConversationUpdate,
+  ConversationItemsRequest,
+  ConversationReply,
+};
