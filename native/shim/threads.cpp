@@ -23,10 +23,10 @@ std::unique_ptr<compute_threads> compute_threads::attach(llama_context * context
     }
     ggml_threadpool_params params = ggml_threadpool_params_default(threads);
     // After a decode ggml's threads look out for the next one, then they sleep (levels above 100 are microseconds: patch
-    // 0010). That bridges the pause between two steps of one stream, which is shorter than waking a thread; the default
-    // level would burn a core for a tenth of a second after the last step, and take it from our own sampling threads
-    // and from whoever else uses the machine.
-    params.poll = 250;
+    // 0010). That bridges the pause between two steps, which is shorter than waking a thread, and meanwhile they offer
+    // their cores to our sampling threads, the server and its client; the default level would burn a core for a tenth of
+    // a second after the last step, whoever else wants it.
+    params.poll = 2000;
     auto made = std::make_unique<compute_threads>();
     made->pool = make(&params);
     made->free_pool = free_pool;
