@@ -134,10 +134,14 @@ struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {
     std::unique_ptr<mlo_sampler> sampler;
 };
 
-// Prompts with a format of their own: {"prefix","suffix","prompt","extra","batchTokens","contextTokens","answerTokens"}, and
-// {"query","document"}.
+// Prompts with a format of their own: {"prefix","suffix","prompt","extra","batchTokens","contextTokens","answerTokens"},
+// {"query","document"} and {"pieces","addSpecial","parseSpecial"}.
 void read_infill(mlo_prompt & prompt, const mlo_model & model, const common_json & request);
 void read_rerank(mlo_prompt & prompt, const mlo_model & model, const common_json & request);
+void read_pieces(mlo_prompt & prompt, const mlo_model & model, const common_json & request);
+
+// Throws for an id that the vocabulary has not.
+llama_token checked_token(const llama_vocab * vocab, const common_json & token);
 
 // The messages in other words, for templates that raise an error about them: what was said, in the same order.
 std::vector<common_chat_msg> tell_calls_apart(const std::vector<common_chat_msg> & messages);

@@ -84,10 +84,10 @@ MLO_API int32_t mlo_token_is_end(mlo_model * model, int32_t token);
 MLO_API int32_t mlo_adapter_load(mlo_model * model, const char * path);
 
 // --- prompt ----------------------------------------------------------------------------------------------------------
-// request: src/protocol/generation.ts' Prompt as JSON, or {"kind":"embedding","text":…} or
-// {"kind":"rerank","query":…,"document":…}; an infill also says "batchTokens" and "contextTokens". A chat's schema that makes
-// no grammar does not fail the job: it goes without, and a warning is logged. sampling: SamplingParams as JSON, to make the
-// prompt's sampler too (a grammar may take seconds to compile); null = none.
+// request: src/protocol/generation.ts' Prompt as JSON, or {"kind":"embedding","text":…}, {"kind":"rerank","query":…,"document":…},
+// {"kind":"pieces","pieces":[text or token,…],"addSpecial":bool,"parseSpecial":bool}; an infill also says "batchTokens" and
+// "contextTokens". A chat's schema that makes no grammar does not fail the job: it goes without, and a warning is logged.
+// sampling: SamplingParams as JSON, to make the prompt's sampler too (a grammar may take seconds to compile); null = none.
 MLO_API mlo_job * mlo_prompt_start(mlo_model * model, const char * request, const char * sampling);
 MLO_API mlo_prompt * mlo_prompt_take(mlo_job * job);
 MLO_API void mlo_prompt_free(mlo_prompt * prompt);

@@ -54,13 +54,8 @@ void read_chat(mlo_prompt & prompt, const mlo_model & model, const common_json &
 }
 
 void read_tokens(mlo_prompt & prompt, const mlo_model & model, const common_json & request) {
-    const int32_t vocabulary = llama_vocab_n_tokens(model.vocab);
     for (const auto & token : request.at("tokens")) {
-        const int64_t id = token.get<int64_t>();
-        if (id < 0 || id >= vocabulary) {
-            throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(vocabulary));
-        }
-        prompt.tokens.push_back((llama_token) id);
+        prompt.tokens.push_back(checked_token(model.vocab, token));
     }
 }
 
@@ -83,6 +78,8 @@ void * read_prompt(const mlo_model & model, const std::string & text, const std:
         read_infill(*prompt, model, request);
     } else if (kind == "rerank") {
         read_rerank(*prompt, model, request);
+    } else if (kind == "pieces") {
+        read_pieces(*prompt, model, request);
     } else {
         // An embedding's text is data: what looks like a special token in it is not one.
         prompt->text = request.at("text").get<std::string>();
@@ -93,6 +90,15 @@ void * read_prompt(const mlo_model & model, const std::string & text, const std:
 }
 
 } // namespace
+
+llama_token checked_token(const llama_vocab * vocab, const common_json & token) {
+    const int32_t vocabulary = llama_vocab_n_tokens(vocab);
+    const int64_t id = token.get<int64_t>();
+    if (id < 0 || id >= vocabulary) {
+        throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(vocabulary));
+    }
+    return (llama_token) id;
+}
 
 mlo_job * mlo_prompt_start(mlo_model * model, const char * request, const char * sampling) {
     return mlo::guard<mlo_job *>(nullptr, [&](auto &) {

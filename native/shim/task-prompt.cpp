@@ -1,5 +1,5 @@
-// Prompts of tasks that have a format of their own: a text with a gap to fill, and a query with a document to rank.
-// They run on a job's thread and only read the model.
+// Prompts of tasks that have a format of their own: a text with a gap to fill, a query with a document to rank, and texts
+// whose tokens are asked for. They run on a job's thread and only read the model.
 #include "internal.h"
 
 #include <algorithm>
@@ -126,4 +126,19 @@ void read_rerank(mlo_prompt & prompt, const mlo_model & model, const common_json
     add(llama_vocab_get_add_sep(vocab), llama_vocab_sep(vocab));
     append(prompt.tokens, common_tokenize(vocab, document, false, false));
     add(llama_vocab_get_add_eos(vocab), eos);
+}
+
+// Texts and token ids in a row, as llama-server's /tokenize takes them: what is added at the ends belongs to a text that
+// comes first.
+void read_pieces(mlo_prompt & prompt, const mlo_model & model, const common_json & request) {
+    const bool parse_special = request.at("parseSpecial").get<bool>();
+    bool add_special = request.at("addSpecial").get<bool>();
+    for (const auto & piece : request.at("pieces")) {
+        if (piece.is_string()) {
+            append(prompt.tokens, common_tokenize(model.vocab, piece.get<std::string>(), add_special, parse_special));
+        } else {
+            prompt.tokens.push_back(checked_token(model.vocab, piece));
+        }
+        add_special = false;
+    }
 }

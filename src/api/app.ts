@@ -12,8 +12,10 @@ import { answerPreflight, buildCorsHeaders, isOriginAllowed, isPreflight } from 
 import { addDocsRoutes } from "./docs.ts";
 import { answerError } from "./error-dialects.ts";
 import { isHostAllowed } from "./host-check.ts";
+import { addTemplateRoute } from "./llama/apply-template.ts";
 import { addInfillRoute } from "./llama/infill.ts";
 import { addRerankRoutes } from "./llama/rerank.ts";
+import { addTokenRoutes } from "./llama/tokenize.ts";
 import { explainUnavailable } from "./ollama/errors.ts";
 import { addOllamaRoutes } from "./ollama/routes.ts";
 import { addChatRoute } from "./openai/chat.ts";
@@ -63,6 +65,8 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addInfillRoute(elysia, api);
   addRerankRoutes(elysia, api);
   addOllamaRoutes(elysia, api);
+  addTokenRoutes(elysia, api);
+  addTemplateRoute(elysia, api);
   addDocsRoutes(elysia, routes);
   return { handle: (request) => handleAtEdge(api, request, (inner) => elysia.handle(inner)), routes };
 }

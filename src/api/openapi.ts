@@ -15,6 +15,13 @@ import {
 } from "./anthropic/reply-schema.ts";
 import { CountTokensRequest, MessageRequest } from "./anthropic/schema.ts";
 import { InfillReply, InfillRequest, RerankReply, RerankRequest } from "./llama/schema.ts";
+import {
+  ApplyTemplateReply,
+  DetokenizeReply,
+  DetokenizeRequest,
+  TokenizeReply,
+  TokenizeRequest,
+} from "./llama/text-schema.ts";
 import { OLLAMA_COMPONENTS } from "./ollama/components.ts";
 import {
   ChatChunk,
@@ -52,6 +59,11 @@ export const COMPONENTS: Record<string, TSchema> = {
   InfillReply,
   RerankRequest,
   RerankReply,
+  TokenizeRequest,
+  TokenizeReply,
+  DetokenizeRequest,
+  DetokenizeReply,
+  ApplyTemplateReply,
   ModelReply,
   ModelListReply,
   ...OLLAMA_COMPONENTS,

@@ -4,10 +4,10 @@
 import type { Task } from "./backend.ts";
 
 export class AbandonedTasks implements Disposable {
-  #tasks: Task<Disposable>[] = [];
+  #tasks: Task<unknown>[] = [];
 
   /** Takes over a task; null is none. */
-  add(task: Task<Disposable> | null): void {
+  add(task: Task<unknown> | null): void {
     if (task !== null) this.#tasks.push(task);
     this.sweep();
   }

@@ -1,6 +1,6 @@
 // What the engine needs from the machine that runs tokens. Two implementations: llama.cpp, and a fake for tests.
 
-import type { EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
+import type { ChatPrompt, EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
 import type { LoadedModelInfo } from "../protocol/model-info.ts";
 import type { Drafter } from "./drafter.ts";
 
@@ -22,6 +22,17 @@ export interface PreparedPrompt extends Disposable {
   readonly preambleLength: number;
   /** Positions where the last messages begin, the one to be generated included; empty where that is not known. */
   readonly turns: readonly number[];
+}
+
+/** What is asked about without being run: a chat, or texts and token ids in a row. */
+export type TextSource =
+  | ChatPrompt
+  | { kind: "pieces"; pieces: (string | number)[]; addSpecial: boolean; parseSpecial: boolean };
+
+export interface TextFacts {
+  tokens: Int32Array;
+  /** A chat as its template writes it; empty of anything else. */
+  text: string;
 }
 
 export interface Sampler extends Disposable {
@@ -86,6 +97,7 @@ export interface Backend extends Disposable {
   readonly stateLayout: string;
   /** `sampling`, unless null, is what `makeSampler` will be asked for: a grammar may take seconds to compile. */
   preparePrompt(prompt: Prompt, sampling: SamplingParams | null): Task<PreparedPrompt>;
+  readText(source: TextSource): Task<TextFacts>;
   makeSampler(params: SamplingParams, prompt: PreparedPrompt): Sampler;
   makeParser(prompt: PreparedPrompt): AnswerParser;
   /** The next decodes run with these: a scale for each of the model's adapters, 0 is without it. */

@@ -6,11 +6,10 @@ import type { Clock } from "../lib/clock.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
 import type { FinishReason, GenerationEvent } from "../protocol/generation.ts";
 import type { ToEngine } from "../protocol/messages.ts";
-import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
+import type { EngineStats } from "../protocol/model-info.ts";
 import { AdapterSets } from "./adapter-sets.ts";
 import type { Backend } from "./backend.ts";
 import { TokenTexts } from "./detokenizer.ts";
-import { Embedder } from "./embedder.ts";
 import { describeCache, describeMemory, describeWork, explainCache } from "./explain.ts";
 import { cannotGenerate, Intake } from "./intake.ts";
 import type { KvStore } from "./kv-store.ts";
@@ -19,6 +18,7 @@ import { PrefixCache } from "./prefix-cache.ts";
 import { Roster } from "./roster.ts";
 import { sampleOutputs, scorePrompt } from "./sampling.ts";
 import { doneEvent, type Sequence } from "./sequence.ts";
+import { SingleAnswers } from "./single-answers.ts";
 import { type StepOutput, Stepper, type StepSettings } from "./stepper.ts";
 
 /** A request that has waited this long is announced before it has a place, so that its client sees that we live. */
@@ -41,7 +41,7 @@ export class Engine implements Disposable {
   readonly #send: Send;
   readonly #outbox: Outbox;
   readonly #intake: Intake;
-  readonly #embedder: Embedder;
+  readonly #singles: SingleAnswers;
   readonly #cache: PrefixCache;
   readonly #roster: Roster;
   readonly #stepper: Stepper;
@@ -58,7 +58,7 @@ export class Engine implements Disposable {
     this.#outbox = new Outbox(send);
     const sets = new AdapterSets(options.adapters ?? []);
     this.#intake = new Intake(backend, new TokenTexts(backend), sets, options.shiftsContext);
-    this.#embedder = new Embedder(backend, send);
+    this.#singles = new SingleAnswers(backend, send);
     this.#cache = new PrefixCache(backend, clock, options.checkpointBytesMax);
     this.#stepper = new Stepper(backend, clock, this.#cache, options);
     this.#store = options.store;
@@ -67,7 +67,7 @@ export class Engine implements Disposable {
 
   /** Something can be done now, without waiting for a message or a task. */
   get isBusy(): boolean {
-    if (this.#roster.isBusy || this.#embedder.isReady) return true;
+    if (this.#roster.isBusy || this.#singles.isReady) return true;
     return this.#store?.isReady(this.#cache, this.#isIdle || this.#flushes.size > 0) === true;
   }
 
@@ -83,7 +83,8 @@ export class Engine implements Disposable {
         else this.#intake.add(message.id, message.request, this.#clock.monotonicMs());
         break;
       case "embed":
-        this.#embedder.add(message.id, message.inputs);
+      case "tell":
+        this.#singles.add(message);
         break;
       case "cancel":
         this.#cancel(message.id);
@@ -96,7 +97,11 @@ export class Engine implements Disposable {
         this.#send({ type: "stats", id: message.id, stats: this.stats() });
         break;
       case "cache":
-        this.#send({ type: "cache", id: message.id, entries: this.#cacheEntries() });
+        this.#send({
+          type: "cache",
+          id: message.id,
+          entries: describeCache(this.#cache, this.#backend, this.#store, this.#clock.monotonicMs()),
+        });
         break;
       case "flush":
         this.#flushes.add(message.id);
@@ -113,7 +118,7 @@ export class Engine implements Disposable {
     this.#roster.placeWaiting();
     this.#store?.step(this.#cache, this.#isIdle || this.#flushes.size > 0);
     this.#announce();
-    this.#embedder.step();
+    this.#singles.step();
     this.#stepper.times.time("stepMs", () => this.#runBatch());
     if (this.#isIdle) this.#cache.checkIntegrity();
     this.#answerFlushes();
@@ -136,14 +141,8 @@ export class Engine implements Disposable {
     this.#flushes.clear();
   }
 
-  #cacheEntries(): CacheEntry[] {
-    return describeCache(this.#cache, this.#backend, this.#store, this.#clock.monotonicMs());
-  }
-
   #takeArrivals(): void {
-    for (;;) {
-      const arrival = this.#intake.next();
-      if (arrival.kind === "none") return;
+    for (let arrival = this.#intake.next(); arrival.kind !== "none"; arrival = this.#intake.next()) {
       if (arrival.kind === "ready") this.#roster.add(arrival.sequence);
       else if (arrival.kind === "refused") this.#fail(arrival.id, arrival.error);
       else for (const event of arrival.events) this.#outbox.emit(arrival.id, event);
@@ -253,7 +252,7 @@ export class Engine implements Disposable {
   }
 
   #cancel(id: number): void {
-    if (this.#embedder.cancel(id)) return;
+    if (this.#singles.cancel(id)) return;
     if (!this.#outbox.isOpen(id)) return;
     if (this.#intake.cancel(id)) {
       this.#outbox.emit(id, { type: "cancelled" });
@@ -292,7 +291,7 @@ export class Engine implements Disposable {
 
   [Symbol.dispose](): void {
     this.#intake[Symbol.dispose]();
-    this.#embedder[Symbol.dispose]();
+    this.#singles[Symbol.dispose]();
     this.#store?.[Symbol.dispose]();
     this.#cache.checkpoints[Symbol.dispose]();
     for (const sequence of this.#roster) sequence[Symbol.dispose]();

@@ -21,11 +21,13 @@ import type {
   Sampler,
   SavedState,
   Task,
+  TextFacts,
+  TextSource,
 } from "./backend.ts";
 import { Batch } from "./batch.ts";
 import type { ContextPlan } from "./context-plan.ts";
 import type { Drafter } from "./drafter.ts";
-import { nativePrompt, readInput, readPrompt } from "./llama-prompt.ts";
+import { nativePrompt, readInput, readPrompt, readText } from "./llama-prompt.ts";
 import { LlamaStates } from "./llama-states.ts";
 
 class LlamaSampler implements Sampler {
@@ -86,6 +88,10 @@ export class LlamaBackend implements Backend {
 
   prepareEmbedding(input: EmbeddingInput): Task<PreparedPrompt> {
     return readInput(this.#model, input);
+  }
+
+  readText(source: TextSource): Task<TextFacts> {
+    return readText(this.#model, source);
   }
 
   makeSampler(params: SamplingParams, prompt: PreparedPrompt): Sampler {

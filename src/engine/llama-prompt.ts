@@ -5,7 +5,7 @@ import { NativePrompt } from "../ffi/prompt.ts";
 import { assert } from "../lib/assert.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
-import type { PreparedPrompt, Task } from "./backend.ts";
+import type { PreparedPrompt, Task, TextFacts, TextSource } from "./backend.ts";
 
 class LlamaPrompt implements PreparedPrompt {
   readonly tokens: Int32Array;
@@ -62,6 +62,18 @@ export function readInput(model: NativeModel, input: EmbeddingInput): Task<Prepa
     Array.isArray(input) ? { kind: "tokens", tokens: input } : { kind: "rerank", ...input },
     null,
   );
+}
+
+export function readText(model: NativeModel, source: TextSource): Task<TextFacts> {
+  const job = NativePrompt.read(model, source);
+  return {
+    poll: () => job.poll(),
+    take: () => {
+      using prompt = job.take();
+      return { tokens: prompt.tokens(), text: prompt.facts().text };
+    },
+    [Symbol.dispose]: () => job[Symbol.dispose](),
+  };
 }
 
 export function nativePrompt(prompt: PreparedPrompt): NativePrompt {

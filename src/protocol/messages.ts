@@ -5,6 +5,7 @@
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
+import type { TextAnswerHead, TextQuestion } from "./text-question.ts";
 
 export const PROTOCOL_VERSION = 3;
 
@@ -83,6 +84,7 @@ export type ToEngine =
   /** With the prompt of the `generate` before it: see prompt-reuse.ts. */
   | { type: "generate-again"; id: number; request: Omit<GenerationRequest, "prompt"> }
   | { type: "embed"; id: number; inputs: EmbeddingInput[] }
+  | { type: "tell"; id: number; question: TextQuestion }
   | { type: "cancel"; id: number }
   /** The reader is behind: keep the sequence, decode nothing for it until `resume`. */
   | { type: "pause"; id: number }
@@ -102,6 +104,8 @@ export type FromEngine =
   | { type: "events"; events: [id: number, event: GenerationEvent][] }
   /** Payload: `count` vectors of `dimensions` float32, one after the other. */
   | { type: "embeddings"; id: number; count: number; dimensions: number; promptTokens: number }
+  /** Payload: what `packTextAnswer` made. */
+  | ({ type: "told"; id: number } & TextAnswerHead)
   | { type: "refused"; id: number; error: ErrorBody }
   | { type: "stats"; id: number; stats: EngineStats }
   | { type: "cache"; id: number; entries: CacheEntry[] }

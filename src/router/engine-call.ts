@@ -4,6 +4,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, EmbeddingResult, GenerationEvent, GenerationRequest } from "../protocol/generation.ts";
+import type { TextAnswer, TextQuestion } from "../protocol/text-question.ts";
 import { type CrashTable, DEATHS_MAX, describeGeneration, hashCall, judgeCrash } from "./crash-policy.ts";
 import type { Accepted } from "./engine-client.ts";
 import type { EngineProcess } from "./engine-process.ts";
@@ -39,9 +40,22 @@ export class EngineCall {
   }
 
   static async embed(inputs: EmbeddingInput[], options: EngineCallOptions): Promise<EmbeddingResult> {
-    const call = new EngineCall(options, () => inputs);
+    return await EngineCall.#once(inputs, options, ({ client }) => client.embed(inputs, options.signal));
+  }
+
+  static async tell(question: TextQuestion, options: EngineCallOptions): Promise<TextAnswer> {
+    return await EngineCall.#once(question, options, ({ client }) => client.tell(question, options.signal));
+  }
+
+  /** A call with one answer. */
+  static async #once<T>(
+    content: unknown,
+    options: EngineCallOptions,
+    send: (engine: EngineProcess) => Promise<T>,
+  ): Promise<T> {
+    const call = new EngineCall(options, () => content);
     call.#assertAdmitted();
-    const { value } = await call.#run(await options.findEngine(), ({ client }) => client.embed(inputs, options.signal));
+    const { value } = await call.#run(await options.findEngine(), send);
     call.#noteSuccess();
     return value;
   }

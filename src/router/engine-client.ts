@@ -14,6 +14,7 @@ import {
 } from "../protocol/generation.ts";
 import type { Frame, FromEngine, ToEngine } from "../protocol/messages.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
+import { type TextAnswer, type TextQuestion, unpackTextAnswer } from "../protocol/text-question.ts";
 
 /** Events that one reader may leave unread before its sequence is paused. */
 const UNREAD_EVENTS = 256;
@@ -54,7 +55,8 @@ export class EngineClient {
   onIdle: () => void = () => {};
   readonly #send: (message: ToEngine) => void;
   readonly #generations = new Map<number, OpenGeneration>();
-  readonly #embeddings = new Map<number, OpenCall<EmbeddingResult>>();
+  /** Those with one answer. */
+  readonly #calls = new Map<number, OpenCall<EmbeddingResult | TextAnswer>>();
   readonly #questions = new Map<number, OpenCall<Answer<"stats" | "cache" | "flushed">>>();
   #nextId = 1;
   #gone: AppError | null = null;
@@ -65,7 +67,7 @@ export class EngineClient {
 
   /** Requests that have not ended. */
   get openCount(): number {
-    return this.#generations.size + this.#embeddings.size;
+    return this.#generations.size + this.#calls.size;
   }
 
   /** Resolves once the engine has accepted the prompt; rejects with its refusal. */
@@ -101,24 +103,11 @@ export class EngineClient {
   }
 
   async embed(inputs: EmbeddingInput[], signal: AbortSignal): Promise<EmbeddingResult> {
-    if (signal.aborted) throw cancelled();
-    const id = this.#open();
-    const call = { result: Promise.withResolvers<EmbeddingResult>() };
-    this.#embeddings.set(id, call);
-    const abort = (): void => {
-      if (!this.#embeddings.delete(id)) return;
-      this.#send({ type: "cancel", id });
-      call.result.reject(cancelled());
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      this.#send({ type: "embed", id, inputs });
-      return await call.result.promise;
-    } finally {
-      this.#embeddings.delete(id);
-      signal.removeEventListener("abort", abort);
-      this.#noticeIdle();
-    }
+    return (await this.#call((id) => ({ type: "embed", id, inputs }), signal)) as EmbeddingResult;
+  }
+
+  async tell(question: TextQuestion, signal: AbortSignal): Promise<TextAnswer> {
+    return (await this.#call((id) => ({ type: "tell", id, question }), signal)) as TextAnswer;
   }
 
   async stats(): Promise<EngineStats> {
@@ -140,18 +129,15 @@ export class EngineClient {
       case "events":
         for (const [id, event] of message.events) this.#deliver(id, event);
         break;
-      case "embeddings": {
-        const call = this.#embeddings.get(message.id);
-        this.#embeddings.delete(message.id);
-        call?.result.resolve(readVectors(message, payload));
+      case "embeddings":
+        this.#takeCall(message.id)?.result.resolve(readVectors(message, payload));
         break;
-      }
-      case "refused": {
-        const call = this.#embeddings.get(message.id);
-        this.#embeddings.delete(message.id);
-        call?.result.reject(new AppError(message.error));
+      case "told":
+        this.#takeCall(message.id)?.result.resolve(unpackTextAnswer(message, payload));
         break;
-      }
+      case "refused":
+        this.#takeCall(message.id)?.result.reject(new AppError(message.error));
+        break;
       case "stats":
       case "cache":
       case "flushed": {
@@ -171,10 +157,37 @@ export class EngineClient {
   fail(error: AppError): void {
     this.#gone = error;
     for (const id of [...this.#generations.keys()]) this.#deliver(id, { type: "error", error: error.toBody() });
-    for (const calls of [this.#embeddings, this.#questions]) {
+    for (const calls of [this.#calls, this.#questions]) {
       for (const call of calls.values()) call.result.reject(error);
       calls.clear();
     }
+  }
+
+  async #call(message: (id: number) => ToEngine, signal: AbortSignal): Promise<EmbeddingResult | TextAnswer> {
+    if (signal.aborted) throw cancelled();
+    const id = this.#open();
+    const call = { result: Promise.withResolvers<EmbeddingResult | TextAnswer>() };
+    this.#calls.set(id, call);
+    const abort = (): void => {
+      if (!this.#calls.delete(id)) return;
+      this.#send({ type: "cancel", id });
+      call.result.reject(cancelled());
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      this.#send(message(id));
+      return await call.result.promise;
+    } finally {
+      this.#calls.delete(id);
+      signal.removeEventListener("abort", abort);
+      this.#noticeIdle();
+    }
+  }
+
+  #takeCall(id: number): OpenCall<EmbeddingResult | TextAnswer> | undefined {
+    const call = this.#calls.get(id);
+    this.#calls.delete(id);
+    return call;
   }
 
   async #ask<T extends "stats" | "cache" | "flushed">(type: "stats" | "cache" | "flush"): Promise<Answer<T>> {

@@ -9,6 +9,7 @@ import type {
 } from "../protocol/generation.ts";
 import type { LoraAdapter, LoraScale } from "../protocol/lora.ts";
 import type { CacheEntry, Capabilities, EngineStats, LoadedModelInfo, Pooling } from "../protocol/model-info.ts";
+import type { TextAnswer, TextQuestion } from "../protocol/text-question.ts";
 
 /** `asleep`: its engine was stopped because nobody asked, and the next request starts it again. */
 export type ModelState = "unloaded" | "loading" | "loaded" | "asleep" | "failed";
@@ -116,6 +117,8 @@ export interface Inference {
   addAlias(model: string, alias: string): void;
   /** Takes back a name that `addAlias` gave, or deletes a model of the server's own folder. Throws `forbidden` for others. */
   remove(name: string): void;
+  /** What the model's vocabulary or template says of a text. */
+  tell(model: string | undefined, question: TextQuestion, signal: AbortSignal): Promise<TextAnswer>;
   health(): Health;
   backendInfo(): Promise<BackendInfo>;
   cache(): Promise<CacheOverview>;

@@ -8,6 +8,7 @@ import type { ModelRegistry } from "../models/registry.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, EmbeddingResult, GenerationRequest } from "../protocol/generation.ts";
 import type { LoraAdapter, LoraScale } from "../protocol/lora.ts";
+import type { TextAnswer, TextQuestion } from "../protocol/text-question.ts";
 import { type AdapterOptions, Adapters } from "./adapters.ts";
 import { CrashTable } from "./crash-policy.ts";
 import { EngineCall, type EngineCallOptions } from "./engine-call.ts";
@@ -108,6 +109,10 @@ export class Router implements Inference {
     const path = this.#deps.registry.remove(name);
     // Its engine has the file open still: it goes when its requests have ended.
     if (path !== null) this.#places.get(path)?.sleep?.setAfter(0);
+  }
+
+  async tell(model: string | undefined, question: TextQuestion, signal: AbortSignal): Promise<TextAnswer> {
+    return await EngineCall.tell(question, this.#callOptions(this.#deps.registry.resolve(model), signal));
   }
 
   health(): Health {

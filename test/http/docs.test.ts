@@ -69,7 +69,7 @@ test("the examples pass the checks and run against the demo model", async () => 
   const operations = listOperations(await readDocument()).filter(
     ({ method, operation }) => method === "post" && operation.requestBody !== undefined,
   );
-  expect(operations).toHaveLength(22);
+  expect(operations).toHaveLength(25);
   for (const { path, operation } of operations) {
     // The one kind of model that the demo is not.
     inference.cards = [makeCard(path.includes("rerank") ? { embeddingPooling: "rank" } : demo)];
@@ -143,6 +143,10 @@ test("answers have the documented shapes", async () => {
   await check("OllamaPsReply", await get("/api/ps"));
   await check("OllamaVersionReply", await get("/api/version"));
   await check("OllamaErrorReply", await post("/api/show", {}));
+  await check("TokenizeReply", await post("/tokenize", { content: "x" }));
+  await check("TokenizeReply", await post("/tokenize", { content: "xé", with_pieces: true }));
+  await check("DetokenizeReply", await post("/detokenize", { tokens: [120] }));
+  await check("ApplyTemplateReply", await post("/apply-template", { messages }));
   inference.cards = [makeCard({ embeddingPooling: "rank" })];
   await check("RerankReply", await post("/v1/rerank", { query: "x", documents: ["y"], return_documents: true }));
   await check("ErrorReply", await get("/nope"));

@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { GenerationEvent, GenerationRequest } from "../../src/protocol/generation.ts";
 import type { FromEngine, ToEngine } from "../../src/protocol/messages.ts";
+import { packTextAnswer } from "../../src/protocol/text-question.ts";
 import { type Accepted, EngineClient } from "../../src/router/engine-client.ts";
 
 const REQUEST: GenerationRequest = { prompt: { kind: "text", text: "hi" }, sampling: {}, stop: [] };
@@ -276,6 +277,26 @@ describe("embeddings and stats", () => {
     expect(await rejection(left)).toBe("cancelled");
     expect(script.types()).toEqual(["embed", "embed", "cancel"]);
     script.tell({ type: "embeddings", id: 2, count: 0, dimensions: 0, promptTokens: 0 });
+    expect(script.client.openCount).toBe(0);
+  });
+
+  test("a text's tokens and a text come out of the payload, wherever it begins", async () => {
+    const script = new Script();
+    const { signal } = new AbortController();
+    const asked = script.client.tell({ ask: "text", tokens: [1] }, signal);
+    script.tell({ type: "told", id: 1, tokens: null, pieces: null }, Buffer.from("xhi").subarray(1));
+    expect(await asked).toEqual({ kind: "text", text: Buffer.from("hi") });
+    const content = ["a"];
+    const question = { ask: "tokens", content, addSpecial: false, parseSpecial: true, withPieces: true } as const;
+    const listed = script.client.tell({ ...question, content }, signal);
+    const answer = {
+      kind: "tokens",
+      tokens: Int32Array.of(7, 8),
+      pieces: [Buffer.from("a"), Buffer.from("bc")],
+    } as const;
+    const { head, payload } = packTextAnswer({ ...answer, pieces: [...answer.pieces] });
+    script.tell({ type: "told", id: 2, ...head }, Buffer.concat([Buffer.of(0), payload]).subarray(1));
+    expect(await listed).toEqual({ ...answer, pieces: [...answer.pieces] });
     expect(script.client.openCount).toBe(0);
   });
 

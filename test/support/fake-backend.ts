@@ -14,6 +14,8 @@ import type {
   Sampler,
   SavedState,
   Task,
+  TextFacts,
+  TextSource,
 } from "../../src/engine/backend.ts";
 import { assert } from "../../src/lib/assert.ts";
 import type { EmbeddingInput, Prompt, SamplingParams } from "../../src/protocol/generation.ts";
@@ -21,12 +23,13 @@ import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
 import { adaptTokens, hashScales } from "./fake-adapters.ts";
 import type { FakeDrafter } from "./fake-drafter.ts";
 import { makeFakeDrafter } from "./fake-head.ts";
-import { embedFakeTokens, readFakeInput, readFakePrompt } from "./fake-inputs.ts";
+import { embedFakeTokens, readFakeInput, readFakePieces, readFakePrompt } from "./fake-inputs.ts";
 import { FakeMemory, seeTokens } from "./fake-memory.ts";
 import { describeFake, type FakeFaults, type FakeOptions } from "./fake-options.ts";
 import { FakeSampler, pickGreedily } from "./fake-sampler.ts";
 import { findSeen, scoreFakeRows } from "./fake-scores.ts";
 import { type Counted, contentOf, type FakeContent, FakeState, readFakeState } from "./fake-state.ts";
+import { makeFakeTask } from "./fake-task.ts";
 import { END, fakeTokenBytes, PRESERVED } from "./fake-vocabulary.ts";
 
 const KINDS = ["job", "prompt", "sampler", "parser", "state"] as const;
@@ -63,35 +66,23 @@ export class FakeBackend implements Backend {
     return this.#task(readFakeInput(input), null, false);
   }
 
-  #task(tokens: Int32Array | string, fault: string | null, needsParser: boolean): Task<PreparedPrompt> {
-    let polls = this.#options.taskPolls?.() ?? 0;
-    let taken = false;
-    const failure = typeof tokens === "string" ? tokens : fault;
-    const counted = this.#count("job");
+  readText(source: TextSource): Task<TextFacts> {
+    const tokens = source.kind === "pieces" ? readFakePieces(source) : readFakePrompt(source);
+    const task = this.#task(tokens, this.faults.text?.(source) ?? null, false);
     return {
-      poll: () => {
-        counted.assertAlive();
-        if (polls-- > 0) return { kind: "running" };
-        return failure === null ? { kind: "done" } : { kind: "failed", error: new Error(failure) };
-      },
+      ...task,
       take: () => {
-        assert(!taken && polls < 0 && typeof tokens !== "string", "a task is taken once, when it is done");
-        taken = true;
-        const prompt = this.#count("prompt");
-        const preserved = new Set(needsParser ? [PRESERVED] : []);
-        const stops = needsParser ? ["zzz"] : [];
-        return {
-          tokens,
-          stops,
-          preserved,
-          needsParser,
-          preambleLength: 0,
-          turns: [],
-          [Symbol.dispose]: prompt.dispose,
-        };
+        using prompt = task.take();
+        const text = source.kind === "chat" ? source.messages.map(({ content }) => String(content)).join(" ") : "";
+        return { tokens: prompt.tokens, text };
       },
-      [Symbol.dispose]: counted.dispose,
     };
+  }
+
+  #task(tokens: Int32Array | string, fault: string | null, needsParser: boolean): Task<PreparedPrompt> {
+    const result = fault ?? tokens;
+    const polls = this.#options.taskPolls?.() ?? 0;
+    return makeFakeTask({ result, needsParser, polls, job: this.#count("job"), count: () => this.#count("prompt") });
   }
 
   makeSampler(params: SamplingParams, _prompt: PreparedPrompt): Sampler {

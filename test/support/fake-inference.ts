@@ -10,6 +10,7 @@ import type {
   GenerationRequest,
 } from "../../src/protocol/generation.ts";
 import type { LoraAdapter, LoraScale } from "../../src/protocol/lora.ts";
+import type { TextAnswer, TextQuestion } from "../../src/protocol/text-question.ts";
 import type {
   BackendInfo,
   CacheOverview,
@@ -90,6 +91,9 @@ export class FakeInference implements Inference {
   keepCalls: [id: string, idleMs: number | null][] = [];
   aliasCalls: [model: string, alias: string][] = [];
   removeCalls: string[] = [];
+  /** What questions about texts are answered with. */
+  textAnswer: (question: TextQuestion) => TextAnswer = answerByLetters;
+  tellCalls: { model: string | undefined; question: TextQuestion; signal: AbortSignal }[] = [];
   embedCalls: { model: string | undefined; inputs: EmbeddingInput[]; signal: AbortSignal }[] = [];
 
   listModels(): ModelCard[] {
@@ -152,6 +156,12 @@ export class FakeInference implements Inference {
     this.removeCalls.push(name);
   }
 
+  async tell(model: string | undefined, question: TextQuestion, signal: AbortSignal): Promise<TextAnswer> {
+    this.tellCalls.push({ model, question, signal });
+    if (this.refusal !== null) throw this.refusal;
+    return this.textAnswer(question);
+  }
+
   health(): Health {
     return this.healthNow;
   }
@@ -183,5 +193,23 @@ export class FakeInference implements Inference {
     const call = this.generateCalls.at(-1);
     if (call === undefined) throw new Error("generate was not called");
     return call.request;
+  }
+}
+
+/** A token is a letter's code; a chat is its contents, a line each. */
+function answerByLetters(question: TextQuestion): TextAnswer {
+  const encoder = new TextEncoder();
+  switch (question.ask) {
+    case "tokens": {
+      const tokens = question.content.flatMap((piece) =>
+        typeof piece === "number" ? [piece] : [...encoder.encode(piece)],
+      );
+      const pieces = question.withPieces ? tokens.map((token) => Uint8Array.of(token)) : null;
+      return { kind: "tokens", tokens: Int32Array.from(tokens), pieces };
+    }
+    case "text":
+      return { kind: "text", text: Uint8Array.from(question.tokens) };
+    case "prompt":
+      return { kind: "text", text: encoder.encode(question.prompt.messages.map(({ content }) => content).join("\n")) };
   }
 }

@@ -1,10 +1,11 @@
 // What the fake backend makes of prompts and of inputs to embed or to rank: tokens, or why it refuses them, and vectors.
 
+import type { TextSource } from "../../src/engine/backend.ts";
 import type { EmbeddingInput, Prompt } from "../../src/protocol/generation.ts";
 import type { Pooling } from "../../src/protocol/model-info.ts";
 import { DIMENSIONS } from "./fake-options.ts";
 import { mix } from "./fake-sampler.ts";
-import { checkTokens, fakeTokens } from "./fake-vocabulary.ts";
+import { checkTokens, END, fakeTokens } from "./fake-vocabulary.ts";
 
 export function readFakePrompt(prompt: Prompt): Int32Array | string {
   switch (prompt.kind) {
@@ -22,6 +23,13 @@ export function readFakePrompt(prompt: Prompt): Int32Array | string {
 export function readFakeInput(input: EmbeddingInput): Int32Array | string {
   if (typeof input === "string") return fakeTokens(input);
   return Array.isArray(input) ? checkTokens(input) : fakeTokens(`${input.query} ${input.document}`);
+}
+
+/** A text's beginning is marked with the end token where special ones are added. */
+export function readFakePieces({ pieces, addSpecial }: Extract<TextSource, { kind: "pieces" }>): Int32Array | string {
+  const isMarked = addSpecial && typeof pieces[0] === "string";
+  const tokens = pieces.flatMap((piece) => (typeof piece === "number" ? [piece] : [...fakeTokens(piece)]));
+  return checkTokens(isMarked ? [END, ...tokens] : tokens);
 }
 
 /** Hangs on every token; a ranking is one number. */

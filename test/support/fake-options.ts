@@ -1,6 +1,6 @@
 // How a fake backend is to be: its sizes, and what goes wrong.
 
-import type { BatchPart, DecodeResult } from "../../src/engine/backend.ts";
+import type { BatchPart, DecodeResult, TextSource } from "../../src/engine/backend.ts";
 import type { Prompt, SamplingParams } from "../../src/protocol/generation.ts";
 import type { LoadedModelInfo, MemoryKind, Pooling } from "../../src/protocol/model-info.ts";
 import { FAKE_VOCABULARY } from "./fake-vocabulary.ts";
@@ -10,6 +10,7 @@ export const DIMENSIONS = 8;
 /** What goes wrong, as the test says. Each gives a message or null. */
 export interface FakeFaults {
   prompt?: (prompt: Prompt) => string | null;
+  text?: (source: TextSource) => string | null;
   sampler?: (params: SamplingParams) => string | null;
   parser?: () => string | null;
   parse?: (text: string) => string | null;
