@@ -44,11 +44,30 @@ static std::string & part_of(common_chat_msg & message, leaf_kind kind, size_t c
     }
 }
 
-answer_stream::answer_stream(common_chat_parser_params given, listener on_text) : params(std::move(given)), on_text(std::move(on_text)) {
+answer_stream::answer_stream(common_chat_parser_params given, listener on_text, const std::string & reasoning, const std::string & content)
+    : params(std::move(given)), on_text(std::move(on_text)) {
     // As the parser would put it before each text: positions then count from the same start.
     full = input = params.generation_prompt;
     told_end = full.size();
     params.generation_prompt.clear();
+    if (!reasoning.empty() || !content.empty()) {
+        know_begun(reasoning, content);
+    }
+}
+
+// As the parser reads it, the beginning is known before the first text comes, but for what it holds back of it.
+void answer_stream::know_begun(const std::string & reasoning, const std::string & content) {
+    is_telling = false;
+    parse(false);
+    is_telling = true;
+    if (!known.tool_calls.empty()) {
+        // A call is told whole: nobody could put its arguments together.
+        known = common_chat_msg();
+        leaf.reset();
+    }
+    told_end = full.size();
+    begun_reasoning = begun_text(begun_text::held_back(reasoning, known.reasoning_content));
+    begun_content = begun_text(begun_text::held_back(content, known.content));
 }
 
 void answer_stream::push(const std::string & text, bool final) {
@@ -164,7 +183,7 @@ void answer_stream::tell_part(leaf_kind kind, size_t call, std::string & told, c
         // The parser may have held back what might begin a delimiter. Escaped text stands nowhere: then nothing was.
         const size_t found = full.find(added, told_end);
         told_end = found == std::string::npos ? full.size() : found + added.size();
-        on_text(kind, call, added);
+        pass_on(kind, call, added);
     } else if (final && now != told) {
         ++mismatches;
     }
@@ -274,7 +293,18 @@ void answer_stream::send(size_t to) {
     leaf->sent = to;
     part_of(known, leaf->kind, leaf->call) += text;
     told_end = full.size() - (input.size() - to);
-    on_text(leaf->kind, leaf->call, text);
+    pass_on(leaf->kind, leaf->call, text);
+}
+
+void answer_stream::pass_on(leaf_kind kind, size_t call, const std::string & text) {
+    if (!is_telling) {
+        return;
+    }
+    const bool can_begin = kind != leaf_kind::ARGUMENTS;
+    const std::string behind = can_begin ? (kind == leaf_kind::CONTENT ? begun_content : begun_reasoning).cut_from(text) : text;
+    if (!behind.empty()) {
+        on_text(kind, call, behind);
+    }
 }
 
 void answer_stream::cut_leaf() {

@@ -2,6 +2,7 @@
 // open is passed on as it comes; llama.cpp's parser is asked only about the rest. Not part of the ABI.
 #pragma once
 
+#include "begun-text.h"
 #include "internal.h"
 #include "json-scan.h"
 
@@ -16,7 +17,8 @@ class answer_stream {
     // Told of each piece of text that has become certain, in order. call: for ARGUMENTS.
     using listener = std::function<void(leaf_kind leaf, size_t call, const std::string & text)>;
 
-    answer_stream(common_chat_parser_params params, listener on_text);
+    // reasoning, content: what the answer begins with in the generation prompt. It is not told.
+    answer_stream(common_chat_parser_params params, listener on_text, const std::string & reasoning, const std::string & content);
     // An answer that the parser does not take is told as content from where it was understood last: nothing is lost.
     void push(const std::string & text, bool final);
 
@@ -49,6 +51,7 @@ class answer_stream {
         std::string text;
     };
 
+    void know_begun(const std::string & reasoning, const std::string & content);
     bool may_parse() const;
     void parse(bool final);
     void tell_unparsed();
@@ -62,6 +65,7 @@ class answer_stream {
     bool advance_json();
     void send(size_t to);
     void cut_leaf();
+    void pass_on(leaf_kind kind, size_t call, const std::string & text);
 
     common_chat_parser_params params;
     listener                  on_text;
@@ -71,6 +75,9 @@ class answer_stream {
     bool                      may_cut = true;
     std::optional<open_leaf>  leaf;
     size_t                    told_end; // in `full`: what was told stands before this
+    begun_text                begun_reasoning; // what of the beginning the parser holds back
+    begun_text                begun_content;
+    bool                      is_telling = true;
 };
 
 } // namespace mlo

@@ -39,6 +39,11 @@ inputs_t chat_inputs(const common_json & request, const common_chat_templates * 
         inputs.json_schema = request.at("grammarSchema").dump();
     }
     inputs.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+    inputs.add_generation_prompt = request.value("opensAnswer", true);
+    if (request.contains("continues")) {
+        const bool thinks = request.at("continues").get<std::string>() == "reasoning";
+        inputs.continue_final_message = thinks ? COMMON_CHAT_CONTINUATION_REASONING : COMMON_CHAT_CONTINUATION_CONTENT;
+    }
     if (request.contains("templateArgs")) {
         for (const auto & entry : request.at("templateArgs").items()) {
             inputs.chat_template_kwargs[entry.key()] = entry.value().dump();
@@ -108,10 +113,21 @@ std::string retell(inputs_t & inputs, const common_chat_templates * templates) {
     if (renders(templates, alone)) {
         return "";
     }
-    alone.messages = tell_calls_apart(inputs.messages);
+    // A last message that goes on is not shown by the template: it stays as it is.
+    std::vector<common_chat_msg> shown = inputs.messages;
+    std::vector<common_chat_msg> begun;
+    if (goes_on(inputs) && !shown.empty()) {
+        begun = {shown.back()};
+        shown.pop_back();
+    }
+    const auto tell = [&](std::vector<common_chat_msg> told) {
+        told.insert(told.end(), begun.begin(), begun.end());
+        alone.messages = told;
+    };
+    tell(tell_calls_apart(shown));
     std::string how = "with one call each";
     if (!renders(templates, alone)) {
-        alone.messages = tell_as_text(inputs.messages);
+        tell(tell_as_text(shown));
         how = "as text";
     }
     if (!renders(templates, alone)) {
@@ -149,16 +165,25 @@ std::string simplify(inputs_t & inputs, const common_chat_templates * templates)
     return simplified;
 }
 
-// Some templates' parsers know no schema of the answer: then it is the text itself that follows it.
-void constrain_text(mlo_prompt & prompt, const mlo_model & model, inputs_t & inputs) {
-    const bool asks = !inputs.json_schema.empty() && (inputs.tools.empty() || inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_NONE);
-    if (!asks || !prompt.chat.grammar.empty()) {
+bool asks_for_json(const inputs_t & inputs) {
+    return !inputs.json_schema.empty() && (inputs.tools.empty() || inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_NONE);
+}
+
+// Some templates' parsers know no schema of the answer: then it is the text itself that follows it. So it is with those that want a
+// code fence around it (is_bare), where the answer's beginning has none.
+void constrain_text(mlo_prompt & prompt, const mlo_model & model, inputs_t & inputs, bool is_bare) {
+    if (!asks_for_json(inputs) || !(is_bare || prompt.chat.grammar.empty())) {
         return;
     }
     inputs.force_pure_content = true;
     prompt.chat = common_chat_templates_apply(model.templates.get(), inputs);
     prompt.chat.grammar = json_schema_to_grammar(common_json::parse(inputs.json_schema), true);
     prompt.has_plain_grammar = true;
+    if (goes_on(inputs)) {
+        // Rendered so, the prompt ends with the message before.
+        prompt.chat.generation_prompt += inputs.messages.back().render_content();
+        prompt.chat.prompt += prompt.chat.generation_prompt;
+    }
 }
 
 } // namespace
@@ -167,9 +192,11 @@ void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_j
     inputs_t original = chat_inputs(request, model.templates.get());
     prompt.has_tools = !original.tools.empty() && original.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
     inputs_t inputs = original;
+    bool is_bare = false;
     const auto attempt = [&] {
         prompt.chat = common_chat_templates_apply(model.templates.get(), inputs);
-        constrain_text(prompt, model, inputs);
+        constrain_text(prompt, model, inputs, is_bare);
+        begin_answer(prompt, model, inputs);
         add_sampler();
     };
     std::string error;
@@ -188,6 +215,16 @@ void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_j
         mlo::log_warning(what + whose + ": " + error);
         return true;
     };
+    const bool begins_otherwise = goes_on(inputs) && error.find("grammar stack") != std::string::npos;
+    if (begins_otherwise && asks_for_json(inputs)) {
+        is_bare = true;
+        if (retry("the chat template's format does not fit the answer's beginning", "")) {
+            return;
+        }
+    }
+    if (begins_otherwise) {
+        throw std::invalid_argument("the last message can't go on as the response_format or the tools of the request ask for: it begins in another way");
+    }
     const std::string retold = retell(inputs, model.templates.get());
     if (!retold.empty()) {
         original = inputs;

@@ -129,6 +129,8 @@ struct mlo_prompt : mlo::counted<mlo::KIND_PROMPT> {
     bool                     has_tools = false;
     bool                     has_plain_grammar = false; // of the answer's text alone, without what the prompt ends with
     int32_t                  preamble = 0; // leading tokens of system text and tools
+    std::string              begun_reasoning; // of an answer that goes on from what the prompt ends with
+    std::string              begun_content;
     std::vector<int32_t>     turns; // where the last messages begin, the one to be generated included
     common_chat_params       chat;
     std::unique_ptr<mlo_sampler> sampler;
@@ -146,6 +148,12 @@ llama_token checked_token(const llama_vocab * vocab, const common_json & token);
 // The messages in other words, for templates that raise an error about them: what was said, in the same order.
 std::vector<common_chat_msg> tell_calls_apart(const std::vector<common_chat_msg> & messages);
 std::vector<common_chat_msg> tell_as_text(const std::vector<common_chat_msg> & messages);
+
+// Whether the answer goes on from the last message, which is the assistant's.
+bool goes_on(const common_chat_templates_inputs & inputs);
+// Of such an answer: the rendered prompt ends with its beginning, and the prompt knows what that is. Throws where the template has
+// no place for it.
+void begin_answer(mlo_prompt & prompt, const mlo_model & model, const common_chat_templates_inputs & inputs);
 
 // Fills in the chat's text, grammar and parser. add_sampler makes the sampler: it is called again when its grammar failed.
 void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request, const std::function<void()> & add_sampler);

@@ -35,7 +35,9 @@ struct mlo_parser : mlo::counted<mlo::KIND_PARSER> {
     common_json        pieces = common_json::array(); // of this push
 
     explicit mlo_parser(const mlo_prompt & prompt)
-        : stream(parser_params(prompt), [this](mlo::leaf_kind leaf, size_t call, const std::string & text) { add(leaf, call, text); }) {}
+        : stream(
+              parser_params(prompt), [this](mlo::leaf_kind leaf, size_t call, const std::string & text) { add(leaf, call, text); },
+              prompt.begun_reasoning, prompt.begun_content) {}
 
     void add(mlo::leaf_kind leaf, size_t call, const std::string & text) {
         if (leaf == mlo::leaf_kind::ARGUMENTS) {

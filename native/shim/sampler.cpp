@@ -112,9 +112,10 @@ void read_constraints(const common_json & s, const mlo_prompt * prompt, const ll
         return;
     }
     const auto kind = prompt->has_tools ? COMMON_GRAMMAR_TYPE_TOOL_CALLS : COMMON_GRAMMAR_TYPE_OUTPUT_FORMAT;
-    params.grammar = {prompt->has_plain_grammar ? COMMON_GRAMMAR_TYPE_USER : kind, prompt->chat.grammar};
+    params.grammar = {kind, prompt->chat.grammar};
     params.grammar_lazy = prompt->chat.grammar_lazy;
-    params.generation_prompt = prompt->chat.generation_prompt;
+    // What the grammar has behind it before the first token: of a plain one, what the text begins with.
+    params.generation_prompt = prompt->has_plain_grammar ? prompt->begun_content : prompt->chat.generation_prompt;
     for (const auto & text : prompt->chat.preserved_tokens) {
         const auto ids = common_tokenize(vocab, text, false, true);
         if (ids.size() == 1) {

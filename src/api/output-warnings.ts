@@ -111,9 +111,11 @@ export class OutputWatch {
   }
 
   #checkDraft(choice: number, { text, calls }: Draft): void {
-    const { answer, tools, places } = this.#contract;
+    const { answer, tools, places, begun } = this.#contract;
     if (answer !== undefined && (calls.length === 0 || text !== "")) {
-      this.#check(places.nameText(choice), text, answer, null);
+      // A beginning such as a code fence is no part of the JSON behind it.
+      const whole = begun === "" || parse(begun + text) === null ? text : begun + text;
+      this.#check(places.nameText(choice), whole, answer, null);
     }
     for (const [index, call] of calls.entries()) {
       if (call === undefined || !tools.has(call.name)) continue;

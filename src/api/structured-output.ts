@@ -6,6 +6,7 @@ import { AppError } from "../protocol/errors.ts";
 import type { ChatPrompt, ChatTool } from "../protocol/generation.ts";
 import { type LowerOptions, lowerSchema, WORK_MAX } from "../protocol/schema/lower.ts";
 import { isSchemaObject, type Relaxation, type SchemaObject } from "../protocol/schema/relaxation.ts";
+import { readBegunText } from "./begun-text.ts";
 
 /** A schema of the request, and where it stands there. */
 interface Source {
@@ -38,6 +39,8 @@ export interface OutputContract {
   tools: ReadonlyMap<string, unknown>;
   /** Schema of the text; undefined: it may be any. */
   answer: unknown;
+  /** What the text begins with, in the prompt already; empty: nothing. */
+  begun: string;
 }
 
 /** An answer's schema, as the request has it. */
@@ -86,7 +89,7 @@ export function constrainPrompt(
     }
   }
   if (answer === null && schemas.size === 0) return null;
-  return { places, relaxed, tools: schemas, answer: answer?.schema };
+  return { places, relaxed, tools: schemas, answer: answer?.schema, begun: readBegunText(prompt) };
 }
 
 function lower(source: Source, options: LowerOptions, relaxed: Relaxed[]): SchemaObject {

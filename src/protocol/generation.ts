@@ -79,6 +79,10 @@ export interface ChatPrompt {
   jsonSchema?: Record<string, unknown>;
   /** What the grammar follows in its place: a lowered schema. llama.cpp takes `{}` for none. */
   grammarSchema?: Record<string, unknown>;
+  /** The answer goes on from the last message, the assistant's: in its text, or still in its thoughts. Absent: it is a new one. */
+  continues?: "content" | "reasoning";
+  /** False: the prompt ends with the last message, for who wants to see it. Default true. */
+  opensAnswer?: boolean;
   /** Extra variables for the template, such as `enable_thinking`. */
   templateArgs?: Record<string, unknown>;
 }

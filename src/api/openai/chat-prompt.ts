@@ -11,6 +11,7 @@ import {
   type ToolSchema,
 } from "../structured-output.ts";
 import { requireTool } from "../tool-choice.ts";
+import { readContinuation } from "./continuation.ts";
 import { invalidField, readStops, readTokenLimit, refuse } from "./limits.ts";
 import { readSampling } from "./sampling.ts";
 import type { ChatMessageBody, ChatRequest, ToolBody } from "./schema.ts";
@@ -54,7 +55,7 @@ function readLogprobs(body: ChatRequest): number | undefined {
 }
 
 function readPrompt(body: ChatRequest): { prompt: ChatPrompt; contract: OutputContract | null } {
-  const prompt: ChatPrompt = { kind: "chat", messages: body.messages.map(readMessage) };
+  const prompt: ChatPrompt = { kind: "chat", ...readContinuation(body, body.messages.map(readMessage)) };
   const tools = addTools(prompt, body);
   const contract = constrainPrompt(prompt, tools, readResponseFormat(body), PLACES);
   if (body.parallel_tool_calls !== undefined) prompt.parallelToolCalls = body.parallel_tool_calls;

@@ -12,6 +12,7 @@ import { createId } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
 import { TRUNCATED_HEADER_DOCS } from "../truncation.ts";
 import { readChatRequest } from "./chat-prompt.ts";
+import { assertAnswered } from "./continuation.ts";
 import { type AnswerHead, createChatStream, encodeChat } from "./encode.ts";
 import { repeatPerChoice } from "./limits.ts";
 import { chooseContextLength } from "./models.ts";
@@ -27,6 +28,7 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
       const card = api.inference.resolveModel(body.model);
       const choices = body.n ?? 1;
       const { request: asked, contract } = readChatRequest(body, chooseContextLength(card));
+      assertAnswered(asked);
       const generation = {
         ...asked,
         ...readMloFields(request.headers, body),
@@ -61,7 +63,8 @@ const DOCS = describeRoute({
     "As OpenAI's route, plus llama.cpp's sampling fields. With `stream: true` the answer is server-sent events: " +
     "chunks, then `[DONE]`; an error after the first byte is a frame with an `error` object, without `[DONE]`. " +
     "The prompt is read once for all `n` choices; their chunks come mixed, told apart by `choices[].index`, and a failure " +
-    "of one ends the answer. Fields that we do not know are ignored.",
+    "of one ends the answer. A last message of the assistant is a beginning: the answer is what comes behind it. Fields that " +
+    "we do not know are ignored.",
   headers: CONVERSATION_HEADERS,
   body: {
     schema: "ChatRequest",
@@ -74,6 +77,15 @@ const DOCS = describeRoute({
         max_tokens: 64,
         stream: true,
         stream_options: { include_usage: true },
+      },
+      continued: {
+        model: "demo",
+        messages: [
+          { role: "user", content: "Count from 1 to 10" },
+          { role: "assistant", content: "1, 2, 3," },
+        ],
+        temperature: 0,
+        max_tokens: 32,
       },
       choices: { model: "demo", messages: [{ role: "user", content: "Say hello." }], n: 3, seed: 1, max_tokens: 32 },
     },

@@ -134,10 +134,28 @@ const ResponseFormat = Type.Object({
   ),
 });
 
+const CONTINUATION_FIELDS = {
+  continue_final_message: Type.Optional(
+    Type.Union([Type.Boolean(), Type.Literal("content"), Type.Literal("reasoning_content")], {
+      description:
+        "The answer goes on from the last message, which is the assistant's, and is what comes behind it. Default true where " +
+        "that is so and has no tool calls; `reasoning_content` goes on in its thoughts, as a message of thoughts alone does anyway.",
+    }),
+  ),
+  add_generation_prompt: Type.Optional(
+    Type.Boolean({
+      description:
+        "True: the answer is a message of its own, whatever the last one is. False: as `continue_final_message`; for " +
+        "`/apply-template` also a conversation without what opens an answer.",
+    }),
+  ),
+};
+
 export const ChatRequest = Type.Object({
   ...GENERATION_FIELDS,
   messages: Type.Array(ChatMessageBody, { minItems: 1, maxItems: MESSAGES_MAX }),
   max_completion_tokens: TokenLimit("The same as `max_tokens`, and comes first."),
+  ...CONTINUATION_FIELDS,
   tools: Type.Optional(Type.Array(ToolBody, { maxItems: TOOLS_MAX })),
   tool_choice: Type.Optional(ToolChoice),
   parallel_tool_calls: Type.Optional(
