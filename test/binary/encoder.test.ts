@@ -45,6 +45,16 @@ test("the engine is still there: vectors are normalised, and the same alone and 
   expect(again.every((value, i) => Math.abs(value - (vector[i] ?? 0)) < 1e-3)).toBe(true);
 });
 
+test("dimensions are the first ones of the same vector, at length 1", async () => {
+  const whole = (await post("/v1/embeddings", { input: "short" })).body.data[0]?.embedding ?? [];
+  const cut = (await post("/v1/embeddings", { input: "short", dimensions: 16 })).body.data[0]?.embedding ?? [];
+  expect(cut).toHaveLength(16);
+  const scale = Math.hypot(...whole.slice(0, 16));
+  expect(cut.every((value, i) => Math.abs(value - (whole[i] ?? 0) / scale) < 1e-5)).toBe(true);
+  const more = await post("/v1/embeddings", { input: "short", dimensions: whole.length + 1 });
+  expect(more).toMatchObject({ status: 400, body: { error: { code: "invalid_request", param: "dimensions" } } });
+});
+
 test("it does not generate, and says so", async () => {
   for (const [path, body] of [
     ["/v1/completions", { prompt: "a" }],

@@ -8,7 +8,7 @@ import type { ApiContext } from "../options.ts";
 import { RequestScope } from "../request-scope.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
 import { encodeEmbeddings } from "./encode-embeddings.ts";
-import { invalidField, refuse } from "./limits.ts";
+import { invalidField } from "./limits.ts";
 import { EMBEDDING_INPUTS_MAX, EmbeddingRequest } from "./schema.ts";
 
 const bodies = new BodyReader(EmbeddingRequest);
@@ -25,7 +25,8 @@ export function addEmbeddingRoute(app: Elysia, api: ApiContext): void {
       const result = await startWithin(scope, () => api.inference.embed(body.model, inputs, scope.signal));
       scope.close();
       checkDimensions(body.dimensions, result.dimensions);
-      return Response.json(encodeEmbeddings(result.model.id, result, body.encoding_format ?? "float"));
+      const format = body.encoding_format ?? "float";
+      return Response.json(encodeEmbeddings(result.model.id, result, format, body.dimensions));
     },
     { detail: DOCS },
   );
@@ -44,7 +45,8 @@ export function readInputs(input: EmbeddingRequest["input"]): EmbeddingInput[] {
 }
 
 function checkDimensions(wanted: number | undefined, actual: number): void {
-  if (wanted !== undefined && wanted !== actual) refuse("dimensions", `this model's vectors have ${actual}`);
+  if (wanted === undefined || wanted <= actual) return;
+  throw invalidField("dimensions", `asks for ${wanted}, and this model's vectors have ${actual}`);
 }
 
 const DOCS = describeRoute({
@@ -54,11 +56,13 @@ const DOCS = describeRoute({
   description:
     "Vectors of length 1 in the model's own pooling; a chat model without one uses its last token " +
     "(`embedding.source` in `/v1/models` says which). `--pooling` chooses another one for all models; with `none` there " +
-    "is no vector of an input, and a reranker has none either: both are refused.",
+    "is no vector of an input, and a reranker has none either: both are refused. `dimensions` keeps the first ones, brought " +
+    "back to length 1: good vectors from models that were trained for it (Matryoshka), poor ones from others.",
   body: {
     schema: "EmbeddingRequest",
     examples: {
       one: { model: "demo", input: "Hello!" },
+      short: { model: "demo", input: "Hello!", dimensions: 2 },
       several: { model: "demo", input: ["Hello!", "Good morning."], encoding_format: "base64" },
     },
   },

@@ -234,7 +234,12 @@ export const EmbeddingRequest = Type.Object({
     }),
   ),
   dimensions: Type.Optional(
-    Type.Integer({ minimum: 1, description: "Only the model's own number of dimensions is supported." }),
+    Type.Integer({
+      minimum: 1,
+      description:
+        "So many of the vectors' first dimensions, brought back to length 1; at most the model's own number, which is the " +
+        "default. Of use with models that were trained for it (Matryoshka); a file does not tell whether its model was.",
+    }),
   ),
 });
 export type EmbeddingRequest = Static<typeof EmbeddingRequest>;
