@@ -10,6 +10,7 @@ import { MLO_HEADERS, readMloFields } from "../mlo-fields.ts";
 import type { ApiContext } from "../options.ts";
 import { createId } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
+import { chooseBest, readCandidates } from "./best-of.ts";
 import { type AnswerHead, createCompletionStream, encodeCompletion } from "./encode.ts";
 import { CHOICES_MAX, invalidField, readStops, readTokenLimit, refuse, repeatPerChoice } from "./limits.ts";
 import { chooseContextLength } from "./models.ts";
@@ -24,20 +25,23 @@ export function addCompletionRoute(app: Elysia, api: ApiContext): void {
     async ({ request }) => {
       const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const card = api.inference.resolveModel(body.model);
-      const choicesPerPrompt = body.n ?? 1;
+      const choices = body.n ?? 1;
+      const candidates = readCandidates(body);
+      const choice = { candidates, choices, echo: body.echo === true, scored: body.logprobs !== undefined };
       const mlo = { ...readMloFields(request.headers, body), ...readLora(body) };
       return answerGeneration(api, request, {
         model: body.model,
-        generations: readCompletionRequests(body, chooseContextLength(card)).flatMap((generation) =>
-          repeatPerChoice({ ...generation, ...mlo }, choicesPerPrompt),
+        generations: readCompletionRequests(body, candidates, chooseContextLength(card)).flatMap((generation) =>
+          repeatPerChoice({ ...generation, ...mlo }, candidates),
         ),
-        choicesPerPrompt,
+        choicesPerPrompt: candidates,
         stream: body.stream ?? false,
         chooseFormat({ model }) {
           const created = Math.floor(api.clock.wallMs() / 1000);
           const head: AnswerHead = { id: createId("cmpl-"), created, model: model.id };
           return {
-            encodeWhole: (answers, total) => encodeCompletion(head, answers, total, body.logprobs !== undefined),
+            encodeWhole: (answers, total) =>
+              encodeCompletion(head, chooseBest(answers, choice), total, body.logprobs !== undefined),
             createStream: () => createCompletionStream(head, body.stream_options?.include_usage ?? false),
           };
         },
@@ -48,33 +52,29 @@ export function addCompletionRoute(app: Elysia, api: ApiContext): void {
 }
 
 /** One request per prompt. */
-function readCompletionRequests(body: CompletionRequest, contextLength: number): GenerationRequest[] {
-  refuseUnsupported(body);
+function readCompletionRequests(
+  body: CompletionRequest,
+  candidates: number,
+  contextLength: number,
+): GenerationRequest[] {
+  if (body.echo === true && hasSuffix(body)) refuse("echo", "with `suffix` it is not");
   const limit = readTokenLimit("max_tokens", body.max_tokens, body.echo);
   const prompts = readPrompts(body.prompt).map((prompt) => addSuffix(prompt, body.suffix, limit));
-  const choices = body.n ?? 1;
-  if (prompts.length * choices > CHOICES_MAX) {
-    const asked = `asks for ${prompts.length * choices} choices with \`n\` ${choices}`;
+  if (prompts.length * candidates > CHOICES_MAX) {
+    const each = body.best_of === undefined ? "n" : "best_of";
+    const asked = `asks for ${prompts.length * candidates} choices with \`${each}\` ${candidates}`;
     throw invalidField("prompt", `${asked}, at most ${CHOICES_MAX} are generated at once`);
   }
+  // The best are found by them.
+  const logprobs = body.logprobs ?? (candidates > (body.n ?? 1) ? 0 : undefined);
   const common = {
     sampling: readSampling(body, contextLength),
     stop: readStops(body.stop),
     ...(limit === undefined ? {} : { maxTokens: limit }),
     ...(body.echo === true ? { echo: true } : {}),
-    ...(body.logprobs === undefined ? {} : { logprobs: body.logprobs }),
+    ...(logprobs === undefined ? {} : { logprobs }),
   };
   return prompts.map((prompt) => ({ prompt, ...common }));
-}
-
-function refuseUnsupported(body: CompletionRequest): void {
-  const choices = body.n ?? 1;
-  const candidates = body.best_of ?? choices;
-  if (candidates < choices)
-    throw invalidField("best_of", `must not be less than \`n\` (${choices}), got ${candidates}`);
-  if (candidates > choices)
-    refuse("best_of", "the best are chosen by log probabilities; only the same number as `n` is");
-  if (body.echo === true && hasSuffix(body)) refuse("echo", "with `suffix` it is not");
 }
 
 function hasSuffix({ suffix }: Pick<CompletionRequest, "suffix">): boolean {
@@ -106,7 +106,8 @@ const DOCS = describeRoute({
     "As OpenAI's route, plus llama.cpp's sampling fields. Prompts are texts or lists of token ids; each is " +
     "read once for all of its `n` choices, and choice `j` of prompt `i` has the index `i * n + j`. With `stream: true` the " +
     "answer is server-sent events of the same shape, the choices' mixed, then `[DONE]`. `echo` with `logprobs` and " +
-    "`max_tokens: 0` scores a text: such a prompt is read anew, whatever is kept of it.",
+    "`max_tokens: 0` scores a text: such a prompt is read anew, whatever is kept of it. With `best_of` more answers are " +
+    "generated than `n`, and those with the best mean log probability are sent, the best first; `usage` counts all.",
   headers: MLO_HEADERS,
   body: {
     schema: "CompletionRequest",
@@ -114,6 +115,7 @@ const DOCS = describeRoute({
       text: { model: "demo", prompt: "One, two, three,", max_tokens: 16 },
       scored: { model: "demo", prompt: "One, two, three,", echo: true, logprobs: 1, max_tokens: 0 },
       several: { model: "demo", prompt: ["One, two,", "Red, green,"], n: 2, seed: 1, max_tokens: 16 },
+      best: { model: "demo", prompt: "One, two,", best_of: 4, temperature: 1, seed: 1, max_tokens: 16 },
       streamed: { model: "demo", prompt: "One, two, three,", max_tokens: 16, temperature: 0, stream: true },
     },
   },

@@ -191,10 +191,18 @@ export const CompletionRequest = Type.Object({
       Type.Array(Type.Union([Type.String(), TokenId, Type.Array(TokenId, { minItems: 1 })]), { minItems: 1 }),
     ],
     {
-      description: `A text, a list of token ids, or an array of either: ${CHOICES_MAX} choices at most, prompts times \`n\`.`,
+      description: `A text, a list of token ids, or an array of either: ${CHOICES_MAX} choices at most, prompts times \`n\` or \`best_of\`.`,
     },
   ),
-  best_of: Type.Optional(Type.Integer({ minimum: 1, description: "Only the same number as `n` is supported." })),
+  best_of: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: CHOICES_PER_PROMPT_MAX,
+      description:
+        "So many answers to each prompt are generated, and the `n` with the best mean log probability are sent. Default `n`, and " +
+        "no more than that of a stream.",
+    }),
+  ),
   echo: Type.Optional(
     Type.Boolean({
       description:
