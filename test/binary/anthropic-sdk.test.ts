@@ -47,6 +47,22 @@ describe("messages", () => {
     );
   });
 
+  test("a message that goes on", async () => {
+    const begun = {
+      ...ask(""),
+      messages: [
+        { role: "user" as const, content: "Count from 1 to 10" },
+        { role: "assistant" as const, content: "1, 2, 3," },
+      ],
+    };
+    const rest = COUNT_TO_TEN.slice("1, 2, 3,".length);
+    const answer = await client.messages.create(begun);
+    expect(answer.content).toEqual([{ type: "text", text: rest } as never]);
+    expect(await client.messages.stream(begun).finalText()).toBe(rest);
+    const { input_tokens } = await client.messages.countTokens({ model: "demo", messages: begun.messages });
+    expect(input_tokens).toBe(answer.usage.input_tokens + (answer.usage.cache_read_input_tokens ?? 0));
+  });
+
   test("streamed: every event, in order", async () => {
     const types: string[] = [];
     let text = "";

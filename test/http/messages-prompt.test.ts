@@ -275,6 +275,17 @@ test("sampling, limits and our own fields", async () => {
   });
 });
 
+test("a last message of the assistant is a beginning", async () => {
+  const begun = (...content: object[]) => promptOf({ messages: [...HELLO.messages, { role: "assistant", content }] });
+  const prompt = await promptOf({ messages: [...HELLO.messages, { role: "assistant", content: "The answer is" }] });
+  expect(prompt).toMatchObject({ continues: "content", messages: [{}, { content: "The answer is" }] });
+  const thought = { type: "thinking", thinking: "Hm.", signature: "x" };
+  expect((await begun(thought, text("So"))).continues).toBe("content");
+  expect((await begun(thought)).continues).toBe("reasoning");
+  expect(await begun(text(""))).toMatchObject({ messages: HELLO.messages });
+  expect((await begun(text(""))).continues).toBeUndefined();
+});
+
 test("count_tokens makes the same prompt, and only counts it", async () => {
   const { post, inference, clock } = createTestApp({ requestTimeoutMs: 1000 });
   const system = [text("Be brief.")];
@@ -288,6 +299,9 @@ test("count_tokens makes the same prompt, and only counts it", async () => {
   const sent = inference.lastRequest.prompt;
   if (prompt.kind !== "chat" || sent.kind !== "chat") throw new Error("not a chat");
   expect(sent.messages.slice(0, -1)).toEqual(prompt.messages);
-  expect({ ...sent, messages: [] }).toEqual({ ...prompt, messages: [] });
+  // There the answer begins with "Hi".
+  const { continues, ...counted } = prompt;
+  expect(continues).toBe("content");
+  expect({ ...sent, messages: [] }).toEqual({ ...counted, messages: [] });
   expect(clock.pendingTimers).toBe(0);
 });

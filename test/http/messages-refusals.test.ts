@@ -121,9 +121,21 @@ const ANSWER_REFUSALS = [
   [{ ...HELLO, stream: "yes" }, "invalid_request", "stream"],
   [{ ...HELLO, metadata: { user_id: 3 } }, "invalid_request", "metadata.user_id"],
   [
-    { ...HELLO, messages: [USER, { role: "assistant", content: "The answer is" }] },
-    "not_supported",
-    "messages[1].role",
+    {
+      ...HELLO,
+      messages: [
+        USER,
+        {
+          role: "assistant",
+          content: [
+            { type: "text", text: "I" },
+            { type: "tool_use", id: "a", name: "f", input: {} },
+          ],
+        },
+      ],
+    },
+    "invalid_request",
+    "messages[1].content[1]",
   ],
   [
     { ...HELLO, output_config: { format: { type: "json_schema", schema: {} } }, grammar: "x" },

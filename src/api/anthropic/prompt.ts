@@ -2,6 +2,7 @@
 // by name.
 
 import type { ChatPrompt, GenerationRequest } from "../../protocol/generation.ts";
+import { readContinuation } from "../openai/continuation.ts";
 import { invalidField, refuse } from "../openai/limits.ts";
 import { readSampling } from "../openai/sampling.ts";
 import { MESSAGES_MAX } from "../openai/schema.ts";
@@ -28,7 +29,7 @@ export function readMessageRequest(
   body: MessageRequest,
   contextLength: number,
 ): ReadPrompt & { request: GenerationRequest } {
-  refusePrefill(body);
+  refuseOpenCalls(body);
   const read = readPrompt(body);
   if (readFormat(body) !== null && body.grammar !== undefined) {
     throw invalidField("grammar", "and a JSON format exclude each other");
@@ -58,7 +59,8 @@ export function readPrompt(body: PromptBody): ReadPrompt {
   if (messages.length > MESSAGES_MAX) {
     throw invalidField("messages", `hold ${messages.length} turns and tool results, at most ${MESSAGES_MAX} are taken`);
   }
-  const prompt: ChatPrompt = { kind: "chat", messages, templateArgs: readTemplateArgs(body) };
+  // A last message of the assistant is a beginning; what the request says otherwise is OpenAI's clients' business.
+  const prompt: ChatPrompt = { kind: "chat", ...readContinuation({}, messages), templateArgs: readTemplateArgs(body) };
   const tools = addTools(prompt, body);
   return { prompt, contract: constrainPrompt(prompt, tools, readFormat(body), PLACES) };
 }
@@ -71,10 +73,13 @@ function readFormat({ output_config, output_format }: PromptBody): AnswerSchema 
   return { schema: output_format.schema, param: "output_format.schema", isStrict: false };
 }
 
-/** As models of today have it: no template is asked to leave an answer open. */
-function refusePrefill({ messages }: PromptBody): void {
-  if (messages.at(-1)?.role !== "assistant") return;
-  refuse(`messages[${messages.length - 1}].role`, "the answer can't begin with a given text; end with a user message");
+/** An answer can't go on behind calls whose results nobody has told. */
+function refuseOpenCalls({ messages }: PromptBody): void {
+  const last = messages.at(-1);
+  if (last?.role !== "assistant" || typeof last.content === "string") return;
+  const call = last.content.findIndex(({ type }) => type === "tool_use");
+  if (call < 0) return;
+  throw invalidField(`messages[${messages.length - 1}].content[${call}]`, "is a call: its result has to follow");
 }
 
 function readTemplateArgs(body: PromptBody): Record<string, unknown> {
