@@ -97,3 +97,10 @@ test("a refusal keeps its status; an unknown model is 404", async () => {
   inference.refusal = new AppError({ code: "context_length_exceeded", message: "9 tokens, at most 8" });
   expect(await readError(await post(PATH, { input: "a" }))).toMatchObject({ code: "context_length_exceeded" });
 });
+
+test("Ollama's route takes as many dimensions", async () => {
+  const { post } = createTestApp();
+  const { embeddings } = await readJson(await post("/api/embed", { model: "demo", input: "a", dimensions: 2 }));
+  expect(embeddings[0]).toHaveLength(2);
+  expect(Math.hypot(...embeddings[0])).toBeCloseTo(1, 6);
+});

@@ -248,3 +248,17 @@ test("a client that leaves a stream ends its generation", async () => {
   await reader?.cancel();
   expect(inference.generateCalls[0]?.signal.aborted).toBe(true);
 });
+
+test("a last message of the assistant is a beginning", async () => {
+  const { post, inference } = createTestApp();
+  const ask = async (last: object) => {
+    await post("/api/chat", { model: "demo", messages: [...HELLO, { role: "assistant", ...last }], stream: false });
+    return inference.lastRequest.prompt;
+  };
+  expect(await ask({ content: "Well, " })).toMatchObject({
+    continues: "content",
+    messages: [{}, { content: "Well, " }],
+  });
+  expect(await ask({ content: "", thinking: "Hm" })).toMatchObject({ continues: "reasoning" });
+  expect(await ask({ content: "" })).toEqual({ kind: "chat", messages: HELLO });
+});

@@ -48,7 +48,7 @@ test.each([
   ["/api/embed", { input: 3 }, "invalid_request", "input"],
   ["/api/embed", { input: ["a", ""] }, "invalid_request", "input[1]"],
   ["/api/embed", { input: Array(2049).fill("a") }, "invalid_request", "input"],
-  ["/api/embed", { input: "a", dimensions: 2 }, "not_supported", "dimensions"],
+  ["/api/embed", { input: "a", dimensions: 4 }, "invalid_request", "dimensions"],
   ["/api/embeddings", { prompt: ["a"] }, "invalid_request", "prompt"],
   ["/api/show", {}, "invalid_request", "model"],
   ["/api/show", { model: "" }, "invalid_request", "model"],

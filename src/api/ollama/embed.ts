@@ -2,8 +2,8 @@
 
 import type { Elysia } from "elysia";
 import { BodyReader } from "../body.ts";
+import { checkDimensions, shortenVector } from "../dimensions.ts";
 import { startWithin } from "../generate.ts";
-import { refuse } from "../openai/limits.ts";
 import type { ApiContext } from "../options.ts";
 import { RequestScope } from "../request-scope.ts";
 import { INFERENCE_ERRORS } from "../route-docs.ts";
@@ -71,12 +71,8 @@ async function embed(api: ApiContext, request: Request, call: EmbedCall): Promis
   scope.close();
   if (idleMs !== undefined) api.inference.keepFor(card, idleMs);
   checkDimensions(call.dimensions, result.dimensions);
-  const vectors = result.vectors.map((vector) => Array.from(vector));
+  const vectors = result.vectors.map((vector) => Array.from(shortenVector(vector, call.dimensions)));
   return reply(vectors, measureLoad(card, result.model), result.promptTokens);
-}
-
-function checkDimensions(wanted: number | undefined, actual: number): void {
-  if (wanted !== undefined && wanted !== actual) refuse("dimensions", `this model's vectors have ${actual}`);
 }
 
 const EMBED_DOCS = describeOllamaRoute({

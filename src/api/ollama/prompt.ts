@@ -3,6 +3,7 @@
 
 import type { ChatMessage, ChatPrompt, GenerationRequest, Prompt } from "../../protocol/generation.ts";
 import { readTool } from "../openai/chat-prompt.ts";
+import { readContinuation } from "../openai/continuation.ts";
 import { invalidField, refuse } from "../openai/limits.ts";
 import {
   type AnswerSchema,
@@ -89,7 +90,8 @@ function readConversation(
   tools: readonly ToolSchema[],
   places: OutputPlaces,
 ): { prompt: ChatPrompt; contract: OutputContract | null } {
-  const prompt: ChatPrompt = { kind: "chat", messages };
+  // Ollama too goes on from a last message of the assistant.
+  const prompt: ChatPrompt = { kind: "chat", ...readContinuation({}, messages) };
   if (tools.length > 0) prompt.tools = tools.map(({ tool }) => tool);
   const contract = constrainPrompt(prompt, tools, readFormat(body), places);
   const { think } = body;

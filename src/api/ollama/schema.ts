@@ -112,7 +112,7 @@ export const OllamaEmbedRequest = Type.Object({
     }),
   ),
   dimensions: Type.Optional(
-    Type.Integer({ minimum: 1, description: "Only the model's own number of dimensions is supported." }),
+    Type.Integer({ minimum: 1, description: "As of `/v1/embeddings`: so many of the first ones, at length 1." }),
   ),
 });
 

@@ -3,6 +3,7 @@
 import type { Elysia } from "elysia";
 import type { EmbeddingInput } from "../../protocol/generation.ts";
 import { BodyReader } from "../body.ts";
+import { checkDimensions } from "../dimensions.ts";
 import { startWithin } from "../generate.ts";
 import type { ApiContext } from "../options.ts";
 import { RequestScope } from "../request-scope.ts";
@@ -42,11 +43,6 @@ export function readInputs(input: EmbeddingRequest["input"]): EmbeddingInput[] {
     throw invalidField("input", `has ${input.length} items, at most ${EMBEDDING_INPUTS_MAX} are taken at once`);
   }
   return input.filter((item) => typeof item !== "number");
-}
-
-function checkDimensions(wanted: number | undefined, actual: number): void {
-  if (wanted === undefined || wanted <= actual) return;
-  throw invalidField("dimensions", `asks for ${wanted}, and this model's vectors have ${actual}`);
 }
 
 const DOCS = describeRoute({
