@@ -26,6 +26,8 @@ import type { DocumentedRoute } from "./openapi.ts";
 import type { ApiContext, ApiDependencies } from "./options.ts";
 import { chooseRequestId, REQUEST_ID_HEADER, rememberRequestId } from "./request-id.ts";
 import { addResponseRoutes } from "./responses/routes.ts";
+import { KeptStreams } from "./streams/kept-streams.ts";
+import { addStreamRoutes } from "./streams/routes.ts";
 import { addBackendRoute } from "./system/backend.ts";
 import { addCacheRoute } from "./system/cache.ts";
 import { addHealthRoutes } from "./system/health.ts";
@@ -39,7 +41,8 @@ export interface HttpApp {
 }
 
 export function createApp(dependencies: ApiDependencies): HttpApp {
-  const api: ApiContext = { ...dependencies, clock: dependencies.clock ?? systemClock };
+  const clock = dependencies.clock ?? systemClock;
+  const api: ApiContext = { ...dependencies, clock, streams: new KeptStreams(clock) };
   const elysia = new Elysia();
   const routes = () =>
     elysia.routes.map(({ method, path, hooks }): DocumentedRoute => ({ method, path, detail: hooks?.detail }));
@@ -54,6 +57,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addBackendRoute(elysia, api);
   addCacheRoute(elysia, api);
   addLoraRoutes(elysia, api);
+  addStreamRoutes(elysia, api);
   addModelRoutes(elysia, api);
   addChatRoute(elysia, api);
   addMessageRoute(elysia, api);

@@ -9,7 +9,8 @@ const PREFLIGHT_SECONDS = 7200;
 const REQUEST_HEADERS_CHARS_MAX = 1024;
 
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-const EXPOSED_HEADERS = "X-Request-Id, request-id, Retry-After, X-MLO-Cache, X-MLO-Relaxed, X-MLO-Truncated";
+const EXPOSED_HEADERS =
+  "X-Request-Id, request-id, Retry-After, X-MLO-Cache, X-MLO-Relaxed, X-MLO-Truncated, X-MLO-Stream";
 
 /** `host` is the request's Host header: a page that we served ourselves is always welcome. */
 export function isOriginAllowed(origin: string, patterns: readonly string[], host: string): boolean {

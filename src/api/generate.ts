@@ -8,11 +8,14 @@ import type { Generation } from "../router/inference.ts";
 import { CACHE_HEADER, formatCacheHeader } from "./cache-report.ts";
 import { type Ending, sum, sumCaches, sumEndings } from "./ending.ts";
 import { EventReader } from "./event-reader.ts";
+import { streamFrames } from "./frame-stream.ts";
 import type { ChoiceEvent } from "./merge-events.ts";
-import type { ApiContext } from "./options.ts";
+import { type ApiContext, streamOptions } from "./options.ts";
 import { formatRelaxedHeader, OutputWatch, RELAXED_HEADER } from "./output-warnings.ts";
 import { RequestScope, untilAborted } from "./request-scope.ts";
-import { type StreamEncoder, streamEvents } from "./sse.ts";
+import { frameEvents, type StreamEncoder, wireOf } from "./sse.ts";
+import { streamKept } from "./streams/kept-streams.ts";
+import { readResume } from "./streams/resume.ts";
 import type { OutputContract } from "./structured-output.ts";
 import { formatTruncation, startTruncated, TRUNCATED_HEADER, type Truncation } from "./truncation.ts";
 
@@ -60,6 +63,8 @@ export interface GenerationCall {
 
 /** Runs the call to its response. A refusal before the first byte is thrown, so it gets its HTTP status. */
 export async function answerGeneration(api: ApiContext, request: Request, call: GenerationCall): Promise<Response> {
+  const keepSeconds = call.stream ? readResume(request.headers) : null;
+  if (keepSeconds !== null) api.streams.assertRoom();
   const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
   // At once: the engine then reads a prompt for one of its choices, and the others wait for that and share it.
   const generations = call.stream ? call.generations : call.generations.map(toWhole);
@@ -91,13 +96,12 @@ export async function answerGeneration(api: ApiContext, request: Request, call: 
     headers[CACHE_HEADER] = formatCacheHeader(total.cache, total.usage.promptTokens);
     return Response.json(format.encodeWhole(answers, total), { headers });
   }
-  const response = streamEvents(reader, format.createStream(), {
-    keepAliveMs: api.options.keepAliveMs,
-    stallMs: api.options.streamStallMs,
-    clock: api.clock,
-    sumUp,
-    watch,
-  });
+  const encoder = format.createStream();
+  const source = frameEvents(reader, encoder, { sumUp, watch });
+  const response =
+    keepSeconds === null
+      ? streamFrames(source, streamOptions(api))
+      : streamKept(api, source, wireOf(encoder), keepSeconds, scope);
   headers[CACHE_HEADER] = formatCacheHeader(accepted.cache, accepted.promptTokens);
   for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
   return response;

@@ -33,6 +33,7 @@ import {
 } from "./openai/reply-schema.ts";
 import { ChatRequest, CompletionRequest, EmbeddingRequest } from "./openai/schema.ts";
 import { RESPONSE_COMPONENTS } from "./responses/components.ts";
+import { StreamDeletedReply } from "./streams/schema.ts";
 import { LoraAdapterListReply, LoraScalesReply, LoraScalesRequest } from "./system/lora.ts";
 import { BackendReply, CacheListReply, ErrorReply, HealthReply, RootReply } from "./system/schema.ts";
 import { PROJECT_NAME, PROJECT_VERSION } from "./version.ts";
@@ -74,6 +75,7 @@ export const COMPONENTS: Record<string, TSchema> = {
   LoraAdapterListReply,
   LoraScalesRequest,
   LoraScalesReply,
+  StreamDeletedReply,
   ErrorReply,
 };
 

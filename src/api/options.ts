@@ -5,6 +5,8 @@ import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Inference } from "../router/inference.ts";
 import type { State } from "../state/state.ts";
+import type { FrameStreamOptions } from "./frame-stream.ts";
+import type { KeptStreams } from "./streams/kept-streams.ts";
 
 export interface ApiOptions {
   /** The address that the server binds: a `Host` header may name it. */
@@ -59,11 +61,12 @@ export interface ApiDependencies {
 }
 
 /** What each route gets. */
-export interface ApiContext {
-  inference: Inference;
-  /** Responses and conversations. */
-  state: State;
-  options: ApiOptions;
-  log: Logger;
+export interface ApiContext extends ApiDependencies {
   clock: Clock;
+  /** Those that clients may come back to. */
+  streams: KeptStreams;
+}
+
+export function streamOptions({ options, clock }: ApiContext): FrameStreamOptions {
+  return { keepAliveMs: options.keepAliveMs, stallMs: options.streamStallMs, clock };
 }

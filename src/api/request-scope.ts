@@ -7,12 +7,14 @@ import { AppError, toAppError } from "../protocol/errors.ts";
 export class RequestScope {
   readonly #controller = new AbortController();
   readonly #release: () => void;
+  readonly #detach: () => void;
 
   constructor(clientSignal: AbortSignal, timeoutMs: number, clock: Clock) {
     const leave = () => this.abort(clientGone());
     const cancelTimer = timeoutMs > 0 ? clock.after(timeoutMs, () => this.abort(timeIsUp(timeoutMs)), true) : () => {};
+    this.#detach = () => clientSignal.removeEventListener("abort", leave);
     this.#release = () => {
-      clientSignal.removeEventListener("abort", leave);
+      this.#detach();
       cancelTimer();
     };
     if (clientSignal.aborted) leave();
@@ -32,6 +34,11 @@ export class RequestScope {
   abort(reason: AppError): void {
     this.#release();
     this.#controller.abort(reason);
+  }
+
+  /** From now on the request lives without its client, which may leave and come back. */
+  detach(): void {
+    this.#detach();
   }
 
   /** The request has its outcome: timer and listener go, and the signal will not fire any more. */

@@ -4,7 +4,7 @@
 import type { GenerationEvent } from "../protocol/generation.ts";
 import type { Ending } from "./ending.ts";
 import type { EventReader } from "./event-reader.ts";
-import { type FrameStreamOptions, streamFrames } from "./frame-stream.ts";
+import type { FrameSource } from "./frame-stream.ts";
 import type { ChoiceEvent } from "./merge-events.ts";
 import { OPENAI_WIRE, type StreamWire } from "./stream-wire.ts";
 
@@ -20,35 +20,36 @@ export interface StreamEncoder {
 
 export type EncodedEvent = Exclude<GenerationEvent, { type: "error" | "cancelled" }>;
 
-export interface StreamOptions extends FrameStreamOptions {
+export interface EncodingOptions {
   /** The choices' endings, in order, as one. */
   sumUp(endings: readonly Ending[]): Ending;
   /** Sees every event before it is encoded. */
   watch?: ((item: ChoiceEvent) => void) | undefined;
 }
 
-/** Streams the choices as they come. */
-export function streamEvents(reader: EventReader, encoder: StreamEncoder, options: StreamOptions): Response {
-  const { wire = OPENAI_WIRE } = encoder;
+/** The choices' frames as they come. */
+export function frameEvents(reader: EventReader, encoder: StreamEncoder, options: EncodingOptions): FrameSource {
+  const wire = wireOf(encoder);
   const encodeItem = createItemEncoder(encoder, wire, options);
-  return streamFrames(
-    {
-      ...(wire.contentType === undefined ? {} : { contentType: wire.contentType }),
-      keepAlive: wire.keepAlive,
-      open: () => encoder.open().map(wire.encodeFrame).join(""),
-      async next() {
-        const item = await reader.next();
-        const { ended } = reader;
-        return { text: item === null ? "" : encodeItem(item, ended), ended };
-      },
-      abandon: (reason) => reader.abandon(reason),
+  return {
+    ...(wire.contentType === undefined ? {} : { contentType: wire.contentType }),
+    keepAlive: wire.keepAlive,
+    open: () => encoder.open().map(wire.encodeFrame).join(""),
+    async next() {
+      const item = await reader.next();
+      const { ended } = reader;
+      return { text: item === null ? "" : encodeItem(item, ended), ended };
     },
-    options,
-  );
+    abandon: (reason) => reader.abandon(reason),
+  };
+}
+
+export function wireOf(encoder: StreamEncoder): StreamWire {
+  return encoder.wire ?? OPENAI_WIRE;
 }
 
 /** Item → its frames. Remembers how each choice ended, for the total after the last one. */
-function createItemEncoder(encoder: StreamEncoder, wire: StreamWire, options: StreamOptions) {
+function createItemEncoder(encoder: StreamEncoder, wire: StreamWire, options: EncodingOptions) {
   const { encodeFrame, encodeError } = wire;
   const endings: Ending[] = [];
   return ({ choice, event }: ChoiceEvent, isLast: boolean): string => {

@@ -12,6 +12,7 @@ import type { ApiContext } from "../options.ts";
 import { RELAXED_HEADER_DOCS } from "../output-warnings.ts";
 import { createId, requestIdOf } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
+import { RESUME_HEADERS, STREAM_HEADER_DOCS } from "../streams/resume.ts";
 import { TRUNCATED_HEADER_DOCS } from "../truncation.ts";
 import { ERROR_FORMAT } from "./documentation.ts";
 import { encodeMessage, type MessageTerms } from "./encode.ts";
@@ -78,7 +79,7 @@ const DOCS = describeRoute({
     "`content_block_delta` and `content_block_stop`, then `message_delta` and `message_stop`; `ping` in between; an " +
     "error after the first byte is an `error` event. A key, `anthropic-beta` and `anthropic-version` are taken and not " +
     "looked at. Fields that we do not know are ignored. llama.cpp's sampling fields work here too.",
-  headers: CONVERSATION_HEADERS,
+  headers: [...CONVERSATION_HEADERS, ...RESUME_HEADERS],
   body: {
     schema: "MessageRequest",
     examples: {
@@ -110,7 +111,7 @@ const DOCS = describeRoute({
     schema: "MessageReply",
     description: "The answer.",
     streamSchema: "MessageEvent",
-    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS },
+    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS, ...STREAM_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,
   errorFormat: ERROR_FORMAT,

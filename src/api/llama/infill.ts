@@ -17,6 +17,7 @@ import type { ApiContext } from "../options.ts";
 import { createId } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
 import type { StreamEncoder } from "../sse.ts";
+import { RESUME_HEADERS, STREAM_HEADER_DOCS } from "../streams/resume.ts";
 import { type InfillReply, InfillRequest } from "./schema.ts";
 
 const bodies = new BodyReader(InfillRequest);
@@ -97,7 +98,7 @@ const DOCS = describeRoute({
     "out as llama.cpp's server does it. A prefix keeps its end and a suffix its beginning, three quarters and one quarter of " +
     "`--batch-size` at most; other files take what is left of the context. The answer has the shape of `/v1/completions`, " +
     "and `content` and `stop` besides; streamed it ends with `[DONE]`.",
-  headers: MLO_HEADERS,
+  headers: [...MLO_HEADERS, ...RESUME_HEADERS],
   body: {
     schema: "InfillRequest",
     examples: {
@@ -117,7 +118,7 @@ const DOCS = describeRoute({
     schema: "InfillReply",
     description: "What stands in the gap.",
     streamSchema: "InfillReply",
-    headers: CACHE_HEADER_DOCS,
+    headers: { ...CACHE_HEADER_DOCS, ...STREAM_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,
 });

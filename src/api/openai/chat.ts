@@ -10,6 +10,7 @@ import type { ApiContext } from "../options.ts";
 import { RELAXED_HEADER_DOCS } from "../output-warnings.ts";
 import { createId } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
+import { RESUME_HEADERS, STREAM_HEADER_DOCS } from "../streams/resume.ts";
 import { TRUNCATED_HEADER_DOCS } from "../truncation.ts";
 import { readChatRequest } from "./chat-prompt.ts";
 import { assertAnswered } from "./continuation.ts";
@@ -65,7 +66,7 @@ const DOCS = describeRoute({
     "The prompt is read once for all `n` choices; their chunks come mixed, told apart by `choices[].index`, and a failure " +
     "of one ends the answer. A last message of the assistant is a beginning: the answer is what comes behind it. Fields that " +
     "we do not know are ignored.",
-  headers: CONVERSATION_HEADERS,
+  headers: [...CONVERSATION_HEADERS, ...RESUME_HEADERS],
   body: {
     schema: "ChatRequest",
     examples: {
@@ -94,7 +95,7 @@ const DOCS = describeRoute({
     schema: "ChatReply",
     description: "The answer.",
     streamSchema: "ChatChunk",
-    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS },
+    headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS, ...STREAM_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,
 });

@@ -10,6 +10,7 @@ import { MLO_HEADERS, readMloFields } from "../mlo-fields.ts";
 import type { ApiContext } from "../options.ts";
 import { createId } from "../request-id.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
+import { RESUME_HEADERS, STREAM_HEADER_DOCS } from "../streams/resume.ts";
 import { chooseBest, readCandidates } from "./best-of.ts";
 import { type AnswerHead, createCompletionStream, encodeCompletion } from "./encode.ts";
 import { CHOICES_MAX, invalidField, readStops, readTokenLimit, refuse, repeatPerChoice } from "./limits.ts";
@@ -108,7 +109,7 @@ const DOCS = describeRoute({
     "answer is server-sent events of the same shape, the choices' mixed, then `[DONE]`. `echo` with `logprobs` and " +
     "`max_tokens: 0` scores a text: such a prompt is read anew, whatever is kept of it. With `best_of` more answers are " +
     "generated than `n`, and those with the best mean log probability are sent, the best first; `usage` counts all.",
-  headers: MLO_HEADERS,
+  headers: [...MLO_HEADERS, ...RESUME_HEADERS],
   body: {
     schema: "CompletionRequest",
     examples: {
@@ -123,7 +124,7 @@ const DOCS = describeRoute({
     schema: "CompletionReply",
     description: "The continuation.",
     streamSchema: "CompletionReply",
-    headers: CACHE_HEADER_DOCS,
+    headers: { ...CACHE_HEADER_DOCS, ...STREAM_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,
 });

@@ -6,7 +6,7 @@ import { CACHE_HEADER_DOCS } from "../cache-report.ts";
 import { type FrameSource, streamFrames } from "../frame-stream.ts";
 import { CONVERSATION_HEADERS } from "../mlo-fields.ts";
 import { chooseContextLength } from "../openai/models.ts";
-import type { ApiContext } from "../options.ts";
+import { type ApiContext, streamOptions } from "../options.ts";
 import { RELAXED_HEADER_DOCS } from "../output-warnings.ts";
 import { RequestScope } from "../request-scope.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
@@ -53,10 +53,6 @@ export function addCreateRoute(
     },
     { detail: DOCS },
   );
-}
-
-export function streamOptions(api: ApiContext) {
-  return { keepAliveMs: api.options.keepAliveMs, stallMs: api.options.streamStallMs, clock: api.clock };
 }
 
 async function collect(

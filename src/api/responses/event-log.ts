@@ -1,72 +1,40 @@
-// The events of one response that outlives its connections, numbered from 0: written once, read by as many clients as
-// like, from any number on, while it grows and after. Also its packed form for the database.
+// The events of one response that outlives its connections: how each is written, and their packed form for the database.
+// That they can be read from any number on is frame-log.ts.
 
-import type { FramePiece, FrameSource } from "../frame-stream.ts";
+import { FrameLog, followFrames } from "../frame-log.ts";
+import type { FrameSource } from "../frame-stream.ts";
 import { OPENAI_WIRE } from "../stream-wire.ts";
 import type { ResponseEvent } from "./reply-schema.ts";
 
 /** A context of 128k tokens, an event each, comes to about 30 MB. */
-const LOG_BYTES_MAX = 64 * 1024 * 1024;
-
-/** Frames given to a reader at a time: some 16 KiB, so that one that starts late does not get all in one piece. */
-const FRAMES_PER_READ = 64;
+const LOG_CHARS_MAX = 64 * 1024 * 1024;
 
 export class EventLog {
-  #frames: string[] = [];
-  #bytes = 0;
-  #isFull = false;
-  #ended = false;
-  #wake: (() => void)[] = [];
-  readonly #bytesMax: number;
+  readonly frames: FrameLog;
 
-  constructor(bytesMax = LOG_BYTES_MAX) {
-    this.#bytesMax = bytesMax;
+  constructor(charsMax = LOG_CHARS_MAX) {
+    this.frames = new FrameLog(charsMax, (next) => encodeFrame(describeFull(next)));
   }
 
   append(events: readonly ResponseEvent[]): void {
-    for (const event of events) {
-      const frame = encodeFrame(event);
-      this.#bytes += frame.length;
-      this.#isFull ||= this.#bytes > this.#bytesMax;
-      if (!this.#isFull) this.#frames.push(frame);
-    }
-    this.#wakeReaders();
+    this.frames.append(events.map(encodeFrame));
   }
 
   end(): void {
-    this.#ended = true;
-    this.#wakeReaders();
-  }
-
-  /** From this number on; waits until there is something. Ends also where a log was too long to be kept. */
-  async read(from: number): Promise<FramePiece & { next: number }> {
-    for (;;) {
-      if (from < this.#frames.length) {
-        const frames = this.#frames.slice(from, from + FRAMES_PER_READ);
-        const next = from + frames.length;
-        return { text: frames.join(""), next, ended: this.#ended && !this.#isFull && next === this.#frames.length };
-      }
-      if (this.#isFull) return { text: encodeFrame(describeFull(from)), next: from, ended: true };
-      if (this.#ended) return { text: "", next: from, ended: true };
-      await new Promise<void>((resolve) => {
-        this.#wake.push(resolve);
-      });
-    }
+    this.frames.end();
   }
 
   /** Null: it is not complete. */
   pack(): Uint8Array | null {
-    return this.#isFull ? null : Bun.gzipSync(Buffer.from(this.#frames.join("")));
+    return this.frames.isFull ? null : Bun.gzipSync(Buffer.from(this.frames.frames.join("")));
   }
 
   static unpack(packed: Uint8Array): EventLog {
-    const log = new EventLog();
+    const log = new EventLog(Number.POSITIVE_INFINITY);
     const text = Buffer.from(Bun.gunzipSync(new Uint8Array(packed))).toString("utf8");
-    log.#frames = text
-      .split(FRAME_END)
-      .slice(0, -1)
-      .map((frame) => frame + FRAME_END);
-    log.#ended = true;
+    const frames = text.split(FRAME_END).slice(0, -1);
+    log.frames.append(frames.map((frame) => frame + FRAME_END));
+    log.end();
     return log;
   }
 
@@ -76,29 +44,11 @@ export class EventLog {
     log.end();
     return log;
   }
-
-  #wakeReaders(): void {
-    const waiting = this.#wake;
-    this.#wake = [];
-    for (const wake of waiting) wake();
-  }
 }
 
 /** A reader of the log; `after` is the number of the last event that it has. */
 export function followLog(log: EventLog, after: number): FrameSource {
-  let from = after + 1;
-  return {
-    keepAlive: OPENAI_WIRE.keepAlive,
-    open: () => "",
-    async next() {
-      const { text, next, ended } = await log.read(from);
-      from = next;
-      return { text, ended };
-    },
-    abandon() {
-      // The response goes on without this reader.
-    },
-  };
+  return followFrames(log.frames, after + 1, OPENAI_WIRE.keepAlive);
 }
 
 const FRAME_END = "\n\n";
