@@ -172,6 +172,7 @@ async function collectAnswers(
     assert(draft !== undefined, "events belong to a choice of the request");
     switch (event.type) {
       case "started":
+      case "progress":
         break;
       case "delta":
         draft.text += event.text ?? "";

@@ -32,6 +32,13 @@ export const MLO_FIELDS = {
       description: "At most half of the context, and 1 at least; -1 is the whole prompt. Default 0.",
     }),
   ),
+  return_progress: Type.Optional(
+    Type.Boolean({
+      description:
+        "While the prompt of a streamed answer is read, tell how far: `prompt_progress` in chunks of Chat Completions, " +
+        "Completions and infill; other routes take no notice. Default false.",
+    }),
+  ),
   mlo: Type.Optional(
     Type.Object(
       {
@@ -85,7 +92,10 @@ export const CONVERSATION_HEADERS = [
   },
 ];
 
-type MloRequest = Pick<GenerationRequest, "priority" | "session" | "cache" | "contextShift" | "keepTokens">;
+type MloRequest = Pick<
+  GenerationRequest,
+  "priority" | "session" | "cache" | "contextShift" | "keepTokens" | "progress"
+>;
 
 /** Throws `invalid_request` with the name of the header or field at fault. */
 export function readMloFields(headers: Headers, body: MloBody): MloRequest {
@@ -100,6 +110,7 @@ export function readMloFields(headers: Headers, body: MloBody): MloRequest {
   if (Object.keys(cache).length > 0) request.cache = cache;
   if (body.context_shift !== undefined) request.contextShift = body.context_shift;
   if (body.n_keep !== undefined) request.keepTokens = body.n_keep;
+  if (body.return_progress === true) request.progress = true;
   return request;
 }
 

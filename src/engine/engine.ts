@@ -15,6 +15,7 @@ import { cannotGenerate, Intake } from "./intake.ts";
 import type { KvStore } from "./kv-store.ts";
 import { Outbox, type Send } from "./outbox.ts";
 import { PrefixCache } from "./prefix-cache.ts";
+import { tellProgress } from "./reading-progress.ts";
 import { Roster } from "./roster.ts";
 import { sampleOutputs, scorePrompt } from "./sampling.ts";
 import { doneEvent, type Sequence } from "./sequence.ts";
@@ -79,7 +80,7 @@ export class Engine implements Disposable {
     switch (message.type) {
       case "generate":
         this.#outbox.open(message.id);
-        if (!this.#backend.info.canGenerate) this.#fail(message.id, cannotGenerate(this.#backend.info));
+        if (!this.#backend.info.canGenerate) this.#outbox.fail(message.id, cannotGenerate(this.#backend.info));
         else this.#intake.add(message.id, message.request, this.#clock.monotonicMs());
         break;
       case "embed":
@@ -144,7 +145,7 @@ export class Engine implements Disposable {
   #takeArrivals(): void {
     for (let arrival = this.#intake.next(); arrival.kind !== "none"; arrival = this.#intake.next()) {
       if (arrival.kind === "ready") this.#roster.add(arrival.sequence);
-      else if (arrival.kind === "refused") this.#fail(arrival.id, arrival.error);
+      else if (arrival.kind === "refused") this.#outbox.fail(arrival.id, arrival.error);
       else for (const event of arrival.events) this.#outbox.emit(arrival.id, event);
     }
   }
@@ -171,6 +172,7 @@ export class Engine implements Disposable {
     switch (result.kind) {
       case "ran":
         this.#roster.noteProgress();
+        for (const [id, event] of tellProgress(active, this.#clock.monotonicMs())) this.#outbox.emit(id, event);
         this.#sample(result.outputs);
         this.#stepper.measure();
         this.#cache.stops.take(active);
@@ -283,10 +285,6 @@ export class Engine implements Disposable {
     this.#reusedTokens += live + retained + disk;
     sequence[Symbol.dispose]();
     this.#outbox.emit(sequence.id, event);
-  }
-
-  #fail(id: number, error: AppError): void {
-    this.#outbox.emit(id, { type: "error", error: error.toBody() });
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,7 @@
 // Events on their way out: one message a step, or some where they are long. Here, and only here, it is asserted that every request ends once.
 
 import { assert } from "../lib/assert.ts";
+import type { AppError } from "../protocol/errors.ts";
 import { type GenerationEvent, isTerminal } from "../protocol/generation.ts";
 import type { FromEngine } from "../protocol/messages.ts";
 
@@ -40,6 +41,10 @@ export class Outbox {
     this.#chars += (event.text?.length ?? 0) + (event.reasoning?.length ?? 0);
     for (const call of event.toolCalls ?? []) this.#chars += call.arguments?.length ?? 0;
     if (this.#chars > MESSAGE_CHARS_MAX) this.flush();
+  }
+
+  fail(id: number, error: AppError): void {
+    this.emit(id, { type: "error", error: error.toBody() });
   }
 
   flush(): void {

@@ -64,6 +64,8 @@ export class Sequence implements Disposable {
   /** Tokens whose KV is in the cache. */
   computed = 0;
   paused = false;
+  /** Tokens of the prompt that were told to be read; infinite: nobody wants to know. */
+  progressTold: number;
   /** Places of the prompt at which its reading stops for a checkpoint, in order: see reading-stops.ts. */
   #stops: readonly number[] = [];
   /** Tokens that shifts of the context have dropped. */
@@ -113,6 +115,7 @@ export class Sequence implements Disposable {
     this.keeps = request.cache?.keep ?? true;
     this.preambleLength = parts.prompt.preambleLength;
     this.turns = parts.prompt.turns;
+    this.progressTold = request.progress === true && request.whole !== true ? 0 : Number.POSITIVE_INFINITY;
   }
 
   /** All tokens so far, prompt and answer. A view: it is only good until the next token. */

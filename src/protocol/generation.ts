@@ -121,6 +121,8 @@ export interface GenerationRequest {
   stop: string[];
   /** Nobody reads along: the output comes in one piece, with the end. Default false. */
   whole?: boolean;
+  /** Steps that read some of the prompt are told. Default false; never of a `whole` one. */
+  progress?: boolean;
   /** Only the prompt's length is wanted: it is told by `started`, also of one that is too long, and nothing is computed. */
   countOnly?: boolean;
   /** Batch requests wait behind interactive ones, but not for ever. Default interactive. */
@@ -206,6 +208,8 @@ export interface ToolCallDelta {
  */
 export type GenerationEvent =
   | { type: "started"; promptTokens: number; cache: CacheReport | null }
+  /** So much of the prompt is read, what was `cached` included; `elapsedMs` since it began. */
+  | { type: "progress"; total: number; cached: number; processed: number; elapsedMs: number }
   | { type: "delta"; text?: string; reasoning?: string; toolCalls?: ToolCallDelta[]; scores?: TokenScore[] }
   | {
       type: "done";

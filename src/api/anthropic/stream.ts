@@ -30,7 +30,7 @@ export function createMessageStream(terms: MessageTerms, facts: PromptFacts, req
     wire: createWire(requestId),
     open: () => openMessage(terms, facts),
     encode(_choice, event, total) {
-      if (event.type === "started") return [];
+      if (event.type === "started" || event.type === "progress") return [];
       if (event.type === "delta") return blocks.add(event);
       const ending = total ?? event;
       const delta = chooseStop(terms, event);

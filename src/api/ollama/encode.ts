@@ -83,7 +83,7 @@ export function createLines(head: LineHead, shape: Shape): StreamEncoder {
     wire: WIRE,
     open: () => [],
     encode(_choice, event, total) {
-      if (event.type === "started") return [];
+      if (event.type === "started" || event.type === "progress") return [];
       if (event.type === "delta") {
         const { text, reasoning, toolCalls = [], scores = [] } = event;
         for (const delta of toolCalls) addCall(calls, delta);

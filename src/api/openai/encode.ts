@@ -98,6 +98,10 @@ function encodeChatChoice(
   };
 }
 
+function encodeProgress({ total, cached, processed, elapsedMs }: Extract<GenerationEvent, { type: "progress" }>) {
+  return { prompt_progress: { total, cache: cached, processed, time_ms: elapsedMs } };
+}
+
 export function createChatStream(head: AnswerHead, choices: number, includeUsage: boolean): StreamEncoder {
   const callEncoders = Array.from({ length: choices }, (_, choice) => createToolCallEncoder(head, choice));
   const chunk = (
@@ -116,6 +120,7 @@ export function createChatStream(head: AnswerHead, choices: number, includeUsage
     open: () => callEncoders.map((_, choice) => chunk(choice, { role: "assistant", content: "" })),
     encode(choice, event, total) {
       if (event.type === "started") return [];
+      if (event.type === "progress") return [{ ...chunk(choice, {}), ...encodeProgress(event) }];
       if (event.type === "delta") {
         const delta = encodeChatDelta(event, callEncoders[choice]);
         const { scores = [] } = event;
@@ -158,6 +163,9 @@ export function createCompletionStream(head: AnswerHead, includeUsage: boolean):
     open: () => [],
     encode(index, event, total) {
       if (event.type === "started") return [];
+      if (event.type === "progress") {
+        return [{ ...chunk({ index, text: "", scores: [], finishReason: null }), ...encodeProgress(event) }];
+      }
       if (event.type === "delta") {
         const { text = "", scores = [] } = event;
         return text === "" && scores.length === 0 ? [] : [chunk({ index, text, scores, finishReason: null })];

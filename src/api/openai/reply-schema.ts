@@ -118,6 +118,17 @@ const CHUNK_USAGE = {
   mlo: Type.Optional(MloReply),
 };
 
+/** llama.cpp's name and shape. */
+export const ProgressReply = Type.Object(
+  {
+    total: Type.Integer({ description: "Tokens of the prompt." }),
+    cache: Type.Integer({ description: "Those whose state was there." }),
+    processed: Type.Integer({ description: "Those that are read, with the ones that were there." }),
+    time_ms: Type.Integer({ description: "Since the reading began." }),
+  },
+  { description: "How far the prompt is read, where `return_progress` asks." },
+);
+
 export const ChatChunk = Type.Object({
   ...HEAD,
   object: Type.Literal("chat.completion.chunk"),
@@ -129,6 +140,7 @@ export const ChatChunk = Type.Object({
       finish_reason: orNull(FinishReason),
     }),
   ),
+  prompt_progress: Type.Optional(ProgressReply),
   ...CHUNK_USAGE,
 });
 export type ChatChunk = Static<typeof ChatChunk>;
@@ -159,6 +171,7 @@ export const CompletionReply = Type.Object({
       finish_reason: orNull(FinishReason),
     }),
   ),
+  prompt_progress: Type.Optional(ProgressReply),
   ...CHUNK_USAGE,
   timings: Type.Optional(TimingsReply),
 });

@@ -79,6 +79,7 @@ export class ResponseRun {
     this.#watch?.note(item.choice, event);
     switch (event.type) {
       case "started":
+      case "progress":
         return [];
       case "delta":
         return builder.add(event);
