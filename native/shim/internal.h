@@ -49,6 +49,9 @@ void set_error(const std::string & message);
 char * own_text(const std::string & text);
 void wake_waiter();
 void log_warning(const std::string & message);
+// Whether the vocabulary has every token that it puts around a text: llama.cpp gives up on one that it wants and has not.
+bool has_marks(const llama_vocab * vocab);
+
 // Throws with the first difference, unless token N of one vocabulary is token N of the other.
 void check_vocabulary(const llama_vocab * target, const llama_vocab * draft);
 

@@ -44,7 +44,7 @@ void read_chat(mlo_prompt & prompt, const mlo_model & model, const common_json &
     prompt.is_chat = true;
     constrain_chat(prompt, model, request, add_sampler);
     prompt.text = prompt.chat.prompt;
-    const bool add_special = !starts_with_bos(model.vocab, prompt.text);
+    const bool add_special = mlo::has_marks(model.vocab) && !starts_with_bos(model.vocab, prompt.text);
     prompt.tokens = common_tokenize(model.vocab, prompt.text, add_special, true);
     common_chat_msg_delimiters delimiters = prompt.chat.message_delimiters;
     delimiters.tokenize(model.vocab);
@@ -83,7 +83,7 @@ void * read_prompt(const mlo_model & model, const std::string & text, const std:
     } else {
         // An embedding's text is data: what looks like a special token in it is not one.
         prompt->text = request.at("text").get<std::string>();
-        prompt->tokens = common_tokenize(model.vocab, prompt->text, true, kind != "embedding");
+        prompt->tokens = common_tokenize(model.vocab, prompt->text, mlo::has_marks(model.vocab), kind != "embedding");
     }
     add_sampler();
     return prompt.release();

@@ -132,7 +132,7 @@ void read_rerank(mlo_prompt & prompt, const mlo_model & model, const common_json
 // comes first.
 void read_pieces(mlo_prompt & prompt, const mlo_model & model, const common_json & request) {
     const bool parse_special = request.at("parseSpecial").get<bool>();
-    bool add_special = request.at("addSpecial").get<bool>();
+    bool add_special = request.at("addSpecial").get<bool>() && mlo::has_marks(model.vocab);
     for (const auto & piece : request.at("pieces")) {
         if (piece.is_string()) {
             append(prompt.tokens, common_tokenize(model.vocab, piece.get<std::string>(), add_special, parse_special));

@@ -1,4 +1,4 @@
-// Whether two models mean the same by a token, so that one can guess for the other.
+// What a vocabulary has, and whether two models mean the same by a token, so that one can guess for the other.
 #include "internal.h"
 
 #include <algorithm>
@@ -34,6 +34,15 @@ void check_marker(const char * name, bool added, llama_token token, bool draft_a
 }
 
 } // namespace
+
+bool mlo::has_marks(const llama_vocab * vocab) {
+    // WordPiece puts both around a text, whatever the file says.
+    const bool is_wpm = llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_WPM;
+    const auto lacks = [](bool added, llama_token token) { return added && token == LLAMA_TOKEN_NULL; };
+    return !lacks(is_wpm || llama_vocab_get_add_bos(vocab), llama_vocab_bos(vocab)) &&
+           !lacks(!is_wpm && llama_vocab_get_add_eos(vocab), llama_vocab_eos(vocab)) &&
+           !lacks(is_wpm || llama_vocab_get_add_sep(vocab), llama_vocab_sep(vocab));
+}
 
 void mlo::check_vocabulary(const llama_vocab * target, const llama_vocab * draft) {
     if (llama_vocab_type(target) != llama_vocab_type(draft)) {

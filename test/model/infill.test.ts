@@ -8,7 +8,7 @@ import { postJson } from "../support/completions.ts";
 import { DrivenEngine } from "../support/engine-run.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, loadDemo, loadModelFile } from "../support/llama-library.ts";
-import { TINY_SPEC } from "../support/model-specs.ts";
+import { TINY_SPEC, UNMARKED_SPEC } from "../support/model-specs.ts";
 import { startPair } from "../support/ours-and-peer.ts";
 import { isPeerMissing } from "../support/peer.ts";
 
@@ -42,13 +42,7 @@ function textOf(backend: LlamaBackend, tokens: readonly number[]): string {
 }
 
 test.skipIf(!HAS_NATIVE)("a model that wants a beginning of text and has no token for it goes without", async () => {
-  const tokenizerChanges = {
-    // Of this one llama.cpp knows no such token.
-    "tokenizer.ggml.pre": { type: "string", value: "glm4" },
-    "tokenizer.ggml.bos_token_id": null,
-    "tokenizer.ggml.add_bos_token": { type: "bool", value: true },
-  } as const;
-  const model = cacheModel({ ...TINY_SPEC, tokenizer: "refact", tokenizerChanges });
+  const model = cacheModel(UNMARKED_SPEC);
   using backend = await loadModelFile(model, { contextLength: CONTEXT, batchSize: BATCH, microBatchSize: BATCH });
   const { tokens, text } = await read(backend, infill({ prefix: "def f(", suffix: "\n  return 1" }));
   expect(text).toEndWith("\n<fim_prefix>def f(<fim_suffix>\n  return 1<fim_middle>");

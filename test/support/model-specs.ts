@@ -150,3 +150,14 @@ export const SIZED_400_MB_SPEC: ModelSpec = sizedSpec("Q4_0", "Q8_0");
 
 /** About 400 MB, in the types of a Q4_K_M file: the model of the comparison with llama-server. */
 export const BENCH_SPEC: ModelSpec = { ...sizedSpec("Q4_K", "Q6_K"), finerWeights: "Q6_K", repeated: "layers" };
+
+/** It wants a token at the beginning of each text, and llama.cpp knows none for its kind of vocabulary. */
+export const UNMARKED_SPEC: ModelSpec = {
+  ...TINY_SPEC,
+  tokenizer: "refact",
+  tokenizerChanges: {
+    "tokenizer.ggml.pre": { type: "string", value: "glm4" },
+    "tokenizer.ggml.bos_token_id": null,
+    "tokenizer.ggml.add_bos_token": { type: "bool", value: true },
+  },
+};
