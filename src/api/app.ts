@@ -11,6 +11,7 @@ import { addConversationRoutes } from "./conversations/routes.ts";
 import { answerPreflight, buildCorsHeaders, isOriginAllowed, isPreflight } from "./cors.ts";
 import { addDocsRoutes } from "./docs.ts";
 import { answerError } from "./error-dialects.ts";
+import { isStream } from "./frame-stream.ts";
 import { isHostAllowed } from "./host-check.ts";
 import { addTemplateRoute } from "./llama/apply-template.ts";
 import { addInfillRoute } from "./llama/infill.ts";
@@ -24,7 +25,7 @@ import { addEmbeddingRoute } from "./openai/embeddings.ts";
 import { addModelRoutes } from "./openai/models.ts";
 import type { DocumentedRoute } from "./openapi.ts";
 import type { ApiContext, ApiDependencies } from "./options.ts";
-import { chooseRequestId, REQUEST_ID_HEADER, rememberRequestId } from "./request-id.ts";
+import { chooseRequestId, REQUEST_ID_HEADER, rememberRequestId, requestIdOf } from "./request-id.ts";
 import { addResponseRoutes } from "./responses/routes.ts";
 import { KeptStreams } from "./streams/kept-streams.ts";
 import { addStreamRoutes } from "./streams/routes.ts";
@@ -129,12 +130,26 @@ async function answerWithinRules(
   }
   if (isPreflight(request)) return answerPreflight(request);
   try {
-    return await route(request);
+    return request.method === "HEAD" ? await answerHead(request, route) : await route(request);
   } catch (thrown) {
     const failure = toAppError(thrown);
     logFailure(api, request, failure);
     return answerError(request, failure);
   }
+}
+
+/** As GET, without the body. Elysia would read a stream to its end to say how long it is. */
+async function answerHead(
+  request: Request,
+  route: (request: Request) => Response | Promise<Response>,
+): Promise<Response> {
+  const asked = new Request(request, { method: "GET" });
+  rememberRequestId(asked, requestIdOf(request));
+  const response = await route(asked);
+  const headers = new Headers(response.headers);
+  if (isStream(response)) await response.body?.cancel();
+  else headers.set("Content-Length", String((await response.arrayBuffer()).byteLength));
+  return new Response(null, { status: response.status, headers });
 }
 
 /** Elysia gives null for a part of the path whose percent-encoding it can't read. */

@@ -118,3 +118,9 @@ class Frames implements UnderlyingDefaultSource<Uint8Array> {
     this.#stall?.dispose();
   }
 }
+
+/** Whether a response goes on for as long as somebody reads it. */
+export function isStream(response: Response): boolean {
+  const type = response.headers.get("Content-Type") ?? "";
+  return type.startsWith("text/event-stream") || type.startsWith("application/x-ndjson");
+}

@@ -3,6 +3,7 @@
 import { HeapSweeper } from "../lib/heap-sweeper.ts";
 import { AppError, type ErrorBody } from "../protocol/errors.ts";
 import type { HttpApp } from "./app.ts";
+import { isStream } from "./frame-stream.ts";
 
 export interface ListenAddress {
   host: string;
@@ -60,11 +61,6 @@ function openSocket(app: Pick<HttpApp, "handle">, hostname: string, port: number
   } catch (thrown) {
     throw new AppError(explainFailure(thrown, hostname, port), { cause: thrown });
   }
-}
-
-function isStream(response: Response): boolean {
-  const type = response.headers.get("Content-Type") ?? "";
-  return type.startsWith("text/event-stream") || type.startsWith("application/x-ndjson");
 }
 
 function explainFailure(thrown: unknown, hostname: string, port: number): ErrorBody {

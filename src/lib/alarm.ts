@@ -10,6 +10,7 @@ export class Alarm {
   /** Infinite: it is off. */
   #dueMs = Number.POSITIVE_INFINITY;
   #cancelTimer: CancelTimer | null = null;
+  #disposed = false;
 
   /** Off at first. The timer behind it does not keep the process alive. */
   constructor(clock: Clock, delayMs: number, run: () => void) {
@@ -20,6 +21,7 @@ export class Alarm {
 
   /** Goes off once, after the delay from now. */
   set(): void {
+    if (this.#disposed) return;
     this.#dueMs = this.#clock.monotonicMs() + this.#delayMs;
     if (this.#cancelTimer === null) this.#wait(this.#delayMs);
   }
@@ -29,8 +31,9 @@ export class Alarm {
     this.#dueMs = Number.POSITIVE_INFINITY;
   }
 
-  /** Off, and its timer is gone. */
+  /** Off for ever, and its timer is gone: whoever sets it late, such as a last reader, leaves nothing behind. */
   dispose(): void {
+    this.#disposed = true;
     this.clear();
     this.#cancelTimer?.();
     this.#cancelTimer = null;

@@ -87,6 +87,7 @@ test.each([
   ["?stream=maybe", "stream"],
   ["?starting_after=2", "starting_after"],
   ["?stream=true&starting_after=-1", "starting_after"],
+  ["?stream=true&starting_after=9999", "starting_after"],
   ["/input_items?limit=0", "limit"],
   ["/input_items?limit=101", "limit"],
   ["/input_items?order=up", "order"],

@@ -171,8 +171,24 @@ describe("a client that leaves", () => {
     expect(await deleted.json()).toEqual({ id, deleted: true });
     expect(isAborted()).toBe(true);
     expect(await response.text()).toContain("one");
+    expect(app.clock.pendingTimers).toBe(0);
     expect((await app.app.handle(new Request(path, { method: "DELETE" }))).status).toBe(404);
   });
+});
+
+test("HEAD of a stream that runs answers at once, and reads nothing", async () => {
+  const { app, emit, isAborted } = createManualApp();
+  const response = await start(app, "/v1/completions", { prompt: "Hello" });
+  const id = response.headers.get("X-MLO-Stream");
+  await emit(delta("one"));
+  const head = await app.app.handle(new Request(`http://localhost:9000/api/streams/${id}`, { method: "HEAD" }));
+  expect(head.status).toBe(200);
+  expect(head.headers.get("Content-Type")).toContain("text/event-stream");
+  expect(head.body).toBeNull();
+  await response.body?.cancel();
+  app.clock.advance(60_000);
+  await settle();
+  expect(isAborted()).toBe(true);
 });
 
 describe("what is refused", () => {
@@ -210,6 +226,16 @@ describe("what is refused", () => {
     const response = await post("/v1/completions", { prompt: "x" }, { headers: RESUME });
     expect(response.status).toBe(200);
     expect(response.headers.get("X-MLO-Stream")).toBeNull();
+  });
+
+  test("more streams than there may be, also when they begin at the same time", async () => {
+    const { app } = createManualApp();
+    const responses = await Promise.all(
+      Array.from({ length: 140 }, () => start(app, "/v1/completions", { prompt: "x" })),
+    );
+    expect(responses.filter(({ status }) => status === 503)).toHaveLength(12);
+    expect(app.inference.generateCalls.filter(({ signal }) => signal.aborted)).toHaveLength(12);
+    for (const response of responses) await response.body?.cancel();
   });
 
   test("more streams than there may be; those that have ended make room", async () => {

@@ -60,6 +60,8 @@ describe("an alarm", () => {
     alarm.set();
     alarm.dispose();
     expect(clock.pendingTimers).toBe(0);
+    alarm.set();
+    expect(clock.pendingTimers).toBe(0);
     clock.advance(1000);
     expect(firedMs).toEqual([]);
   });

@@ -32,6 +32,7 @@ export function addStoredRoutes(
         return Response.json(run?.reply ?? archive.read(params.response_id).reply);
       }
       const log = run?.log ?? recallLog(archive, params.response_id);
+      refuseLater(after, log.frames.frames.length);
       return streamFrames(followLog(log, after ?? -1), streamOptions(api));
     },
     { detail: GET_DOCS },
@@ -70,6 +71,13 @@ export function addStoredRoutes(
     },
     { detail: INPUT_DOCS },
   );
+}
+
+/** A client can't have an event that has not been. */
+function refuseLater(after: number | null, count: number): void {
+  if (after === null || after < count) return;
+  const message = `event ${after} is not one of this response: it has had ${count} so far`;
+  throw new AppError({ code: "invalid_request", message, param: "starting_after" });
 }
 
 const NEEDS_STREAM = { message: "the query's `starting_after` needs `stream=true`", param: "starting_after" };

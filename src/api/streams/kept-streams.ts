@@ -1,7 +1,7 @@
 // The streams that are kept for clients that come back, by id, and how many there may be.
 
 import type { Clock } from "../../lib/clock.ts";
-import { AppError } from "../../protocol/errors.ts";
+import { AppError, toAppError } from "../../protocol/errors.ts";
 import { type FrameSource, streamFrames } from "../frame-stream.ts";
 import { type ApiContext, streamOptions } from "../options.ts";
 import { createId } from "../request-id.ts";
@@ -83,6 +83,13 @@ export function streamKept(
     const error = new AppError({ code: "not_supported", message, param: RESUME_HEADER });
     source.abandon(error);
     throw error;
+  }
+  try {
+    // Again: others that began at the same time may have come first.
+    api.streams.assertRoom();
+  } catch (thrown) {
+    source.abandon(toAppError(thrown));
+    throw thrown;
   }
   scope.detach();
   const stream = api.streams.keep(source, wire, keepSeconds);
