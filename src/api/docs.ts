@@ -105,6 +105,6 @@ const ASSET_DOCS = describeRoute({
   tag: "Documentation",
   summary: "A file of the documentation page",
   pathParameter: { name: "file", description: "The file's name.", example: "swagger-ui.css" },
-  reply: { description: "The file.", mediaType: "application/octet-stream" },
+  reply: { description: "The file.", mediaType: ["text/css", "text/javascript", "image/png"] },
   errors: ["not_found"],
 });

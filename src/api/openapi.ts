@@ -85,7 +85,7 @@ const DOCUMENTATION = {
     title: PROJECT_NAME,
     version: PROJECT_VERSION,
     description:
-      "Serves local language models with OpenAI's, Anthropic's and Ollama's APIs. Every response carries `X-Request-Id`; a client may send its own. " +
+      "Serves local language models with OpenAI's, Anthropic's and Ollama's APIs. Every response carries `X-Request-Id`; a client may send its own. With `anthropic-version` errors have Anthropic's envelope on all routes but Ollama's. " +
       "The examples run against the built-in demo model, but those for rerankers and for models that fill in text.",
   },
   servers: [{ url: "/" }],

@@ -28,11 +28,12 @@ export interface RouteDocs {
     description: string;
     /** A component's name, or several where the answer hangs on the request; absent for what is not JSON. */
     schema?: string | readonly string[];
-    /** A component's name: one `data:` line of the streamed answer. */
-    streamSchema?: string;
+    /** A component's name, or several: one `data:` line of the streamed answer. That of an error is among them. */
+    streamSchema?: string | readonly string[];
     /** Absent: server-sent events. */
     streamType?: string;
-    mediaType?: string;
+    /** Absent: JSON. Several: any of them. Null: the answer is empty. */
+    mediaType?: string | readonly string[] | null;
     /** A second status with the same schema. */
     alsoStatus?: { status: number; description: string };
     /** Response headers of ours: name → what it says. */
@@ -67,6 +68,7 @@ export const INFERENCE_ERRORS: ErrorCode[] = [
   "request_crashes_engine",
   "overloaded",
   "timeout",
+  "cancelled",
 ];
 
 /** Any route can be refused by the Host and Origin checks, or meet a bug. */
@@ -107,16 +109,21 @@ function describeBody(body: NonNullable<RouteDocs["body"]>): object {
 
 function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
   const content: Record<string, object> = {};
-  const mediaType = reply.mediaType ?? "application/json";
-  content[mediaType] = { schema: reply.schema === undefined ? { type: "string" } : refer(reply.schema) };
-  if (reply.streamSchema !== undefined)
+  const mediaTypes = reply.mediaType === undefined ? "application/json" : (reply.mediaType ?? []);
+  for (const mediaType of [mediaTypes].flat()) {
+    const free = mediaType === "application/json" ? { type: "object" } : { type: "string" };
+    content[mediaType] = { schema: reply.schema === undefined ? free : refer(reply.schema) };
+  }
+  if (reply.streamSchema !== undefined) {
     content[reply.streamType ?? "text/event-stream"] = { schema: refer(reply.streamSchema) };
+  }
   const named = Object.entries(reply.headers ?? {}).map(([name, description]) => [
     name,
     { description, schema: { type: "string" } },
   ]);
   const headers = named.length === 0 ? {} : { headers: Object.fromEntries(named) };
-  const responses: Record<string, object> = { 200: { description: reply.description, ...headers, content } };
+  const bodies = reply.mediaType === null ? {} : { content };
+  const responses: Record<string, object> = { 200: { description: reply.description, ...headers, ...bodies } };
   if (reply.alsoStatus !== undefined) {
     responses[reply.alsoStatus.status] = { description: reply.alsoStatus.description, content };
   }

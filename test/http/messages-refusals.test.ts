@@ -1,6 +1,7 @@
 // Every refusal of Anthropic's routes, in Anthropic's envelope: status, class, code and the path of the field.
 
 import { describe, expect, test } from "bun:test";
+import { encodeErrorReply } from "../../src/api/anthropic/errors.ts";
 import { AppError, ERROR_KINDS, type ErrorCode } from "../../src/protocol/errors.ts";
 import { playEvents } from "../support/fake-inference.ts";
 import { createTestApp, readError, readJson } from "../support/http-app.ts";
@@ -193,13 +194,18 @@ test.each([MESSAGES, COUNT])("%s: bodies that are none, models and methods that 
   expect(await readMessageError(wrong)).toMatchObject({ status: 405, code: "method_not_allowed" });
 });
 
+test.each([
+  ["unauthorized", "authentication_error"],
+  ["rate_limited", "rate_limit_error"],
+] as const)("%s, which nothing answers with yet, would be a %s", (code, type) => {
+  expect(encodeErrorReply({ code, message: "no" }, "req-1").error.type).toBe(type);
+});
+
 describe("what inference refuses", () => {
   const CLASSES: Partial<Record<ErrorCode, string>> = {
-    unauthorized: "authentication_error",
     forbidden: "permission_error",
     model_not_found: "not_found_error",
     payload_too_large: "request_too_large",
-    rate_limited: "rate_limit_error",
     overloaded: "overloaded_error",
     model_loading: "overloaded_error",
     timeout: "timeout_error",

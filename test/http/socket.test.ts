@@ -8,6 +8,7 @@ import { silentLogger } from "../../src/lib/log.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import { State } from "../../src/state/state.ts";
 import { FakeInference } from "../support/fake-inference.ts";
+import { judgeAnswers } from "../support/http-app.ts";
 
 const STREAM = JSON.stringify({ messages: [{ role: "user", content: "Hello!" }], stream: true });
 
@@ -26,10 +27,8 @@ afterEach(async () => {
 
 function start(inference: FakeInference): RunningServer {
   const state = new State({ folder: null, log: silentLogger, clock: systemClock });
-  running = listen(createApp({ inference, state, options: DEFAULT_API_OPTIONS, log: silentLogger }), {
-    host: "127.0.0.1",
-    port: 0,
-  });
+  const app = judgeAnswers(createApp({ inference, state, options: DEFAULT_API_OPTIONS, log: silentLogger }));
+  running = listen(app, { host: "127.0.0.1", port: 0 });
   return running;
 }
 

@@ -1,9 +1,12 @@
-// The HTTP app over a FakeInference, and short ways to ask it and to read its streams.
+// The HTTP app over a FakeInference, and short ways to ask it and to read its streams. Every answer is checked against
+// the OpenAPI document.
 
 import { createApp, type HttpApp } from "../../src/api/app.ts";
+import { buildOpenApi, type DocumentedRoute } from "../../src/api/openapi.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS } from "../../src/api/options.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { State } from "../../src/state/state.ts";
+import { DocumentJudge } from "./document-judge.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FakeInference } from "./fake-inference.ts";
 
@@ -22,7 +25,7 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
   const clock = new FakeClock();
   const options = { ...DEFAULT_API_OPTIONS, ...changes };
   const state = new State({ folder: stateFolder, log: silentLogger, clock });
-  const app = createApp({ inference, state, options, log: silentLogger, clock });
+  const app = judgeAnswers(createApp({ inference, state, options, log: silentLogger, clock }));
   return {
     app,
     inference,
@@ -32,6 +35,26 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
     post(path, body, init = {}) {
       const text = typeof body === "string" ? body : JSON.stringify(body);
       return app.handle(new Request(`http://localhost:9000${path}`, { method: "POST", body: text, ...init }));
+    },
+  };
+}
+
+// All apps have the same routes. Made before any test: whoever asks must not wait for it.
+const judge = new DocumentJudge(await buildOpenApi(listRoutes()));
+
+function listRoutes(): DocumentedRoute[] {
+  const state = new State({ folder: null, log: silentLogger, clock: new FakeClock() });
+  const inference = new FakeInference();
+  return createApp({ inference, state, options: DEFAULT_API_OPTIONS, log: silentLogger }).routes();
+}
+
+/** The app, whose answers throw where the document does not allow them. */
+export function judgeAnswers(app: HttpApp): HttpApp {
+  return {
+    ...app,
+    async handle(request) {
+      // The app reads the request's body: what is looked at here is the rest.
+      return await judge.check(request, await app.handle(request));
     },
   };
 }

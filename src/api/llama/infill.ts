@@ -117,7 +117,7 @@ const DOCS = describeRoute({
   reply: {
     schema: "InfillReply",
     description: "What stands in the gap.",
-    streamSchema: "InfillReply",
+    streamSchema: ["InfillReply", "ErrorReply"],
     headers: { ...CACHE_HEADER_DOCS, ...STREAM_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,

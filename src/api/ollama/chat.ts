@@ -56,7 +56,7 @@ const DOCS = describeOllamaRoute({
   reply: {
     schema: "OllamaChatReply",
     description: "The answer.",
-    streamSchema: "OllamaChatReply",
+    streamSchema: ["OllamaChatReply", "OllamaErrorReply"],
     headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,

@@ -39,7 +39,7 @@ const COPY_DOCS = describeOllamaRoute({
     "No file is copied: the destination is another name of the source from now on, also after a restart. A name that " +
     "means something already is refused, but for one that was copied before.",
   body: { schema: "OllamaCopyRequest", examples: { copy: { source: "demo", destination: "my-demo" } } },
-  reply: { description: "Done; nothing follows.", mediaType: "text/plain" },
+  reply: { description: "Done; nothing follows.", mediaType: null },
   errors: ["invalid_request", "model_not_found", "payload_too_large", "timeout"],
 });
 
@@ -51,6 +51,6 @@ const DELETE_DOCS = describeOllamaRoute({
     "(`$XDG_DATA_HOME/ml-offload/models`), not behind a link to another one, and was not named with `--model`: everything " +
     "else is refused with 403. It has to be named by its id.",
   body: { schema: "OllamaDeleteRequest", examples: { copy: { model: "my-demo" } } },
-  reply: { description: "Done; nothing follows.", mediaType: "text/plain" },
+  reply: { description: "Done; nothing follows.", mediaType: null },
   errors: ["invalid_request", "model_not_found", "payload_too_large", "timeout"],
 });

@@ -49,7 +49,7 @@ const DOCS = describeOllamaRoute({
   reply: {
     schema: "OllamaGenerateReply",
     description: "The answer.",
-    streamSchema: "OllamaGenerateReply",
+    streamSchema: ["OllamaGenerateReply", "OllamaErrorReply"],
     headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,

@@ -94,7 +94,7 @@ const DOCS = describeRoute({
   reply: {
     schema: "ChatReply",
     description: "The answer.",
-    streamSchema: "ChatChunk",
+    streamSchema: ["ChatChunk", "ErrorReply"],
     headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS, ...STREAM_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,

@@ -123,7 +123,7 @@ const DOCS = describeRoute({
   reply: {
     schema: "CompletionReply",
     description: "The continuation.",
-    streamSchema: "CompletionReply",
+    streamSchema: ["CompletionReply", "ErrorReply"],
     headers: { ...CACHE_HEADER_DOCS, ...STREAM_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,
