@@ -69,10 +69,10 @@ export class DocumentJudge {
   #find(method: string, pathname: string): Operation | null {
     const path = pathname.length > 1 ? pathname.replace(/\/$/, "") : pathname;
     for (const width of [0, 1]) {
-      for (const { patterns, item } of this.#paths) {
-        const operation = item[method === "HEAD" ? "get" : method.toLowerCase()];
-        if (operation !== undefined && patterns[width]?.test(path)) return operation;
-      }
+      const fitting = this.#paths.filter(({ patterns }) => patterns[width]?.test(path));
+      if (fitting.length === 0) continue;
+      const operations = fitting.map(({ item }) => item[method === "HEAD" ? "get" : method.toLowerCase()]);
+      return operations.find((operation) => operation !== undefined) ?? null;
     }
     return null;
   }

@@ -1,12 +1,12 @@
 // The schemas that the documentation of responses and conversations names.
 
 import type { TSchema } from "@sinclair/typebox";
+import { ResponseEventSchema } from "./event-schema.ts";
 import {
   ConversationReply,
   DeletedReply,
   InputTokensReply,
   ItemListReply,
-  ResponseEvent,
   ResponseItem,
   ResponseReply,
 } from "./reply-schema.ts";
@@ -21,7 +21,7 @@ import {
 export const RESPONSE_COMPONENTS: Record<string, TSchema> = {
   ResponseRequest,
   ResponseReply,
-  ResponseEvent,
+  ResponseEvent: ResponseEventSchema,
   ResponseItem,
   InputTokensRequest,
   InputTokensReply,

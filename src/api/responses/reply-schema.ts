@@ -128,7 +128,10 @@ export const ResponseReply = Type.Object({
   service_tier: Type.String(),
   store: Type.Boolean(),
   temperature: orNull(Type.Number()),
-  text: Type.Object({ format: Type.Object({ type: Type.String() }), verbosity: Type.String() }),
+  text: Type.Object({
+    format: Type.Object({ type: Type.String() }, { additionalProperties: true, description: "As the request has it." }),
+    verbosity: Type.String(),
+  }),
   tool_choice: Type.Unknown(),
   tools: Type.Array(ResponseTool),
   top_logprobs: Type.Integer(),
@@ -145,11 +148,11 @@ export type ResponseReply = Omit<Static<typeof ResponseReply>, "status" | "outpu
   mlo: ResponseMlo;
 };
 
-export const ResponseEvent = Type.Object(
-  { type: Type.String(), sequence_number: Type.Integer() },
-  { description: "One event of the stream, with the fields of its type as OpenAI names them." },
-);
-export type ResponseEvent = Static<typeof ResponseEvent>;
+/** What its types have besides is in event-schema.ts. */
+export interface ResponseEvent {
+  type: string;
+  sequence_number: number;
+}
 
 export const DeletedReply = Type.Object({
   id: Type.String(),
