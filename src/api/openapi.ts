@@ -14,6 +14,7 @@ import {
   MessageReply,
 } from "./anthropic/reply-schema.ts";
 import { CountTokensRequest, MessageRequest } from "./anthropic/schema.ts";
+import { documentSchema } from "./document-schema.ts";
 import { InfillReply, InfillRequest, RerankReply, RerankRequest } from "./llama/schema.ts";
 import {
   ApplyTemplateReply,
@@ -98,8 +99,15 @@ const DOCUMENTATION = {
     { name: "Documentation", description: "These pages." },
   ],
   // The plug-in's type is OpenAPI 3.0's.
-  components: { schemas: COMPONENTS as never },
+  components: { schemas: documentComponents() as never },
 };
+
+function documentComponents(): Record<string, object> {
+  const components = Object.entries(COMPONENTS);
+  return Object.fromEntries(
+    components.map(([name, schema]) => [name, documentSchema(schema, name.endsWith("Request"))]),
+  );
+}
 
 /** What we need of Elysia's route: `detail` is what `describeRoute` gave. */
 export interface DocumentedRoute {
