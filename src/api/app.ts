@@ -177,8 +177,11 @@ function describeAllowed(request: Request, failure: AppError, routes: Documented
 }
 
 function listMethods(pathname: string, routes: DocumentedRoute[]): string[] {
-  const methods = routes.filter(({ path }) => matchesPath(path, pathname)).map(({ method }) => method);
-  return [...new Set(methods)];
+  const exact = pathname.replace(/(?<=.)\/$/, "");
+  const named = routes.filter(({ path }) => path === exact);
+  // A path of its own is no value of another's parameter.
+  const taken = named.length > 0 ? named : routes.filter(({ path }) => matchesPath(path, pathname));
+  return [...new Set(taken.map(({ method }) => method))];
 }
 
 /** `*` at the end is anything; `:name` is one part of the path. */

@@ -115,7 +115,9 @@ function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
     content[mediaType] = { schema: reply.schema === undefined ? free : refer(reply.schema) };
   }
   if (reply.streamSchema !== undefined) {
-    content[reply.streamType ?? "text/event-stream"] = { schema: refer(reply.streamSchema) };
+    const frame = refer(reply.streamSchema);
+    if (reply.streamType === undefined) content["text/event-stream"] = { schema: describeEvent(frame) };
+    else content[reply.streamType] = { schema: frame };
   }
   const named = Object.entries(reply.headers ?? {}).map(([name, description]) => [
     name,
@@ -128,6 +130,17 @@ function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
     responses[reply.alsoStatus.status] = { description: reply.alsoStatus.description, content };
   }
   return responses;
+}
+
+/** The fields of each server-sent event, as later versions of OpenAPI describe them. */
+function describeEvent(frame: object): object {
+  const data = { type: "string", contentMediaType: "application/json", contentSchema: frame };
+  return {
+    type: "object",
+    description: "One event of the stream.",
+    properties: { event: { type: "string" }, data },
+    required: ["data"],
+  };
 }
 
 /** Codes that share a status share a response, with one example each. */

@@ -93,7 +93,7 @@ export class Intake {
         return { kind: "ready", sequence };
       } catch (thrown) {
         this.#remove(entry);
-        return { kind: "refused", id: entry.id, error: toRefusal(thrown) };
+        return { kind: "refused", id: entry.id, error: toRefusal(thrown, entry.request) };
       }
     }
     return { kind: "none" };
@@ -176,8 +176,15 @@ export function checkLength(tokens: number, limit: number): void {
 }
 
 /** What a template, a tokenizer or a sampler refuses is the request's fault. */
-function toRefusal(thrown: unknown): AppError {
+function toRefusal(thrown: unknown, { sampling }: GenerationRequest): AppError {
   if (thrown instanceof AppError) return thrown;
   const { message } = toAppError(thrown);
-  return new AppError({ code: "invalid_request", message }, { cause: thrown });
+  // llama.cpp has no kinds of errors. Other grammars are not the request's own words.
+  if (sampling.grammar === undefined || !message.includes("grammar")) {
+    return new AppError({ code: "invalid_request", message }, { cause: thrown });
+  }
+  const why = message.trim().replace(/\s*\n\s*/g, "; ");
+  const hint = "Send a grammar in llama.cpp's GBNF, with a rule `root`.";
+  const text = `\`grammar\` can't be used: ${why}`;
+  return new AppError({ code: "invalid_request", message: text, param: "grammar", hint }, { cause: thrown });
 }

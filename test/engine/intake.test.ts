@@ -78,19 +78,21 @@ describe("Intake", () => {
     const { intake, backend } = makeIntake({ sequenceContextLength: 10 });
     backend.faults = {
       prompt: (prompt) => (prompt.kind === "text" && prompt.text === "bad" ? "the template is confused" : null),
-      sampler: ({ grammar }) => (grammar === undefined ? null : "the grammar does not parse"),
+      sampler: ({ grammar }) => (grammar === undefined ? null : "the grammar\n does not parse\n"),
     };
     intake.add(1, request("bad"), 0);
     intake.add(2, request("good", { sampling: { grammar: "(" } }), 0);
     intake.add(3, request("longer than ten"), 0);
     intake.add(4, request("good"), 0);
     const refusals = [intake.next(), intake.next(), intake.next()].map((arrival) =>
-      arrival.kind === "refused" ? [arrival.id, arrival.error.code, arrival.error.message] : arrival.kind,
+      arrival.kind === "refused"
+        ? [arrival.id, arrival.error.code, arrival.error.message, arrival.error.param]
+        : arrival.kind,
     );
     expect(refusals).toEqual([
-      [1, "invalid_request", "the template is confused"],
-      [2, "invalid_request", "the grammar does not parse"],
-      [3, "context_length_exceeded", expect.stringContaining("15 tokens and the context holds 10")],
+      [1, "invalid_request", "the template is confused", null],
+      [2, "invalid_request", "`grammar` can't be used: the grammar; does not parse", "grammar"],
+      [3, "context_length_exceeded", expect.stringContaining("15 tokens and the context holds 10"), null],
     ]);
     const last = intake.next();
     if (last.kind !== "ready") throw new Error(last.kind);

@@ -160,3 +160,13 @@ describe("at the edge", () => {
     }
   });
 });
+
+test("a load is refused for a header that says nothing, as an answer is", async () => {
+  const { post, inference } = createTestApp();
+  const headers = { "X-MLO-Priority": "high" };
+  for (const body of [{ model: "demo" }, { model: "demo", prompt: "x" }]) {
+    const response = await post("/api/generate", body, { headers });
+    expect(await readFailure(response)).toEqual([400, "invalid_request", "X-MLO-Priority"]);
+  }
+  expect(inference.loadCalls).toEqual([]);
+});

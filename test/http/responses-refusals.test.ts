@@ -104,6 +104,8 @@ test("methods that a path does not take", async () => {
   expect(response.headers.get("Allow")).toBe("POST");
   expect(await readError(response)).toMatchObject({ status: 405, code: "method_not_allowed" });
   expect(await readError(await app.get(PATH))).toMatchObject({ status: 405 });
+  const named = await app.app.handle(new Request(`http://localhost${PATH}/input_tokens`, { method: "PUT" }));
+  expect(named.headers.get("Allow")).toBe("POST");
 });
 
 test.each([

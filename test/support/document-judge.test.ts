@@ -10,12 +10,13 @@ const thing = {
 };
 const error = { type: "object", properties: { error: { type: "string" } }, required: ["error"] };
 const refer = (name: string) => ({ schema: { $ref: `#/components/schemas/${name}` } });
+const eventOf = (frame: object) => ({ schema: { type: "object", properties: { data: { contentSchema: frame } } } });
 const judge = new DocumentJudge({
   paths: {
     "/things/{id}": {
       get: {
         responses: {
-          200: { content: { "application/json": refer("Thing"), "text/event-stream": refer("Part") } },
+          200: { content: { "application/json": refer("Thing"), "text/event-stream": eventOf(refer("Part").schema) } },
           400: { content: { "application/json": refer("ErrorReply") } },
         },
       },

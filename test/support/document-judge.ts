@@ -55,7 +55,7 @@ export class DocumentJudge {
     // What a HEAD is answered with beside its headers stays in the server.
     if (request.method === "HEAD") return response;
     if (media === null) return await withoutBody(at, response);
-    const schema = this.#chooseSchema(request.headers, response.status, media);
+    const schema = readFrameSchema(this.#chooseSchema(request.headers, response.status, media), type);
     const check = this.#makeCheck(at, schema);
     if (STREAM_TYPES.includes(type) && response.body !== null) {
       return new Response(checkFrames(response.body, type, check), response);
@@ -120,6 +120,14 @@ function readMedia(at: string, operation: Operation, status: number, type: strin
     fail(at, `the content type ${type} is not documented: ${Object.keys(documented.content).join(", ")}`);
   }
   return media;
+}
+
+/** Of server-sent events it is what their `data` holds. */
+function readFrameSchema(
+  schema: object & { properties?: { data?: { contentSchema?: object } } },
+  type: string,
+): object {
+  return type === "text/event-stream" ? (schema.properties?.data?.contentSchema ?? { not: {} }) : schema;
 }
 
 async function withoutBody(at: string, response: Response): Promise<Response> {

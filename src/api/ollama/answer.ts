@@ -31,6 +31,9 @@ export async function answerCall(
   const startedMs = api.clock.monotonicMs();
   const card = resolveTagged(api, body.model ?? body.name);
   const idleMs = readKeepAlive(body.keep_alive);
+  // Before anything is done: also a load is refused for a header that says nothing.
+  const mlo = readMloFields(request.headers, {});
+  const truncates = readTruncate(request.headers, {}) ?? false;
   const head: LineHead = {
     model: body.model ?? body.name ?? card.id,
     now: () => new Date(api.clock.wallMs()).toISOString(),
@@ -44,11 +47,11 @@ export async function answerCall(
   const { request: asked, contract } = readGeneration(chooseContextLength(card));
   return answerGeneration(api, request, {
     model: card.id,
-    generations: [{ ...asked, ...readMloFields(request.headers, {}) }],
+    generations: [{ ...asked, ...mlo }],
     choicesPerPrompt: 1,
     stream: body.stream ?? true,
     contract,
-    truncates: readTruncate(request.headers, {}) ?? false,
+    truncates,
     chooseFormat({ model }) {
       // Now that its engine runs: it ends with that.
       if (idleMs !== undefined) api.inference.keepFor(card, idleMs);
