@@ -32,6 +32,8 @@ export interface RouteDocs {
     streamSchema?: string | readonly string[];
     /** Absent: server-sent events. */
     streamType?: string;
+    /** Of server-sent events: what the last one holds in place of JSON. */
+    streamEnd?: string;
     /** Absent: JSON. Several: any of them. Null: the answer is empty. */
     mediaType?: string | readonly string[] | null;
     /** A second status with the same schema. */
@@ -116,7 +118,8 @@ function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
   }
   if (reply.streamSchema !== undefined) {
     const frame = refer(reply.streamSchema);
-    if (reply.streamType === undefined) content["text/event-stream"] = { schema: describeEvent(frame) };
+    if (reply.streamType === undefined)
+      content["text/event-stream"] = { schema: describeEvent(frame, reply.streamEnd) };
     else content[reply.streamType] = { schema: frame };
   }
   const named = Object.entries(reply.headers ?? {}).map(([name, description]) => [
@@ -133,8 +136,9 @@ function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
 }
 
 /** The fields of each server-sent event, as later versions of OpenAPI describe them. */
-function describeEvent(frame: object): object {
-  const data = { type: "string", contentMediaType: "application/json", contentSchema: frame };
+function describeEvent(frame: object, end: string | undefined): object {
+  const json = { contentMediaType: "application/json", contentSchema: frame };
+  const data = { type: "string", ...(end === undefined ? json : { anyOf: [{ const: end }, json] }) };
   return {
     type: "object",
     description: "One event of the stream.",

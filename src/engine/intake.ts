@@ -176,15 +176,19 @@ export function checkLength(tokens: number, limit: number): void {
 }
 
 /** What a template, a tokenizer or a sampler refuses is the request's fault. */
-function toRefusal(thrown: unknown, { sampling }: GenerationRequest): AppError {
+function toRefusal(thrown: unknown, request: GenerationRequest): AppError {
   if (thrown instanceof AppError) return thrown;
   const { message } = toAppError(thrown);
-  // llama.cpp has no kinds of errors. Other grammars are not the request's own words.
-  if (sampling.grammar === undefined || !message.includes("grammar")) {
-    return new AppError({ code: "invalid_request", message }, { cause: thrown });
-  }
+  const param = nameField(message, request);
   const why = message.trim().replace(/\s*\n\s*/g, "; ");
-  const hint = "Send a grammar in llama.cpp's GBNF, with a rule `root`.";
-  const text = `\`grammar\` can't be used: ${why}`;
-  return new AppError({ code: "invalid_request", message: text, param: "grammar", hint }, { cause: thrown });
+  const said = param === null ? { message: why } : { message: `\`${param}\` can't be used: ${why}`, param };
+  return new AppError({ code: "invalid_request", ...said }, { cause: thrown });
+}
+
+/** llama.cpp has no kinds of errors: the field at fault is known by the words. */
+function nameField(message: string, { prompt, sampling }: GenerationRequest): string | null {
+  if (prompt.kind === "tokens" && message.includes("is not in the vocabulary")) return "prompt";
+  if (sampling.logitBias !== undefined && message.startsWith("logit_bias")) return "logit_bias";
+  // Grammars that are made of schemas are not the request's own words.
+  return sampling.grammar !== undefined && message.includes("grammar") ? "grammar" : null;
 }

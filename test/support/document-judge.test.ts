@@ -11,6 +11,7 @@ const thing = {
 const error = { type: "object", properties: { error: { type: "string" } }, required: ["error"] };
 const refer = (name: string) => ({ schema: { $ref: `#/components/schemas/${name}` } });
 const eventOf = (frame: object) => ({ schema: { type: "object", properties: { data: { contentSchema: frame } } } });
+const ENDED = { properties: { data: { anyOf: [{ const: "[DONE]" }, { contentSchema: refer("Part").schema }] } } };
 const judge = new DocumentJudge({
   paths: {
     "/things/{id}": {
@@ -21,6 +22,7 @@ const judge = new DocumentJudge({
         },
       },
     },
+    "/ended": { get: { responses: { 200: { content: { "text/event-stream": { schema: ENDED } } } } } },
     "/nil": { get: { responses: { 200: { description: "Done." } } } },
     "/lines": { post: { responses: { 200: { content: { "application/x-ndjson": refer("Part") } } } } },
     "/things/{id}/parts": { get: { responses: { 200: { content: { "application/json": refer("Part") } } } } },
@@ -58,7 +60,8 @@ test.each([
   ["/nil", new Response(null), {}],
   ["/things/a", typed("application/json", ""), { method: "HEAD" }],
   ["/nothing", json({ error: "x" }, 404), {}],
-  ["/things/a", events(': hi\n\nevent: x\ndata: {"type":"x"}\n\ndata: {"type":"y"}\n\ndata: [DONE]\n\n'), {}],
+  ["/things/a", events(': hi\n\nevent: x\ndata: {"type":"x"}\n\ndata: {"type":"y"}\n\n'), {}],
+  ["/ended", events('data: {"type":"x"}\n\ndata: [DONE]\n\n'), {}],
   ["/lines", lines('{"type":"x"}\n{"type":"y"}\n'), POST],
 ] as [string, Response, RequestInit][])("%s may be answered so", async (path, response, init) => {
   const whole = await response.clone().text();
@@ -77,6 +80,7 @@ test.each([
   ["an unknown route's body", "/nothing", json({}, 404), {}, "must have required property"],
   ["a body where none is", "/nil", json({}), {}, "a body came"],
   ["a frame", "/things/a", events('data: {"type":"x"}\n\ndata: {}\n\n'), {}, "must have required property 'type'"],
+  ["an end", "/things/a", events("data: [DONE]\n\n"), {}, "must be object"],
   ["a frame's name", "/things/a", events('event: y\ndata: {"type":"x"}\n\n'), {}, "the event y is named x"],
   ["a strange line", "/things/a", events("x\n\n"), {}, "no line of an event"],
   ["half a frame", "/things/a", events('data: {"type":"x"}\n'), {}, "ended within a frame"],

@@ -10,6 +10,10 @@ import { checkFrames } from "./frame-check.ts";
 interface Media {
   schema: object;
 }
+interface EventData {
+  contentSchema?: object;
+  anyOf?: EventData[];
+}
 interface Operation {
   responses: Record<string, { content?: Record<string, Media> }>;
 }
@@ -122,12 +126,12 @@ function readMedia(at: string, operation: Operation, status: number, type: strin
   return media;
 }
 
-/** Of server-sent events it is what their `data` holds. */
-function readFrameSchema(
-  schema: object & { properties?: { data?: { contentSchema?: object } } },
-  type: string,
-): object {
-  return type === "text/event-stream" ? (schema.properties?.data?.contentSchema ?? { not: {} }) : schema;
+/** Of server-sent events: what their `data` holds, `[DONE]` in place of it where that is documented. */
+function readFrameSchema(schema: object, type: string): object {
+  if (type !== "text/event-stream") return schema;
+  const data: EventData | undefined = (schema as { properties?: { data?: EventData } }).properties?.data;
+  const kinds = data?.anyOf ?? (data === undefined ? [] : [data]);
+  return { anyOf: kinds.map((kind) => kind.contentSchema ?? kind) };
 }
 
 async function withoutBody(at: string, response: Response): Promise<Response> {

@@ -48,8 +48,7 @@ function checkEvent(event: string, check: (frame: unknown) => void): void {
 }
 
 function checkData(name: string | null, data: string, check: (frame: unknown) => void): void {
-  if (data === END) return;
-  const frame: unknown = JSON.parse(data);
+  const frame: unknown = data === END ? END : JSON.parse(data);
   check(frame);
   const type = typeof frame === "object" && frame !== null && "type" in frame ? frame.type : null;
   if (name !== null && name !== type) throw new AssertionError({ message: `the event ${name} is named ${type}` });

@@ -118,6 +118,7 @@ const DOCS = describeRoute({
     schema: "InfillReply",
     description: "What stands in the gap.",
     streamSchema: ["InfillReply", "ErrorReply"],
+    streamEnd: "[DONE]",
     headers: { ...CACHE_HEADER_DOCS, ...STREAM_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,

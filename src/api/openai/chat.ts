@@ -95,6 +95,7 @@ const DOCS = describeRoute({
     schema: "ChatReply",
     description: "The answer.",
     streamSchema: ["ChatChunk", "ErrorReply"],
+    streamEnd: "[DONE]",
     headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS, ...STREAM_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,

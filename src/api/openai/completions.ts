@@ -124,6 +124,7 @@ const DOCS = describeRoute({
     schema: "CompletionReply",
     description: "The continuation.",
     streamSchema: ["CompletionReply", "ErrorReply"],
+    streamEnd: "[DONE]",
     headers: { ...CACHE_HEADER_DOCS, ...STREAM_HEADER_DOCS },
   },
   errors: INFERENCE_ERRORS,

@@ -27,9 +27,8 @@ export const SAMPLING_FIELDS = {
   top_n_sigma: range(-1, 1000, "Top-nσ sampling; -1 is off."),
   presence_penalty: range(-2, 2, "Penalty for a token that has occurred."),
   frequency_penalty: range(-2, 2, "Penalty for each time that a token has occurred."),
-  repeat_penalty: Type.Optional(
-    Type.Number({ exclusiveMinimum: 0, maximum: 10, description: "llama.cpp's repetition penalty; 1 is off." }),
-  ),
+  // Logits are divided by it: it must not be 0 as a float32 either.
+  repeat_penalty: range(0.01, 10, "llama.cpp's repetition penalty; 1 is off."),
   repeat_last_n: lookBack("Tokens that the penalties look back on; 0 is none, -1 the whole context."),
   dry_multiplier: range(0, 100, "DRY repetition penalty; 0 is off."),
   dry_base: range(0, 100, "Base of DRY's exponential growth."),
