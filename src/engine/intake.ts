@@ -166,7 +166,7 @@ export function cannotGenerate({ description, pooling }: LoadedModelInfo): AppEr
 
 /** A prompt never loses tokens in silence: what does not fit is refused, with both numbers. */
 export function checkLength(tokens: number, limit: number): void {
-  if (tokens === 0) throw new AppError({ code: "invalid_request", message: "The prompt is empty." });
+  if (tokens === 0) throw new AppError({ code: "invalid_request", message: "The prompt is empty.", param: "prompt" });
   if (tokens < limit) return;
   throw new AppError({
     code: "context_length_exceeded",
