@@ -34,7 +34,7 @@ export interface RouteDocs {
     streamType?: string;
     /** Of server-sent events: what the last one holds in place of JSON. */
     streamEnd?: string;
-    /** Absent: JSON. Several: any of them. Null: the answer is empty. */
+    /** Absent: JSON. Several: any of them. Null: the answer is empty, or a stream. */
     mediaType?: string | readonly string[] | null;
     /** A second status with the same schema. */
     alsoStatus?: { status: number; description: string };
@@ -127,7 +127,7 @@ function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
     { description, schema: { type: "string" } },
   ]);
   const headers = named.length === 0 ? {} : { headers: Object.fromEntries(named) };
-  const bodies = reply.mediaType === null ? {} : { content };
+  const bodies = Object.keys(content).length === 0 ? {} : { content };
   const responses: Record<string, object> = { 200: { description: reply.description, ...headers, ...bodies } };
   if (reply.alsoStatus !== undefined) {
     responses[reply.alsoStatus.status] = { description: reply.alsoStatus.description, content };
@@ -142,7 +142,7 @@ function describeEvent(frame: object, end: string | undefined): object {
   return {
     type: "object",
     description: "One event of the stream.",
-    properties: { event: { type: "string" }, data },
+    properties: { id: { type: "string" }, event: { type: "string" }, data },
     required: ["data"],
   };
 }

@@ -35,7 +35,8 @@ export class DocumentJudge {
   readonly #paths: { patterns: RegExp[]; item: Record<string, Operation> }[];
   readonly #schemas: Record<string, object>;
   readonly #ajv = new Ajv2020({ strict: false, logger: false });
-  readonly #compiled = new Map<object, ValidateFunction>();
+  /** By the schema's text: to compile one takes longer than the rest of a test. */
+  readonly #compiled = new Map<string, ValidateFunction>();
 
   constructor(served: object) {
     const document = closeObjects(served) as Document;
@@ -104,11 +105,12 @@ export class DocumentJudge {
   }
 
   #compile(schema: object): ValidateFunction {
-    let validate = this.#compiled.get(schema);
+    const key = JSON.stringify(schema);
+    let validate = this.#compiled.get(key);
     if (validate === undefined) {
       // References are `#/components/schemas/…`: so each schema carries them with it.
       validate = this.#ajv.compile({ ...schema, components: { schemas: this.#schemas } });
-      this.#compiled.set(schema, validate);
+      this.#compiled.set(key, validate);
     }
     return validate;
   }

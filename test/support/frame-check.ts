@@ -37,13 +37,13 @@ export function checkFrames(
   return new ReadableStream(source, { highWaterMark: 0 });
 }
 
-/** One event: comments, a name that is the frame's type, and one line of data. */
+/** One event: comments, its number, a name that is the frame's type, and one line of data. */
 function checkEvent(event: string, check: (frame: unknown) => void): void {
   let name: string | null = null;
   for (const line of event.split("\n")) {
     if (line.startsWith("event: ")) name = line.slice(7);
     else if (line.startsWith("data: ")) checkData(name, line.slice(6), check);
-    else if (!line.startsWith(":")) throw new AssertionError({ message: `no line of an event: ${line}` });
+    else if (!/^(:|id: \d+$)/.test(line)) throw new AssertionError({ message: `no line of an event: ${line}` });
   }
 }
 

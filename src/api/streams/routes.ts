@@ -51,7 +51,12 @@ const GET_DOCS = describeRoute({
       schema: { type: "integer", minimum: 0 },
     },
   ],
-  reply: { description: "The rest of the stream.", mediaType: "text/event-stream" },
+  reply: {
+    description: "The rest of the stream.",
+    mediaType: null,
+    streamSchema: ["ChatChunk", "CompletionReply", "InfillReply", "MessageEvent", "ErrorReply"],
+    streamEnd: "[DONE]",
+  },
   errors: ["invalid_request", "not_found"],
 });
 
