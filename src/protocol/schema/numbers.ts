@@ -68,6 +68,10 @@ function readBounds(parts: readonly Part[]): DecimalBounds {
     raise(schema.exclusiveMinimum, true);
     lower(schema.maximum, schema.exclusiveMaximum === true);
     lower(schema.exclusiveMaximum, true);
+    if (schema.format === "int32") {
+      raise(-(2 ** 31), false);
+      lower(2 ** 31 - 1, false);
+    }
   }
   return bounds;
 }

@@ -32,6 +32,8 @@ export function lowerObject(parts: readonly Part[], lowerChild: LowerChild, mean
   lowered.additionalProperties = additional ?? false;
   relaxCounts(parts, properties.length, required.size, additional === null, relax);
   for (const { schema, path } of parts) {
+    if (!keepsNames(schema.propertyNames))
+      relax({ path, keyword: "propertyNames", reason: "the grammar does not look at names" });
     for (const keyword of DEPENDENCIES) {
       if (schema[keyword] !== undefined)
         relax({ path, keyword, reason: "a grammar does not remember what was written" });
@@ -123,16 +125,14 @@ function lowerAdditional(parts: readonly Part[], lowerChild: LowerChild, relax: 
       relax({ path: at, keyword: "patternProperties", reason: "the grammar does not look at names" });
       children.push({ schema: child, path: at });
     }
-    if (!isNamed && propertyNames !== undefined && !allowsAnyName(propertyNames)) {
-      relax({ path, keyword: "propertyNames", reason: "the grammar does not look at names" });
-    }
   }
   return isOpen ? lowerChild(children) : null;
 }
 
-/** As zod writes records: names are texts, which they are anyway. */
-function allowsAnyName(propertyNames: unknown): boolean {
-  if (!isSchemaObject(propertyNames)) return propertyNames === true;
+/** Whether nothing is asked of names but what the grammar keeps: a list, or, as zod writes records, that they are texts. */
+function keepsNames(propertyNames: unknown): boolean {
+  if (!isSchemaObject(propertyNames)) return propertyNames === undefined || propertyNames === true;
+  if (Array.isArray(propertyNames.enum)) return true;
   const { type, ...rest } = propertyNames;
   return (type === undefined || type === "string") && Object.keys(rest).length === 0;
 }
