@@ -210,10 +210,10 @@ export const AGENT_SCHEMAS: Record<string, unknown> = {
   "an enum of 3000": { enum: Array.from({ length: 3000 }, (_, i) => `value ${i}`) },
   "an enum of everything": { enum: ["a", 1, 1.5, null, true, [1, "x"], { b: 1, a: [] }, 'q"\\'] },
   "200 optional properties": { type: "object", properties: many(200, () => text) },
-  "300 properties, all required": {
+  "120 properties, all required": {
     type: "object",
-    properties: many(300, () => ({ type: "boolean" })),
-    required: Object.keys(many(300, () => 0)),
+    properties: many(120, () => ({ type: "boolean" })),
+    required: Object.keys(many(120, () => 0)),
   },
   "60 alternatives": {
     anyOf: Array.from({ length: 60 }, (_, i) => ({

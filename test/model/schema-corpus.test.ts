@@ -1,0 +1,94 @@
+// The corpus of schemas and random ones, through llama.cpp and over HTTP: none fails its request, nearly all answers end by
+// themselves, each of these is valid by Ajv or the relaxation is named, and under `strict` nothing is invalid.
+// RANDOM_SCHEMAS=5000 tries that many random schemas, which takes some minutes; without it some hundred are tried.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { AGENT_SCHEMAS } from "../support/agent-schemas.ts";
+import { makeRandom } from "../support/random.ts";
+import { makeSchema } from "../support/random-schemas.ts";
+import {
+  askAll,
+  CAN_ASK,
+  countFinishes,
+  KINDS,
+  type Question,
+  type SchemaServer,
+  startSchemaServer,
+} from "../support/schema-answers.ts";
+import { MISTAKEN_SCHEMAS } from "../support/schema-corpus/mistakes.ts";
+import { STRUCTURE_SCHEMAS } from "../support/schema-corpus/structures.ts";
+import { TOOL_SCHEMAS } from "../support/schema-corpus/tools.ts";
+import { VALUE_SCHEMAS } from "../support/schema-corpus/values.ts";
+
+const CORPUS = Object.entries({
+  ...AGENT_SCHEMAS,
+  ...TOOL_SCHEMAS,
+  ...VALUE_SCHEMAS,
+  ...STRUCTURE_SCHEMAS,
+  ...MISTAKEN_SCHEMAS,
+});
+const CORPUS_MIN = 300;
+const ENDED_MIN = 0.99;
+const RANDOM_SCHEMAS = Number(process.env.RANDOM_SCHEMAS ?? 100);
+/** Not those of structured-output.test.ts. */
+const FIRST_SEED = 100_000;
+/** The answer of 120 properties that must be there needs most of them. */
+const TOKENS_MAX = 2_000;
+/** A text ends before a list does, as closers may stand in texts; and what a pattern waits for comes before those. */
+const LIKELY = {
+  ...Object.fromEntries(['"', '"}'].map((text) => [text, 80])),
+  ...Object.fromEntries(["@", ".", "-", ":", "/", ">", "T", "Z", "md", "foo", "dog"].map((text) => [text, 60])),
+  ...Object.fromEntries(["0", "1"].map((text) => [text, 56])),
+  ...Object.fromEntries(["}", "]"].map((text) => [text, 50])),
+};
+const TIMEOUT_MS = 1_800_000;
+
+test(`the corpus has ${CORPUS_MIN} schemas at least`, () => {
+  expect(CORPUS.length).toBeGreaterThanOrEqual(CORPUS_MIN);
+  expect(new Set(CORPUS.map(([, schema]) => JSON.stringify(schema))).size).toBeGreaterThanOrEqual(CORPUS_MIN);
+});
+
+describe.skipIf(!CAN_ASK)("schemas through llama.cpp", () => {
+  let server: SchemaServer;
+
+  beforeAll(async () => {
+    server = await startSchemaServer({ likely: LIKELY, end: 80, temperature: 2, tokensMax: TOKENS_MAX });
+  }, TIMEOUT_MS);
+  afterAll(() => server?.stop());
+
+  test.each([...KINDS])(
+    "the corpus as %s",
+    async (kind) => {
+      const cases = CORPUS.map(([name, schema], seed): [string, Question] => [name, { kind, schema, seed }]);
+      const tally = await askAll(server, cases);
+      console.log(`corpus, ${kind}: ${JSON.stringify(countFinishes(tally))}, cut: ${tally.finishes.length ?? "none"}`);
+      expect(tally.faults).toEqual([]);
+      expect((tally.finishes.length ?? []).length / cases.length).toBeLessThanOrEqual(1 - ENDED_MIN);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    `${RANDOM_SCHEMAS} random schemas, strict, and without where that is refused`,
+    async () => {
+      const cases = Array.from({ length: RANDOM_SCHEMAS }, (_, i): [string, Question] => {
+        const seed = FIRST_SEED + i;
+        const kind = KINDS[i % KINDS.length] ?? "tool";
+        return [`seed ${seed}`, { kind, schema: makeSchema(makeRandom(seed)), seed: i, isStrict: true }];
+      });
+      const strict = await askAll(server, cases);
+      const refused = new Set(strict.finishes.refused ?? []);
+      const loose = cases.filter(([name]) => refused.has(name));
+      const relaxed = await askAll(
+        server,
+        loose.map(([name, question]) => [name, { ...question, isStrict: false }]),
+      );
+      console.log(
+        `random: strict ${JSON.stringify(countFinishes(strict))}, relaxed ${JSON.stringify(countFinishes(relaxed))}`,
+      );
+      expect([...strict.faults, ...relaxed.faults]).toEqual([]);
+      expect(refused.size).toBeLessThan(cases.length);
+    },
+    TIMEOUT_MS,
+  );
+});
