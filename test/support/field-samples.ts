@@ -89,7 +89,6 @@ export const FIELD_SAMPLES: Record<string, FieldSamples> = {
   "POST /v1/embeddings": {
     body: { input: "Hello" },
     ignored: named({ user: "u1" }),
-    refused: { dimensions: { dimensions: 7 } },
   },
   "POST /v1/messages": {
     body: { max_tokens: 8, messages: HELLO },
@@ -113,7 +112,6 @@ export const FIELD_SAMPLES: Record<string, FieldSamples> = {
   "POST /api/embed": {
     body: { input: "Hello" },
     ignored: named({ truncate: true, options: { num_ctx: 4096 } }),
-    refused: { dimensions: { dimensions: 7 } },
   },
   "POST /api/embeddings": {
     body: { prompt: "Hello" },
