@@ -69,6 +69,9 @@ export async function startSchemaServer(options: SchemaServerOptions): Promise<S
         max_tokens: options.tokensMax,
         temperature: options.temperature,
         logit_bias: bias,
+        // A random model says the same for ever once it has begun to.
+        repeat_penalty: 1.3,
+        repeat_last_n: 8,
         ...body,
       }),
       signal: AbortSignal.timeout(HANG_MS),
