@@ -41,7 +41,8 @@ export async function listFieldTables(): Promise<FieldTable[]> {
       const route = `${method.toUpperCase()} ${path}`;
       const known = tables.get(name);
       if (known !== undefined) known.routes.push(route);
-      else tables.set(name, { routes: [route], fields: [...listFields(document.components.schemas[name])] });
+      else
+        tables.set(name, { routes: [route], fields: [...listFields(withoutNulls(document.components.schemas[name]))] });
     }
   }
   return [...tables.values()].map(({ routes, fields }) => ({ routes, fields: withUnknown(routes, fields) }));
@@ -54,6 +55,27 @@ function withUnknown(routes: readonly string[], fields: Field[]): Field[] {
   const unknown = [...ignored].filter((path) => !named.has(path));
   const known = fields.map((field): Field => (ignored.has(field.path) ? { ...field, status: "ignored" } : field));
   return [...known, ...unknown.map((path): Field => ({ path, takes: "", status: "ignored", note: "" }))];
+}
+
+/** That a field may also be null is said once, above the tables. */
+function withoutNulls(schema: Json): Json {
+  if (Array.isArray(schema)) return schema.filter((item) => item?.type !== "null").map(withoutNulls);
+  if (typeof schema !== "object" || schema === null) return schema;
+  const entries = Object.entries<Json>(schema).map(([key, value]) => {
+    // Names of fields, such as `type`, are no words of the schema.
+    if (key !== "properties") return [key, withoutNulls(value)] as const;
+    return [key, Object.fromEntries(Object.entries<Json>(value).map(([name, field]) => [name, withoutNulls(field)]))];
+  });
+  const { type, anyOf, ...rest } = Object.fromEntries(entries);
+  const types = Array.isArray(type) ? type.filter((name: string) => name !== "null") : [type];
+  if (Array.isArray(anyOf) && anyOf.length === 1 && Array.isArray(schema.anyOf) && schema.anyOf.length > 1) {
+    return { ...anyOf[0], ...rest };
+  }
+  return {
+    ...rest,
+    ...(type === undefined ? {} : { type: types.length === 1 ? types[0] : types }),
+    ...(anyOf === undefined ? {} : { anyOf }),
+  };
 }
 
 function* listFields(schema: Json, prefix = ""): Generator<Field> {
