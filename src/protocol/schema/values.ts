@@ -87,7 +87,8 @@ function mayBe(value: unknown, part: Part, means: Means): boolean {
 
 const STRUCTURE = [
   ...["properties", "required", "additionalProperties", "patternProperties", "items", "prefixItems"],
-  ...["minItems", "maxItems", "minProperties", "maxProperties"],
+  ...["minItems", "maxItems", "minProperties", "maxProperties", "unevaluatedProperties", "unevaluatedItems"],
+  ...["propertyNames", "contains", "uniqueItems", "dependentRequired", "dependentSchemas", "dependencies"],
 ];
 
 /** A pattern that can't be looked for in bounded time, or is none, forbids nothing, and that is reported. */
