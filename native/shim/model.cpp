@@ -46,10 +46,7 @@ void * load(mlo_job & job, const std::string & path, const common_json & setting
     } catch (const std::exception & e) {
         // A template that does not parse spoils chat alone: the model still completes text.
         mlo::log_warning(std::string("the chat template does not parse: ") + e.what());
-        if (!mlo::has_marks(loaded->vocab)) {
-        mlo::log_warning("the file wants a token at the beginning or end of each text and names none: texts go without");
-    }
-    loaded->has_template = false;
+        loaded->has_template = false;
     }
     return loaded.release();
 }
