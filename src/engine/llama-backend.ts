@@ -105,8 +105,9 @@ export class LlamaBackend implements Backend {
 
   useAdapters(scales: readonly number[]): void {
     if (scales.length === this.#scales.length && scales.every((scale, i) => scale === this.#scales[i])) return;
-    this.#scales = scales;
     this.#context.useAdapters(Int32Array.from(scales.keys()), Float32Array.from(scales));
+    // Only now: where that failed, the next step tries again.
+    this.#scales = scales;
   }
 
   decode(parts: BatchPart[]): DecodeResult {
