@@ -1,6 +1,8 @@
 // A schema as our checks use it → as the OpenAPI document shows it. Says what the check's surroundings do (a null is an
 // absent field, see body.ts), and writes records in the words that generators of clients know. Pure.
 
+import { isSchemaObject } from "../protocol/schema/relaxation.ts";
+
 type Schema = Record<string, unknown>;
 
 /** TypeBox writes a record as a pattern that every name fits. */
@@ -13,7 +15,7 @@ export function documentSchema(schema: object, takesNulls: boolean): Schema {
     if (key === "properties") shown[key] = documentProperties(value, readRequired(schema), takesNulls);
     else if (Array.isArray(value)) shown[key] = value.map((item) => documentPart(item, takesNulls));
     else if (key === "items" || key === "additionalProperties") shown[key] = documentPart(value, takesNulls);
-    else if (key === "patternProperties" && isSchema(value) && isSchema(value[ANY_NAME])) {
+    else if (key === "patternProperties" && isSchemaObject(value) && isSchemaObject(value[ANY_NAME])) {
       shown.additionalProperties = documentSchema(value[ANY_NAME], takesNulls);
     } else shown[key] = value;
   }
@@ -21,14 +23,14 @@ export function documentSchema(schema: object, takesNulls: boolean): Schema {
 }
 
 function documentPart(part: unknown, takesNulls: boolean): unknown {
-  return isSchema(part) ? documentSchema(part, takesNulls) : part;
+  return isSchemaObject(part) ? documentSchema(part, takesNulls) : part;
 }
 
 function documentProperties(properties: unknown, required: readonly unknown[], takesNulls: boolean): Schema {
   const shown: Schema = {};
-  for (const [name, property] of Object.entries(isSchema(properties) ? properties : {})) {
+  for (const [name, property] of Object.entries(isSchemaObject(properties) ? properties : {})) {
     const field = documentPart(property, takesNulls);
-    shown[name] = takesNulls && !required.includes(name) && isSchema(field) ? allowNull(field) : field;
+    shown[name] = takesNulls && !required.includes(name) && isSchemaObject(field) ? allowNull(field) : field;
   }
   return shown;
 }
@@ -45,8 +47,4 @@ function allowNull(schema: Schema): Schema {
 
 function readRequired(schema: object): readonly unknown[] {
   return "required" in schema && Array.isArray(schema.required) ? schema.required : [];
-}
-
-function isSchema(value: unknown): value is Schema {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

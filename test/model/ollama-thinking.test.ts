@@ -2,26 +2,18 @@
 // and llama.cpp's parser takes it apart.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { postJson } from "../support/completions.ts";
-import { cacheModel } from "../support/gguf-builder.ts";
 import type { Json } from "../support/http-app.ts";
 import { HAS_NATIVE } from "../support/llama-library.ts";
-import { QWEN3_SPEC } from "../support/model-specs.ts";
-import { type Server, startServer } from "../support/server.ts";
-import { locateLlamaSource } from "../support/tokenizers.ts";
+import type { Server } from "../support/server.ts";
+import { startThinkingServer } from "../support/thinking-server.ts";
 
 const START_MS = 120_000;
-const TEMPLATE = "models/templates/Qwen-Qwen3-0.6B.jinja";
 
 let server: Server;
 
 beforeAll(async () => {
-  if (!HAS_NATIVE) return;
-  const chatTemplate = readFileSync(join(locateLlamaSource(), TEMPLATE), "utf8");
-  const model = cacheModel({ ...QWEN3_SPEC, chatTemplate });
-  server = await startServer({ args: ["--model", model, "--ctx", "1024", "--threads", "1"] });
+  if (HAS_NATIVE) server = await startThinkingServer();
 }, START_MS);
 
 afterAll(async () => {

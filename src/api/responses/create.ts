@@ -17,7 +17,7 @@ import type { BackgroundRuns } from "./background.ts";
 import { ResponseBuilder } from "./builder.ts";
 import { readContext } from "./context.ts";
 import { encodeFrame, followLog } from "./event-log.ts";
-import { planResponse, type ResponsePlan, refuseUnsupported } from "./plan.ts";
+import { planResponse, refuseUnsupported } from "./plan.ts";
 import type { ResponseEvent } from "./reply-schema.ts";
 import { type ResponseRun, startRun } from "./run.ts";
 import { ResponseRequest } from "./schema.ts";
@@ -47,53 +47,27 @@ export function addCreateRoute(
         const run = background.start(plan, body.model);
         return streams ? streamFrames(followLog(run.log, -1), streamOptions(api)) : Response.json(run.reply);
       }
-      return streams
-        ? await stream(api, archive, plan, body.model, request)
-        : await collect(api, archive, plan, body.model, request);
+      const builder = new ResponseBuilder(plan.reply, plan);
+      const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
+      const settle = () => archive.settle(plan, builder);
+      const run = await startRun({ api, model: body.model, plan, builder, scope, settle });
+      return streams ? stream(api, run) : await collect(run, builder);
     },
     { detail: DOCS },
   );
 }
 
-async function collect(
-  api: ApiContext,
-  archive: ResponseArchive,
-  plan: ResponsePlan,
-  model: string | undefined,
-  request: Request,
-): Promise<Response> {
-  const builder = new ResponseBuilder(plan.reply, plan);
-  const run = await start(api, archive, plan, builder, model, request);
+async function collect(run: ResponseRun, builder: ResponseBuilder): Promise<Response> {
   run.begin();
   while ((await run.next()) !== null);
   if (run.failure !== null) throw run.failure;
   return Response.json(builder.reply, { headers: run.headers });
 }
 
-async function stream(
-  api: ApiContext,
-  archive: ResponseArchive,
-  plan: ResponsePlan,
-  model: string | undefined,
-  request: Request,
-): Promise<Response> {
-  const builder = new ResponseBuilder(plan.reply, plan);
-  const run = await start(api, archive, plan, builder, model, request);
+function stream(api: ApiContext, run: ResponseRun): Response {
   const response = streamFrames(readFrames(run), streamOptions(api));
   for (const [name, value] of run.headers) response.headers.set(name, value);
   return response;
-}
-
-function start(
-  api: ApiContext,
-  archive: ResponseArchive,
-  plan: ResponsePlan,
-  builder: ResponseBuilder,
-  model: string | undefined,
-  request: Request,
-): Promise<ResponseRun> {
-  const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
-  return startRun({ api, model, plan, builder, scope, settle: () => archive.settle(plan, builder) });
 }
 
 function readFrames(run: ResponseRun): FrameSource {

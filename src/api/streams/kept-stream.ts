@@ -9,7 +9,7 @@ import type { FrameSource } from "../frame-stream.ts";
 import type { StreamWire } from "../stream-wire.ts";
 
 /** Some 60,000 tokens as chunks. A reader that falls further behind is told so, and the generation ends. */
-export const STREAM_CHARS_MAX = 16 * 1024 * 1024;
+const STREAM_CHARS_MAX = 16 * 1024 * 1024;
 
 export interface KeptStreamOptions {
   id: string;

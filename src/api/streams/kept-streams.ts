@@ -78,13 +78,8 @@ export function streamKept(
   keepSeconds: number,
   scope: RequestScope,
 ): Response {
-  if (source.contentType !== undefined) {
-    const message = `${RESUME_HEADER} is for server-sent events: the lines of this stream have no ids`;
-    const error = new AppError({ code: "not_supported", message, param: RESUME_HEADER });
-    source.abandon(error);
-    throw error;
-  }
   try {
+    assertNumberable(source);
     // Again: others that began at the same time may have come first.
     api.streams.assertRoom();
   } catch (thrown) {
@@ -96,4 +91,10 @@ export function streamKept(
   const response = streamFrames(stream.follow(-1), streamOptions(api));
   response.headers.set(STREAM_HEADER, stream.id);
   return response;
+}
+
+function assertNumberable({ contentType }: FrameSource): void {
+  if (contentType === undefined) return;
+  const message = `${RESUME_HEADER} is for server-sent events: the lines of this stream have no ids`;
+  throw new AppError({ code: "not_supported", message, param: RESUME_HEADER });
 }
