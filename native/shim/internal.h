@@ -48,6 +48,10 @@ class log_capture {
 void set_error(const std::string & message);
 char * own_text(const std::string & text);
 void wake_waiter();
+
+// The calling thread computes only what others leave: for work that nobody waits for.
+void stand_back();
+
 void log_warning(const std::string & message);
 // Whether the vocabulary has every token that it puts around a text: llama.cpp gives up on one that it wants and has not.
 bool has_marks(const llama_vocab * vocab);

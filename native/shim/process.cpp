@@ -5,10 +5,12 @@
 #include <csignal>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #endif
 
 namespace mlo {
@@ -35,6 +37,15 @@ void wake_waiter() {
     if (write(wake.ends[1], &byte, 1) < 0) {
         return;
     }
+}
+
+void stand_back() {
+    // A priority that can't be lowered is no reason to fail.
+#ifdef __linux__
+    (void) setpriority(PRIO_PROCESS, (id_t) syscall(SYS_gettid), 19);
+#elif defined(__APPLE__)
+    (void) setpriority(PRIO_DARWIN_THREAD, 0, PRIO_DARWIN_BG);
+#endif
 }
 
 } // namespace mlo

@@ -249,6 +249,7 @@ mlo_job * mlo_state_write_start(mlo_state * state, const char * path, const char
         auto job = std::make_unique<mlo_job>();
         job->drop = [](void *) {};
         job->start([bytes = state->bytes, path = std::string(path), text = std::string(text)](mlo_job &) -> void * {
+            mlo::stand_back();
             write_file(path, text, *bytes);
             return &written_mark;
         });

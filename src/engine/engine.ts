@@ -12,7 +12,7 @@ import type { Backend } from "./backend.ts";
 import { TokenTexts } from "./detokenizer.ts";
 import { describeCache, describeMemory, describeWork, explainCache } from "./explain.ts";
 import { cannotGenerate, Intake } from "./intake.ts";
-import type { KvStore } from "./kv-store.ts";
+import type { KvStore, WriteTurn } from "./kv-store.ts";
 import { Outbox, type Send } from "./outbox.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { tellProgress } from "./reading-progress.ts";
@@ -66,10 +66,14 @@ export class Engine implements Disposable {
     this.#roster = new Roster(backend, clock, this.#cache, options.store);
   }
 
-  /** Something can be done now, without waiting for a message or a task. */
-  get isBusy(): boolean {
-    if (this.#roster.isBusy || this.#singles.isReady) return true;
-    return this.#store?.isReady(this.#cache, this.#isIdle || this.#flushes.size > 0) === true;
+  /** How long there is nothing to do, in ms, unless a message comes or a task ends. */
+  get restMs(): number {
+    if (this.#roster.isBusy || this.#singles.isReady) return 0;
+    return this.#store?.restMs(this.#cache, this.#writeTurn) ?? Number.POSITIVE_INFINITY;
+  }
+
+  get #writeTurn(): WriteTurn {
+    return this.#flushes.size > 0 ? "now" : this.#isIdle ? "quiet" : "none";
   }
 
   get #isIdle(): boolean {
@@ -97,13 +101,11 @@ export class Engine implements Disposable {
       case "stats":
         this.#send({ type: "stats", id: message.id, stats: this.stats() });
         break;
-      case "cache":
-        this.#send({
-          type: "cache",
-          id: message.id,
-          entries: describeCache(this.#cache, this.#backend, this.#store, this.#clock.monotonicMs()),
-        });
+      case "cache": {
+        const entries = describeCache(this.#cache, this.#backend, this.#store, this.#clock.monotonicMs());
+        this.#send({ type: "cache", id: message.id, entries });
         break;
+      }
       case "flush":
         this.#flushes.add(message.id);
         break;
@@ -117,7 +119,7 @@ export class Engine implements Disposable {
   step(): void {
     this.#takeArrivals();
     this.#roster.placeWaiting();
-    this.#store?.step(this.#cache, this.#isIdle || this.#flushes.size > 0);
+    this.#store?.step(this.#cache, this.#writeTurn);
     this.#announce();
     this.#singles.step();
     this.#stepper.times.time("stepMs", () => this.#runBatch());
@@ -169,6 +171,7 @@ export class Engine implements Disposable {
     const active = this.#roster.active();
     if (active.length === 0) return;
     const result = this.#stepper.run(active);
+    this.#store?.noteWork();
     switch (result.kind) {
       case "ran":
         this.#roster.noteProgress();

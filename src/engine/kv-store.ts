@@ -23,7 +23,12 @@ export interface KvStoreOptions {
   warn: (message: string) => void;
   /** Tokens of one slice; tests have shorter ones. */
   sliceTokens?: number;
+  /** How long nobody must have computed before something is written; tests don't wait. */
+  quietMs?: number;
 }
+
+/** May states be written: only what is being written ends, or once it has been quiet for a while, or at once. */
+export type WriteTurn = "none" | "quiet" | "now";
 
 interface Restore {
   sequence: Sequence;
@@ -43,6 +48,11 @@ interface Write {
   task: Task<null>;
 }
 
+/**
+ * A conversation's next request follows within moments. Copying and writing a slice takes 50 to 100 ms of a small
+ * machine's time, which that request would wait for.
+ */
+const QUIET_MS = 500;
 /** After a write that failed, or had no room, none is tried for this long: a full disk does not get better by trying. */
 const PAUSE_MS = 60_000;
 /** Chains that `/api/cache` lists. */
@@ -56,12 +66,14 @@ export class KvStore implements Disposable {
   readonly #files: KvFiles;
   readonly #warn: (message: string) => void;
   readonly #modelKey: string;
+  readonly #quietMs: number;
   readonly #restores = new Map<Sequence, Restore>();
   readonly #chains: KvChains;
   /** Reads that nobody waits for. */
   readonly #abandoned = new AbandonedTasks();
   #write: Write | null = null;
   #pausedUntilMs = 0;
+  #computedMs = Number.NEGATIVE_INFINITY;
   #warning: string | null = null;
 
   /** Throws the system's error when the folder can't be used. */
@@ -71,16 +83,22 @@ export class KvStore implements Disposable {
     this.#warn = options.warn;
     this.#modelKey = options.modelKey;
     this.sliceTokens = options.sliceTokens ?? SLICE_TOKENS;
+    this.#quietMs = options.quietMs ?? QUIET_MS;
     this.#files = new KvFiles(options.folder, options.modelKey, options.bytesMax);
     this.#chains = new KvChains(this.#files, backend.info.memory, this.sliceTokens);
     this.lookup = new KvLookup(this.#chains, this.#files);
   }
 
-  /** A slice has come, or one can be written while nobody computes. */
-  isReady(cache: PrefixCache, isIdle: boolean): boolean {
-    for (const { task } of this.#restores.values()) if (task === null || task.poll().kind !== "running") return true;
-    if (this.#write !== null) return this.#write.task.poll().kind !== "running";
-    return isIdle && this.#nextToWrite(cache) !== null;
+  /** Something was computed just now. */
+  noteWork(): void {
+    this.#computedMs = this.#clock.monotonicMs();
+  }
+
+  /** How long there is nothing to do, in ms, unless a task ends: 0 when a slice has come, or one can be written. */
+  restMs(cache: PrefixCache, turn: WriteTurn): number {
+    for (const { task } of this.#restores.values()) if (task === null || task.poll().kind !== "running") return 0;
+    if (this.#write !== null) return this.#write.task.poll().kind !== "running" ? 0 : Number.POSITIVE_INFINITY;
+    return turn === "none" || this.#nextToWrite(cache) === null ? Number.POSITIVE_INFINITY : this.#untilTurnMs(turn);
   }
 
   /** Nothing is being written, and nothing is left to write. */
@@ -124,11 +142,11 @@ export class KvStore implements Disposable {
   }
 
   /** Between two steps: takes slices that have come, and starts what can be started. */
-  step(cache: PrefixCache, isIdle: boolean): void {
+  step(cache: PrefixCache, turn: WriteTurn): void {
     this.#abandoned.sweep();
     for (const restore of [...this.#restores.values()]) this.#goOn(restore, cache);
     this.#finishWrite();
-    if (isIdle && this.#write === null) this.#startWrite(cache);
+    if (this.#write === null && this.#untilTurnMs(turn) === 0) this.#startWrite(cache);
   }
 
   /** Tokens of a kept sequence, or of a checkpoint, that a restart would not lose. */
@@ -248,6 +266,11 @@ export class KvStore implements Disposable {
   #startOf({ depth, extra }: SliceName): number {
     if (extra === undefined) return (depth - 1) * this.sliceTokens;
     return this.#backend.info.memory === "recurrent" ? 0 : depth * this.sliceTokens;
+  }
+
+  #untilTurnMs(turn: WriteTurn): number {
+    if (turn !== "quiet") return turn === "now" ? 0 : Number.POSITIVE_INFINITY;
+    return Math.max(0, this.#computedMs + this.#quietMs - this.#clock.monotonicMs());
   }
 
   #nextToWrite(cache: PrefixCache): Pending | null {

@@ -92,8 +92,9 @@ function serve(
   channel.send({ type: "ready", version: PROTOCOL_VERSION, info: backend.info });
   const sweeper = new HeapSweeper();
   for (;;) {
-    sweeper.sweep(!engine.isBusy);
-    if (!engine.isBusy) channel.wait(WAIT_MS_MAX);
+    const { restMs } = engine;
+    sweeper.sweep(restMs > 0);
+    if (restMs > 0) channel.wait(Math.ceil(Math.min(restMs, WAIT_MS_MAX)));
     for (const message of channel.receive()) {
       if (message.type === "shutdown") return;
       sweeper.note();

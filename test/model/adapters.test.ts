@@ -155,7 +155,14 @@ describe.skipIf(!HAS_NATIVE)("adapters over llama.cpp", () => {
       };
       const isDurable = backend.info.memory === "plain" || backend.info.memory === "sliding";
       const store: DriveOptions["store"] = (made, clock) =>
-        new KvStore(made, clock, { folder: kvFolder, modelKey: "m", bytesMax: 1e8, warn, sliceTokens: SLICE_TOKENS });
+        new KvStore(made, clock, {
+          folder: kvFolder,
+          modelKey: "m",
+          bytesMax: 1e8,
+          warn,
+          sliceTokens: SLICE_TOKENS,
+          quietMs: 0,
+        });
       let reused = 0;
       // The second engine finds what the first one wrote.
       for (const seed of [1, 2]) {

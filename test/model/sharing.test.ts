@@ -175,7 +175,7 @@ function makeStore(): NonNullable<DriveOptions["store"]> {
     throw new Error(message);
   };
   return (backend, clock) =>
-    new KvStore(backend, clock, { folder, modelKey: "m", bytesMax: 1e8, warn, sliceTokens: SLICE_TOKENS });
+    new KvStore(backend, clock, { folder, modelKey: "m", bytesMax: 1e8, warn, sliceTokens: SLICE_TOKENS, quietMs: 0 });
 }
 
 async function runShape(spec: ModelSpec, memory: MemoryKind): Promise<void> {

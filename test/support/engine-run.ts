@@ -106,7 +106,7 @@ export class DrivenEngine<B extends Backend> implements Disposable {
     let idle = 0;
     for (let step = 0; idle < idleSteps; step++) {
       if (step > STEPS_MAX) throw new Error(`the engine did not settle in ${STEPS_MAX} steps`);
-      idle = this.engine.isBusy ? 0 : idle + 1;
+      idle = this.engine.restMs === 0 ? 0 : idle + 1;
       this.step();
     }
   }
@@ -118,7 +118,7 @@ export class DrivenEngine<B extends Backend> implements Disposable {
         const state = JSON.stringify(this.engine.stats());
         throw new Error(`what was awaited did not come in ${STEPS_MAX} steps: ${state}`);
       }
-      if (!this.engine.isBusy || step > SPINS_MAX) Bun.sleepSync(POLL_MS);
+      if (this.engine.restMs > 0 || step > SPINS_MAX) Bun.sleepSync(POLL_MS);
       this.step();
     }
   }
@@ -152,7 +152,7 @@ export class DrivenEngine<B extends Backend> implements Disposable {
     const held = { waiting, running, paused, cells, ...handles, state };
     const left = Object.entries(held).filter(([, count]) => count !== 0);
     if (left.length > 0) throw new Error(`left behind: ${JSON.stringify(Object.fromEntries(left))}`);
-    if (this.engine.isBusy) throw new Error("an empty engine is busy");
+    if (this.engine.restMs === 0) throw new Error("an empty engine is busy");
   }
 
   #collect(message: FromEngine, payload: Uint8Array | undefined): void {

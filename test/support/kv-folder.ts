@@ -17,7 +17,14 @@ export class KvFolder implements Disposable {
   /** What EngineRun's `store` option takes. */
   opener(changes: Partial<KvStoreOptions> = {}): (backend: Backend, clock: Clock) => KvStore {
     const warn = (message: string): number => this.warnings.push(message);
-    const options = { folder: this.path, modelKey: "model", bytesMax: 1e9, sliceTokens: TEST_SLICE_TOKENS, warn };
+    const options = {
+      folder: this.path,
+      modelKey: "model",
+      bytesMax: 1e9,
+      sliceTokens: TEST_SLICE_TOKENS,
+      quietMs: 0,
+      warn,
+    };
     return (backend, clock) => new KvStore(backend, clock, { ...options, ...changes });
   }
 
