@@ -193,9 +193,19 @@ void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_j
     prompt.has_tools = !original.tools.empty() && original.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
     inputs_t inputs = original;
     bool is_bare = false;
+    const bool is_plain = !knows_tools(model.templates.get());
+    if (is_plain) {
+        tell_plainly(original);
+        inputs = original;
+    }
     const auto attempt = [&] {
-        prompt.chat = common_chat_templates_apply(model.templates.get(), inputs);
+        prompt.chat = common_chat_templates_apply(model.templates.get(), is_plain ? without_tools(inputs) : inputs);
         constrain_text(prompt, model, inputs, is_bare);
+        if (prompt.has_tools && is_plain && inputs.json_schema.empty()) {
+            parse_plain_calls(prompt.chat, inputs);
+        } else if (prompt.has_tools && inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED && prompt.chat.grammar.empty()) {
+            throw std::invalid_argument("the chat template's format of tool calls is not known, so none can be required");
+        }
         begin_answer(prompt, model, inputs);
         add_sampler();
     };

@@ -156,6 +156,12 @@ llama_token checked_token(const llama_vocab * vocab, const common_json & token);
 std::vector<common_chat_msg> tell_calls_apart(const std::vector<common_chat_msg> & messages);
 std::vector<common_chat_msg> tell_as_text(const std::vector<common_chat_msg> & messages);
 
+// Tools for templates that know none. tell_plainly: calls and results as text, tools in the system's. parse_plain_calls: grammar
+// and parser of calls written so, for a chat that was rendered without tools.
+bool knows_tools(const common_chat_templates * templates);
+void tell_plainly(common_chat_templates_inputs & inputs);
+void parse_plain_calls(common_chat_params & chat, const common_chat_templates_inputs & inputs);
+
 // Whether the answer goes on from the last message, which is the assistant's.
 bool goes_on(const common_chat_templates_inputs & inputs);
 // Of such an answer: the rendered prompt ends with its beginning, and the prompt knows what that is. Throws where the template has
@@ -164,6 +170,10 @@ void begin_answer(mlo_prompt & prompt, const mlo_model & model, const common_cha
 
 // Fills in the chat's text, grammar and parser. add_sampler makes the sampler: it is called again when its grammar failed.
 void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_json & request, const std::function<void()> & add_sampler);
+
+// How the templates' format writes a call's arguments: "json": as one value, held to the schema. "text": one by one, texts as they
+// are. "nested": what is in them too. "loose": held to no schema, or any number of them. "none": it has no calls.
+std::string argument_format(const common_chat_templates * templates);
 
 // settings: SamplingParams. prompt, when not null, gives the grammar of its tools or schema.
 std::unique_ptr<mlo_sampler> make_sampler(const mlo_model & model, const common_json & settings, const mlo_prompt * prompt);

@@ -107,6 +107,7 @@ char * mlo_model_info(mlo_model * m) {
             {"hasEncoder", llama_model_has_encoder(model)},
             {"isRecurrent", llama_model_is_recurrent(model) || llama_model_is_hybrid(model)},
             {"hasChatTemplate", m->has_template},
+            {"argumentFormat", m->templates ? argument_format(m->templates.get()) : "none"},
             {"devices", devices},
             {"headLayers", mlo::head_layers(*model)},
             {"headIsLoaded", mlo::head_is_loaded(*model)},

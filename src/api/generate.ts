@@ -16,7 +16,7 @@ import { RequestScope, untilAborted } from "./request-scope.ts";
 import { frameEvents, type StreamEncoder, wireOf } from "./sse.ts";
 import { streamKept } from "./streams/kept-streams.ts";
 import { readResume } from "./streams/resume.ts";
-import type { OutputContract } from "./structured-output.ts";
+import { type OutputContract, settleContract } from "./structured-output.ts";
 import { formatTruncation, startTruncated, TRUNCATED_HEADER, type Truncation } from "./truncation.ts";
 
 /** A finished generation in one piece. */
@@ -74,9 +74,11 @@ export async function answerGeneration(api: ApiContext, request: Request, call: 
     truncating?.starts ?? generations.map((generation) => api.inference.generate(call.model, generation, scope.signal));
   const sources = starts.map(async (start) => (await start).events);
   const reader = new EventReader(sources, scope, api.log);
-  const accepted = await startWithin(scope, () => acceptPrompts(starts, call.choicesPerPrompt));
+  const { accepted, contract } = await startWithin(scope, async () => {
+    const accepted = await acceptPrompts(starts, call.choicesPerPrompt);
+    return { accepted, contract: settleFor(accepted.model, call.contract ?? null) };
+  });
   const truncation = (await truncating?.first)?.truncation ?? null;
-  const contract = call.contract ?? null;
   const output = contract === null ? null : new OutputWatch(contract);
   const watch = output === null ? undefined : ({ choice, event }: ChoiceEvent) => output.note(choice, event);
   const sumUp = (endings: readonly Ending[]): Ending => {
@@ -111,6 +113,11 @@ export async function answerGeneration(api: ApiContext, request: Request, call: 
 function toWhole(generation: GenerationRequest, _: number, { length }: readonly unknown[]): GenerationRequest {
   if (generation.logprobs === undefined) return { ...generation, whole: true };
   return { ...generation, whole: true, logprobsMax: Math.floor(LOGPROBS_MAX / length) };
+}
+
+/** What the model that took the prompt keeps of it. Throws for what `strict` asks for and it does not. */
+export function settleFor({ info }: Generation["model"], contract: OutputContract | null): OutputContract | null {
+  return contract === null ? null : settleContract(contract, info?.argumentFormat ?? null);
 }
 
 /** What does not go as the request has it, as headers. */

@@ -4,8 +4,10 @@
 
 import { AppError } from "../protocol/errors.ts";
 import type { ChatPrompt, ChatTool } from "../protocol/generation.ts";
+import type { ArgumentFormat } from "../protocol/model-info.ts";
 import { type LowerOptions, lowerSchema, WORK_MAX } from "../protocol/schema/lower.ts";
 import { isSchemaObject, type Relaxation, type SchemaObject } from "../protocol/schema/relaxation.ts";
+import { relaxArguments } from "../protocol/schema/text-arguments.ts";
 import { readBegunText } from "./begun-text.ts";
 
 /** A schema of the request, and where it stands there. */
@@ -16,6 +18,11 @@ interface Source {
   param: string;
   schema: unknown;
   isStrict: boolean;
+}
+
+/** A tool's schema as it came and as the grammar gets it. */
+interface Arguments extends Source {
+  lowered: SchemaObject;
 }
 
 export interface Relaxed extends Relaxation {
@@ -37,6 +44,8 @@ export interface OutputContract {
   relaxed: readonly Relaxed[];
   /** Schemas of the arguments by the tools' names. */
   tools: ReadonlyMap<string, unknown>;
+  /** What the model's format may not keep: `settleContract` says, once the model is known. */
+  arguments: readonly Arguments[];
   /** Schema of the text; undefined: it may be any. */
   answer: unknown;
   /** What the text begins with, in the prompt already; empty: nothing. */
@@ -72,6 +81,7 @@ export function constrainPrompt(
   const work = { left: WORK_MAX };
   const relaxed: Relaxed[] = [];
   const schemas = new Map<string, unknown>();
+  const calls: Arguments[] = [];
   if (answer !== null) {
     const lowered = lower({ ...answer, tool: null }, { name: "answer", work }, relaxed);
     prompt.jsonSchema = isSchemaObject(answer.schema) ? answer.schema : {};
@@ -85,11 +95,30 @@ export function constrainPrompt(
       const source = { tool: called.name, param, schema, isStrict: called.strict === true };
       const lowered = lower(source, { name: `tool${index}`, work, onlyObjects: true }, relaxed);
       called.grammarParameters = isAny(lowered) ? { type: "object" } : lowered;
+      calls.push({ ...source, lowered: called.grammarParameters });
       schemas.set(called.name, schema);
     }
   }
   if (answer === null && schemas.size === 0) return null;
-  return { places, relaxed, tools: schemas, answer: answer?.schema, begun: readBegunText(prompt) };
+  return { places, relaxed, tools: schemas, arguments: calls, answer: answer?.schema, begun: readBegunText(prompt) };
+}
+
+/**
+ * With what the model's own format of calls does not keep. Throws `not_supported` where `strict` asks for it. Null format:
+ * the model says nothing of it.
+ */
+export function settleContract(contract: OutputContract, format: ArgumentFormat | null): OutputContract {
+  if (format === null) return contract;
+  const relaxed = [...contract.relaxed];
+  for (const { tool, param, schema, isStrict, lowered } of contract.arguments) {
+    const known = relaxed.filter((relaxation) => relaxation.param === param);
+    for (const relaxation of relaxArguments(format, schema, lowered)) {
+      if (known.some(({ path, keyword }) => path === relaxation.path && keyword === relaxation.keyword)) continue;
+      if (isStrict) throw refuseStrict({ tool, param, schema, isStrict }, relaxation);
+      relaxed.push({ ...relaxation, tool, param });
+    }
+  }
+  return { ...contract, relaxed };
 }
 
 function lower(source: Source, options: LowerOptions, relaxed: Relaxed[]): SchemaObject {

@@ -77,6 +77,7 @@ export function loadBackend(library: NativeLibrary, settings: EngineSettings, ho
       pooling: plan.pooling,
       canGenerate: plan.canGenerate,
       hasChatTemplate: facts.hasChatTemplate,
+      argumentFormat: facts.argumentFormat,
       devices: facts.devices.length === 0 ? ["CPU"] : facts.devices,
       cpuBackend: settings.plugins.map((path) => basename(path)).find((name) => name.includes("cpu")) ?? "",
       threads: plan.main.threads,

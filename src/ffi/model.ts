@@ -24,6 +24,7 @@ export interface ModelFacts {
   hasEncoder: boolean;
   isRecurrent: boolean;
   hasChatTemplate: boolean;
+  argumentFormat: "json" | "text" | "nested" | "loose" | "none";
   devices: string[];
   /** Prediction layers (MTP) that the file says it has. */
   headLayers: number;

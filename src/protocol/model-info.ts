@@ -19,6 +19,13 @@ export interface Capabilities {
   vision: boolean;
 }
 
+/**
+ * How the chat template's format writes a call's arguments. `json`: as one value, which the grammar holds to the tool's
+ * schema. `text`: one by one, texts as they are. `nested`: so are those within arguments. `loose`: held to no schema.
+ * `none`: llama.cpp knows no format of calls.
+ */
+export type ArgumentFormat = "json" | "text" | "nested" | "loose" | "none";
+
 /** What the model remembers with. It decides what sequences can share: any prefix, or whole ends only. */
 export type MemoryKind = "plain" | "sliding" | "recurrent" | "hybrid" | "other" | "none";
 
@@ -74,6 +81,7 @@ export interface LoadedModelInfo {
   /** False for encoders: they embed and do not generate. */
   canGenerate: boolean;
   hasChatTemplate: boolean;
+  argumentFormat: ArgumentFormat;
   /** Device names, such as `CPU` or `CUDA0`. */
   devices: string[];
   /** The CPU variant's file name, such as `libggml-cpu-zen4.so`. */

@@ -38,6 +38,7 @@ const FACTS: ModelFacts = {
   hasEncoder: false,
   isRecurrent: false,
   hasChatTemplate: true,
+  argumentFormat: "json",
   devices: [],
   headLayers: 0,
   headIsLoaded: false,

@@ -195,6 +195,7 @@ describe.skipIf(!HAS_NATIVE)("native objects", () => {
       causal: true,
       hasDecoder: true,
       hasChatTemplate: true,
+      argumentFormat: "json",
     });
     using prompt = finish(NativePrompt.read(model, CHAT));
     expect(prompt.facts()).toMatchObject({ text: expect.stringContaining("hi"), needsParser: expect.any(Boolean) });

@@ -53,7 +53,7 @@ describe.skipIf(!HAS_NATIVE || !existsSync(TEMPLATES))("messages that a template
   test("calls, results and a system's text, where it knows users and models in turns: all are told as text", async () => {
     const { text, warnings } = await render("google-gemma-2-2b-it", [SYSTEM, USER, USER, CALLS, ...RESULTS, USER]);
     const results = ["Result of second:\ntwo it is", "Result of first:\none it is"];
-    expectInOrder(text, ["Be brief.", "What is it?", "I look.", "Call of first:", "Call of second:", ...results]);
+    expectInOrder(text, ["Be brief.", "What is it?", "I look.", '{"name": "first"', '{"name": "second"', ...results]);
     expect(text.match(/<start_of_turn>/g)).toHaveLength(4);
     expect(warnings).toContain("it gets them as text");
   });

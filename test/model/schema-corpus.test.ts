@@ -1,7 +1,8 @@
 // The corpus of schemas and random ones, through llama.cpp and over HTTP: none fails its request, nearly all answers end by
 // themselves, each of these is valid by Ajv or the relaxation is named, and under `strict` nothing is invalid.
 // By default each schema of the corpus is tried once, as a tool or as an answer by turns, and a hundred random ones;
-// SCHEMA_CORPUS=all tries each as both, and RANDOM_SCHEMAS=5000 that many, which takes some minutes.
+// SCHEMA_CORPUS=all tries each as both, and RANDOM_SCHEMAS=5000 that many, which takes some minutes. RANDOM_SCHEMAS_FROM
+// leaves out those before: RANDOM_SCHEMAS_FROM=4711 RANDOM_SCHEMAS=1 is that one alone, which a fault names by its number.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { AGENT_SCHEMAS } from "../support/agent-schemas.ts";
@@ -32,6 +33,7 @@ const CORPUS_MIN = 300;
 const ENDED_MIN = 0.99;
 const TRIES_ALL = process.env.SCHEMA_CORPUS === "all";
 const RANDOM_SCHEMAS = Number(process.env.RANDOM_SCHEMAS ?? 100);
+const RANDOM_SCHEMAS_FROM = Number(process.env.RANDOM_SCHEMAS_FROM ?? 0);
 /** Not those of structured-output.test.ts. */
 const FIRST_SEED = 100_000;
 /** The answer of 120 properties that must be there needs most of them. */
@@ -78,10 +80,10 @@ describe.skipIf(!CAN_ASK)("schemas through llama.cpp", () => {
   test(
     `${RANDOM_SCHEMAS} random schemas, strict, and without where that is refused`,
     async () => {
-      const cases = Array.from({ length: RANDOM_SCHEMAS }, (_, i): [string, Question] => {
-        const seed = FIRST_SEED + i;
-        const kind = KINDS[i % KINDS.length] ?? "tool";
-        return [`seed ${seed}`, { kind, schema: makeSchema(makeRandom(seed)), seed: i, isStrict: true }];
+      const cases = Array.from({ length: RANDOM_SCHEMAS }, (_, index): [string, Question] => {
+        const seed = RANDOM_SCHEMAS_FROM + index;
+        const kind = KINDS[seed % KINDS.length] ?? "tool";
+        return [`random ${seed}`, { kind, schema: makeSchema(makeRandom(FIRST_SEED + seed)), seed, isStrict: true }];
       });
       const strict = await askAll(server, cases);
       const refused = new Set(strict.finishes.refused ?? []);
@@ -94,7 +96,8 @@ describe.skipIf(!CAN_ASK)("schemas through llama.cpp", () => {
         `random: strict ${JSON.stringify(countFinishes(strict))}, relaxed ${JSON.stringify(countFinishes(relaxed))}`,
       );
       expect([...strict.faults, ...relaxed.faults]).toEqual([]);
-      expect(refused.size).toBeLessThan(cases.length);
+      // Of a single one nothing can be said.
+      if (cases.length > 1) expect(refused.size).toBeLessThan(cases.length);
     },
     TIMEOUT_MS,
   );

@@ -63,6 +63,7 @@ export const FAKE_INFO: LoadedModelInfo = {
   pooling: "mean",
   canGenerate: true,
   hasChatTemplate: true,
+  argumentFormat: "json",
   devices: ["FAKE"],
   cpuBackend: "libggml-cpu-fake.so",
   threads: 1,

@@ -12,6 +12,7 @@ import { type Json, readJson } from "./http-app.ts";
 import { HAS_NATIVE, openLlama } from "./llama-library.ts";
 import { TINY_SPEC } from "./model-specs.ts";
 import { type Server, startServer } from "./server.ts";
+import { changeTokens } from "./tokenizers.ts";
 
 const TEMPLATE = join(import.meta.dir, "../../vendor/llama.cpp/models/templates/meetkai-functionary-medium-v3.2.jinja");
 export const CAN_ASK = HAS_NATIVE && existsSync(TEMPLATE);
@@ -19,7 +20,10 @@ export const CAN_ASK = HAS_NATIVE && existsSync(TEMPLATE);
 /** Requests at once. */
 const LANES = 8;
 /** An answer of a few hundred tokens takes seconds: what takes this long hangs. */
-const HANG_MS = 120_000;
+const HANG_MS = 60_000;
+/** What a list of faults shows of each. */
+const FAULT_CHARS_MAX = 1500;
+const SCHEMA_CHARS_MAX = 5000;
 /** Grammars allow any number of spaces; in this template's format `all` begins a text before the call. */
 const RARE = ["\n", "\t", " ", "\r", "  ", "a", "al", "all"];
 const RARE_BIAS = -20;
@@ -54,10 +58,23 @@ export interface SchemaServerOptions {
   end: number;
   temperature: number;
   tokensMax: number;
+  /** A chat template's text. Default: one whose calls hold JSON. */
+  template?: string;
+  /** Texts that are one token each, in place of the vocabulary's last ones. */
+  words?: readonly string[];
+  /** Further fields of each request. */
+  fields?: object;
 }
 
 export async function startSchemaServer(options: SchemaServerOptions): Promise<SchemaServer> {
-  const path = cacheModel({ ...TINY_SPEC, contextLength: 65_536, chatTemplate: readFileSync(TEMPLATE, "utf8") });
+  const chatTemplate = options.template ?? readFileSync(TEMPLATE, "utf8");
+  const words = options.words ?? [];
+  const path = cacheModel({
+    ...TINY_SPEC,
+    contextLength: 65_536,
+    chatTemplate,
+    ...(words.length === 0 ? {} : { tokenizerChanges: changeTokens(TINY_SPEC.tokenizer, words) }),
+  });
   const bias = await readBias(path, options);
   const server: Server = await startServer({
     args: ["--model", path, "--ctx", "65536", "--parallel", String(LANES)],
@@ -72,6 +89,7 @@ export async function startSchemaServer(options: SchemaServerOptions): Promise<S
         // A random model says the same for ever once it has begun to.
         repeat_penalty: 1.3,
         repeat_last_n: 8,
+        ...options.fields,
         ...body,
       }),
       signal: AbortSignal.timeout(HANG_MS),
@@ -144,20 +162,30 @@ export interface Tally {
   faults: string[];
 }
 
-/** Asks several at once. */
+/** Asks several at once. What goes wrong with one, a time-out too, is its fault and keeps no other from being asked. */
 export async function askAll(server: SchemaServer, cases: readonly [name: string, Question][]): Promise<Tally> {
   const tally: Tally = { finishes: {}, faults: [] };
   const open = [...cases];
   const work = async (): Promise<void> => {
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       const [name, question] = next;
-      const { finish, fault } = await server.ask(question);
+      const started = performance.now();
+      const { finish, fault } = await server.ask(question).catch((thrown: unknown): Outcome => {
+        const took = `after ${Math.round(performance.now() - started)} ms`;
+        return { finish: "error", fault: `${thrown instanceof Error ? thrown.name : "error"} ${took}: ${thrown}` };
+      });
       tally.finishes[finish] = [...(tally.finishes[finish] ?? []), name];
-      if (fault !== null) tally.faults.push(`${name}: ${fault}`.slice(0, 1500));
+      if (fault !== null) tally.faults.push(describeFault(name, question, fault));
     }
   };
   await Promise.all(Array.from({ length: LANES }, work));
   return tally;
+}
+
+/** With all that it takes to ask again. */
+function describeFault(name: string, { kind, schema, isStrict: strict = false }: Question, fault: string): string {
+  const asked = `${kind}${strict ? ", strict" : ""}, ${JSON.stringify(schema).slice(0, SCHEMA_CHARS_MAX)}`;
+  return `${name} (${asked}): ${fault.slice(0, FAULT_CHARS_MAX)}`;
 }
 
 /** How many ended how. */

@@ -9,9 +9,9 @@ const NO_THOUGHTS = { reasoning: "left out", "reasoning, then a tool": "left out
 /** Models that were not made for tools, or whose templates do not say how they call them. */
 const NO_CALLS = { tools: "left out", "parallel tools": "left out", required: "left out" };
 
-const SPOKEN_ADD = `Call of add_numbers:\n${JSON.stringify({ a: 12, note: 'hi "there" <b> & é' })}`;
-const SPOKEN_LOOK = `Call of look_up:\n${JSON.stringify({ key: "x, y" })}`;
-const asContent = (content: string): string => `as ${JSON.stringify({ content })}`;
+const ADD_CALL = { name: "add_numbers", arguments: { a: 12, note: 'hi "there" <b> & é' } };
+const LOOK_CALL = { name: "look_up", arguments: { key: "x, y" } };
+const afterThoughts = (content: string, ...calls: object[]): string => `as ${JSON.stringify({ content, calls })}`;
 
 export const TEMPLATE_EXCUSES: Record<string, Record<string, string>> = {
   "Apertus-8B-Instruct": { ...NO_THOUGHTS },
@@ -35,7 +35,7 @@ export const TEMPLATE_EXCUSES: Record<string, Record<string, string>> = {
   },
   "GigaChat3-10B-A1.8B": { ...NO_THOUGHTS, "parallel tools": "left out" },
   "GigaChat3.1-10B-A1.8B": { ...NO_THOUGHTS, "parallel tools": "left out" },
-  "HuggingFaceTB-SmolLM3-3B": { ...NO_CALLS, ...NO_THOUGHTS },
+  "HuggingFaceTB-SmolLM3-3B": { ...NO_THOUGHTS },
   "Kimi-K2-Instruct": { ...NO_THOUGHTS },
   "LFM2-8B-A1B": { ...NO_CALLS, ...NO_THOUGHTS },
   "LFM2.5-Instruct": { ...NO_CALLS, ...NO_THOUGHTS },
@@ -52,32 +52,28 @@ export const TEMPLATE_EXCUSES: Record<string, Record<string, string>> = {
   "NousResearch-Hermes-3-Llama-3.1-8B-tool_use": { ...NO_THOUGHTS },
   "Qwen-Qwen2.5-7B-Instruct": { ...NO_THOUGHTS },
   "Qwen3-Coder": { ...NO_THOUGHTS },
-  "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": { ...NO_CALLS, "reasoning, then a tool": "left out" },
   "deepseek-ai-DeepSeek-V3.2": { "tool result": "not understood" },
   "fireworks-ai-llama-3-firefunction-v2": { ...NO_THOUGHTS },
-  // Its calls are told as text, and what it then writes is text.
-  "google-gemma-2-2b-it": {
-    ...NO_THOUGHTS,
-    tools: asContent(SPOKEN_ADD),
-    "parallel tools": asContent(`${SPOKEN_ADD}\n\n${SPOKEN_LOOK}`),
-    required: asContent(SPOKEN_ADD),
-  },
+  "google-gemma-2-2b-it": { ...NO_THOUGHTS, "parallel tools": "left out" },
   "ibm-granite-granite-3.3-2B-Instruct": { ...NO_CALLS, ...NO_THOUGHTS },
   "ibm-granite-granite-4.0": { ...NO_THOUGHTS },
   "ibm-granite-granite-4.1": { ...NO_THOUGHTS },
+  // The prompt opens thoughts, and nothing says so.
   "llama-cpp-rwkv-world": {
-    ...NO_CALLS,
     plain: 'as {"content":"</think>It is seven."}',
-    "tool result": "left out",
+    tools: afterThoughts("</think>", ADD_CALL),
+    "parallel tools": afterThoughts("</think>", ADD_CALL, LOOK_CALL),
+    "tool result": 'as {"content":"</think>It is seven."}',
     reasoning: 'as {"content":"Let me see.</think>It is seven."}',
-    "reasoning, then a tool": "left out",
+    "reasoning, then a tool": afterThoughts("Let me see.</think>", ADD_CALL),
+    required: afterThoughts("</think>", ADD_CALL),
   },
   "meetkai-functionary-medium-v3.1": { ...NO_THOUGHTS },
   "meetkai-functionary-medium-v3.2": { ...NO_THOUGHTS, "parallel tools": "not understood" },
   "meta-llama-Llama-3.1-8B-Instruct": { ...NO_THOUGHTS, "parallel tools": "not understood" },
   "meta-llama-Llama-3.2-3B-Instruct": { ...NO_THOUGHTS, "parallel tools": "not understood" },
   "meta-llama-Llama-3.3-70B-Instruct": { ...NO_THOUGHTS, "parallel tools": "not understood" },
-  "microsoft-Phi-3.5-mini-instruct": { ...NO_CALLS, ...NO_THOUGHTS, "tool result": "left out" },
+  "microsoft-Phi-3.5-mini-instruct": { ...NO_THOUGHTS },
   "mistralai-Mistral-Nemo-Instruct-2407": { ...NO_THOUGHTS },
   "moonshotai-Kimi-K2": { ...NO_THOUGHTS },
   "openai-gpt-oss-120b": {

@@ -23,6 +23,16 @@ export function locateLlamaSource(): string {
   return process.env.ML_OFFLOAD_LLAMA_SRC || join(import.meta.dir, "../../vendor/llama.cpp");
 }
 
+/** With these texts as the last tokens. */
+export function changeTokens(name: TokenizerName, last: readonly string[]): Record<string, MetadataValue> {
+  const bytes = new Uint8Array(readFileSync(join(locateLlamaSource(), `models/ggml-vocab-${name}.gguf`)));
+  const key = "tokenizer.ggml.tokens";
+  const entry = scanGguf(bytes).metadata.find((candidate) => candidate.key === key);
+  if (entry === undefined) throw new Error(`the vocabulary ${name} has no ${key}`);
+  const tokens = readStrings(bytes, entry);
+  return { [key]: { type: "array", of: "string", values: [...tokens.slice(0, tokens.length - last.length), ...last] } };
+}
+
 export function readTokenizer(name: TokenizerName): Tokenizer {
   const bytes = new Uint8Array(readFileSync(join(locateLlamaSource(), `models/ggml-vocab-${name}.gguf`)));
   const entries = scanGguf(bytes).metadata.filter(

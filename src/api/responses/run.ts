@@ -4,7 +4,7 @@
 import { AppError } from "../../protocol/errors.ts";
 import { CACHE_HEADER, formatCacheHeader } from "../cache-report.ts";
 import { EventReader } from "../event-reader.ts";
-import { describeChanges, startWithin } from "../generate.ts";
+import { describeChanges, settleFor, startWithin } from "../generate.ts";
 import type { ApiContext } from "../options.ts";
 import { OutputWatch } from "../output-warnings.ts";
 import type { RequestScope } from "../request-scope.ts";
@@ -33,10 +33,13 @@ export async function startRun(parts: RunParts): Promise<ResponseRun> {
         .generate(model, plan.generation, scope.signal)
         .then((generation) => ({ generation, request: plan.generation, truncation: null }));
   const reader = new EventReader([start.then(({ generation }) => generation.events)], scope, api.log);
-  const { generation, truncation } = await startWithin(scope, () => start);
-  const headers = new Headers(describeChanges(plan.contract, truncation));
+  const { generation, truncation, contract } = await startWithin(scope, async () => {
+    const started = await start;
+    return { ...started, contract: settleFor(started.generation.model, plan.contract) };
+  });
+  const headers = new Headers(describeChanges(contract, truncation));
   headers.set(CACHE_HEADER, formatCacheHeader(generation.cache, generation.promptTokens));
-  return new ResponseRun(parts, reader, truncation, headers);
+  return new ResponseRun({ ...parts, plan: { ...plan, contract } }, reader, truncation, headers);
 }
 
 export class ResponseRun {

@@ -69,6 +69,20 @@ function writeRange([from, to]: readonly [number, number]): string {
   return from === to ? writeCode(from) : `${writeCode(from)}-${writeCode(to)}`;
 }
 
+/** What begins a tag: a text without it ends where its tag does. */
+const TAG_START = 0x3c;
+
+/** One character of the set, in GBNF, as a text has it that is not in JSON. Null: one of them might begin a tag. */
+export function writePlainSet(ranges: Ranges): string | null {
+  const set = normalize(ranges);
+  if (set.length === 0 || set.some(([from, to]) => from <= TAG_START && TAG_START <= to)) return null;
+  return `[${set.map(writeRange).join("")}]`;
+}
+
+export function writePlainLiteral(code: number): string | null {
+  return code === TAG_START ? null : `"${writeCode(code)}"`;
+}
+
 /** Letters and digits as they are, all else by number: neither grammar nor converter gives those a meaning. */
 export function writeCode(code: number): string {
   const text = String.fromCodePoint(code);

@@ -34,7 +34,7 @@ export interface LowerOptions {
   name?: string;
   /** What may still be done for the request; it is used up. */
   work?: { left: number };
-  /** The value has to be an object, whatever the schema says: arguments of a call are. */
+  /** The value is the arguments of a call: an object, whatever the schema says. Texts of it may come without JSON around them. */
   onlyObjects?: boolean;
 }
 
@@ -53,14 +53,16 @@ class Lowering {
   readonly #name: string;
   readonly #work: { left: number };
   readonly #matches: Matches;
+  readonly #writesTexts: boolean;
   #places = 0;
   #depth = 0;
 
-  constructor(root: SchemaObject, { name = "", work = { left: WORK_MAX } }: LowerOptions) {
+  constructor(root: SchemaObject, { name = "", work = { left: WORK_MAX }, onlyObjects = false }: LowerOptions) {
     this.#references = new References(root);
     this.#name = name;
     this.#work = work;
     this.#matches = createMatches(work);
+    this.#writesTexts = onlyObjects;
   }
 
   run(source: unknown, onlyObjects: boolean): LoweredSchema {
@@ -162,7 +164,7 @@ class Lowering {
       case "array":
         return lowerArray(parts, lowerChild, this.#relax);
       case "string":
-        return lowerString(parts, this.#relax);
+        return lowerString(parts, this.#relax, this.#writesTexts);
       case "integer":
       case "number":
         return lowerNumber(parts, type === "integer", this.#relax);

@@ -1,8 +1,8 @@
 // Rewrites a regular expression of a schema into the pattern language that llama.cpp's converter turns into a grammar:
-// anchored at both ends, without look-around, and about the text as JSON holds it. Pure.
+// anchored at both ends, without look-around, and about the text as JSON holds it; or into GBNF of the text as it is. Pure.
 
 import type { AST } from "@eslint-community/regexpp";
-import { complement, type Ranges, writeLiteral, writeSet } from "./code-points.ts";
+import { complement, type Ranges, writeLiteral, writePlainLiteral, writePlainSet, writeSet } from "./code-points.ts";
 import { parseExpression } from "./matcher.ts";
 
 /** `exact`: what it matches, the expression matches. `open`: it may match more, for the reason given. */
@@ -39,21 +39,42 @@ const LINE_ENDS: Ranges = [
 ];
 /** Any that JSON holds without a number. */
 export const ANY_CHARACTER = writeSet([[0, 0x10ffff]]) ?? "";
-const ANYTHING = `${ANY_CHARACTER}*`;
+
+/** How characters are written; null: they can't be. */
+interface Alphabet {
+  writeLiteral(code: number): string | null;
+  writeSet(ranges: Ranges): string | null;
+  /** Any text. */
+  anything: string | null;
+}
+
+const OF_JSON: Alphabet = { writeLiteral, writeSet, anything: `${ANY_CHARACTER}*` };
+const OF_TEXT: Alphabet = { writeLiteral: writePlainLiteral, writeSet: writePlainSet, anything: null };
 /** Parentheses within each other; llama.cpp takes any text in place of a pattern that has more than 100. */
 const PARENTHESES_MAX = 90;
 
 export function lowerPattern(source: string): LoweredPattern {
+  const lowered = rewrite(source, OF_JSON);
+  return lowered.kind === "none" ? lowered : { ...lowered, pattern: `^${lowered.pattern}$` };
+}
+
+/** GBNF of the texts that it matches; null: there is none, or one of them might hold a tag. */
+export function writeText(source: string): string | null {
+  const lowered = rewrite(source, OF_TEXT);
+  return lowered.kind === "exact" && lowered.pattern !== "" ? lowered.pattern : null;
+}
+
+function rewrite(source: string, alphabet: Alphabet): LoweredPattern {
   if (source.length > PATTERN_LENGTH_MAX) return { kind: "none", reason: `it is longer than ${PATTERN_LENGTH_MAX}` };
   const parsed = parseExpression(source)?.pattern;
   if (parsed === undefined) return { kind: "none", reason: "it is no regular expression" };
-  const writer = new Writer();
+  const writer = new Writer(alphabet);
   try {
     const alternatives = parsed.alternatives.map((alternative) => writer.writeAnchored(alternative));
     const [only] = alternatives;
     const pattern = alternatives.length === 1 && only !== undefined ? only : `(${alternatives.join("|")})`;
     if (depthOf(pattern) > PARENTHESES_MAX) return { kind: "none", reason: "it is nested too deeply" };
-    return { kind: writer.opened === null ? "exact" : "open", pattern: `^${pattern}$`, reason: writer.opened ?? "" };
+    return { kind: writer.opened === null ? "exact" : "open", pattern, reason: writer.opened ?? "" };
   } catch (thrown) {
     if (!(thrown instanceof Inexpressible)) throw thrown;
     return { kind: "none", reason: thrown.message };
@@ -63,6 +84,11 @@ export function lowerPattern(source: string): LoweredPattern {
 class Writer {
   /** Why more may match than should; null while it does not. */
   opened: string | null = null;
+  readonly #alphabet: Alphabet;
+
+  constructor(alphabet: Alphabet) {
+    this.#alphabet = alphabet;
+  }
 
   /** An alternative of the whole: what does not begin or end with an anchor may stand anywhere in the text. */
   writeAnchored({ elements }: AST.Alternative): string {
@@ -72,20 +98,23 @@ class Writer {
     const ends = isAnchor(inner.at(-1), "end");
     if (ends) inner.pop();
     const text = inner.map((element) => this.#write(element)).join("");
-    return `${starts ? "" : ANYTHING}${text}${ends ? "" : ANYTHING}`;
+    const { anything } = this.#alphabet;
+    if (starts && ends) return text;
+    if (anything === null) throw new Inexpressible("it is not anchored");
+    return `${starts ? "" : anything}${text}${ends ? "" : anything}`;
   }
 
   #write(element: AST.Element): string {
     switch (element.type) {
       case "Character": {
-        const text = writeLiteral(element.value);
+        const text = this.#alphabet.writeLiteral(element.value);
         if (text === null)
           throw new Inexpressible(`${JSON.stringify(element.raw)} is no character that JSON holds as it is`);
         return text;
       }
       case "CharacterSet":
       case "CharacterClass":
-        return writeSetOf(element);
+        return this.#writeSet(element);
       case "Group":
       case "CapturingGroup":
         return this.#writeGroup(element.alternatives);
@@ -98,6 +127,12 @@ class Writer {
       default:
         throw new Inexpressible(`${element.raw} has no equivalent`);
     }
+  }
+
+  #writeSet(element: AST.CharacterSet | AST.CharacterClass | AST.ExpressionCharacterClass): string {
+    const text = this.#alphabet.writeSet(rangesOf(element));
+    if (text === null) throw new Inexpressible(`${element.raw} matches nothing that JSON holds as it is`);
+    return text;
   }
 
   #writeGroup(alternatives: readonly AST.Alternative[]): string {
@@ -141,12 +176,6 @@ function depthOf(pattern: string): number {
     else if (character === ")") depth--;
   }
   return deepest;
-}
-
-function writeSetOf(element: AST.CharacterSet | AST.CharacterClass | AST.ExpressionCharacterClass): string {
-  const text = writeSet(rangesOf(element));
-  if (text === null) throw new Inexpressible(`${element.raw} matches nothing that JSON holds as it is`);
-  return text;
 }
 
 function rangesOf(element: AST.Node): Ranges {

@@ -1,7 +1,7 @@
 // Lowers strings: a pattern, a format, or a length; the grammar enforces one of them. Pure.
 
 import type { Part, Relax } from "./conjunction.ts";
-import { ANY_CHARACTER, lowerPattern } from "./pattern.ts";
+import { ANY_CHARACTER, lowerPattern, writeText } from "./pattern.ts";
 import type { Lowered, SchemaObject } from "./relaxation.ts";
 
 /** llama.cpp refuses to repeat anything more often. */
@@ -38,7 +38,8 @@ export function isTextFormat(format: unknown): boolean {
   return typeof format === "string" && (Object.hasOwn(FORMATS, format) || UNENFORCED.has(format));
 }
 
-export function lowerString(parts: readonly Part[], relax: Relax): Lowered {
+/** `writesTexts`: patterns come as GBNF of the text too, for formats that do not write it as JSON. */
+export function lowerString(parts: readonly Part[], relax: Relax, writesTexts: boolean): Lowered {
   const { min, max } = readLengths(parts);
   if (min > max) return null;
   const patterns = readPatterns(parts, relax);
@@ -52,13 +53,16 @@ export function lowerString(parts: readonly Part[], relax: Relax): Lowered {
       }
     }
   }
-  return { type: "string", pattern: chosen.pattern };
+  const text = writesTexts ? writeText(chosen.source) : null;
+  return { type: "string", pattern: chosen.pattern, ...(text === null ? {} : { "x-text": text }) };
 }
 
 interface Chosen {
   path: string;
   keyword: "pattern" | "format";
   pattern: string;
+  /** The regular expression that it was. */
+  source: string;
 }
 
 /** Patterns first, then formats: a pattern is the more particular. */
@@ -71,14 +75,18 @@ function readPatterns(parts: readonly Part[], relax: Relax): Chosen[] {
         ? lowerPattern(schema.pattern)
         : ({ kind: "none", reason: "it is not a text" } as const);
     if (lowered.kind !== "exact") relax({ path, keyword: "pattern", reason: lowered.reason });
-    if (lowered.kind !== "none") found.set(lowered.pattern, { path, keyword: "pattern", pattern: lowered.pattern });
+    if (lowered.kind === "none") continue;
+    const source = String(schema.pattern);
+    found.set(lowered.pattern, { path, keyword: "pattern", pattern: lowered.pattern, source });
   }
   for (const { schema, path } of parts) {
     const { format } = schema;
     if (typeof format !== "string") continue;
     const pattern = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
     if (UNENFORCED.has(format)) relax({ path, keyword: "format", reason: `the grammar does not know ${format}` });
-    else if (pattern !== undefined) found.set(pattern, { path, keyword: "format", pattern: writeFormat(pattern) });
+    else if (pattern !== undefined) {
+      found.set(pattern, { path, keyword: "format", pattern: writeFormat(pattern), source: pattern });
+    }
   }
   return [...found.values()];
 }
