@@ -25,12 +25,12 @@ const TAG = "<tool_call>";
  * through the thoughts before it, so only refusals are tried.
  */
 const FAMILIES: [name: string, format: "text" | "nested" | "loose" | "json", starts: string | null][] = [
-  ["ByteDance-Seed-OSS", "text", "<seed:tool_call>"],
+  ["ByteDance-Seed-OSS", "text", null],
   ["GLM-4.6", "text", TAG],
   ["MiniMax-M2", "text", null],
-  ["NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "text", TAG],
+  ["NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "text", null],
   ["Qwen3-Coder", "text", TAG],
-  ["StepFun3.5-Flash", "text", TAG],
+  ["StepFun3.5-Flash", "text", null],
   ["deepseek-ai-DeepSeek-V3.2", "text", "<｜DSML｜function_calls>"],
   ["inclusionai-ling-3.0-flash", "text", null],
   ["poolside-Laguna-S-2.1", "text", TAG],
@@ -82,7 +82,7 @@ const ask = (schemas: Record<string, object>): [string, Question][] =>
     }),
   );
 
-async function withServer(template: string, run: (server: SchemaServer) => Promise<void>, starts = TAG): Promise<void> {
+async function withServer(template: string, run: (server: SchemaServer) => Promise<void>, starts: string | null = null): Promise<void> {
   const server = await startSchemaServer({
     likely: { ...LIKELY, [starts ?? TAG]: 100, [THOUGHT_END]: 90 },
     words: [starts ?? TAG, THOUGHT_END],
