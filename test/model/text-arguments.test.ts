@@ -82,7 +82,11 @@ const ask = (schemas: Record<string, object>): [string, Question][] =>
     }),
   );
 
-async function withServer(template: string, run: (server: SchemaServer) => Promise<void>, starts: string | null = null): Promise<void> {
+async function withServer(
+  template: string,
+  run: (server: SchemaServer) => Promise<void>,
+  starts: string | null = null,
+): Promise<void> {
   const server = await startSchemaServer({
     likely: { ...LIKELY, [starts ?? TAG]: 100, [THOUGHT_END]: 90 },
     words: [starts ?? TAG, THOUGHT_END],
