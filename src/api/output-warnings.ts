@@ -119,7 +119,7 @@ export class OutputWatch {
     }
     for (const [index, call] of calls.entries()) {
       if (call === undefined || !tools.has(call.name)) continue;
-      this.#check(places.nameArguments(choice, index), call.arguments, tools.get(call.name), call.name);
+      this.#check(places.nameArguments(choice, index, call.name), call.arguments, tools.get(call.name), call.name);
     }
   }
 

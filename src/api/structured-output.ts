@@ -35,7 +35,7 @@ export interface OutputPlaces {
   /** The request's field that asks for an answer by a schema. */
   format: string;
   nameText(choice: number): string;
-  nameArguments(choice: number, call: number): string;
+  nameArguments(choice: number, call: number, tool: string): string;
 }
 
 /** What the answer is checked against. */
@@ -63,6 +63,8 @@ export interface ToolSchema {
   tool: ChatTool;
   param: string;
   schema: unknown;
+  /** What the tool asks for besides its schema, and the grammar does not keep. */
+  relaxed?: Relaxation;
 }
 
 /** llama.cpp takes `{}` for no schema at all. */
@@ -88,7 +90,8 @@ export function constrainPrompt(
     prompt.grammarSchema = isAny(lowered) ? ANY_VALUE : lowered;
   }
   if (prompt.toolChoice !== "none") {
-    for (const [index, { tool, param, schema }] of tools.entries()) {
+    for (const [index, { tool, param, schema, relaxed: lost }] of tools.entries()) {
+      if (lost !== undefined) relaxed.push({ ...lost, tool: tool.function.name, param });
       // No schema, or an empty one, is how clients say "no arguments"; llama.cpp reads it so too.
       if (schema === undefined || (isSchemaObject(schema) && Object.keys(schema).length === 0)) continue;
       const { function: called } = tool;

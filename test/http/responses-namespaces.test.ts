@@ -10,7 +10,7 @@ const parameters = { type: "object", properties: { q: { type: "string" } } };
 const find = { type: "function", name: "find", parameters, strict: false };
 const TOOLS = [
   { ...find, name: "plain" },
-  { type: "namespace", name: "docs", description: "Documents.", tools: [find, { type: "custom", name: "free" }] },
+  { type: "namespace", name: "docs", description: "Documents.", tools: [find, { type: "web_search" }] },
 ];
 const CALL = playEvents(
   { type: "delta", toolCalls: [{ index: 0, id: "c1", name: "docs__find", arguments: '{"q":"x"}' }] },

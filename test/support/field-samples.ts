@@ -79,7 +79,7 @@ export const FIELD_SAMPLES: Record<string, FieldSamples> = {
     ignored: CHAT_IGNORED,
     refused: {
       "messages[].content[].type": { messages: [{ role: "user", content: [PICTURE] }] },
-      "tools[].type": { tools: [{ type: "custom", custom: { name: "c" } }] },
+      "tools[].type": { tools: [{ type: "web_search" }] },
     },
   },
   "POST /v1/completions": {

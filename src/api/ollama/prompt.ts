@@ -2,7 +2,7 @@
 // what can't be done is refused by name.
 
 import type { ChatMessage, ChatPrompt, GenerationRequest, Prompt } from "../../protocol/generation.ts";
-import { readTool } from "../openai/chat-prompt.ts";
+import { readTool } from "../openai/chat-tools.ts";
 import { readContinuation } from "../openai/continuation.ts";
 import { invalidField, refuse } from "../openai/limits.ts";
 import {

@@ -1,36 +1,32 @@
 // A checked chat request → the domain's GenerationRequest. Pure; what can't be done is refused by name.
 
-import type { ChatMessage, ChatPrompt, ChatTool, GenerationRequest } from "../../protocol/generation.ts";
-import { isSchemaObject } from "../../protocol/schema/relaxation.ts";
-import { isJsonTooDeep, NESTING_MAX } from "../body-shape.ts";
-import {
-  type AnswerSchema,
-  constrainPrompt,
-  type OutputContract,
-  type OutputPlaces,
-  type ToolSchema,
-} from "../structured-output.ts";
-import { requireTool } from "../tool-choice.ts";
+import type { ChatMessage, ChatPrompt, GenerationRequest } from "../../protocol/generation.ts";
+import { type AnswerSchema, constrainPrompt, type OutputContract, type OutputPlaces } from "../structured-output.ts";
+import { addTools, listCustomTools, readCall } from "./chat-tools.ts";
 import { readContinuation } from "./continuation.ts";
 import { invalidField, readStops, readTokenLimit, refuse } from "./limits.ts";
 import { readSampling } from "./sampling.ts";
-import type { ChatMessageBody, ChatRequest, ToolBody } from "./schema.ts";
+import type { ChatMessageBody, ChatRequest } from "./schema.ts";
 
 export interface ReadChat {
   request: GenerationRequest;
   /** What the answer is checked against; null: nothing. */
   contract: OutputContract | null;
+  /** Names of those whose calls are texts. */
+  customTools: ReadonlySet<string>;
 }
 
-const PLACES: OutputPlaces = {
+const namePlaces = (customTools: ReadonlySet<string>): OutputPlaces => ({
   format: "response_format",
   nameText: (choice) => `choices[${choice}].message.content`,
-  nameArguments: (choice, call) => `choices[${choice}].message.tool_calls[${call}].function.arguments`,
-};
+  nameArguments: (choice, call, tool) =>
+    `choices[${choice}].message.tool_calls[${call}].${customTools.has(tool) ? "custom" : "function.arguments"}`,
+});
 
 export function readChatRequest(body: ChatRequest, contextLength: number): ReadChat {
   const logprobs = readLogprobs(body);
-  const { prompt, contract } = readPrompt(body);
+  const customTools = listCustomTools(body);
+  const { prompt, contract } = readPrompt(body, customTools);
   const request: GenerationRequest = {
     prompt,
     sampling: readSampling(body, contextLength),
@@ -43,7 +39,7 @@ export function readChatRequest(body: ChatRequest, contextLength: number): ReadC
       ? oldLimit
       : readTokenLimit("max_completion_tokens", body.max_completion_tokens);
   if (limit !== undefined) request.maxTokens = limit;
-  return { request, contract };
+  return { request, contract, customTools };
 }
 
 /** How many likely tokens come with each one's log probability; undefined: none of it is wanted. */
@@ -54,10 +50,13 @@ function readLogprobs(body: ChatRequest): number | undefined {
   return undefined;
 }
 
-function readPrompt(body: ChatRequest): { prompt: ChatPrompt; contract: OutputContract | null } {
+function readPrompt(
+  body: ChatRequest,
+  customTools: ReadonlySet<string>,
+): { prompt: ChatPrompt; contract: OutputContract | null } {
   const prompt: ChatPrompt = { kind: "chat", ...readContinuation(body, body.messages.map(readMessage)) };
   const tools = addTools(prompt, body);
-  const contract = constrainPrompt(prompt, tools, readResponseFormat(body), PLACES);
+  const contract = constrainPrompt(prompt, tools, readResponseFormat(body), namePlaces(customTools));
   if (body.parallel_tool_calls !== undefined) prompt.parallelToolCalls = body.parallel_tool_calls;
   const templateArgs = { ...readEffort(body.reasoning_effort), ...body.chat_template_kwargs };
   if (Object.keys(templateArgs).length > 0) prompt.templateArgs = templateArgs;
@@ -81,12 +80,7 @@ function readMessage(body: ChatMessageBody, index: number): ChatMessage {
   if (body.reasoning_content !== undefined) message.reasoning_content = body.reasoning_content;
   if (body.tool_call_id !== undefined) message.tool_call_id = body.tool_call_id;
   if (calls.length > 0) {
-    message.tool_calls = calls.map(({ id, function: { name, arguments: text } }, call) => {
-      if (isJsonTooDeep(text)) {
-        throw invalidField(`${at}.tool_calls[${call}].function.arguments`, `are nested over ${NESTING_MAX} levels`);
-      }
-      return { ...(id === undefined ? {} : { id }), type: "function", function: { name, arguments: text } };
-    });
+    message.tool_calls = calls.map((call, index) => readCall(call, `${at}.tool_calls[${index}]`));
   }
   return message;
 }
@@ -102,39 +96,6 @@ function readContent(
     if (part.text === undefined) throw invalidField(`${at}[${index}].text`, "is required: a string");
     return { type: "text", text: part.text };
   });
-}
-
-/** Returns those that may be called, with their schemas. */
-function addTools(prompt: ChatPrompt, body: ChatRequest): ToolSchema[] {
-  const tools = (body.tools ?? []).map(readTool);
-  const choice = body.tool_choice;
-  if (tools.length === 0) {
-    if (choice === "required" || typeof choice === "object")
-      throw invalidField("tool_choice", "asks for a tool, but `tools` has none");
-    return [];
-  }
-  let callable = tools;
-  if (typeof choice === "string") {
-    if (choice !== "auto" && choice !== "none" && choice !== "required")
-      throw invalidField("tool_choice", "is unknown");
-    prompt.toolChoice = choice;
-  } else if (choice !== undefined) {
-    callable = requireTool(prompt, tools, choice.function.name, "tool_choice.function.name");
-  }
-  prompt.tools = callable.map(({ tool }) => tool);
-  return callable;
-}
-
-export function readTool(body: ToolBody, index: number): ToolSchema {
-  if (body.type !== "function") refuse(`tools[${index}].type`, `only "function" is, not ${JSON.stringify(body.type)}`);
-  if (body.function === undefined) throw invalidField(`tools[${index}].function`, "is required: an object");
-  const { name, description, parameters, strict } = body.function;
-  const tool: ChatTool = { type: "function", function: { name } };
-  if (description !== undefined) tool.function.description = description;
-  // What is no schema is nothing that a template could show.
-  if (isSchemaObject(parameters)) tool.function.parameters = parameters;
-  if (strict !== undefined) tool.function.strict = strict;
-  return { tool, param: `tools[${index}].function.parameters`, schema: parameters };
 }
 
 function readResponseFormat(body: ChatRequest): AnswerSchema | null {

@@ -14,7 +14,7 @@ import { RESUME_HEADERS, STREAM_HEADER_DOCS } from "../streams/resume.ts";
 import { TRUNCATED_HEADER_DOCS } from "../truncation.ts";
 import { readChatRequest } from "./chat-prompt.ts";
 import { assertAnswered } from "./continuation.ts";
-import { type AnswerHead, createChatStream, encodeChat } from "./encode.ts";
+import { type ChatHead, createChatStream, encodeChat } from "./encode.ts";
 import { repeatPerChoice } from "./limits.ts";
 import { chooseContextLength } from "./models.ts";
 import { ChatRequest } from "./schema.ts";
@@ -28,7 +28,7 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
       const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const card = api.inference.resolveModel(body.model);
       const choices = body.n ?? 1;
-      const { request: asked, contract } = readChatRequest(body, chooseContextLength(card));
+      const { request: asked, contract, customTools } = readChatRequest(body, chooseContextLength(card));
       assertAnswered(asked);
       const generation = {
         ...asked,
@@ -44,7 +44,7 @@ export function addChatRoute(app: Elysia, api: ApiContext): void {
         truncates: readTruncate(request.headers, body) ?? false,
         chooseFormat({ model }) {
           const created = Math.floor(api.clock.wallMs() / 1000);
-          const head: AnswerHead = { id: createId("chatcmpl-"), created, model: model.id };
+          const head: ChatHead = { id: createId("chatcmpl-"), created, model: model.id, customTools };
           return {
             encodeWhole: (answers, total) => encodeChat(head, answers, total, body.logprobs === true),
             createStream: () => createChatStream(head, choices, body.stream_options?.include_usage ?? false),

@@ -1,13 +1,14 @@
 // Domain → OpenAI's JSON. Pure: no clock, no randomness, no HTTP. Streams remember only what a chunk needs.
 
 import { assert } from "../../lib/assert.ts";
-import type { GenerationEvent, TokenScore, ToolCallDelta } from "../../protocol/generation.ts";
+import type { GenerationEvent, TokenScore } from "../../protocol/generation.ts";
 import type { ModelCard } from "../../router/inference.ts";
 import { countCached, encodeMlo } from "../cache-report.ts";
 import type { Ending } from "../ending.ts";
 import type { Answer } from "../generate.ts";
 import type { StreamEncoder } from "../sse.ts";
 import { SYSTEM_FINGERPRINT } from "../version.ts";
+import { CallEncoder, encodeCalls } from "./encode-calls.ts";
 import { encodeChatLogprobs, encodeLogprobs } from "./encode-logprobs.ts";
 import type {
   ChatChunk,
@@ -16,7 +17,6 @@ import type {
   CompletionReply,
   ModelReply,
   TimingsReply,
-  ToolCallChunk,
   UsageReply,
 } from "./reply-schema.ts";
 
@@ -56,7 +56,13 @@ function encodeTimings({ usage, cache, timings }: Ending): TimingsReply {
   };
 }
 
-export function encodeChat(head: AnswerHead, answers: readonly Answer[], total: Ending, scored = false): ChatReply {
+/** That of a chat. */
+export interface ChatHead extends AnswerHead {
+  /** Names of tools whose calls are texts. */
+  customTools: ReadonlySet<string>;
+}
+
+export function encodeChat(head: ChatHead, answers: readonly Answer[], total: Ending, scored = false): ChatReply {
   return {
     id: head.id,
     object: "chat.completion",
@@ -71,19 +77,12 @@ export function encodeChat(head: AnswerHead, answers: readonly Answer[], total: 
 }
 
 function encodeChatChoice(
-  head: AnswerHead,
+  head: ChatHead,
   answer: Answer,
   choice: number,
   scored: boolean,
 ): ChatReply["choices"][number] {
-  // Gaps in the indexes would be holes in the array.
-  const calls = answer.toolCalls.flatMap((call, index) => [
-    {
-      id: call.id ?? makeCallId(head, choice, index),
-      type: "function" as const,
-      function: { name: call.name, arguments: call.arguments },
-    },
-  ]);
+  const calls = encodeCalls(answer.toolCalls, head, choice);
   return {
     index: choice,
     message: {
@@ -102,8 +101,8 @@ function encodeProgress({ total, cached, processed, elapsedMs }: Extract<Generat
   return { prompt_progress: { total, cache: cached, processed, time_ms: elapsedMs } };
 }
 
-export function createChatStream(head: AnswerHead, choices: number, includeUsage: boolean): StreamEncoder {
-  const callEncoders = Array.from({ length: choices }, (_, choice) => createToolCallEncoder(head, choice));
+export function createChatStream(head: ChatHead, choices: number, includeUsage: boolean): StreamEncoder {
+  const callEncoders = Array.from({ length: choices }, (_, choice) => new CallEncoder(head, choice));
   const chunk = (
     choice: number,
     delta: ChatDelta,
@@ -121,16 +120,24 @@ export function createChatStream(head: AnswerHead, choices: number, includeUsage
     encode(choice, event, total) {
       if (event.type === "started") return [];
       if (event.type === "progress") return [{ ...chunk(choice, {}), ...encodeProgress(event) }];
+      const calls = callEncoders[choice];
+      assert(calls !== undefined, "events belong to a choice of the stream");
       if (event.type === "delta") {
-        const delta = encodeChatDelta(event, callEncoders[choice]);
+        const delta = encodeChatDelta(event, calls);
         const { scores = [] } = event;
         return Object.keys(delta).length === 0 && scores.length === 0 ? [] : [chunk(choice, delta, null, scores)];
       }
+      const left = calls.finish();
+      const last = left.length === 0 ? [] : [chunk(choice, { tool_calls: left })];
       const closing = chunk(choice, {}, event.finishReason);
-      if (total === null) return [closing];
+      if (total === null) return [...last, closing];
       const mlo = encodeMlo(total);
-      if (!includeUsage) return [{ ...closing, mlo }];
-      return [closing, { ...chunkHead(head), choices: [], usage: encodeUsage(total), mlo } satisfies ChatChunk];
+      if (!includeUsage) return [...last, { ...closing, mlo }];
+      return [
+        ...last,
+        closing,
+        { ...chunkHead(head), choices: [], usage: encodeUsage(total), mlo } satisfies ChatChunk,
+      ];
     },
   };
 }
@@ -214,36 +221,13 @@ function encodeEmbeddingInfo(card: ModelCard): ModelReply["embedding"] {
   return { pooling: card.embeddingPooling, source: card.poolingIsSet ? "setting" : own };
 }
 
-function encodeChatDelta(
-  event: Extract<GenerationEvent, { type: "delta" }>,
-  encodeCall: ((call: ToolCallDelta) => ToolCallChunk) | undefined,
-): ChatDelta {
+function encodeChatDelta(event: Extract<GenerationEvent, { type: "delta" }>, calls: CallEncoder): ChatDelta {
   const delta: ChatDelta = {};
   if (event.reasoning !== undefined && event.reasoning !== "") delta.reasoning_content = event.reasoning;
   if (event.text !== undefined && event.text !== "") delta.content = event.text;
-  assert(encodeCall !== undefined, "events belong to a choice of the stream");
-  if (event.toolCalls !== undefined && event.toolCalls.length > 0) delta.tool_calls = event.toolCalls.map(encodeCall);
+  const pieces = (event.toolCalls ?? []).flatMap((call) => calls.encode(call));
+  if (pieces.length > 0) delta.tool_calls = pieces;
   return delta;
-}
-
-/** Remembers which calls of a choice have been named. */
-function createToolCallEncoder(head: AnswerHead, choice: number): (call: ToolCallDelta) => ToolCallChunk {
-  const named = new Set<number>();
-  return (call) => {
-    if (named.has(call.index)) {
-      const name = call.name === undefined ? {} : { name: call.name };
-      const text = call.arguments === undefined ? {} : { arguments: call.arguments };
-      return { index: call.index, function: { ...name, ...text } };
-    }
-    // The first piece of a call carries its id and name, even if the model's format has no ids.
-    named.add(call.index);
-    return {
-      index: call.index,
-      id: call.id ?? makeCallId(head, choice, call.index),
-      type: "function",
-      function: { name: call.name ?? "", arguments: call.arguments ?? "" },
-    };
-  };
 }
 
 function chunkHead(head: AnswerHead) {
@@ -277,12 +261,6 @@ function encodeCompletionChoices(head: AnswerHead, choices: CompletionPiece[], s
       finish_reason: finishReason,
     })),
   };
-}
-
-/** Unique in the reply: a client may put the calls of several choices into one list. */
-function makeCallId(head: AnswerHead, choice: number, index: number): string {
-  const prefix = `call_${head.id.replace(/^chatcmpl-/, "")}`;
-  return choice === 0 ? `${prefix}_${index}` : `${prefix}_${choice}_${index}`;
 }
 
 function divide(amount: number, by: number): number | null {

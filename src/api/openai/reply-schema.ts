@@ -48,11 +48,22 @@ const HEAD = {
   system_fingerprint: Type.String(),
 };
 
-const ToolCallReply = Type.Object({
-  id: Type.String(),
-  type: Type.Literal("function"),
-  function: Type.Object({ name: Type.String(), arguments: Type.String() }),
-});
+const ToolCallReply = Type.Union([
+  Type.Object({
+    id: Type.String(),
+    type: Type.Literal("function"),
+    function: Type.Object({ name: Type.String(), arguments: Type.String() }),
+  }),
+  Type.Object(
+    {
+      id: Type.String(),
+      type: Type.Literal("custom"),
+      custom: Type.Object({ name: Type.String(), input: Type.String() }),
+    },
+    { description: "Of a custom tool." },
+  ),
+]);
+export type ToolCallReply = Static<typeof ToolCallReply>;
 
 const ScoredToken = {
   token: Type.String({ description: "`bytes:\\x…` for a part of a character." }),
@@ -99,8 +110,9 @@ export type ChatReply = Static<typeof ChatReply>;
 const ToolCallChunk = Type.Object({
   index: Type.Integer(),
   id: Type.Optional(Type.String()),
-  type: Type.Optional(Type.Literal("function")),
-  function: Type.Object({ name: Type.Optional(Type.String()), arguments: Type.Optional(Type.String()) }),
+  type: Type.Optional(Type.Union([Type.Literal("function"), Type.Literal("custom")])),
+  function: Type.Optional(Type.Object({ name: Type.Optional(Type.String()), arguments: Type.Optional(Type.String()) })),
+  custom: Type.Optional(Type.Object({ name: Type.Optional(Type.String()), input: Type.Optional(Type.String()) })),
 });
 export type ToolCallChunk = Static<typeof ToolCallChunk>;
 

@@ -3,6 +3,7 @@
 // here only to be refused by name say so in their description.
 
 import { type Static, Type } from "@sinclair/typebox";
+import { CustomFormat } from "../custom-tools.ts";
 import { LORA_FIELDS } from "../lora-fields.ts";
 import { MLO_FIELDS } from "../mlo-fields.ts";
 import { CHOICES_MAX, CHOICES_PER_PROMPT_MAX } from "./limits.ts";
@@ -73,12 +74,16 @@ const ContentPart = Type.Object({
 
 const MessageToolCall = Type.Object({
   id: Type.Optional(Type.String()),
-  type: Type.Optional(Type.Literal("function")),
-  function: Type.Object({
-    name: Type.String({ minLength: 1 }),
-    arguments: Type.String({ description: "JSON text." }),
-  }),
+  type: Type.Optional(Type.Union([Type.Literal("function"), Type.Literal("custom")])),
+  function: Type.Optional(
+    Type.Object({
+      name: Type.String({ minLength: 1 }),
+      arguments: Type.String({ description: "JSON text." }),
+    }),
+  ),
+  custom: Type.Optional(Type.Object({ name: Type.String({ minLength: 1 }), input: Type.String() })),
 });
+export type MessageToolCall = Static<typeof MessageToolCall>;
 
 export const ChatMessageBody = Type.Object({
   role: Type.Union(
@@ -110,11 +115,41 @@ export const ToolBody = Type.Object({
 });
 export type ToolBody = Static<typeof ToolBody>;
 
+export const ChatToolBody = Type.Object({
+  ...ToolBody.properties,
+  type: Type.String({ description: "Only `function` and `custom` are supported." }),
+  custom: Type.Optional(
+    Type.Object(
+      {
+        name: Type.String({ minLength: 1, maxLength: 256 }),
+        description: Type.Optional(Type.String()),
+        format: Type.Optional(CustomFormat),
+      },
+      { description: "A tool whose input is one text. The model sees a function with the argument `input`." },
+    ),
+  ),
+});
+export type ChatToolBody = Static<typeof ChatToolBody>;
+
+const TOOL_NAME = {
+  function: Type.Optional(Type.Object({ name: Type.String() })),
+  custom: Type.Optional(Type.Object({ name: Type.String() })),
+};
+
 const ToolChoice = Type.Union([
   Type.Literal("auto"),
   Type.Literal("none"),
   Type.Literal("required"),
-  Type.Object({ type: Type.Literal("function"), function: Type.Object({ name: Type.String() }) }),
+  Type.Object({
+    type: Type.Union([Type.Literal("function"), Type.Literal("custom"), Type.Literal("allowed_tools")]),
+    ...TOOL_NAME,
+    allowed_tools: Type.Optional(
+      Type.Object({
+        mode: Type.Union([Type.Literal("auto"), Type.Literal("required")]),
+        tools: Type.Array(Type.Object(TOOL_NAME), { maxItems: TOOLS_MAX }),
+      }),
+    ),
+  }),
 ]);
 
 const ResponseFormat = Type.Object({
@@ -156,7 +191,7 @@ export const ChatRequest = Type.Object({
   messages: Type.Array(ChatMessageBody, { minItems: 1, maxItems: MESSAGES_MAX }),
   max_completion_tokens: TokenLimit("The same as `max_tokens`, and comes first."),
   ...CONTINUATION_FIELDS,
-  tools: Type.Optional(Type.Array(ToolBody, { maxItems: TOOLS_MAX })),
+  tools: Type.Optional(Type.Array(ChatToolBody, { maxItems: TOOLS_MAX })),
   tool_choice: Type.Optional(ToolChoice),
   parallel_tool_calls: Type.Optional(
     Type.Boolean({ description: "Several calls in one answer. Default true where the template knows such answers." }),

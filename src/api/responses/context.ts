@@ -98,10 +98,13 @@ function checkItems({ history, input }: Context, hasInstructions: boolean): void
     throw invalidField("input", `makes a conversation of ${count} items, at most ${ITEMS_MAX} are read`);
   }
   if (count === 0 && !hasInstructions) throw invalidField("input", "is required: a text or items");
-  const calls = new Set([...history, ...input].flatMap((item) => (item.type === "function_call" ? item.call_id : [])));
+  const isCall = ({ type }: Item) => type === "function_call" || type === "custom_tool_call";
+  const calls = new Set(
+    [...history, ...input].flatMap((item) => ("call_id" in item && isCall(item) ? item.call_id : [])),
+  );
   for (const [index, item] of input.entries()) {
-    if (item.type === "function_call_output" && !calls.has(item.call_id)) {
-      throw invalidField(`input[${index}].call_id`, "answers no function call of this conversation");
+    if ("call_id" in item && !calls.has(item.call_id)) {
+      throw invalidField(`input[${index}].call_id`, "answers no call of this conversation");
     }
   }
 }

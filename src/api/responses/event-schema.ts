@@ -42,6 +42,8 @@ export const ResponseEventSchema = Type.Union([
   describeEvents(["reasoning_summary_text.done"], { ...SUMMARY, ...TEXT }),
   describeEvents(["function_call_arguments.delta"], { ...ITEM, ...DELTA }),
   describeEvents(["function_call_arguments.done"], { ...ITEM, name: Type.String(), arguments: Type.String() }),
+  describeEvents(["custom_tool_call_input.delta"], { ...ITEM, ...DELTA }),
+  describeEvents(["custom_tool_call_input.done"], { ...ITEM, input: Type.String() }),
   Type.Object(
     {
       type: Type.Literal("error"),

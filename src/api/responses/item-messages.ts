@@ -2,8 +2,17 @@
 // again, so that the next prompt begins with exactly the tokens that are in the cache. Pure.
 
 import type { ChatMessage } from "../../protocol/generation.ts";
+import { writeCustomArguments } from "../custom-tools.ts";
 import { readReasoning } from "./items.ts";
-import type { FunctionCallItem, FunctionOutputItem, Item, MessageItem, MessagePart } from "./reply-schema.ts";
+import type {
+  CustomCallItem,
+  CustomOutputItem,
+  FunctionCallItem,
+  FunctionOutputItem,
+  Item,
+  MessageItem,
+  MessagePart,
+} from "./reply-schema.ts";
 import { joinName } from "./tool-names.ts";
 
 export function toMessages(instructions: string | undefined, items: readonly Item[]): ChatMessage[] {
@@ -24,7 +33,7 @@ export function toMessages(instructions: string | undefined, items: readonly Ite
       if (text === "") continue;
       const open = continueAnswer((before) => before.content !== "" || before.tool_calls !== undefined);
       open.reasoning_content = (open.reasoning_content ?? "") + text;
-    } else if (item.type === "function_call") {
+    } else if (item.type === "function_call" || item.type === "custom_tool_call") {
       const open = continueAnswer(() => false);
       open.tool_calls = [...(open.tool_calls ?? []), toCall(item)];
       if (open.content === "") open.content = null;
@@ -48,12 +57,13 @@ function toMessage({ role, content }: MessageItem): ChatMessage {
   };
 }
 
-function toToolMessage({ call_id, output }: FunctionOutputItem): ChatMessage {
+function toToolMessage({ call_id, output }: FunctionOutputItem | CustomOutputItem): ChatMessage {
   return { role: "tool", tool_call_id: call_id, content: typeof output === "string" ? output : joinText(output) };
 }
 
-function toCall(item: FunctionCallItem): NonNullable<ChatMessage["tool_calls"]>[number] {
-  return { id: item.call_id, type: "function", function: { name: joinName(item), arguments: item.arguments } };
+function toCall(item: FunctionCallItem | CustomCallItem): NonNullable<ChatMessage["tool_calls"]>[number] {
+  const text = item.type === "function_call" ? item.arguments : writeCustomArguments(item.input);
+  return { id: item.call_id, type: "function", function: { name: joinName(item), arguments: text } };
 }
 
 function joinText(parts: readonly MessagePart[]): string {

@@ -26,10 +26,14 @@ export function readInput(input: string | readonly InputItemBody[] | undefined, 
   });
 }
 
+type OutputType = "function_call_output" | "custom_tool_call_output";
+
 export const ID_PREFIXES = {
   message: "msg_",
   function_call: "fc_",
   function_call_output: "fco_",
+  custom_tool_call: "ctc_",
+  custom_tool_call_output: "ctco_",
   reasoning: "rs_",
 } as const satisfies Record<Item["type"], string>;
 
@@ -60,8 +64,11 @@ function readItem(body: InputItemBody, at: string): InputItem {
       return readMessage(body, at);
     case "function_call":
       return readCall(body, at);
+    case "custom_tool_call":
+      return readCustomCall(body, at);
     case "function_call_output":
-      return readCallOutput(body, at);
+    case "custom_tool_call_output":
+      return readCallOutput(body, type, at);
     case "reasoning":
       return readReasoningItem(body, at);
     case "item_reference":
@@ -118,12 +125,24 @@ function readCall(body: InputItemBody, at: string): Item {
   };
 }
 
-function readCallOutput(body: InputItemBody, at: string): Item {
+function readCustomCall(body: InputItemBody, at: string): Item {
+  return {
+    type: "custom_tool_call",
+    id: body.id ?? createId(ID_PREFIXES.custom_tool_call),
+    call_id: need(body.call_id, `${at}.call_id`),
+    name: need(body.name, `${at}.name`),
+    ...(body.namespace === undefined ? {} : { namespace: body.namespace }),
+    input: need(body.input, `${at}.input`),
+    status: "completed",
+  };
+}
+
+function readCallOutput(body: InputItemBody, type: OutputType, at: string): Item {
   const output = body.output;
   if (output === undefined) throw invalidField(`${at}.output`, "is required: a string or text parts");
   return {
-    type: "function_call_output",
-    id: body.id ?? createId(ID_PREFIXES.function_call_output),
+    type,
+    id: body.id ?? createId(ID_PREFIXES[type]),
     call_id: need(body.call_id, `${at}.call_id`),
     output: typeof output === "string" ? output : readParts(output, `${at}.output`, false),
     status: "completed",

@@ -7,7 +7,8 @@ import type { GenerationEvent, TokenScore, ToolCallDelta } from "../../protocol/
 import { encodeChatLogprobs } from "../openai/encode-logprobs.ts";
 import { createId } from "../request-id.ts";
 import { ID_PREFIXES, sealReasoning } from "./items.ts";
-import type { FunctionCallItem, ItemStatus, MessageItem, OutputItem, ReasoningItem } from "./reply-schema.ts";
+import { createCall, OpenCall } from "./open-call.ts";
+import type { ItemStatus, MessageItem, OutputItem, ReasoningItem } from "./reply-schema.ts";
 import { TextScores } from "./text-scores.ts";
 import type { InnerNames } from "./tool-names.ts";
 
@@ -23,7 +24,7 @@ export interface UnnumberedEvent {
   [field: string]: unknown;
 }
 
-type Emit = (event: UnnumberedEvent) => void;
+export type Emit = (event: UnnumberedEvent) => void;
 
 interface Open<I extends OutputItem> {
   item: I;
@@ -38,6 +39,7 @@ export interface OutputOptions {
   summarises: boolean;
   sealsReasoning: boolean;
   toolNames: InnerNames;
+  customTools: ReadonlySet<string>;
 }
 
 export class OutputItems {
@@ -46,7 +48,7 @@ export class OutputItems {
   readonly #options: OutputOptions;
   #reasoning: Open<ReasoningItem> | null = null;
   #message: Open<MessageItem> | null = null;
-  readonly #calls = new Map<number, Open<FunctionCallItem>>();
+  readonly #calls = new Map<number, OpenCall>();
   readonly #scores = new TextScores();
   #logprobs = 0;
   reasoningChars = 0;
@@ -77,8 +79,7 @@ export class OutputItems {
   }
 
   nameArguments(call: number): string {
-    const open = this.#calls.get(call);
-    return open === undefined ? "output" : `output[${open.index}].arguments`;
+    return this.#calls.get(call)?.place ?? "output";
   }
 
   /** Nothing comes any more. An answer without anything is an empty message: the conversation goes on after it. */
@@ -86,7 +87,10 @@ export class OutputItems {
     if (this.items.length === 0 && status === "completed") this.#openMessage();
     this.#closeReasoning(status);
     this.#closeMessage(status);
-    for (const call of this.#calls.values()) this.#closeCall(call, status);
+    for (const call of this.#calls.values()) {
+      call.finish();
+      this.#close(call, status);
+    }
     this.#calls.clear();
   }
 
@@ -193,47 +197,24 @@ export class OutputItems {
   #addCall(delta: ToolCallDelta): void {
     this.#closeReasoning("completed");
     this.#closeMessage("completed");
-    let open = this.#calls.get(delta.index);
-    if (open === undefined) {
-      open = this.#push<FunctionCallItem>({
-        type: "function_call",
-        id: createId(ID_PREFIXES.function_call),
-        call_id: delta.id ?? createId("call_"),
-        ...this.#findName(delta.name ?? ""),
-        arguments: "",
-        status: "in_progress",
-      });
-      this.#calls.set(delta.index, open);
-    } else if (delta.name !== undefined) Object.assign(open.item, this.#findName(open.item.name + delta.name));
+    let call = this.#calls.get(delta.index);
+    if (call === undefined) {
+      call = this.#openCall(delta);
+      this.#calls.set(delta.index, call);
+    } else if (delta.name !== undefined) call.rename(delta.name);
     const { arguments: text = "" } = delta;
-    if (text === "") return;
-    open.text += text;
     this.textChars += text.length;
-    open.item.arguments = open.text;
-    this.#emit({
-      type: "response.function_call_arguments.delta",
-      item_id: open.item.id,
-      output_index: open.index,
-      delta: text,
-    });
+    call.add(text);
   }
 
-  #findName(known: string): Pick<FunctionCallItem, "name" | "namespace"> {
-    return this.#options.toolNames.get(known) ?? { name: known };
+  #openCall({ id: callId, name = "" }: ToolCallDelta): OpenCall {
+    const { toolNames, customTools } = this.#options;
+    const call = createCall(name, callId ?? createId("call_"), { toolNames, customTools });
+    const { index } = this.#push(call.item);
+    return new OpenCall(call, index, this.#emit);
   }
 
-  #closeCall(open: Open<FunctionCallItem>, status: ItemStatus): void {
-    this.#emit({
-      type: "response.function_call_arguments.done",
-      item_id: open.item.id,
-      output_index: open.index,
-      name: open.item.name,
-      arguments: open.text,
-    });
-    this.#close(open, status);
-  }
-
-  #close({ item, index }: Open<OutputItem>, status: ItemStatus): void {
+  #close({ item, index }: Pick<Open<OutputItem>, "item" | "index">, status: ItemStatus): void {
     assert(item.status === "in_progress", "an item is closed once");
     item.status = status;
     this.#emit({ type: "response.output_item.done", output_index: index, item: structuredClone(item) });

@@ -29,6 +29,7 @@ export interface ResponsePlan {
   /** Neither streamed nor in the background. */
   inOnePiece: boolean;
   toolNames: InnerNames;
+  customTools: ReadonlySet<string>;
 }
 
 /** Of what is known beforehand; the answer's own places are those of its items. */
@@ -78,6 +79,7 @@ export function planResponse(body: ResponseRequest, context: Context, facts: Pla
     contract,
     inOnePiece,
     toolNames: toolPlan.names,
+    customTools: toolPlan.customTools,
   };
 }
 

@@ -3,6 +3,7 @@
 
 import type { UnnumberedEvent } from "./output-items.ts";
 import type {
+  CustomCallItem,
   FunctionCallItem,
   MessageItem,
   OutputItem,
@@ -49,6 +50,8 @@ function unfold(item: OutputItem, at: Place): [OutputItem, UnnumberedEvent[]] {
       return [{ ...item, content: [] }, unfoldMessage(item, at)];
     case "function_call":
       return [{ ...item, arguments: "" }, unfoldCall(item, at)];
+    case "custom_tool_call":
+      return [{ ...item, input: "" }, unfoldCustomCall(item, at)];
     case "reasoning":
       return [{ type: "reasoning", id: item.id, summary: [], status: item.status }, unfoldReasoning(item, at)];
   }
@@ -71,6 +74,13 @@ function unfoldCall({ arguments: text, name }: FunctionCallItem, at: Place): Unn
   return [
     { type: "response.function_call_arguments.delta", ...at, delta: text },
     { type: "response.function_call_arguments.done", ...at, name, arguments: text },
+  ];
+}
+
+function unfoldCustomCall({ input }: CustomCallItem, at: Place): UnnumberedEvent[] {
+  return [
+    { type: "response.custom_tool_call_input.delta", ...at, delta: input },
+    { type: "response.custom_tool_call_input.done", ...at, input },
   ];
 }
 

@@ -54,6 +54,23 @@ export const FunctionOutputItem = Type.Object({
 });
 export type FunctionOutputItem = Static<typeof FunctionOutputItem>;
 
+export const CustomCallItem = Type.Object({
+  type: Type.Literal("custom_tool_call"),
+  id: Type.String(),
+  call_id: Type.String(),
+  name: Type.String(),
+  namespace: Type.Optional(Type.String({ description: "Where the tool is, if in one." })),
+  input: Type.String(),
+  status: ItemStatus,
+});
+export type CustomCallItem = Static<typeof CustomCallItem>;
+
+export const CustomOutputItem = Type.Object({
+  ...FunctionOutputItem.properties,
+  type: Type.Literal("custom_tool_call_output"),
+});
+export type CustomOutputItem = Static<typeof CustomOutputItem>;
+
 export const ReasoningItem = Type.Object({
   type: Type.Literal("reasoning"),
   id: Type.String(),
@@ -66,9 +83,16 @@ export const ReasoningItem = Type.Object({
 });
 export type ReasoningItem = Static<typeof ReasoningItem>;
 
-export const ResponseItem = Type.Union([MessageItem, FunctionCallItem, FunctionOutputItem, ReasoningItem]);
-export type Item = MessageItem | FunctionCallItem | FunctionOutputItem | ReasoningItem;
-export type OutputItem = MessageItem | FunctionCallItem | ReasoningItem;
+export const ResponseItem = Type.Union([
+  MessageItem,
+  FunctionCallItem,
+  FunctionOutputItem,
+  CustomCallItem,
+  CustomOutputItem,
+  ReasoningItem,
+]);
+export type OutputItem = MessageItem | FunctionCallItem | CustomCallItem | ReasoningItem;
+export type Item = OutputItem | FunctionOutputItem | CustomOutputItem;
 
 export const ResponseUsage = Type.Object({
   input_tokens: Type.Integer(),

@@ -2,6 +2,7 @@
 // Unknown fields pass; null is the same as absent (api/body.ts). Items are checked one by one in items.ts.
 
 import { type Static, Type } from "@sinclair/typebox";
+import { CustomFormat } from "../custom-tools.ts";
 import { LORA_FIELDS } from "../lora-fields.ts";
 import { MLO_FIELDS } from "../mlo-fields.ts";
 import { SAMPLING_FIELDS } from "../openai/sampling.ts";
@@ -40,7 +41,9 @@ export const InputItem = Type.Object(
   {
     type: Type.Optional(
       Type.String({
-        description: "`message` (default), `function_call`, `function_call_output`, `reasoning`, `item_reference`.",
+        description:
+          "`message` (default), `function_call`, `function_call_output`, `custom_tool_call`, `custom_tool_call_output`, " +
+          "`reasoning`, `item_reference`.",
       }),
     ),
     id: Type.Optional(Id),
@@ -52,6 +55,7 @@ export const InputItem = Type.Object(
       Type.String({ maxLength: 256, description: "Of a function call: where its function is." }),
     ),
     arguments: Type.Optional(Type.String({ description: "Of a function call: JSON text." })),
+    input: Type.Optional(Type.String({ description: "Of a custom tool's call." })),
     output: Type.Optional(Content),
     summary: Type.Optional(Type.Array(ContentPart)),
     encrypted_content: Type.Optional(Type.String()),
@@ -70,15 +74,16 @@ const FUNCTION_FIELDS = {
   strict: Type.Optional(
     Type.Boolean({ description: "Refuse the request when the grammar can't keep all of `parameters`. Default false." }),
   ),
+  format: Type.Optional(CustomFormat),
 };
 
-const InnerTool = Type.Object({ type: Type.String({ description: "`function`." }), ...FUNCTION_FIELDS });
+const InnerTool = Type.Object({ type: Type.String({ description: "`function` or `custom`." }), ...FUNCTION_FIELDS });
 export type InnerTool = Static<typeof InnerTool>;
 
 export const ResponseTool = Type.Object({
   type: Type.String({
     description:
-      "`function`, or `namespace` with functions inside. OpenAI's hosted tools are left out with a warning in `mlo.warnings`.",
+      "`function`, `custom`, or `namespace` with such inside. OpenAI's hosted tools are left out with a warning in `mlo.warnings`.",
   }),
   ...FUNCTION_FIELDS,
   tools: Type.Optional(Type.Array(InnerTool, { maxItems: TOOLS_MAX, description: "Of a namespace." })),
@@ -96,7 +101,7 @@ const ToolChoice = Type.Union([
   Type.Literal("none"),
   Type.Literal("required"),
   Type.Object({
-    type: Type.String({ description: "`function` or `allowed_tools`." }),
+    type: Type.String({ description: "`function`, `custom` or `allowed_tools`." }),
     name: Type.Optional(Type.String()),
     namespace: Type.Optional(Type.String()),
     mode: Type.Optional(Type.Union([Type.Literal("auto"), Type.Literal("required")])),

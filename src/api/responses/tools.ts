@@ -1,8 +1,9 @@
-// Tools and their choice → the prompt's. Functions are the client's to run; tools that OpenAI hosts don't exist here: they
-// are left out with a warning, and refused where the answer would have to use one. Pure.
+// Tools and their choice → the prompt's. Functions and custom tools are the client's to run; tools that OpenAI hosts don't
+// exist here: they are left out with a warning, and refused where the answer would have to use one. Pure.
 
 import type { ChatPrompt, ChatTool } from "../../protocol/generation.ts";
 import { isSchemaObject } from "../../protocol/schema/relaxation.ts";
+import { makeCustomTool } from "../custom-tools.ts";
 import { invalidField, refuse } from "../openai/limits.ts";
 import type { ToolSchema } from "../structured-output.ts";
 import { requireTool } from "../tool-choice.ts";
@@ -19,6 +20,8 @@ export interface ToolPlan {
   /** Those that may be called, with their schemas. */
   callable: ToolSchema[];
   names: InnerNames;
+  /** As the model knows them: those whose calls are texts. */
+  customTools: ReadonlySet<string>;
   warnings: ResponseWarning[];
 }
 
@@ -26,33 +29,37 @@ type ToolBody = Pick<ResponseRequest, "tools" | "tool_choice" | "parallel_tool_c
 
 /** Adds the tools to the prompt. */
 export function addTools(prompt: ChatPrompt, body: ToolBody): ToolPlan {
-  const { functions, warnings } = listFunctions(body.tools ?? []);
-  const schemas = functions.map(readFunction);
+  const { found, warnings } = listCallable(body.tools ?? []);
+  const schemas = found.map(readFound);
   if (body.parallel_tool_calls !== undefined) prompt.parallelToolCalls = body.parallel_tool_calls;
   const toolChoice = body.tool_choice ?? "auto";
   const callable = applyChoice(prompt, schemas, toolChoice);
   if (callable.length > 0) prompt.tools = callable.map(({ tool }) => tool);
-  const names = functions.flatMap(({ tool: { name }, namespace }) =>
+  const names = found.flatMap(({ tool: { name }, namespace }) =>
     name === undefined || namespace === undefined
       ? []
       : [[joinName({ name, namespace }), { name, namespace }] as const],
   );
-  const tools = (body.tools ?? []).filter(({ type }) => type === "function" || type === "namespace");
-  return { tools, toolChoice, callable, names: new Map(names), warnings };
+  const isCustom = (_: unknown, index: number) => found[index]?.tool.type === "custom";
+  const customTools = new Set(schemas.filter(isCustom).map(({ tool }) => tool.function.name));
+  const tools = (body.tools ?? []).filter(({ type }) => isCallable(type) || type === "namespace");
+  return { tools, toolChoice, callable, names: new Map(names), customTools, warnings };
 }
 
-interface FoundFunction {
+interface FoundTool {
   tool: InnerTool;
   namespace: string | undefined;
   /** Its path. */
   at: string;
 }
 
-function listFunctions(tools: readonly ResponseTool[]): { functions: FoundFunction[]; warnings: ResponseWarning[] } {
-  const functions: FoundFunction[] = [];
+const isCallable = (type: string): boolean => type === "function" || type === "custom";
+
+function listCallable(tools: readonly ResponseTool[]): { found: FoundTool[]; warnings: ResponseWarning[] } {
+  const found: FoundTool[] = [];
   const warnings: ResponseWarning[] = [];
   const add = (tool: InnerTool, namespace: string | undefined, at: string) => {
-    if (tool.type === "function") functions.push({ tool, namespace, at });
+    if (isCallable(tool.type)) found.push({ tool, namespace, at });
     else {
       const message = `it is left out: there are no ${JSON.stringify(tool.type.slice(0, 60))} tools here`;
       warnings.push({ code: "tool_left_out", path: at, message });
@@ -66,15 +73,16 @@ function listFunctions(tools: readonly ResponseTool[]): { functions: FoundFuncti
       for (const [inner, one] of (tool.tools ?? []).entries()) add(one, namespace, `${at}.tools[${inner}]`);
     }
   }
-  if (functions.length > TOOLS_MAX) {
-    throw invalidField("tools", `have ${functions.length} functions in all, at most ${TOOLS_MAX} are taken`);
+  if (found.length > TOOLS_MAX) {
+    throw invalidField("tools", `have ${found.length} functions in all, at most ${TOOLS_MAX} are taken`);
   }
-  return { functions, warnings };
+  return { found, warnings };
 }
 
-function readFunction({ tool: body, namespace, at }: FoundFunction): ToolSchema {
-  const { description, parameters, strict } = body;
+function readFound({ tool: body, namespace, at }: FoundTool): ToolSchema {
+  const { description, parameters, strict, format } = body;
   const name = joinName({ name: needName(body.name, at), namespace });
+  if (body.type === "custom") return makeCustomTool({ name, description, format }, `${at}.format`);
   const tool: ChatTool = { type: "function", function: { name } };
   if (description !== undefined) tool.function.description = description;
   // What is no schema is nothing that a template could show.
@@ -93,13 +101,13 @@ function needName(name: string | undefined, at: string): string {
 function applyChoice(prompt: ChatPrompt, tools: ToolSchema[], choice: ToolChoice): ToolSchema[] {
   if (typeof choice === "string") {
     if (choice === "required" && tools.length === 0) {
-      throw invalidField("tool_choice", "asks for a tool, but `tools` has no function");
+      throw invalidField("tool_choice", "asks for a tool, but `tools` has none that can be called");
     }
     // Without tools there is nothing to choose, and clients send "auto" all the same.
     if (tools.length > 0) prompt.toolChoice = choice;
     return tools;
   }
-  if (choice.type === "function") {
+  if (choice.type === "function" || choice.type === "custom") {
     if (choice.name === undefined) throw invalidField("tool_choice.name", "is required: a string");
     const name = joinName({ name: choice.name, namespace: choice.namespace });
     return requireTool(prompt, tools, name, "tool_choice.name");
