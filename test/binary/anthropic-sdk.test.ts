@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import Anthropic, { APIUserAbortError, BadRequestError, NotFoundError } from "@anthropic-ai/sdk";
-import { betaZodTool } from "@anthropic-ai/sdk/helpers/beta/zod";
+import { betaZodOutputFormat, betaZodTool } from "@anthropic-ai/sdk/helpers/beta/zod";
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import { z } from "zod";
 import { readEngine, startBinary, waitFor } from "../support/binary.ts";
@@ -212,6 +212,20 @@ describe("tools and JSON", () => {
   });
 });
 
+test("the beta resources: a helper's stream, parsing, models", async () => {
+  const stream = client.beta.messages.stream({ ...ask("Count from 1 to 10"), betas: ["x"] });
+  expect(await stream.finalText()).toBe(COUNT_TO_TEN);
+  const parsed = await client.beta.messages.parse({
+    ...ask("Extract the name and the age as JSON: Anna is 31 years old."),
+    output_config: { format: betaZodOutputFormat(z.object({ name: z.string(), age: z.number().int() })) },
+  });
+  expect(parsed.parsed_output).toEqual({ name: "Anna", age: 31 });
+  const ids: string[] = [];
+  for await (const { id } of client.beta.models.list()) ids.push(id);
+  expect(ids).toEqual(["demo"]);
+  expect(await client.beta.models.retrieve("demo")).toMatchObject({ id: "demo", type: "model" });
+});
+
 describe("models and errors", () => {
   test("models, listed and one", async () => {
     const ids: string[] = [];
@@ -232,6 +246,15 @@ describe("models and errors", () => {
     expect(wrong.error.error).toMatchObject({ type: "invalid_request_error", param: "max_tokens" });
     const streamed = client.messages.stream({ ...ask("hi"), messages: [] });
     expect(await streamed.finalMessage().catch((error) => error)).toBeInstanceOf(BadRequestError);
+  });
+
+  test("what is not here says so in its envelope", async () => {
+    const calls = [client.messages.batches.list(), client.beta.files.list()];
+    for (const call of calls) {
+      const error = await Promise.resolve(call).catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(NotFoundError);
+      expect(error).toMatchObject({ type: "not_found_error" });
+    }
   });
 
   test("a prompt over the context says it as agents expect", async () => {
