@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI, { BadRequestError, NotFoundError } from "openai";
 import { zodTextFormat } from "openai/helpers/zod";
-import type { FunctionTool, Response, ResponseStreamEvent } from "openai/resources/responses/responses";
+import type { FunctionTool, Response, ResponseInput, ResponseStreamEvent } from "openai/resources/responses/responses";
 import { z } from "zod";
 import { readEngine, startBinary, waitFor } from "../support/binary.ts";
 import type { Server } from "../support/server.ts";
@@ -151,6 +151,15 @@ describe("state", () => {
     const before = first.usage?.input_tokens ?? 0;
     expect(second.usage?.input_tokens).toBeGreaterThan(before);
     expect(second.usage?.input_tokens_details.cached_tokens).toBeGreaterThanOrEqual(before - 1);
+  });
+
+  test("compacted, it goes on from its summary", async () => {
+    const first = await client.responses.create(ask("What is 7 + 8?"));
+    const compacted = await client.responses.compact({ model: "demo", previous_response_id: first.id });
+    expect(compacted.output.map(({ type }) => type)).toEqual(["message", "compaction"]);
+    const input = [...compacted.output, { role: "user" as const, content: "Count from 1 to 10" }];
+    const next = await client.responses.create({ ...ask(""), input: input as ResponseInput, max_output_tokens: 8 });
+    expect(next.usage?.input_tokens).toBeGreaterThan(compacted.usage.output_tokens);
   });
 
   test("it outlives the server", async () => {

@@ -3,6 +3,7 @@
 import type { TSchema } from "@sinclair/typebox";
 import { ResponseEventSchema } from "./event-schema.ts";
 import {
+  CompactReply,
   ConversationReply,
   DeletedReply,
   InputTokensReply,
@@ -11,6 +12,7 @@ import {
   ResponseReply,
 } from "./reply-schema.ts";
 import {
+  CompactRequest,
   ConversationItemsRequest,
   ConversationRequest,
   ConversationUpdate,
@@ -25,6 +27,8 @@ export const RESPONSE_COMPONENTS: Record<string, TSchema> = {
   ResponseItem,
   InputTokensRequest,
   InputTokensReply,
+  CompactRequest,
+  CompactReply,
   ItemListReply,
   DeletedReply,
   ConversationRequest,

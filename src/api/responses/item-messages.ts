@@ -3,8 +3,9 @@
 
 import type { ChatMessage } from "../../protocol/generation.ts";
 import { writeCustomArguments } from "../custom-tools.ts";
-import { readReasoning } from "./items.ts";
+import { readReasoning, unsealText } from "./items.ts";
 import type {
+  CompactionItem,
   CustomCallItem,
   CustomOutputItem,
   FunctionCallItem,
@@ -14,6 +15,8 @@ import type {
   MessagePart,
 } from "./reply-schema.ts";
 import { joinName } from "./tool-names.ts";
+
+const SUMMARY_OPENING = "The conversation before this point was replaced by this summary of it:";
 
 export function toMessages(instructions: string | undefined, items: readonly Item[]): ChatMessage[] {
   const messages: ChatMessage[] = [];
@@ -42,10 +45,17 @@ export function toMessages(instructions: string | undefined, items: readonly Ite
       open.content = joinText(item.content);
     } else {
       answer = null;
-      messages.push(item.type === "message" ? toMessage(item) : toToolMessage(item));
+      messages.push(toOther(item));
     }
   }
   return messages;
+}
+
+function toOther(item: MessageItem | FunctionOutputItem | CustomOutputItem | CompactionItem): ChatMessage {
+  if (item.type === "message") return toMessage(item);
+  if (item.type !== "compaction") return toToolMessage(item);
+  const summary = unsealText(item.encrypted_content) ?? "";
+  return { role: "user", content: `${SUMMARY_OPENING}\n\n${summary}` };
 }
 
 function toMessage({ role, content }: MessageItem): ChatMessage {

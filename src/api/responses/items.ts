@@ -10,7 +10,7 @@ import type { ContentPartBody, InputItemBody } from "./schema.ts";
 /** An item, or the name of one that is stored. */
 export type InputItem = Item | { type: "item_reference"; id: string };
 
-/** Reasoning in a form that clients keep and send back without a look into it. */
+/** Reasoning or a summary in a form that clients keep and send back without a look into it. */
 const SEALED_PREFIX = "mlo1:";
 
 /** `at` is the path of the list. Of two items with one id the second gets a new one. */
@@ -35,21 +35,24 @@ export const ID_PREFIXES = {
   custom_tool_call: "ctc_",
   custom_tool_call_output: "ctco_",
   reasoning: "rs_",
+  compaction: "cmp_",
 } as const satisfies Record<Item["type"], string>;
 
-export function sealReasoning(text: string): string {
+export function sealText(text: string): string {
   return SEALED_PREFIX + Buffer.from(text, "utf8").toString("base64");
+}
+
+/** Null: it was not sealed here. */
+export function unsealText(sealed: string): string | null {
+  if (!sealed.startsWith(SEALED_PREFIX)) return null;
+  return Buffer.from(sealed.slice(SEALED_PREFIX.length), "base64").toString("utf8");
 }
 
 /** What the model thought; a summary where there is nothing else. */
 export function readReasoning(item: ReasoningItem): string {
   const content = (item.content ?? []).map(({ text }) => text).join("");
   if (content !== "") return content;
-  const sealed = item.encrypted_content ?? "";
-  if (sealed.startsWith(SEALED_PREFIX)) {
-    return Buffer.from(sealed.slice(SEALED_PREFIX.length), "base64").toString("utf8");
-  }
-  return item.summary.map(({ text }) => text).join("\n");
+  return unsealText(item.encrypted_content ?? "") ?? item.summary.map(({ text }) => text).join("\n");
 }
 
 function makeUserMessage(text: string): MessageItem {
@@ -71,6 +74,8 @@ function readItem(body: InputItemBody, at: string): InputItem {
       return readCallOutput(body, type, at);
     case "reasoning":
       return readReasoningItem(body, at);
+    case "compaction":
+      return readCompaction(body, at);
     case "item_reference":
       return { type: "item_reference", id: need(body.id, `${at}.id`) };
     default:
@@ -147,6 +152,18 @@ function readCallOutput(body: InputItemBody, type: OutputType, at: string): Item
     output: typeof output === "string" ? output : readParts(output, `${at}.output`, false),
     status: "completed",
   };
+}
+
+/** Another server's would leave a hole where the conversation was. */
+function readCompaction({ id, encrypted_content: sealed }: InputItemBody, at: string): Item {
+  const text = need(sealed, `${at}.encrypted_content`);
+  if (unsealText(text) === null) {
+    throw invalidField(
+      `${at}.encrypted_content`,
+      "can't be read: only what this server's `/v1/responses/compact` gave can",
+    );
+  }
+  return { type: "compaction", id: id ?? createId(ID_PREFIXES.compaction), encrypted_content: text };
 }
 
 function readReasoningItem(body: InputItemBody, at: string): ReasoningItem {

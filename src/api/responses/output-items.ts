@@ -6,7 +6,7 @@ import { assert } from "../../lib/assert.ts";
 import type { GenerationEvent, TokenScore, ToolCallDelta } from "../../protocol/generation.ts";
 import { encodeChatLogprobs } from "../openai/encode-logprobs.ts";
 import { createId } from "../request-id.ts";
-import { ID_PREFIXES, sealReasoning } from "./items.ts";
+import { ID_PREFIXES, sealText } from "./items.ts";
 import { createCall, OpenCall } from "./open-call.ts";
 import type { ItemStatus, MessageItem, OutputItem, ReasoningItem } from "./reply-schema.ts";
 import { TextScores } from "./text-scores.ts";
@@ -133,7 +133,7 @@ export class OutputItems {
     if (open === null) return;
     this.#reasoning = null;
     fillReasoning(open, this.#options);
-    if (this.#options.sealsReasoning) open.item.encrypted_content = sealReasoning(open.text);
+    if (this.#options.sealsReasoning) open.item.encrypted_content = sealText(open.text);
     const { text } = open;
     const at = { item_id: open.item.id, output_index: open.index };
     if (this.#options.summarises) {

@@ -83,6 +83,13 @@ export const ReasoningItem = Type.Object({
 });
 export type ReasoningItem = Static<typeof ReasoningItem>;
 
+export const CompactionItem = Type.Object({
+  type: Type.Literal("compaction"),
+  id: Type.String(),
+  encrypted_content: Type.String({ description: "A summary of what came before, in base64." }),
+});
+export type CompactionItem = Static<typeof CompactionItem>;
+
 export const ResponseItem = Type.Union([
   MessageItem,
   FunctionCallItem,
@@ -90,9 +97,10 @@ export const ResponseItem = Type.Union([
   CustomCallItem,
   CustomOutputItem,
   ReasoningItem,
+  CompactionItem,
 ]);
 export type OutputItem = MessageItem | FunctionCallItem | CustomCallItem | ReasoningItem;
-export type Item = OutputItem | FunctionOutputItem | CustomOutputItem;
+export type Item = OutputItem | FunctionOutputItem | CustomOutputItem | CompactionItem;
 
 export const ResponseUsage = Type.Object({
   input_tokens: Type.Integer(),
@@ -109,7 +117,7 @@ export const RESPONSE_STATUSES = ["queued", "in_progress", "completed", "incompl
 export type ResponseStatus = (typeof RESPONSE_STATUSES)[number];
 
 /** Further codes than those of schemas. */
-const WARNING_CODES = ["tool_left_out", "not_stored", "logprobs_cut"] as const;
+const WARNING_CODES = ["tool_left_out", "not_stored", "logprobs_cut", "summary_cut"] as const;
 
 export const ResponseWarning = Type.Object({
   code: Type.String({
@@ -198,6 +206,16 @@ export const InputTokensReply = Type.Object({
   input_tokens: Type.Integer(),
 });
 export type InputTokensReply = Static<typeof InputTokensReply>;
+
+export const CompactReply = Type.Object({
+  id: Type.String(),
+  object: Type.Literal("response.compaction"),
+  created_at: Type.Integer({ description: "Seconds since the epoch." }),
+  output: Type.Array(ResponseItem),
+  usage: ResponseUsage,
+  mlo: ResponseMlo,
+});
+export type CompactReply = Omit<Static<typeof CompactReply>, "output" | "mlo"> & { output: Item[]; mlo: ResponseMlo };
 
 export const ConversationReply = Type.Object({
   id: Type.String(),

@@ -43,7 +43,7 @@ export const InputItem = Type.Object(
       Type.String({
         description:
           "`message` (default), `function_call`, `function_call_output`, `custom_tool_call`, `custom_tool_call_output`, " +
-          "`reasoning`, `item_reference`.",
+          "`reasoning`, `compaction`, `item_reference`.",
       }),
     ),
     id: Type.Optional(Id),
@@ -202,6 +202,16 @@ export type ResponseRequest = Static<typeof ResponseRequest>;
 
 export const InputTokensRequest = Type.Object(PROMPT_FIELDS);
 export type InputTokensRequest = Static<typeof InputTokensRequest>;
+
+export const CompactRequest = Type.Object({
+  model: Model,
+  input: PROMPT_FIELDS.input,
+  instructions: PROMPT_FIELDS.instructions,
+  previous_response_id: PROMPT_FIELDS.previous_response_id,
+  prompt_cache_key: Type.Optional(Type.String({ description: "Accepted." })),
+  mlo: MLO_FIELDS.mlo,
+});
+export type CompactRequest = Static<typeof CompactRequest>;
 
 export const ConversationRequest = Type.Object({
   items: Type.Optional(Type.Array(InputItem, { maxItems: ITEMS_MAX })),
