@@ -25,13 +25,27 @@ const ITEMS = [
   },
   { type: "function_call", id: "fc_1", call_id: "c1", name: "f", arguments: "{}", status: "completed" },
   { type: "function_call_output", call_id: "c1", output: [{ type: "input_text", text: "x" }] },
+  { type: "custom_tool_call", id: "ctc_1", call_id: "c2", name: "g", namespace: "n", input: "x" },
+  { type: "custom_tool_call_output", call_id: "c2", output: "x" },
+  { type: "compaction", id: "cmp_1", encrypted_content: "mlo1:eA==" },
 ];
+
+const CUSTOM = {
+  type: "custom",
+  name: "g",
+  description: "x",
+  format: { type: "grammar", syntax: "regex", definition: "[a-c]+" },
+};
 
 const RESPONSE = {
   model: "demo",
   input: ITEMS,
   instructions: "x",
-  tools: [{ type: "function", name: "f", description: "x", parameters: schema, strict: false }, { type: "mcp" }],
+  tools: [
+    { type: "function", name: "f", description: "x", parameters: schema, strict: false },
+    { type: "namespace", name: "n", tools: [CUSTOM] },
+    { type: "mcp" },
+  ],
   tool_choice: { type: "allowed_tools", mode: "auto", tools: [{ type: "function", name: "f" }] },
   parallel_tool_calls: true,
   text: { format: { type: "json_schema", name: "x", schema, strict: false }, verbosity: "low" },
@@ -61,6 +75,7 @@ const BODIES: [string, Json][] = [
   ["/v1/responses", RESPONSE],
   ["/v1/responses", { model, input, stream: true }],
   ["/v1/responses/input_tokens", { model, input, instructions, tools, text, reasoning }],
+  ["/v1/responses/compact", { model, input, instructions, prompt_cache_key: "x", mlo: RESPONSE.mlo }],
   ["/v1/conversations", { items: ITEMS, metadata: { a: "b" } }],
 ];
 
