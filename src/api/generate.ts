@@ -63,7 +63,9 @@ export interface GenerationCall {
 
 /** Runs the call to its response. A refusal before the first byte is thrown, so it gets its HTTP status. */
 export async function answerGeneration(api: ApiContext, request: Request, call: GenerationCall): Promise<Response> {
-  const keepSeconds = call.stream ? readResume(request.headers) : null;
+  // Read in any case: a value that says nothing is a mistake, also where it would not matter.
+  const resume = readResume(request.headers);
+  const keepSeconds = call.stream ? resume : null;
   if (keepSeconds !== null) api.streams.assertRoom();
   const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
   // At once: the engine then reads a prompt for one of its choices, and the others wait for that and share it.

@@ -1,4 +1,4 @@
-// Pages of a list, as OpenAI's routes take and give them: `limit`, `order`, `after`. Pure.
+// Pages of a list, as OpenAI's routes take and give them: `limit`, `order`, `after`; and single values of a query. Pure.
 
 import { AppError } from "../protocol/errors.ts";
 import type { Page, PageRequest } from "../state/items.ts";
@@ -15,25 +15,32 @@ export const PAGE_QUERY_DOCS = [
 
 /** Throws `invalid_request`. */
 export function readPageRequest(query: URLSearchParams): PageRequest {
-  const order = query.get("order") ?? "desc";
+  const order = readQueryText(query, "order") ?? "desc";
   if (order !== "asc" && order !== "desc") throw invalid("order", "must be asc or desc");
   const limit = readInteger(query, "limit", 1, LIMIT_MAX) ?? LIMIT_DEFAULT;
-  return { after: query.get("after"), limit, order };
+  return { after: readQueryText(query, "after"), limit, order };
+}
+
+/** Null: absent. Throws `invalid_request` for a name that comes twice: which of its values counts would be a guess. */
+export function readQueryText(query: URLSearchParams, name: string): string | null {
+  const values = query.getAll(name);
+  if (values.length > 1) throw invalid(name, `is given ${values.length} times`);
+  return values[0] ?? null;
 }
 
 /** Null: absent. Throws `invalid_request`. */
 export function readInteger(query: URLSearchParams, name: string, minimum: number, maximum: number): number | null {
-  const text = query.get(name);
+  const text = readQueryText(query, name);
   if (text === null) return null;
   const value = Number(text);
   if (/^\d{1,15}$/.test(text) && value >= minimum && value <= maximum) return value;
   throw invalid(name, `must be an integer from ${minimum} to ${maximum}`);
 }
 
-/** Null or empty is false. Throws `invalid_request`. */
+/** Absent is false. Throws `invalid_request`. */
 export function readSwitch(query: URLSearchParams, name: string): boolean {
-  const text = query.get(name);
-  if (text === null || text === "" || text === "false") return false;
+  const text = readQueryText(query, name);
+  if (text === null || text === "false") return false;
   if (text === "true") return true;
   throw invalid(name, "must be true or false");
 }

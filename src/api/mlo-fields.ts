@@ -78,7 +78,11 @@ export type MloBody = Static<typeof MloBody>;
 /** The headers as the documentation names them. */
 export const MLO_HEADERS = [
   { name: PRIORITY, description: "`interactive` (default) or `batch`.", schema: { enum: ["interactive", "batch"] } },
-  { name: SESSION, description: "Name of the conversation.", schema: { type: "string", maxLength: SESSION_CHARS_MAX } },
+  {
+    name: SESSION,
+    description: "Name of the conversation, of printable characters.",
+    schema: { type: "string", minLength: 1, maxLength: SESSION_CHARS_MAX },
+  },
   { name: KV, description: "`off`: keep nothing of this request.", schema: { enum: ["on", "off"] } },
 ];
 

@@ -188,6 +188,8 @@ function toRefusal(thrown: unknown, request: GenerationRequest): AppError {
 /** llama.cpp has no kinds of errors: the field at fault is known by the words. */
 function nameField(message: string, { prompt, sampling }: GenerationRequest): string | null {
   if (prompt.kind === "tokens" && message.includes("is not in the vocabulary")) return "prompt";
+  if (prompt.kind === "chat" && prompt.continues !== undefined && message.startsWith("the chat template"))
+    return "messages";
   if (sampling.logitBias !== undefined && message.startsWith("logit_bias")) return "logit_bias";
   // Grammars that are made of schemas are not the request's own words.
   return sampling.grammar !== undefined && message.includes("grammar") ? "grammar" : null;

@@ -86,7 +86,7 @@ export class TextDesk implements Disposable {
       return this.#readPieces(entry, entry.tokens) ? { kind: "text", text: Buffer.concat(entry.pieces) } : null;
     }
     if (question.ask === "prompt") {
-      const facts = this.#ask(entry, question.prompt);
+      const facts = this.#ask(entry, question.prompt, "messages");
       return facts === null ? null : { kind: "text", text: checkText(new TextEncoder().encode(facts.text)) };
     }
     const { content, addSpecial, parseSpecial, withPieces } = question;
@@ -100,13 +100,13 @@ export class TextDesk implements Disposable {
     return this.#readPieces(entry, tokens) ? { kind: "tokens", tokens, pieces } : null;
   }
 
-  #ask(entry: Entry, source: TextSource, param?: string): TextFacts | null {
+  /** `param`: the field that is at fault when the model's template or tokenizer can't take it. */
+  #ask(entry: Entry, source: TextSource, param: string): TextFacts | null {
     entry.task ??= this.#backend.readText(source);
     const state = entry.task.poll();
     if (state.kind === "running") return null;
     if (state.kind === "done") return entry.task.take();
-    const body = { code: "invalid_request", message: state.error.message } as const;
-    throw new AppError(param === undefined ? body : { ...body, param });
+    throw new AppError({ code: "invalid_request", message: state.error.message, param });
   }
 
   #checkTokens(tokens: readonly number[]): Int32Array {

@@ -100,6 +100,18 @@ describe("Intake", () => {
     expect(liveCount(backend)).toBe(0);
   });
 
+  test("a message that the template can't let go on is named", () => {
+    const { intake, backend } = makeIntake();
+    backend.faults.prompt = () => "the chat template has no place for thoughts";
+    const messages = [{ role: "assistant" as const, content: "", reasoning_content: "Hm" }];
+    intake.add(1, request("", { prompt: { kind: "chat", messages, continues: "reasoning" } }), 0);
+    intake.add(2, request("", { prompt: { kind: "chat", messages } }), 0);
+    const params = [intake.next(), intake.next()].map((arrival) =>
+      arrival.kind === "refused" ? arrival.error.param : arrival.kind,
+    );
+    expect(params).toEqual(["messages", null]);
+  });
+
   test("what was made before the parser failed is freed", () => {
     const { intake, backend } = makeIntake();
     backend.faults.parser = () => "no parser";

@@ -145,7 +145,7 @@ describe("a question is refused", () => {
     desk.backend.faults.text = () => "no template";
     desk.desk.add(1, { ask: "prompt", prompt: { kind: "chat", messages: [] } });
     desk.run();
-    expect(desk.answer(1)).toMatchObject({ code: "invalid_request", message: "no template" });
+    expect(desk.answer(1)).toMatchObject({ code: "invalid_request", message: "no template", param: "messages" });
   });
 
   test("for more tokens than one answer lists, with the number", () => {

@@ -37,7 +37,7 @@ test("a model says what it takes; unknown is null", async () => {
 
 test.each([
   ["", 0, 20, true],
-  ["?limit=", 0, 20, true],
+  ["?after_id=", 0, 20, true],
   ["?limit=2", 0, 2, true],
   ["?limit=1000", 0, 25, false],
   ["?limit=5&after_id=m19", 20, 25, false],
@@ -58,6 +58,9 @@ test.each([
   ["?limit=1001", "limit"],
   ["?limit=many", "limit"],
   ["?limit=-1", "limit"],
+  ["?limit=", "limit"],
+  ["?limit=2&limit=2", "limit"],
+  ["?after_id=m0&after_id=m1", "after_id"],
   ["?after_id=nope", "after_id"],
   ["?before_id=nope", "before_id"],
   ["?before_id=m1&after_id=m1", "before_id"],

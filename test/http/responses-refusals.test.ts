@@ -85,12 +85,16 @@ test("responses that are not there", async () => {
 
 test.each([
   ["?stream=maybe", "stream"],
+  ["?stream=", "stream"],
+  ["?stream=true&stream=true", "stream"],
   ["?starting_after=2", "starting_after"],
   ["?stream=true&starting_after=-1", "starting_after"],
   ["?stream=true&starting_after=9999", "starting_after"],
   ["/input_items?limit=0", "limit"],
   ["/input_items?limit=101", "limit"],
+  ["/input_items?limit=2&limit=3", "limit"],
   ["/input_items?order=up", "order"],
+  ["/input_items?order=asc&order=desc", "order"],
   ["/input_items?after=msg_1", "after"],
 ])("the query %s is refused by name", async (query, param) => {
   const { get, post } = createTestApp();

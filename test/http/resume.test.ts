@@ -194,12 +194,12 @@ test("HEAD of a stream that runs answers at once, and reads nothing", async () =
 describe("what is refused", () => {
   test.each(["0", "-1", "3601", "1.5", "soon", "", "99999999"])("X-MLO-Resume: %s", async (value) => {
     const { post, inference } = createTestApp();
-    const response = await post(
-      "/v1/completions",
-      { prompt: "x", stream: true },
-      { headers: { "X-MLO-Resume": value } },
-    );
-    expect(await readError(response)).toMatchObject({ status: 400, code: "invalid_request", param: "X-MLO-Resume" });
+    // Also where no stream is asked for, which takes no notice of a right one.
+    for (const stream of [true, false]) {
+      const headers = { "X-MLO-Resume": value };
+      const response = await post("/v1/completions", { prompt: "x", stream }, { headers });
+      expect(await readError(response)).toMatchObject({ status: 400, code: "invalid_request", param: "X-MLO-Resume" });
+    }
     expect(inference.generateCalls).toEqual([]);
   });
 

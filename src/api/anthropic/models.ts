@@ -2,6 +2,7 @@
 
 import { AppError } from "../../protocol/errors.ts";
 import type { ModelCard } from "../../router/inference.ts";
+import { readQueryText } from "../list-pages.ts";
 import { invalidField } from "../openai/limits.ts";
 import type { AnthropicModelListReply, AnthropicModelReply } from "./reply-schema.ts";
 
@@ -23,7 +24,7 @@ export function encodeAnthropicModel(card: ModelCard): AnthropicModelReply {
 
 /** The page that `limit`, `after_id` and `before_id` ask for: behind the one, or the last ones before the other. */
 export function pageModels(cards: readonly ModelCard[], query: URLSearchParams): AnthropicModelListReply {
-  const limit = readLimit(query.get("limit"));
+  const limit = readLimit(readQueryText(query, "limit"));
   const after = findPlace(cards, query, "after_id");
   const before = findPlace(cards, query, "before_id");
   if (after !== null && before !== null) throw invalidField("before_id", "and `after_id` exclude each other");
@@ -39,14 +40,14 @@ export function pageModels(cards: readonly ModelCard[], query: URLSearchParams):
 }
 
 function readLimit(text: string | null): number {
-  if (text === null || text === "") return PAGE_MODELS;
+  if (text === null) return PAGE_MODELS;
   const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
   if (limit >= 1 && limit <= PAGE_MODELS_MAX) return limit;
   throw invalidField("limit", `must be an integer from 1 to ${PAGE_MODELS_MAX}`);
 }
 
 function findPlace(cards: readonly ModelCard[], query: URLSearchParams, param: string): number | null {
-  const id = query.get(param);
+  const id = readQueryText(query, param);
   if (id === null || id === "") return null;
   const place = cards.findIndex((card) => card.id === id);
   if (place >= 0) return place;

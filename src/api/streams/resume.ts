@@ -6,6 +6,8 @@ import { AppError } from "../../protocol/errors.ts";
 export const RESUME_HEADER = "X-MLO-Resume";
 export const STREAM_HEADER = "X-MLO-Stream";
 const LAST_EVENT_HEADER = "Last-Event-ID";
+/** Empty is a client that has had no event yet. */
+export const LAST_EVENT_PATTERN = "^[0-9]{0,9}$";
 
 /** A laptop that sleeps over lunch. Until then a generation may run for nobody. */
 const KEEP_SECONDS_MAX = 3600;
@@ -36,7 +38,7 @@ export function readResume(headers: Headers): number | null {
 export function readLastEvent(headers: Headers): number {
   const text = headers.get(LAST_EVENT_HEADER)?.trim() ?? "";
   if (text === "") return -1;
-  if (/^\d{1,9}$/.test(text)) return Number(text);
+  if (new RegExp(LAST_EVENT_PATTERN).test(text)) return Number(text);
   const message = `${LAST_EVENT_HEADER} is the \`id\` of an event of the stream`;
   throw new AppError({ code: "invalid_request", message, param: LAST_EVENT_HEADER });
 }

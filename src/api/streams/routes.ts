@@ -4,7 +4,7 @@ import type { Elysia } from "elysia";
 import { streamFrames } from "../frame-stream.ts";
 import { type ApiContext, streamOptions } from "../options.ts";
 import { describeRoute } from "../route-docs.ts";
-import { RESUME_HEADER, readLastEvent, STREAM_HEADER } from "./resume.ts";
+import { LAST_EVENT_PATTERN, RESUME_HEADER, readLastEvent, STREAM_HEADER } from "./resume.ts";
 import type { StreamDeletedReply } from "./schema.ts";
 
 const PATH = "/api/streams/:stream_id";
@@ -47,8 +47,8 @@ const GET_DOCS = describeRoute({
   headers: [
     {
       name: "Last-Event-ID",
-      description: "The `id` of the last whole event that the client has. Absent: from the beginning.",
-      schema: { type: "integer", minimum: 0 },
+      description: "The `id` of the last whole event that the client has. Absent or empty: from the beginning.",
+      schema: { type: "string", pattern: LAST_EVENT_PATTERN },
     },
   ],
   reply: {
