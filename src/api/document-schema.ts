@@ -2,11 +2,9 @@
 // absent field, see body.ts), and writes records in the words that generators of clients know. Pure.
 
 import { isSchemaObject } from "../protocol/schema/relaxation.ts";
+import { findAnyName } from "./any-name.ts";
 
 type Schema = Record<string, unknown>;
-
-/** TypeBox writes a record as a pattern that every name fits. */
-const ANY_NAME = "^(.*)$";
 
 /** `takesNulls`: of requests, whose optional fields may be null. */
 export function documentSchema(schema: object, takesNulls: boolean): Schema {
@@ -15,8 +13,8 @@ export function documentSchema(schema: object, takesNulls: boolean): Schema {
     if (key === "properties") shown[key] = documentProperties(value, readRequired(schema), takesNulls);
     else if (Array.isArray(value)) shown[key] = value.map((item) => documentPart(item, takesNulls));
     else if (key === "items" || key === "additionalProperties") shown[key] = documentPart(value, takesNulls);
-    else if (key === "patternProperties" && isSchemaObject(value) && isSchemaObject(value[ANY_NAME])) {
-      shown.additionalProperties = documentSchema(value[ANY_NAME], takesNulls);
+    else if (key === "patternProperties" && isSchemaObject(value) && isSchemaObject(findAnyName(value))) {
+      shown.additionalProperties = documentPart(findAnyName(value), takesNulls);
     } else shown[key] = value;
   }
   return shown;

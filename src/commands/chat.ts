@@ -7,10 +7,11 @@ import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { idFromFileName, isGgufName } from "../models/name.ts";
+import { toAppError } from "../protocol/errors.ts";
 import type { RunArguments } from "./argv.ts";
-import type { ExitCode } from "./exit-codes.ts";
+import { type ExitCode, exitCodeOfStart } from "./exit-codes.ts";
 import { runChat } from "./run.ts";
-import { prepareServer } from "./server.ts";
+import { type PreparedServer, prepareServer } from "./server.ts";
 
 export async function chat(
   { run, flags, configPath }: { run: RunArguments; flags: RawFlags; configPath: string | null },
@@ -46,7 +47,15 @@ export async function chat(
   const model = isFile ? idFromFileName(basename(path)) : run.model;
   // Those of the command line are for the model that it names; those of the file are for the server's default model.
   const adapted = origins.lora === "flag" ? { adapted: model } : {};
-  const server = (await prepareServer({ config: values, folders, env, log, ...adapted })).listen();
+  let prepared: PreparedServer;
+  try {
+    prepared = await prepareServer({ config: values, folders, env, log, ...adapted });
+  } catch (thrown) {
+    const { message, hint } = toAppError(thrown);
+    process.stderr.write(`error: ${message}\nhint: ${hint}\n`);
+    return exitCodeOfStart(thrown);
+  }
+  const server = prepared.listen();
   try {
     return await runChat({ ...options, model, baseUrl: server.url });
   } finally {

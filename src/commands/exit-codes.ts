@@ -1,5 +1,7 @@
 // The process's exit codes. Fixed: tools that embed us rely on them (docs/embedding.md).
 
+import { toAppError } from "../protocol/errors.ts";
+
 export const EXIT_CODES = {
   ok: 0,
   /** The command ran and failed: the message is on stderr. */
@@ -15,3 +17,9 @@ export const EXIT_CODES = {
 } as const;
 
 export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];
+
+/** Of a server that could not be put together: a setting names something that can't be used, such as an adapter's file, or there is nothing to run models with. */
+export function exitCodeOfStart(thrown: unknown): ExitCode {
+  const { code } = toAppError(thrown);
+  return code === "invalid_request" || code === "format_unsupported" ? EXIT_CODES.usage : EXIT_CODES.nativeUnavailable;
+}

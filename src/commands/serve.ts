@@ -7,7 +7,7 @@ import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { toAppError } from "../protocol/errors.ts";
-import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
+import { EXIT_CODES, type ExitCode, exitCodeOfStart } from "./exit-codes.ts";
 import { type PreparedServer, prepareServer, type StartedServer } from "./server.ts";
 
 export interface ServeArguments {
@@ -35,7 +35,7 @@ export async function serve(args: ServeArguments, env: Environment, cwd: string)
   try {
     prepared = await prepareServer({ config: config.values, folders, env, log });
   } catch (thrown) {
-    return report(thrown, isMistake(thrown) ? EXIT_CODES.usage : EXIT_CODES.nativeUnavailable);
+    return report(thrown, exitCodeOfStart(thrown));
   }
   for (const warning of prepared.warnings) log.warn(warning);
   let server: StartedServer;
@@ -47,12 +47,6 @@ export async function serve(args: ServeArguments, env: Environment, cwd: string)
   sayReady(server, config);
   log.info(`listening on ${server.url}`, { version: PROJECT_VERSION, docs: `${server.url}/swagger` });
   return await untilSignal(server, (signal) => log.info(`${signal}: finishing the requests in progress`));
-}
-
-/** A setting names something that can't be used, such as an adapter's file. */
-function isMistake(thrown: unknown): boolean {
-  const { code } = toAppError(thrown);
-  return code === "invalid_request" || code === "format_unsupported";
 }
 
 function sayReady(server: StartedServer, { values }: ResolvedConfig): void {

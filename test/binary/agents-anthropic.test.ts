@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import Anthropic from "@anthropic-ai/sdk";
 import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
 import { startBinary } from "../support/binary.ts";
+import { judgeFetch } from "../support/judged-fetch.ts";
 import { cacheScriptedModel, scriptCall } from "../support/scripted-model.ts";
 import type { Server } from "../support/server.ts";
 
@@ -19,7 +20,8 @@ let client: Anthropic;
 
 beforeAll(async () => {
   server = await startBinary({ args: ["--model", cacheScriptedModel(SCRIPT), "--ctx", "65536"] });
-  client = new Anthropic({ baseURL: server.url, apiKey: null, authToken: "unused", maxRetries: 0 });
+  const fetch = await judgeFetch(server.url);
+  client = new Anthropic({ baseURL: server.url, apiKey: null, authToken: "unused", maxRetries: 0, fetch });
 });
 afterAll(() => server.stop());
 

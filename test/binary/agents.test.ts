@@ -6,6 +6,7 @@ import OpenAI from "openai";
 import type { ChatCompletionTool } from "openai/resources/chat/completions";
 import { AGENT_SCHEMAS } from "../support/agent-schemas.ts";
 import { startBinary } from "../support/binary.ts";
+import { judgeFetch } from "../support/judged-fetch.ts";
 import { cacheScriptedModel, scriptCall } from "../support/scripted-model.ts";
 import type { Server } from "../support/server.ts";
 
@@ -22,7 +23,8 @@ let client: OpenAI;
 
 beforeAll(async () => {
   server = await startBinary({ args: ["--model", cacheScriptedModel(SCRIPT), "--ctx", "65536"] });
-  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "unused", maxRetries: 0 });
+  const fetch = await judgeFetch(server.url);
+  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "unused", maxRetries: 0, fetch });
 });
 afterAll(() => server.stop());
 

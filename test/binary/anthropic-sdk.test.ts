@@ -7,6 +7,7 @@ import { betaZodOutputFormat, betaZodTool } from "@anthropic-ai/sdk/helpers/beta
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import { z } from "zod";
 import { readEngine, startBinary, waitFor } from "../support/binary.ts";
+import { judgeFetch } from "../support/judged-fetch.ts";
 import type { Server } from "../support/server.ts";
 
 let server: Server;
@@ -14,7 +15,8 @@ let client: Anthropic;
 
 beforeAll(async () => {
   server = await startBinary();
-  client = new Anthropic({ baseURL: server.url, apiKey: "unused", maxRetries: 0 });
+  const fetch = await judgeFetch(server.url);
+  client = new Anthropic({ baseURL: server.url, apiKey: "unused", maxRetries: 0, fetch });
 });
 afterAll(() => server.stop());
 

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import OpenAI, { BadRequestError } from "openai";
 import { startBinary } from "../support/binary.ts";
+import { judgeFetch } from "../support/judged-fetch.ts";
 import type { Server } from "../support/server.ts";
 
 let server: Server;
@@ -11,7 +12,8 @@ let client: OpenAI;
 
 beforeAll(async () => {
   server = await startBinary();
-  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "unused", maxRetries: 0 });
+  const fetch = await judgeFetch(server.url);
+  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "unused", maxRetries: 0, fetch });
 });
 afterAll(() => server.stop());
 

@@ -181,6 +181,23 @@ describe("run", () => {
     expect((await run(["run", "demo"], {}, "")).code).toBe(2);
   });
 
+  test("files that can't be used beside the model: exit code 2, as `serve` has it", async () => {
+    const noDraft = join(folder, "draft.gguf");
+    writeFileSync(noDraft, "just text");
+    for (const [flag, file] of [
+      ["--lora", "none.gguf"],
+      ["--lora", DEMO],
+      ["--draft-model", noDraft],
+      ["--draft-model", join(folder, "none.gguf")],
+    ] as const) {
+      const served = await run(["serve", "--port", "0", flag, file]);
+      const ran = await run(["run", "demo", "hi", flag, file]);
+      expect([flag, file, ran.code, served.code]).toEqual([flag, file, 2, 2]);
+      expect(ran.stdout).toBe("");
+      expect(ran.stderr).toMatch(/^error: .*\nhint: ./);
+    }
+  });
+
   test("a prompt and stdin together, and a server that runs already", async () => {
     const server = await startBinary();
     const args = ["run", "demo", "What is", "--server", server.url, "--temperature", "0", "--json"];

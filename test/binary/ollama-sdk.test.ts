@@ -6,6 +6,7 @@ import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type ChatResponse, Ollama, type Tool } from "ollama";
 import { makeFolder, readEngines, startBinary, waitFor } from "../support/binary.ts";
+import { judgeFetch } from "../support/judged-fetch.ts";
 import type { Server } from "../support/server.ts";
 
 const DEMO = join(import.meta.dir, "../../src/demo/demo.gguf");
@@ -15,7 +16,7 @@ let client: Ollama;
 
 beforeAll(async () => {
   server = await startBinary();
-  client = new Ollama({ host: server.url });
+  client = new Ollama({ host: server.url, fetch: (await judgeFetch(server.url)) as typeof fetch });
 });
 afterAll(() => server.stop());
 

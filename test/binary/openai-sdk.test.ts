@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import OpenAI, { APIUserAbortError, BadRequestError, NotFoundError } from "openai";
 import type { ChatCompletionChunk, ChatCompletionFunctionTool } from "openai/resources/chat/completions";
 import { readEngine, startBinary, waitFor } from "../support/binary.ts";
+import { judgeFetch } from "../support/judged-fetch.ts";
 import type { Server } from "../support/server.ts";
 
 let server: Server;
@@ -12,7 +13,8 @@ let client: OpenAI;
 
 beforeAll(async () => {
   server = await startBinary();
-  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "unused", maxRetries: 0 });
+  const fetch = await judgeFetch(server.url);
+  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "unused", maxRetries: 0, fetch });
 });
 afterAll(() => server.stop());
 

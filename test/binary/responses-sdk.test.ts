@@ -9,18 +9,20 @@ import { zodTextFormat } from "openai/helpers/zod";
 import type { FunctionTool, Response, ResponseInput, ResponseStreamEvent } from "openai/resources/responses/responses";
 import { z } from "zod";
 import { readEngine, startBinary, waitFor } from "../support/binary.ts";
+import { judgeFetch } from "../support/judged-fetch.ts";
 import type { Server } from "../support/server.ts";
 
 let server: Server;
 let client: OpenAI;
 let folder: string;
 
-const connect = (url: string) => new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused", maxRetries: 0 });
+const connect = async (url: string) =>
+  new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused", maxRetries: 0, fetch: await judgeFetch(url) });
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "mlo-responses-"));
   server = await startBinary({ env: { XDG_STATE_HOME: folder } });
-  client = connect(server.url);
+  client = await connect(server.url);
 });
 afterAll(async () => {
   await server.stop();
@@ -166,7 +168,7 @@ describe("state", () => {
     const first = await client.responses.create(ask(`Remember this: ${"four three two one ".repeat(100)}`));
     await server.stop();
     server = await startBinary({ env: { XDG_STATE_HOME: folder } });
-    client = connect(server.url);
+    client = await connect(server.url);
     expect((await client.responses.retrieve(first.id)).output_text).toBe(first.output_text);
     const second = await client.responses.create({ ...ask("And now?"), previous_response_id: first.id });
     expect(second.usage?.input_tokens).toBeGreaterThan(first.usage?.input_tokens ?? 0);

@@ -44,6 +44,13 @@ async function stream(server: Server, content: string): Promise<Streamed> {
   return { text, ended: frames.at(-1) === "[DONE]" && frames.at(-2).choices[0].finish_reason !== null };
 }
 
+/** A connection that is refused says little; the server's last words and its exit code say why. */
+function explainEnd(server: Server, thrown: unknown): unknown {
+  const code = server.exitCode();
+  if (code === null) return thrown;
+  return new Error(`the server ended with ${code}; it logged:\n${server.logTail()}`, { cause: thrown });
+}
+
 /** Nothing runs or waits, no cell is held but of kept sequences, and no native object but the model's own. */
 async function expectIdle(server: Server): Promise<void> {
   await waitFor("what is kept to be written", async () => (await readEngine(server.url)).stats.handles.job === 0);
@@ -181,6 +188,8 @@ describe("readers that leave or stop", () => {
       expect(frames.at(-2).usage.completion_tokens).toBe(tokens);
       expect(frames.at(-3).choices[0].finish_reason).toBe("length");
       await expectIdle(server);
+    } catch (thrown) {
+      throw explainEnd(server, thrown);
     } finally {
       client.destroy();
       await server.stop();

@@ -37,6 +37,7 @@ test.each([
   [{ messages: HELLO, stop: "" }, "invalid_request", "stop"],
   [{ messages: HELLO, stop: ["a", ""] }, "invalid_request", "stop[1]"],
   [{ messages: HELLO, stop: Array(17).fill("x") }, "invalid_request", "stop"],
+  [{ messages: HELLO, logit_bias: { "\n": "x" } }, "invalid_request", "logit_bias.\n"],
   [{ messages: HELLO, logit_bias: { a: 1 } }, "invalid_request", "logit_bias.a"],
   [{ messages: HELLO, logit_bias: { "1": 101 } }, "invalid_request", "logit_bias.1"],
   [{ messages: HELLO, n: 0 }, "invalid_request", "n"],

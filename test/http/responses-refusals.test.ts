@@ -35,6 +35,8 @@ test.each([
   [{ input: "x", temperature: "0" }, "invalid_request", "temperature"],
   [{ input: "x", max_output_tokens: 0 }, "invalid_request", "max_output_tokens"],
   [{ input: "x", metadata: { a: 1 } }, "invalid_request", "metadata.a"],
+  [{ input: "x", metadata: { "a\nb": 1 } }, "invalid_request", "metadata.a\nb"],
+  [{ input: "x", metadata: { "\r": "x".repeat(513) } }, "invalid_request", "metadata.\r"],
   [{ input: "x", metadata: { a: "x".repeat(513) } }, "invalid_request", "metadata.a"],
   [{ input: "x", background: true, store: false }, "invalid_request", "background"],
   [{ input: "x", conversation: "conv_1", store: false }, "invalid_request", "conversation"],

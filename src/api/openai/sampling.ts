@@ -4,6 +4,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { AppError } from "../../protocol/errors.ts";
 import type { SamplingParams } from "../../protocol/generation.ts";
+import { AnyNames } from "../any-name.ts";
 
 /** llama.cpp allocates a ring of this many tokens per sequence, so the look-back is bounded. */
 const LOOK_BACK_TOKENS_MAX = 1_048_576;
@@ -63,7 +64,7 @@ export const SAMPLING_FIELDS = {
   ),
   ignore_eos: Type.Optional(Type.Boolean({ description: "Never end before the limit." })),
   logit_bias: Type.Optional(
-    Type.Record(Type.String(), Type.Number({ minimum: -100, maximum: 100 }), {
+    AnyNames(Type.Number({ minimum: -100, maximum: 100 }), {
       // OpenAI takes 300; a list of banned words in every spelling is longer.
       maxProperties: 16_384,
       description: "Token id → number added to its logit; -100 bans the token.",

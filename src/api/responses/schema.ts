@@ -2,6 +2,7 @@
 // Unknown fields pass; null is the same as absent (api/body.ts). Items are checked one by one in items.ts.
 
 import { type Static, Type } from "@sinclair/typebox";
+import { AnyNames } from "../any-name.ts";
 import { CustomFormat } from "../custom-tools.ts";
 import { LORA_FIELDS } from "../lora-fields.ts";
 import { MLO_FIELDS } from "../mlo-fields.ts";
@@ -23,7 +24,7 @@ const METADATA_VALUE_CHARS_MAX = 512;
 
 const Id = Type.String({ minLength: 1, maxLength: ID_CHARS_MAX });
 
-export const Metadata = Type.Record(Type.String(), Type.String({ maxLength: METADATA_VALUE_CHARS_MAX }), {
+export const Metadata = AnyNames(Type.String({ maxLength: METADATA_VALUE_CHARS_MAX }), {
   maxProperties: METADATA_PAIRS_MAX,
   description: "Texts of the client's own, kept with the object.",
 });
