@@ -18,8 +18,12 @@ export const EXIT_CODES = {
 
 export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];
 
-/** Of a server that could not be put together: a setting names something that can't be used, such as an adapter's file, or there is nothing to run models with. */
+/**
+ * Of a server that could not be put together: a setting names something that can't be used, such as an adapter's file,
+ * the model to talk to is not there, or there is nothing to run models with.
+ */
 export function exitCodeOfStart(thrown: unknown): ExitCode {
   const { code } = toAppError(thrown);
+  if (code === "model_not_found") return EXIT_CODES.failed;
   return code === "invalid_request" || code === "format_unsupported" ? EXIT_CODES.usage : EXIT_CODES.nativeUnavailable;
 }

@@ -97,7 +97,7 @@ const failStorage: Provoke = (route) =>
 
 /** So that a route that may do without the state needs it. */
 function continueStored(route: ErrorRoute): Sent {
-  if (!/^POST \/v1\/responses(\/input_tokens)?$/.test(route.name)) return {};
+  if (!/^POST \/v1\/responses(\/input_tokens|\/compact)?$/.test(route.name)) return {};
   return { body: { ...route.example, previous_response_id: "resp_1" } };
 }
 
