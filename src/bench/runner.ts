@@ -17,6 +17,9 @@ export interface RunOptions {
   onProgress?: (line: string) => void;
 }
 
+/** Of one run; null: it yielded none. */
+type Figure = number | null;
+
 export type Verdict = "reached" | "not reached" | "not measured";
 
 export interface MetricResult {
@@ -24,7 +27,7 @@ export interface MetricResult {
   /** By contestant: the figure of each run that yielded one. */
   values: Readonly<Record<string, readonly number[]>>;
   medians: Readonly<Record<string, number | null>>;
-  /** The first's median over that of each other one. */
+  /** The first over each other one: the median of the runs' ratios, since a machine's pace changes from run to run. */
   ratios: Readonly<Record<string, number | null>>;
   /** The ratio to the better of the others: the one that counts. */
   ratio: number | null;
@@ -45,8 +48,8 @@ export async function runScenario<Subject>(
   contestants: readonly Contestant<Subject>[],
   { runs, seed, onProgress = () => undefined }: RunOptions,
 ): Promise<ScenarioResult> {
-  const values = new Map<string, Map<string, number[]>>(
-    scenario.metrics.map(({ key }) => [key, new Map(contestants.map(({ name }) => [name, []]))]),
+  const values = new Map<string, Map<string, Figure[]>>(
+    scenario.metrics.map(({ key }) => [key, new Map(contestants.map(({ name }) => [name, Array(runs).fill(null)]))]),
   );
   const failures: string[] = [];
   for (let run = 0; run < runs; run++) {
@@ -55,8 +58,8 @@ export async function runScenario<Subject>(
       try {
         const figures = await scenario.run(subject, { run, seed: `${seed}/${scenario.name}/${run}` });
         for (const { key } of scenario.metrics) {
-          const figure = figures[key];
-          if (figure !== undefined && figure !== null) values.get(key)?.get(name)?.push(figure);
+          const ofRuns = values.get(key)?.get(name);
+          if (ofRuns !== undefined) ofRuns[run] = figures[key] ?? null;
         }
       } catch (thrown) {
         failures.push(`${name}, run ${run + 1}: ${toAppError(thrown).message}`);
@@ -75,22 +78,25 @@ function rotate<T>(items: readonly T[], by: number): T[] {
   return [...items.slice(at), ...items.slice(0, at)];
 }
 
-/** Pure: medians, ratios, and whether the goal was reached. */
+/** Pure: medians, ratios, and whether the goal was reached. `figures` has one for each run, by contestant. */
 export function judge(
   metric: Metric,
   names: readonly string[],
-  values: ReadonlyMap<string, readonly number[]>,
+  figures: ReadonlyMap<string, readonly Figure[]>,
 ): MetricResult {
-  const medians = Object.fromEntries(names.map((name) => [name, median(values.get(name) ?? [])]));
+  const values = Object.fromEntries(names.map((name) => [name, (figures.get(name) ?? []).filter(isMeasured)]));
+  const medians = Object.fromEntries(names.map((name) => [name, median(values[name] ?? [])]));
   const [first = "", ...others] = names;
   const own = medians[first] ?? null;
-  const ratios = Object.fromEntries(others.map((name) => [name, divide(own, medians[name] ?? null)]));
+  const ratios = Object.fromEntries(
+    others.map((name) => [name, medianRatio(figures.get(first) ?? [], figures.get(name) ?? [])]),
+  );
   const known = Object.values(ratios).filter((ratio) => ratio !== null);
   const worst = metric.better === "more" ? Math.min(...known) : Math.max(...known);
   const ratio = known.length === 0 ? null : worst;
   return {
     metric,
-    values: Object.fromEntries(names.map((name) => [name, values.get(name) ?? []])),
+    values,
     medians,
     ratios,
     ratio,
@@ -106,6 +112,14 @@ function reach({ goal }: Metric, ratio: number | null, own: number | null): Verd
   return isReached ? "reached" : "not reached";
 }
 
-function divide(own: number | null, other: number | null): number | null {
+function medianRatio(own: readonly Figure[], other: readonly Figure[]): number | null {
+  return median(own.map((figure, run) => divide(figure, other[run] ?? null)).filter(isMeasured));
+}
+
+function isMeasured(figure: Figure): figure is number {
+  return figure !== null;
+}
+
+function divide(own: Figure, other: Figure): Figure {
   return own === null || other === null || other === 0 ? null : own / other;
 }

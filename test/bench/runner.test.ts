@@ -70,6 +70,19 @@ describe("the judge", () => {
     expect(judge(time, ["a", "b", "c"], values(10, 50, 16))).toMatchObject({ ratio: 0.625, verdict: "not reached" });
   });
 
+  test("compares what was measured in the same run", () => {
+    const paced = new Map([
+      ["a", [110, null, 55, 22]],
+      ["b", [100, 10, 50, 200]],
+    ]);
+    expect(judge(rate, ["a", "b"], paced)).toMatchObject({
+      medians: { a: 55, b: 75 },
+      values: { a: [110, 55, 22] },
+      ratio: 1.1,
+      verdict: "reached",
+    });
+  });
+
   test("says what could not be measured", () => {
     expect(judge(rate, ["a"], values(100)).verdict).toBe("not measured");
     expect(judge(rate, ["a", "b"], values(100)).verdict).toBe("not measured");
