@@ -4,6 +4,7 @@
 import packageJson from "../package.json" with { type: "json" };
 import pin from "../vendor/llama.cpp.json" with { type: "json" };
 import { type Invocation, parseArgv } from "./commands/argv.ts";
+import { describeError } from "./commands/describe-error.ts";
 import { EXIT_CODES, type ExitCode } from "./commands/exit-codes.ts";
 import { AppError, toAppError } from "./protocol/errors.ts";
 
@@ -65,7 +66,7 @@ try {
   await exit(await dispatch(parseArgv(process.argv.slice(2))));
 } catch (thrown) {
   const error = toAppError(thrown);
-  process.stderr.write(`error: ${error.message}\n${error.hint === "" ? "" : `hint: ${error.hint}\n`}`);
+  process.stderr.write(describeError(error));
   if (!(thrown instanceof AppError) && thrown instanceof Error) process.stderr.write(`${thrown.stack}\n`);
   process.exit(error.code === "invalid_request" ? EXIT_CODES.usage : EXIT_CODES.failed);
 }

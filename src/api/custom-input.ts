@@ -10,9 +10,7 @@ const ESCAPES: Record<string, string> = { b: "\b", f: "\f", n: "\n", r: "\r", t:
 
 export class CustomInput {
   #state: "head" | "text" | "ended" | "unread" = "head";
-  /** The arguments so far, for what is not written as expected. */
-  #whole = "";
-  /** What has come and is not decoded yet. */
+  /** What has come and is not decoded yet: all of it where that is not written as expected. */
   #rest = "";
   /** The first half of a character. */
   #half = "";
@@ -25,8 +23,7 @@ export class CustomInput {
 
   /** Gives what the piece adds. */
   add(piece: string): string {
-    this.#whole += piece;
-    if (this.#state === "ended" || this.#state === "unread") return "";
+    if (this.#state === "ended") return "";
     this.#rest += piece;
     if (this.#state === "head") this.#readHead();
     return this.#state === "text" ? this.#give(this.#decode()) : "";
@@ -35,8 +32,9 @@ export class CustomInput {
   /** Nothing comes any more: gives what is left. Arguments of another shape are the input as they are. */
   finish(): string {
     const begun = this.#state === "text" || this.#state === "ended";
-    const left = begun ? this.#half + this.#takeRest() : (findInput(this.#whole) ?? this.#whole);
+    const left = begun ? this.#half + this.#leftOver() : (findInput(this.#rest) ?? this.#rest);
     this.#state = "ended";
+    this.#rest = "";
     this.#half = "";
     return this.#give(left.toWellFormed());
   }
@@ -73,10 +71,8 @@ export class CustomInput {
   }
 
   /** Of a text that was cut off; what is no JSON is given as it is. */
-  #takeRest(): string {
-    const rest = this.#state === "ended" || CUT_ESCAPE.test(this.#rest) ? "" : this.#rest;
-    this.#rest = "";
-    return rest;
+  #leftOver(): string {
+    return this.#state === "ended" || CUT_ESCAPE.test(this.#rest) ? "" : this.#rest;
   }
 
   #give(text: string): string {

@@ -9,6 +9,7 @@ import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { idFromFileName, isGgufName } from "../models/name.ts";
 import { toAppError } from "../protocol/errors.ts";
 import type { RunArguments } from "./argv.ts";
+import { describeError } from "./describe-error.ts";
 import { type ExitCode, exitCodeOfStart } from "./exit-codes.ts";
 import { runChat } from "./run.ts";
 import { type PreparedServer, prepareServer } from "./server.ts";
@@ -51,8 +52,7 @@ export async function chat(
   try {
     prepared = await prepareServer({ config: values, folders, env, log, ...adapted });
   } catch (thrown) {
-    const { message, hint } = toAppError(thrown);
-    process.stderr.write(`error: ${message}\nhint: ${hint}\n`);
+    process.stderr.write(describeError(toAppError(thrown)));
     return exitCodeOfStart(thrown);
   }
   const server = prepared.listen();

@@ -82,6 +82,14 @@ const ask = (schemas: Record<string, object>): [string, Question][] =>
     }),
   );
 
+/** Asks for a short call of one tool. */
+const requireCall = (parameters: object | undefined) => ({
+  messages: [{ role: "user", content: "Go." }],
+  tools: [{ type: "function", function: { name: "f", parameters } }],
+  tool_choice: "required",
+  max_tokens: 4,
+});
+
 async function withServer(
   template: string,
   run: (server: SchemaServer) => Promise<void>,
@@ -130,13 +138,7 @@ describe.skipIf(!CAN_ASK)("arguments under `strict`", () => {
     "without it the header names what is not held",
     () =>
       withServer("Qwen3-Coder", async (server) => {
-        const tool = { type: "function", function: { name: "f", parameters: LOST.length } };
-        const body = {
-          messages: [{ role: "user", content: "Go." }],
-          tools: [tool],
-          tool_choice: "required",
-          max_tokens: 4,
-        };
+        const body = requireCall(LOST.length);
         const response = await server.post(body);
         expect(response.status).toBe(200);
         expect(response.headers.get("X-MLO-Relaxed")).toBe("f#/properties/p (minLength)");
@@ -149,13 +151,7 @@ describe.skipIf(!CAN_ASK)("arguments under `strict`", () => {
     "a format of calls that nobody knows can't be required",
     () =>
       withServer("ibm-granite-granite-3.3-2B-Instruct", async (server) => {
-        const tool = { type: "function", function: { name: "f", parameters: HELD.listed } };
-        const body = {
-          messages: [{ role: "user", content: "Go." }],
-          tools: [tool],
-          tool_choice: "required",
-          max_tokens: 4,
-        };
+        const body = requireCall(HELD.listed);
         const response = await server.post(body);
         expect(response.status).toBe(400);
         expect((await readJson(response)).error.message).toContain("none can be required");

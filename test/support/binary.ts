@@ -55,15 +55,25 @@ export function homeEnvironment(home: string, extra: Record<string, string> = {}
 export async function runBinary(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   assertBinary();
   using home = makeFolder();
-  const child = Bun.spawn([options.program ?? BINARY, ...args], {
+  return await runToEnd([options.program ?? BINARY, ...args], {
     env: options.env ?? homeEnvironment(home.path),
     cwd: options.cwd ?? home.path,
     stdin: options.input === undefined ? "ignore" : new Blob([options.input]),
-    stdout: "pipe",
-    stderr: "pipe",
     timeout: RUN_TIMEOUT_MS,
-    killSignal: "SIGKILL",
   });
+}
+
+interface ProgramOptions {
+  env: Record<string, string>;
+  cwd: string;
+  stdin: "ignore" | Blob;
+  /** Milliseconds until it is killed. */
+  timeout: number;
+}
+
+/** Runs any program to its end. */
+export async function runToEnd(command: string[], options: ProgramOptions): Promise<RunResult> {
+  const child = Bun.spawn(command, { ...options, stdout: "pipe", stderr: "pipe", killSignal: "SIGKILL" });
   const [stdout, stderr] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),

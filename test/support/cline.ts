@@ -5,6 +5,7 @@
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { runToEnd } from "./binary.ts";
 import { cleanEnvironment } from "./child-process.ts";
 
 const VERSION = "3.0.65";
@@ -108,20 +109,7 @@ export function startCline(program: string, home: string): Cline {
 }
 
 async function runProgram(command: string[], env: Record<string, string>, cwd: string): Promise<ClineRun> {
-  const child = Bun.spawn(command, {
-    env,
-    cwd,
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: RUN_TIMEOUT_MS,
-    killSignal: "SIGKILL",
-  });
-  const [stdout, stderr] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
+  const { code, stdout, stderr } = await runToEnd(command, { env, cwd, stdin: "ignore", timeout: RUN_TIMEOUT_MS });
   const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
-  return { code: child.exitCode, events: lines.map((line) => JSON.parse(line)), log: `${stdout}\n${stderr}` };
+  return { code, events: lines.map((line) => JSON.parse(line)), log: `${stdout}\n${stderr}` };
 }
