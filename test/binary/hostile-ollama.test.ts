@@ -84,4 +84,6 @@ test("unloading under requests ends none of them", async () => {
   const unloads = Array.from({ length: 8 }, () => send(server, GENERATE, { keep_alive: 0 }));
   const answers = await Promise.all([...questions, ...unloads]);
   expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  // From here on it stays: what is read after this test would else come before or after the engine's end, by chance.
+  expect((await send(server, CHAT, chat({ keep_alive: -1 }))).status).toBe(200);
 });
