@@ -13,8 +13,9 @@ import {
   statSync,
   utimesSync,
 } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { resolveFolders } from "../src/lib/paths.ts";
 import pin from "./llama.cpp.json" with { type: "json" };
 import { requireTool, run, SetupError, say } from "./tools.ts";
 
@@ -27,7 +28,7 @@ export const LLAMA_COMMIT = pin.commit;
 
 /** Where set-up keeps what it fetched and built, across checkouts. */
 export function buildCache(): string {
-  return join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "ml-offload", "build");
+  return join(resolveFolders(process.env).cache, "build");
 }
 
 function patchFiles(): string[] {

@@ -88,9 +88,11 @@ describe("run", () => {
 describe("the source", () => {
   test("the cache is where XDG says, else in the home", async () => {
     expect(await withEnvironment({ XDG_CACHE_HOME: "/c" }, () => buildCache())).toBe("/c/ml-offload/build");
-    expect(await withEnvironment({ XDG_CACHE_HOME: undefined }, () => buildCache())).toEndWith(
-      "/.cache/ml-offload/build",
-    );
+    for (const unset of [undefined, "", "relative"]) {
+      const found = await withEnvironment({ XDG_CACHE_HOME: unset }, () => buildCache());
+      expect(found).toEndWith("/.cache/ml-offload/build");
+      expect(found).toStartWith("/");
+    }
   });
 
   test("a checkout that is none is refused and what is there stays", async () => {
