@@ -170,7 +170,7 @@ export class Engine implements Disposable {
   #runBatch(): void {
     const active = this.#roster.active();
     if (active.length === 0) return;
-    const result = this.#stepper.run(active);
+    const result = this.#stepper.run(active, this.#roster.promptsPerStep);
     this.#store?.noteWork();
     switch (result.kind) {
       case "ran":

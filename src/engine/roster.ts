@@ -7,6 +7,7 @@ import type { Backend } from "./backend.ts";
 import type { SliceName } from "./kv-names.ts";
 import type { KvStore } from "./kv-store.ts";
 import type { Placement, PrefixCache } from "./prefix-cache.ts";
+import { PromptSpread } from "./prompt-spread.ts";
 import { RunningSet } from "./running-set.ts";
 import { chooseVictim, chooseYielding } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
@@ -19,6 +20,7 @@ export class Roster implements Iterable<Sequence> {
   readonly #store: KvStore | null;
   readonly #waiting = new WaitingList();
   readonly #running = new RunningSet();
+  readonly #spread = new PromptSpread();
   /** The backend was full before our count was. Who had to leave must not come back before somebody got on. */
   #isCrowded = false;
 
@@ -51,6 +53,11 @@ export class Roster implements Iterable<Sequence> {
   get isBusy(): boolean {
     // Whoever waits gets a place, unless those who run are only waiting for the disk.
     return this.active().length > 0 || (this.#waiting.first() !== undefined && this.#running.active().length === 0);
+  }
+
+  /** How many prompts may be complete with the next step. */
+  get promptsPerStep(): number {
+    return this.#spread.promptsPerStep(this.#running.size, this.#waiting.size);
   }
 
   add(sequence: Sequence): void {
@@ -99,6 +106,11 @@ export class Roster implements Iterable<Sequence> {
 
   /** The sequence has ended. `trusted`: what it computed is right, and may be kept for others. */
   remove(sequence: Sequence, trusted: boolean): void {
+    if (this.#running.has(sequence)) this.#spread.note(sequence.completionTokens);
+    this.#takeOut(sequence, trusted);
+  }
+
+  #takeOut(sequence: Sequence, trusted: boolean): void {
     if (this.#running.has(sequence)) {
       this.#running.remove(sequence);
       this.#store?.forget(sequence);
@@ -126,7 +138,7 @@ export class Roster implements Iterable<Sequence> {
 
   /** Gives its place back and goes on later: its tokens stay, and its KV as far as nobody needs the cells. */
   #evict(sequence: Sequence): void {
-    this.remove(sequence, true);
+    this.#takeOut(sequence, true);
     sequence.hadToLeave = true;
     this.#waiting.add(sequence);
   }

@@ -27,6 +27,8 @@ export interface Budget {
   freeCells: number;
   /** Sequences that decode in other steps, which come between this one and the next. */
   decodingElsewhere?: number;
+  /** Prompts that may be complete with this step, see prompt-spread.ts; absent: all. */
+  prompts?: number;
   /** Rows with output of one batch, as many at least as there are sequences; absent: as many as rows. */
   outputs?: number;
 }
@@ -56,6 +58,7 @@ export function plan(running: readonly Runnable[], budget: Budget): Plan {
   // One row of every other sequence may have output, so that none of them has to wait for those whose rows all have it.
   const others = running.filter(({ missing, needsAllOutput }) => missing === 1 || needsAllOutput !== true).length;
   let outputs = (budget.outputs ?? Number.POSITIVE_INFINITY) - others;
+  let prompts = budget.prompts ?? Number.POSITIVE_INFINITY;
   let left = Math.min(promptRows, budget.batchSize - rows.length, budget.freeCells - rows.length);
   for (const { id, missing, needsAllOutput } of inOrder) {
     if (missing === 1) continue;
@@ -63,6 +66,8 @@ export function plan(running: readonly Runnable[], budget: Budget): Plan {
     const count = Math.min(missing, left, needsAllOutput === true ? outputs : left);
     // Others may go on with rows that need no output.
     if (count <= 0) continue;
+    // Those behind it wait with it: nobody is overtaken.
+    if (count === missing && prompts-- <= 0) break;
     rows.push({ id, count });
     left -= count;
     if (needsAllOutput === true) outputs -= count;

@@ -82,12 +82,15 @@ export class Stepper {
     this.#drafts = drafter === null ? null : new DraftGuesses(drafter, clock, settings.warn ?? (() => {}));
   }
 
-  /** Runs one batch of these, at least one, or of those of them that share a set of adapters. */
-  run(active: readonly Sequence[]): StepResult {
+  /**
+   * Runs one batch of these, at least one, or of those of them that share a set of adapters. `prompts`: how many may be
+   * complete with it.
+   */
+  run(active: readonly Sequence[], prompts: number): StepResult {
     // A guess of a step that did not run is not one for this step.
     for (const sequence of active) sequence.dropDraft();
     const turn = this.#turns.next(active, this.#clock.monotonicMs());
-    const shares = this.#share(turn);
+    const shares = this.#share(turn, prompts);
     if (shares === null) return { kind: "full", crowded: false };
     if (this.#settings.speculates || this.#drafts !== null) this.#guess(shares);
     this.#drafts?.watch(shares.map(({ sequence }) => sequence));
@@ -160,13 +163,14 @@ export class Stepper {
     this.#drafts?.guess(others, left, costs);
   }
 
-  #share({ sequences, decodingElsewhere }: Turn<Sequence>): Share[] | null {
+  #share({ sequences, decodingElsewhere }: Turn<Sequence>, prompts: number): Share[] | null {
     const decodeRows = sequences.filter(({ missing }) => missing === 1).length;
     const decision = plan(sequences, {
       batchSize: this.#backend.info.batchSize,
       promptRows: this.rates.promptRows(this.#settings.itlMsMax, decodeRows),
       freeCells: this.#cache.available,
       decodingElsewhere,
+      prompts,
       outputs: this.#backend.outputsMax,
     });
     if (decision.kind === "full") return null;
