@@ -5,6 +5,7 @@
 import { AppError, toAppError } from "../protocol/errors.ts";
 import { type ChatCall, type ChatTurn, type ChatUsage, streamChat } from "./chat-client.ts";
 import { type ChatTerminal, openTerminal } from "./chat-terminal.ts";
+import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 
 export interface RunChatOptions {
@@ -197,8 +198,7 @@ function systemTurns(options: RunChatOptions): ChatTurn[] {
 }
 
 function reportError(options: RunChatOptions, thrown: unknown): void {
-  const error = toAppError(thrown);
-  options.stderr.write(`Error: ${error.message}\n${error.hint}\n`);
+  options.stderr.write(describeError(toAppError(thrown)));
 }
 
 async function readAll(stream: NodeJS.ReadableStream): Promise<string> {

@@ -111,7 +111,7 @@ describe("errors", () => {
     reply = () => Response.json({ error }, { status: 404 });
     const { run, output, errors } = setUp({ prompt: "p" });
     expect(await run).toBe(EXIT_CODES.failed);
-    expect(errors()).toBe('Error: the model "m" does not exist\nDid you mean n?\n');
+    expect(errors()).toBe('error: the model "m" does not exist\nhint: Did you mean n?\n');
     expect(output()).toBe("");
   });
 
@@ -232,7 +232,7 @@ describe("a chat", () => {
         : new Response(sse(text("fine"), finish, "[DONE]"));
     const { run, errors } = setUp({ terminal: typist(["bad", "good"]), isTty });
     expect(await run).toBe(EXIT_CODES.ok);
-    expect(errors()).toContain("Error: no");
+    expect(errors()).toContain("error: no");
     expect(seen[1]?.body.messages).toEqual([{ role: "user", content: "good" }]);
   });
 });
