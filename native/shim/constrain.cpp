@@ -38,6 +38,8 @@ inputs_t chat_inputs(const common_json & request, const common_chat_templates * 
         inputs.shown_json_schema = inputs.json_schema;
         inputs.json_schema = request.at("grammarSchema").dump();
     }
+    // A model that may write text first may never come to the call that is asked for. What goes on has its text already.
+    inputs.calls_only = inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED && !request.contains("jsonSchema") && !request.contains("continues");
     inputs.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
     inputs.add_generation_prompt = request.value("opensAnswer", true);
     if (request.contains("continues")) {
@@ -225,6 +227,13 @@ void constrain_chat(mlo_prompt & prompt, const mlo_model & model, const common_j
         mlo::log_warning(what + whose + ": " + error);
         return true;
     };
+    if (original.calls_only) {
+        original.calls_only = false;
+        inputs = original;
+        if (retry("the chat template's format needs text beside its calls", "")) {
+            return;
+        }
+    }
     const bool begins_otherwise = goes_on(inputs) && error.find("grammar stack") != std::string::npos;
     if (begins_otherwise && asks_for_json(inputs)) {
         is_bare = true;

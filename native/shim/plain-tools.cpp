@@ -91,6 +91,7 @@ void parse_plain_calls(common_chat_params & chat, const common_chat_templates_in
     });
     chat.parser = parser.save();
     chat.grammar_lazy = !is_required;
+    common_peg_without_tag calls_only(inputs.calls_only ? common_chat_peg_builder::CONTENT : "");
     chat.grammar = build_grammar([&](const common_grammar_builder & builder) { parser.build_grammar(builder, chat.grammar_lazy); });
     chat.grammar_triggers.clear();
     if (chat.grammar_lazy) {
