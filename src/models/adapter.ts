@@ -3,8 +3,8 @@
 
 import { basename } from "node:path";
 import { GgufError } from "../formats/gguf/gguf-error.ts";
-import { withFile } from "../formats/gguf/read-at.ts";
 import { type GgufHeader, readGgufHeader } from "../formats/gguf/read-header.ts";
+import { NotAFileError, withFile } from "../formats/read-at.ts";
 import { AppError } from "../protocol/errors.ts";
 import { ADAPTERS_MAX, isScale, type LoraAdapter, SCALE_MAX } from "../protocol/lora.ts";
 
@@ -56,8 +56,8 @@ function readHeader(file: string): GgufHeader {
   try {
     return withFile(file, readGgufHeader);
   } catch (thrown) {
-    if (thrown instanceof GgufError || (thrown instanceof Error && "code" in thrown))
-      throw unusable(file, thrown.message);
+    const expected = thrown instanceof GgufError || thrown instanceof NotAFileError;
+    if (expected || (thrown instanceof Error && "code" in thrown)) throw unusable(file, thrown.message);
     throw thrown;
   }
 }

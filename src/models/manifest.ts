@@ -2,9 +2,9 @@
 // parts) → manifest, or the error that requests for it get. Unknown is null, never a guess.
 
 import { GgufError } from "../formats/gguf/gguf-error.ts";
-import { type ReadAt, withFile } from "../formats/gguf/read-at.ts";
 import { type GgufHeader, readGgufHeader } from "../formats/gguf/read-header.ts";
 import { guessFormat, MAGIC_BYTES } from "../formats/magic.ts";
+import { NotAFileError, type ReadAt, withFile } from "../formats/read-at.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { Capabilities, Pooling } from "../protocol/model-info.ts";
 import { describeCompanion, isEncoder, poolingFromNumber, quantizationName } from "./architecture.ts";
@@ -77,7 +77,7 @@ function readHeader(path: string): GgufHeader | ErrorBody {
       }
     });
   } catch (thrown) {
-    if (thrown instanceof GgufError) return { code: "format_unsupported", message: thrown.message };
+    if (thrown instanceof NotAFileError) return { code: "format_unsupported", message: thrown.message };
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     return {
       code: "model_damaged",

@@ -2,8 +2,8 @@
 // is then what plain weights do. Random from a fixed seed; large enough that a mix-up changes the output.
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { withFile } from "../../src/formats/gguf/read-at.ts";
 import { readGgufHeader } from "../../src/formats/gguf/read-header.ts";
+import { withFile } from "../../src/formats/read-at.ts";
 import { makeNormalSource } from "./gguf-builder.ts";
 import { type MetadataValue, type TensorSource, writeGguf } from "./gguf-writer.ts";
 import type { ModelSpec } from "./model-specs.ts";

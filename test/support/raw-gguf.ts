@@ -1,7 +1,7 @@
 // GGUF bytes by hand, field by field, so that a test can lie in any of them; and a file in memory that
 // counts what is read of it. For whole models there is gguf-builder.ts.
 
-import type { ReadAt } from "../../src/formats/gguf/read-at.ts";
+import type { ReadAt } from "../../src/formats/read-at.ts";
 
 type Entry = (out: RawGguf) => void;
 

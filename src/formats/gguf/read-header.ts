@@ -2,8 +2,9 @@
 // It trusts nothing in the file: every count and length is checked against the file's size and a
 // limit before it is used, so that a cut or hostile file costs little and gets a clear error.
 
+import type { ReadAt } from "../read-at.ts";
+import { Cursor } from "./cursor.ts";
 import { GgufError } from "./gguf-error.ts";
-import { Cursor, type ReadAt } from "./read-at.ts";
 import { type GgufValue, readMetadata } from "./read-metadata.ts";
 import { alignUp, type GgufTensor, readTensors } from "./read-tensors.ts";
 

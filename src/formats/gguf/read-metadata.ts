@@ -1,8 +1,8 @@
 // GGUF's key-value section. Small values are kept, big ones (a vocabulary, a tokenizer's JSON) are
 // stepped over and only described, so memory stays bounded whatever the file claims.
 
+import type { Cursor } from "./cursor.ts";
 import { GgufError } from "./gguf-error.ts";
-import type { Cursor } from "./read-at.ts";
 
 export type GgufScalar = string | number | bigint | boolean;
 

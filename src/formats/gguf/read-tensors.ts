@@ -1,8 +1,8 @@
 // GGUF's tensor infos: names, shapes, types, offsets, checked as llama.cpp's loader checks them, so that
 // a file which lies about itself is refused before an engine starts. Reads no tensor data.
 
+import type { Cursor } from "./cursor.ts";
 import { GgufError } from "./gguf-error.ts";
-import type { Cursor } from "./read-at.ts";
 import { REMOVED_TENSOR_TYPES, TENSOR_TYPES, type TensorType } from "./tensor-types.ts";
 
 export interface GgufTensor {

@@ -4,8 +4,8 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { GgufError, type GgufReason } from "../../../src/formats/gguf/gguf-error.ts";
-import { withFile } from "../../../src/formats/gguf/read-at.ts";
 import { readGgufHeader } from "../../../src/formats/gguf/read-header.ts";
+import { withFile } from "../../../src/formats/read-at.ts";
 import {
   memoryFile,
   RawGguf,

@@ -1,36 +1,8 @@
-// Random access to a file's bytes, and a forward cursor over it with one fixed buffer.
-// Owns bounds: nothing reads past the end, and a length that was read is checked before it is used.
+// A forward cursor over a GGUF file with one fixed buffer. Owns bounds: nothing reads past the end, and a length
+// that was read is checked before it is used.
 
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import type { ReadAt } from "../read-at.ts";
 import { GgufError } from "./gguf-error.ts";
-
-export interface ReadAt {
-  readonly sizeBytes: number;
-  /** Fills `target` from `offset`; returns how many bytes it got, fewer only at the file's end. */
-  read(target: Uint8Array, offset: number): number;
-}
-
-/** Opens a regular file for the time of `use`. Other kinds are refused: opening a pipe would block for ever. */
-export function withFile<T>(path: string, use: (file: ReadAt) => T): T {
-  if (!statSync(path).isFile()) throw new GgufError("not-gguf", `${path} is not a regular file`);
-  const descriptor = openSync(path, "r");
-  try {
-    const stats = fstatSync(descriptor);
-    return use({ sizeBytes: stats.size, read: (target, offset) => readFully(descriptor, target, offset) });
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function readFully(descriptor: number, target: Uint8Array, offset: number): number {
-  let done = 0;
-  while (done < target.byteLength) {
-    const count = readSync(descriptor, target, done, target.byteLength - done, offset + done);
-    if (count === 0) break;
-    done += count;
-  }
-  return done;
-}
 
 /** One buffer, whatever the file holds: headers are walked, not loaded. */
 const BUFFER_BYTES = 256 * 1024;
