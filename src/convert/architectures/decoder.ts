@@ -1,0 +1,217 @@
+// What Llama, Qwen2 and Qwen3 have in common: the tensors of a decoder with RMS norms, rotary positions and a gated
+// feed-forward part, checked against config.json before anything is written. What differs is in their own files.
+
+import type { GgufEntry } from "../../formats/gguf/write-header.ts";
+import { AppError } from "../../protocol/errors.ts";
+import { damagedModel, type Fields } from "../json-file.ts";
+import type { ModelPlan, PlanInput, PlannedTensor } from "../model-plan.ts";
+import { planRope, type RopePlan } from "../rope-scaling.ts";
+import { nameSome, type Weight } from "../weights.ts";
+
+/** What one architecture differs in. */
+export interface DecoderKind {
+  /** GGUF's name. */
+  name: string;
+  /** Rows of Q and K are reordered: the two halves of a rotary head become neighbours. */
+  permutesHeads: boolean;
+  takesRopeFactors: boolean;
+  /** Q and K are normalised per head. */
+  hasHeadNorms: boolean;
+  /** Projections whose bias llama.cpp reads, where a model has one. */
+  biases: readonly string[];
+  /** What transformers assumes where config.json is silent. */
+  defaults: { contextLength: number; keyValueHeads: number | null; headLength: "divided" | "unset" | number };
+}
+
+export interface DecoderSizes {
+  vocabulary: number;
+  width: number;
+  inner: number;
+  layers: number;
+  heads: number;
+  keyValueHeads: number;
+  headLength: number;
+  /** Written as the length of keys and values; null where llama.cpp shall divide. */
+  statedHeadLength: number | null;
+  contextLength: number;
+}
+
+/** Deeper ones are not known, and every layer is looked for by name. */
+const LAYERS_MAX = 1_024;
+
+export function readSizes(config: Fields, { defaults }: DecoderKind): DecoderSizes {
+  const width = config.requiredSize("hidden_size");
+  const heads = config.requiredSize("num_attention_heads");
+  const layers = config.requiredSize("num_hidden_layers");
+  if (layers > LAYERS_MAX) throw config.wrong("num_hidden_layers", `at most ${LAYERS_MAX}`);
+  const stated = config.size("head_dim");
+  const divided = Math.floor(width / heads);
+  const standard = defaults.headLength === "divided" ? divided : defaults.headLength;
+  const statedHeadLength = stated ?? (standard === "unset" ? null : standard);
+  const headLength = statedHeadLength ?? divided;
+  if (headLength < 2 || headLength % 2 !== 0) {
+    throw damagedModel(`config.json: heads of ${headLength} elements can't be rotated`, "Fetch config.json again.");
+  }
+  const keyValueHeads = config.size("num_key_value_heads") ?? defaults.keyValueHeads ?? heads;
+  if (heads % keyValueHeads !== 0) {
+    throw config.wrong("num_key_value_heads", `a divisor of the ${heads} attention heads`);
+  }
+  return {
+    vocabulary: config.requiredSize("vocab_size"),
+    width,
+    inner: config.requiredSize("intermediate_size"),
+    layers,
+    heads,
+    keyValueHeads,
+    headLength,
+    statedHeadLength,
+    contextLength: config.size("max_position_embeddings") ?? defaults.contextLength,
+  };
+}
+
+/** The keys that all have, in the order of llama.cpp's converter, and the tensors. */
+export function planDecoder(kind: DecoderKind, sizes: DecoderSizes, input: PlanInput): ModelPlan {
+  const { config, weights, fileType } = input;
+  checkActivation(config);
+  const rope = planRope(config, {
+    headLength: sizes.headLength,
+    trainedContext: sizes.contextLength,
+    thetaDefault: 10_000,
+    takesFactors: kind.takesRopeFactors,
+  });
+  const metadata = new Map<string, GgufEntry>();
+  const u32 = (key: string, value: number) => metadata.set(`${kind.name}.${key}`, { type: "u32", value });
+  u32("block_count", sizes.layers);
+  u32("context_length", sizes.contextLength);
+  u32("embedding_length", sizes.width);
+  u32("feed_forward_length", sizes.inner);
+  u32("attention.head_count", sizes.heads);
+  u32("attention.head_count_kv", sizes.keyValueHeads);
+  for (const [key, entry] of rope.entries) metadata.set(`${kind.name}.rope.${key}`, entry);
+  const epsilon = config.number("rms_norm_eps") ?? 1e-6;
+  metadata.set(`${kind.name}.attention.layer_norm_rms_epsilon`, { type: "f32", value: epsilon });
+  if (sizes.statedHeadLength !== null) {
+    u32("attention.key_length", sizes.statedHeadLength);
+    u32("attention.value_length", sizes.statedHeadLength);
+  }
+  metadata.set("general.file_type", { type: "u32", value: fileType });
+  const notes = [...rope.notes, ...noteWindow(config, sizes.contextLength)];
+  return { architecture: kind.name, metadata, tensors: mapTensors(kind, sizes, weights, rope), notes };
+}
+
+/** These graphs have one activation, so another one would be computed wrongly. */
+function checkActivation(config: Fields): void {
+  const activation = config.text("hidden_act") ?? "silu";
+  if (activation === "silu" || activation === "swish") return;
+  throw new AppError({
+    code: "format_unsupported",
+    message: `config.json asks for the activation "${activation.slice(0, 40)}"; this architecture has silu`,
+    hint: "The model is a variant that can't be converted.",
+  });
+}
+
+/** llama.cpp's graphs of these architectures attend to everything. */
+function noteWindow(config: Fields, contextLength: number): string[] {
+  const window = config.size("sliding_window");
+  const isUsed = config.truth("use_sliding_window") ?? true;
+  if (window === null || !isUsed || window >= contextLength) return [];
+  const limit = `the model was trained with a sliding window of ${window} tokens, which llama.cpp does not apply to it`;
+  return [`${limit}: prompts longer than that are attended to in full, and answers may differ`];
+}
+
+/** Source name → target name, shape, and for Q and K the heads whose rows are reordered. */
+interface Slot {
+  target: string;
+  shape: readonly number[];
+  heads: number | null;
+  required: boolean;
+}
+
+function mapTensors(
+  kind: DecoderKind,
+  sizes: DecoderSizes,
+  weights: ReadonlyMap<string, Weight>,
+  rope: RopePlan,
+): PlannedTensor[] {
+  const slots = listSlots(kind, sizes);
+  const tensors: PlannedTensor[] = [];
+  if (rope.factors !== null) {
+    const dims = [rope.factors.length];
+    tensors.push({ name: "rope_freqs.weight", dims, source: { kind: "values", values: rope.factors } });
+  }
+  const unknown: string[] = [];
+  const met = new Set<string>();
+  for (const weight of weights.values()) {
+    if (/\.(attention\.masked_bias|attention\.bias|rotary_emb\.inv_freq)$/.test(weight.name)) continue;
+    // A model without its output head (LlamaModel) is saved without the prefix.
+    const slot = slots.get(weight.name) ?? slots.get(`model.${weight.name}`);
+    if (slot === undefined) {
+      unknown.push(weight.name);
+      continue;
+    }
+    if (met.has(slot.target)) throw damagedModel(`the tensor ${slot.target} is there twice, as "${weight.name}" too`);
+    met.add(slot.target);
+    checkShape(weight, slot);
+    const dims = weight.shape.toReversed();
+    tensors.push({ name: slot.target, dims, source: { kind: "weight", weight, heads: slot.heads } });
+  }
+  refuseUnknown(unknown, kind);
+  const missing = [...slots].filter(([, slot]) => slot.required && !met.has(slot.target)).map(([name]) => name);
+  if (missing.length > 0) {
+    throw damagedModel(`${missing.length} tensors are missing: ${nameSome(missing)}`, "Fetch the missing files.");
+  }
+  return tensors;
+}
+
+function listSlots(kind: DecoderKind, sizes: DecoderSizes): Map<string, Slot> {
+  const { width, inner, vocabulary, headLength, heads, keyValueHeads } = sizes;
+  const slots = new Map<string, Slot>();
+  const add = (
+    name: string,
+    target: string,
+    shape: readonly number[],
+    required = true,
+    rotated: number | null = null,
+  ) => slots.set(name, { target, shape, required, heads: kind.permutesHeads ? rotated : null });
+  add("model.embed_tokens.weight", "token_embd.weight", [vocabulary, width]);
+  add("model.norm.weight", "output_norm.weight", [width]);
+  // Where it is absent, the embeddings serve as the output head.
+  add("lm_head.weight", "output.weight", [vocabulary, width], false);
+  const projections: [string, string, number, number, number | null][] = [
+    ["self_attn.q_proj", "attn_q", heads * headLength, width, heads],
+    ["self_attn.k_proj", "attn_k", keyValueHeads * headLength, width, keyValueHeads],
+    ["self_attn.v_proj", "attn_v", keyValueHeads * headLength, width, null],
+    ["self_attn.o_proj", "attn_output", width, heads * headLength, null],
+    ["mlp.gate_proj", "ffn_gate", inner, width, null],
+    ["mlp.up_proj", "ffn_up", inner, width, null],
+    ["mlp.down_proj", "ffn_down", width, inner, null],
+  ];
+  for (let layer = 0; layer < sizes.layers; layer++) {
+    const from = `model.layers.${layer}.`;
+    const to = `blk.${layer}.`;
+    add(`${from}input_layernorm.weight`, `${to}attn_norm.weight`, [width]);
+    add(`${from}post_attention_layernorm.weight`, `${to}ffn_norm.weight`, [width]);
+    for (const [source, target, rows, columns, rotated] of projections) {
+      add(`${from}${source}.weight`, `${to}${target}.weight`, [rows, columns], true, rotated);
+      if (!kind.biases.includes(target)) continue;
+      add(`${from}${source}.bias`, `${to}${target}.bias`, [rows], false, rotated);
+    }
+    if (!kind.hasHeadNorms) continue;
+    add(`${from}self_attn.q_norm.weight`, `${to}attn_q_norm.weight`, [headLength]);
+    add(`${from}self_attn.k_norm.weight`, `${to}attn_k_norm.weight`, [headLength]);
+  }
+  return slots;
+}
+
+function checkShape({ name, shape }: Weight, slot: Slot): void {
+  if (shape.length === slot.shape.length && shape.every((size, i) => size === slot.shape[i])) return;
+  const claim = `the tensor "${name}" has the shape [${shape.join(", ")}]`;
+  throw damagedModel(`${claim}; config.json says [${slot.shape.join(", ")}]`, "Use the config.json of these weights.");
+}
+
+function refuseUnknown(unknown: readonly string[], kind: DecoderKind): void {
+  if (unknown.length === 0) return;
+  const message = `${unknown.length} tensors are no part of the architecture ${kind.name}: ${nameSome(unknown)}`;
+  const hint = "The model is a variant, or quantised in a way, that can't be converted; nothing was written.";
+  throw new AppError({ code: "format_unsupported", message, hint });
+}

@@ -1,0 +1,35 @@
+// The architectures that are converted, by the names that config.json gives them.
+
+import { AppError } from "../../protocol/errors.ts";
+import { damagedModel, type Fields } from "../json-file.ts";
+import type { ModelPlan, PlanInput } from "../model-plan.ts";
+import { LLAMA_NAMES, planLlama } from "./llama.ts";
+import { planQwen2, QWEN2_NAMES } from "./qwen2.ts";
+import { planQwen3, QWEN3_NAMES } from "./qwen3.ts";
+
+export interface Architecture {
+  names: readonly string[];
+  plan: (input: PlanInput) => ModelPlan;
+}
+
+const ARCHITECTURES: readonly Architecture[] = [
+  { names: LLAMA_NAMES, plan: planLlama },
+  { names: QWEN2_NAMES, plan: planQwen2 },
+  { names: QWEN3_NAMES, plan: planQwen3 },
+];
+
+export const ARCHITECTURE_NAMES: readonly string[] = ARCHITECTURES.flatMap(({ names }) => names);
+
+export function findArchitecture(config: Fields): Architecture {
+  const name = config.list("architectures")[0];
+  if (typeof name !== "string") {
+    throw damagedModel('config.json lacks "architectures"', "Fetch the config.json of the model.");
+  }
+  const found = ARCHITECTURES.find(({ names }) => names.includes(name));
+  if (found !== undefined) return found;
+  throw new AppError({
+    code: "format_unsupported",
+    message: `the architecture ${name.slice(0, 80)} is not converted`,
+    hint: `These are: ${ARCHITECTURE_NAMES.join(", ")}.`,
+  });
+}

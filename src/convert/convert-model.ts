@@ -1,0 +1,148 @@
+// A SafeTensors folder → one GGUF file. Plans everything first (architecture, tokenizer, metadata), so that what can't be
+// converted is said before a byte is written; then streams the tensors. Runs no code of the model's.
+
+import { statSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import { encodeHeader, type GgufEntry, type GgufTensorInfo } from "../formats/gguf/write-header.ts";
+import { AppError } from "../protocol/errors.ts";
+import { ARCHITECTURE_NAMES, findArchitecture } from "./architectures/known.ts";
+import { BLOCK, type TargetType, toSourceType } from "./encode-values.ts";
+import { planGeneral } from "./general-metadata.ts";
+import { type Fields, readJsonFile } from "./json-file.ts";
+import type { PlannedTensor } from "./model-plan.ts";
+import { streamTensor } from "./stream-tensor.ts";
+import { planTokenizer } from "./tokenizer/plan-tokenizer.ts";
+import { Weights } from "./weights.ts";
+import { type ModelFile, type WriteOptions, writeModel } from "./write-model.ts";
+
+export const OUT_TYPES = ["f32", "f16", "bf16", "q8_0"] as const;
+export type OutType = (typeof OUT_TYPES)[number];
+
+/** ggml's type, and llama.cpp's number of a file that mostly has it. */
+const FILE_TYPES: Record<OutType, { type: TargetType; fileType: number }> = {
+  f32: { type: "F32", fileType: 0 },
+  f16: { type: "F16", fileType: 1 },
+  q8_0: { type: "Q8_0", fileType: 7 },
+  bf16: { type: "BF16", fileType: 32 },
+};
+/** Of quantised blocks; readers check it. */
+const QUANTIZATION_VERSION = 2;
+
+export interface ConvertRequest extends WriteOptions {
+  /** A folder with config.json, a tokenizer and model*.safetensors. */
+  source: string;
+  /** The file to write, once it is settled which type its weights have. */
+  target: (outType: OutType) => string;
+  /** `auto`: BF16 where the weights are that, else F16. */
+  outType: OutType | "auto";
+}
+
+export interface ConvertReport {
+  target: string;
+  outType: OutType;
+  architecture: string;
+  tensorCount: number;
+  parameterCount: number;
+  bytes: number;
+  /** In words: what the user should know about the result. */
+  notes: string[];
+}
+
+/** Throws AppError: `format_unsupported`, `model_damaged`, `storage_unavailable`, `invalid_request`. */
+export async function convertModel(request: ConvertRequest): Promise<ConvertReport> {
+  const source = resolve(request.source);
+  const config = readConfig(source);
+  const architecture = findArchitecture(config);
+  refuseQuantized(config);
+  using weights = Weights.open(source);
+  const outType = request.outType === "auto" ? guessOutType(weights) : request.outType;
+  const { type, fileType } = FILE_TYPES[outType];
+  const plan = architecture.plan({ folder: source, config, weights: weights.tensors, fileType });
+  const infos = plan.tensors.map((tensor) => describeTensor(tensor, type));
+  const parameterCount = infos.reduce((sum, { dims }) => sum + countElements(dims), 0);
+  const tokenizer = planTokenizer(source, config, plan.architecture);
+  const general = planGeneral({ folder: source, config, id: identify(source), parameterCount });
+  const metadata = new Map<string, GgufEntry>([
+    ["general.architecture", { type: "string", value: plan.architecture }],
+    ...general.entries,
+    ...plan.metadata,
+    ["general.quantization_version", { type: "u32", value: QUANTIZATION_VERSION }],
+    ...tokenizer.entries,
+  ]);
+  const file: ModelFile = {
+    header: encodeHeader(metadata, infos),
+    tensors: plan.tensors.map((tensor, index) => ({
+      name: tensor.name,
+      chunks: () => streamTensor(weights, tensor, (infos[index]?.type ?? "F32") as TargetType),
+    })),
+  };
+  const target = resolve(request.target(outType));
+  await writeModel(target, file, request);
+  const notes = [...plan.notes, ...tokenizer.notes, ...general.notes, ...noteWiderTypes(infos, type)];
+  const bytes = file.header.fileBytes;
+  return { target, outType, architecture: plan.architecture, tensorCount: infos.length, parameterCount, bytes, notes };
+}
+
+function readConfig(folder: string): Fields {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    const message = `${folder} is not a folder`;
+    throw new AppError({
+      code: "invalid_request",
+      message,
+      hint: "Name the folder of a model with config.json in it.",
+    });
+  }
+  const config = readJsonFile(folder, "config.json");
+  if (config !== null) return config;
+  throw new AppError({
+    code: "format_unsupported",
+    message: `${folder} has no config.json`,
+    hint: "ml-offload convert takes a folder with config.json, a tokenizer and SafeTensors weights.",
+  });
+}
+
+/** Weights that are packed in another way than numbers of one type. */
+function refuseQuantized(config: Fields): void {
+  const packed = config.object("quantization_config") ?? config.object("quantization");
+  if (packed === null) return;
+  const method = packed.text("quant_method") ?? (config.value("quantization") === null ? "unknown" : "mlx");
+  throw new AppError({
+    code: "format_unsupported",
+    message: `the weights are quantised (${method.slice(0, 40)}), which is not converted yet`,
+    hint: `Use the original weights of the model; ${ARCHITECTURE_NAMES.join(", ")} in F32, F16 or BF16 are converted.`,
+  });
+}
+
+/** config.json's `torch_dtype` is not to be trusted: the weights themselves say. */
+function guessOutType(weights: Weights): OutType {
+  const first = [...weights.tensors.values()].find(
+    ({ shape, dtype }) => shape.length >= 2 && (dtype === "BF16" || dtype === "F16"),
+  );
+  return first?.dtype === "BF16" ? "bf16" : "f16";
+}
+
+/** Norms and all that has one dimension stay in single precision: ggml's operations want them so. */
+function describeTensor(tensor: PlannedTensor, type: TargetType): GgufTensorInfo {
+  const { name, dims, source } = tensor;
+  if (source.kind === "weight") toSourceType(source.weight.dtype, source.weight.name);
+  const isPlain = dims.length <= 1 || name.endsWith("_norm.weight") || !name.endsWith(".weight");
+  if (isPlain) return { name, dims, type: "F32" };
+  // As llama.cpp's converter does with rows that do not divide into blocks.
+  const fits = type !== "Q8_0" || (dims[0] ?? 0) % BLOCK === 0;
+  return { name, dims, type: fits ? type : "F16" };
+}
+
+function noteWiderTypes(infos: readonly GgufTensorInfo[], type: TargetType): string[] {
+  const wider = infos.filter((info) => type === "Q8_0" && info.type === "F16").length;
+  return wider === 0 ? [] : [`${wider} tensors have rows that do not divide into blocks of ${BLOCK} and stay in F16`];
+}
+
+const countElements = (dims: readonly number[]): number => dims.reduce((product, size) => product * size, 1);
+
+/** The folder's name; in a Hugging Face cache, where that is a revision, the repository's. */
+export function identify(folder: string): string {
+  const parent = dirname(folder);
+  const repository = /^models--(.+?)--(.+)$/.exec(basename(dirname(parent)));
+  if (basename(parent) !== "snapshots" || repository === null) return basename(folder);
+  return `${repository[1]}/${repository[2]}`;
+}

@@ -1,0 +1,13 @@
+// Writes the folders that goldens are made of, and a list of them, for test/golden/make-goldens.py.
+// npx -y bun@1.4.5 test/golden/write-folders.ts DIR
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { GOLDEN_FOLDERS } from "../support/golden-folders.ts";
+
+const [root] = process.argv.slice(2);
+if (root === undefined) throw new Error("usage: write-folders.ts DIR");
+mkdirSync(root, { recursive: true });
+for (const { name, write } of GOLDEN_FOLDERS) write(join(root, name));
+const list = GOLDEN_FOLDERS.map(({ name, outTypes }) => ({ name, outTypes }));
+writeFileSync(join(root, "folders.json"), JSON.stringify(list, null, 2));

@@ -1,0 +1,74 @@
+// The folders that llama.cpp's converter made goldens of: written anew by tests and by test/golden/write-folders.ts, the
+// same each time. Change them only together with test/golden/conversions.jsonl.
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { OutType } from "../../src/convert/convert-model.ts";
+import { CHAT_TEMPLATE, tinyPieces, tinyTokenizer, toSentencePieceModel } from "./hf-tokenizers.ts";
+import { TINY, type TinyDecoder, writeTinyFolder } from "./tiny-decoders.ts";
+import { TINY_MODELS } from "./tiny-models.ts";
+
+export interface GoldenFolder {
+  /** The folder's own name, which becomes the model's. */
+  name: string;
+  outTypes: readonly OutType[];
+  write: (folder: string) => void;
+}
+
+const CARD = `---
+license: apache-2.0
+license_link: https://example.org/LICENSE
+language:
+- en
+- no
+tags:
+- tiny
+- random
+pipeline_tag: text-generation
+base_model: some-org/Base-7B-v0.1
+datasets:
+- one/data-set
+- https://huggingface.co/datasets-org/More-Data
+---
+
+# A model of random numbers
+`;
+
+const fromJson = (name: string, model: TinyDecoder, outTypes: readonly OutType[] = ["f32"]): GoldenFolder => ({
+  name,
+  outTypes,
+  write: (folder) => writeTinyFolder(folder, model, tinyTokenizer()),
+});
+
+export const GOLDEN_FOLDERS: readonly GoldenFolder[] = [
+  ...Object.entries(TINY_MODELS).map(([name, model]) => fromJson(`tiny-${name}`, model)),
+  fromJson("halves", TINY, ["f16"]),
+  fromJson("halves-as-they-are", { ...TINY, dtype: "F16" }, ["f16", "bf16"]),
+  fromJson("Tiny-Quantised-v1.2-Instruct", { ...TINY, dtype: "BF16" }, ["f32", "f16", "bf16", "q8_0"]),
+  fromJson("odd-rows", { ...TINY, width: 48, heads: 3, keyValueHeads: 1, inner: 80 }, ["q8_0"]),
+  {
+    name: "pieces-135M-chat",
+    outTypes: ["f16"],
+    write: (folder) => {
+      writeTinyFolder(folder, TINY, {
+        "tokenizer.model": toSentencePieceModel(tinyPieces()),
+        "added_tokens.json": { "<extra>": 290 },
+        "tokenizer_config.json": {
+          tokenizer_class: "LlamaTokenizer",
+          bos_token: "<s>",
+          eos_token: "</s>",
+          add_bos_token: true,
+          add_eos_token: false,
+          add_prefix_space: false,
+          added_tokens_decoder: {
+            "1": { content: "<s>", special: true },
+            "291": { content: "<|im_start|>", special: false },
+            "292": { content: "a▁word", special: false },
+          },
+          chat_template: CHAT_TEMPLATE,
+        },
+      });
+      writeFileSync(join(folder, "README.md"), CARD);
+    },
+  },
+];
