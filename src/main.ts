@@ -39,6 +39,10 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       const { chat } = await import("./commands/chat.ts");
       return await chat(invocation, process.env, process.cwd());
     }
+    case "convert": {
+      const { convert } = await import("./commands/convert.ts");
+      return await convert(invocation.convert, process.env);
+    }
     case "bench": {
       const { bench } = await import("./commands/bench.ts");
       return await bench(invocation.bench, process.env);

@@ -4,7 +4,8 @@
 import { findNearest } from "../lib/nearest.ts";
 import { flagOf, type OptionSpec, type RawFlags } from "../lib/option.ts";
 import { AppError } from "../protocol/errors.ts";
-import { BENCH_OPTIONS, COMMANDS, type CommandSpec, findCommand, RUN_OPTIONS } from "./specs.ts";
+import type { ConvertArguments } from "./convert.ts";
+import { BENCH_OPTIONS, COMMANDS, CONVERT_OPTIONS, type CommandSpec, findCommand, RUN_OPTIONS } from "./specs.ts";
 
 /** What `run` needs besides settings. Empty texts and a 0 limit mean "not given". */
 export interface RunArguments {
@@ -35,6 +36,7 @@ export type Invocation =
   | { command: "licenses" }
   | { command: "serve"; flags: RawFlags; configPath: string | null; printConfig: boolean; json: boolean }
   | { command: "run"; flags: RawFlags; configPath: string | null; run: RunArguments }
+  | { command: "convert"; convert: ConvertArguments }
   | { command: "bench"; bench: BenchArguments }
   | { command: "engine"; job: string | null; flags: RawFlags };
 
@@ -69,6 +71,8 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
     }
     case "run":
       return { command: "run", flags, configPath, run: toRunArguments(flags, operands) };
+    case "convert":
+      return { command: "convert", convert: toConvertArguments(flags, operands) };
     case "bench":
       return { command: "bench", bench: toBenchArguments(flags) };
     case "engine":
@@ -99,6 +103,12 @@ function toRunArguments(flags: RawFlags, operands: readonly string[]): RunArgume
     temperature: flags.has("temperature") ? checkOption("run", RUN_OPTIONS.temperature, flags) : null,
     json: isOn(flags, "json"),
   };
+}
+
+function toConvertArguments(flags: RawFlags, [source, target]: readonly string[]): ConvertArguments {
+  if (source === undefined) throw usageError("convert needs a folder: convert SRC [DST]", "convert");
+  const outType = checkOption("convert", CONVERT_OPTIONS.outType, flags);
+  return { source, target: target ?? null, outType, force: isOn(flags, "force") };
 }
 
 function toBenchArguments(flags: RawFlags): BenchArguments {

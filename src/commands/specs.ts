@@ -60,6 +60,16 @@ export const BENCH_OPTIONS = {
   json: { ...JSON_OPTION, description: "Print JSON with the figure of every run" },
 };
 
+export const CONVERT_OPTIONS = {
+  outType: textOption(
+    text("outtype", "TYPE", "f32, f16, bf16, q8_0, or auto: bf16 where the weights are that, else f16"),
+    /^\w+$/,
+    "f32, f16, bf16, q8_0 or auto",
+    "auto",
+  ),
+  force: booleanOption("force", "Replace a file that is there"),
+};
+
 /** Settings of `serve` that also mean something to the server that `run` starts in its own process. */
 const ENGINE_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.modelsDir,
@@ -104,6 +114,18 @@ export const COMMANDS: readonly CommandSpec[] = [
     notes: [
       "MODEL is a model's name or the path of a GGUF file.",
       "Text on stdin is part of the prompt. Ctrl-C stops the answer; twice at the prompt ends the chat.",
+    ],
+  },
+  {
+    name: "convert",
+    operands: "SRC [DST]",
+    operandsMax: 2,
+    summary: "Make a GGUF file of a SafeTensors folder",
+    options: Object.values(CONVERT_OPTIONS),
+    notes: [
+      "SRC is a folder with config.json, a tokenizer and model*.safetensors.",
+      "DST is a file or a folder; without it the file is put where serve finds it: the data folder's models/.",
+      "The path of the file is printed on stdout, all else on stderr. docs/converting.md lists what is converted.",
     ],
   },
   {

@@ -5,6 +5,7 @@
 import { type Dirent, readdirSync, realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { ErrorBody } from "../protocol/errors.ts";
+import { explainConvertible } from "./convertible.ts";
 import { idFromFileName, isGgufName, parseSplit, splitFileName, stripExtension } from "./name.ts";
 
 export interface FoundModel {
@@ -55,8 +56,16 @@ class Scan {
   addExplicit(path: string): void {
     const stats = statOrError(path);
     if ("code" in stats) this.#addBroken(path, basename(path), true, missingFile(path, stats));
-    else if (stats.isDirectory()) this.addFolder(path, true);
+    else if (stats.isDirectory()) this.#addNamedFolder(path);
     else this.#addFile(path, dirname(path), true);
+  }
+
+  /** One without a GGUF file may be a model all the same. */
+  #addNamedFolder(path: string): void {
+    const before = this.models.length;
+    this.addFolder(path, true);
+    const error = this.models.length === before ? explainConvertible(path) : null;
+    if (error !== null) this.#addBroken(path, basename(path), true, error);
   }
 
   /** A models folder that does not exist yet is no trouble: it may come. */

@@ -1,0 +1,133 @@
+// `convert`: what goes to stdout and stderr, where the file is put, which mistakes are told, and progress.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgv } from "../../src/commands/argv.ts";
+import { type ConvertArguments, convert } from "../../src/commands/convert.ts";
+import { ConvertProgress } from "../../src/commands/convert-progress.ts";
+import { tinyTokenizer } from "../support/hf-tokenizers.ts";
+import { TINY, writeTinyFolder } from "../support/tiny-decoders.ts";
+
+const root = mkdtempSync(join(tmpdir(), "mlo-convert-command-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+const source = join(root, "Tiny-1M");
+beforeAll(() => writeTinyFolder(source, TINY, tinyTokenizer()));
+
+async function run(args: Partial<ConvertArguments>) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const output = {
+    stdout: { write: (text: string) => out.push(text) },
+    stderr: { write: (text: string) => err.push(text) },
+  };
+  const home = mkdtempSync(join(root, "home-"));
+  const all = { source, target: null, outType: "auto", force: false, ...args };
+  const result = await convert(all, { HOME: home }, output).then(
+    (code) => ({ code, error: null }),
+    (error: Error & { code: string; hint: string }) => ({ code: null, error }),
+  );
+  return { ...result, out: out.join(""), err: err.join(""), home };
+}
+
+describe("convert", () => {
+  test("without DST into the models folder, which is made", async () => {
+    const { code, out, err, home } = await run({});
+    expect(code).toBe(0);
+    const path = join(home, ".local/share/ml-offload/models/Tiny-1M-F16.gguf");
+    expect(out).toBe(`${path}\n`);
+    expect(existsSync(path)).toBe(true);
+    expect(err).toContain("100%");
+    expect(err).toContain("llama as f16: 100K parameters in 21 tensors, 0.2 MB, in");
+    expect(err).toEndWith(`serve it: ml-offload serve --model ${path}\n`);
+  });
+
+  test("into a folder, as a file, and over a file only when asked to", async () => {
+    const folder = join(root, "out put");
+    mkdirSync(folder);
+    const first = await run({ target: folder, outType: "Q8_0" });
+    expect(first.out).toBe(`${join(folder, "Tiny-1M-Q8_0.gguf")}\n`);
+    expect(first.err).toContain(`--model '${join(folder, "Tiny-1M-Q8_0.gguf")}'`);
+    const file = join(folder, "mine.gguf");
+    expect((await run({ target: file })).out).toBe(`${file}\n`);
+    expect((await run({ target: file })).error).toMatchObject({ code: "invalid_request" });
+    expect((await run({ target: file, force: true })).code).toBe(0);
+    expect(readdirSync(folder).sort()).toEqual(["Tiny-1M-Q8_0.gguf", "mine.gguf"]);
+  });
+
+  test("notes are told", async () => {
+    const folder = join(root, "windowed");
+    writeTinyFolder(folder, { ...TINY, config: { sliding_window: 32 } }, tinyTokenizer());
+    expect((await run({ source: folder })).err).toContain("note: the model was trained with a sliding window of 32");
+  });
+
+  test.each([
+    [{ outType: "q4_k_m" }, "--outtype q4_k_m needs llama.cpp's quantiser"],
+    [{ outType: "f8" }, "--outtype must be one of f32, f16, bf16, q8_0 and auto"],
+    [{ target: join(root, "nowhere/x.gguf") }, "DST must be a folder that is there"],
+    [{ target: join(root, "model.bin") }, "ends in .gguf"],
+    [{ source: join(root, "nowhere") }, "is not a folder"],
+  ])("mistakes of the command line: %p", async (args, message) => {
+    const { error, out } = await run(args);
+    expect(error).toMatchObject({ code: "invalid_request" });
+    expect(error?.message).toContain(message);
+    expect(error?.hint.length).toBeGreaterThan(0);
+    expect(out).toBe("");
+  });
+
+  test("Ctrl-C ends it with nothing left behind", async () => {
+    const target = join(root, "stopped");
+    mkdirSync(target);
+    const running = run({ target });
+    process.emit("SIGINT");
+    const { code, err, out } = await running;
+    expect(code).toBe(130);
+    expect(err).toContain("stopped; nothing was left behind");
+    expect(out).toBe("");
+    expect(readdirSync(target)).toEqual([]);
+  });
+});
+
+test("the command line", () => {
+  const parsed = parseArgv(["convert", "a", "b", "--outtype", "q8_0", "--force"]);
+  expect(parsed).toEqual({
+    command: "convert",
+    convert: { source: "a", target: "b", outType: "q8_0", force: true },
+  });
+  expect(parseArgv(["convert", "a"])).toMatchObject({ convert: { target: null, outType: "auto", force: false } });
+  expect(() => parseArgv(["convert"])).toThrow("convert needs a folder");
+  expect(() => parseArgv(["convert", "a", "b", "c"])).toThrow('does not take the argument "c"');
+});
+
+describe("progress", () => {
+  test("one line per tenth where nobody can look", () => {
+    const lines: string[] = [];
+    let now = 0;
+    const progress = new ConvertProgress({ write: (text) => lines.push(text) }, () => now);
+    for (let done = 0; done <= 100; done++) {
+      now += 10;
+      progress.show(done * 1e7, 1e9);
+    }
+    progress.end();
+    expect(lines).toHaveLength(10);
+    expect(lines[0]).toBe(" 10%  100.0 MB of 1.00 GB, 909 MB/s\n");
+    expect(lines.at(-1)).toStartWith("100%  1.00 GB of 1.00 GB");
+  });
+
+  test("in a terminal a line that is written over, ten times a second at most", () => {
+    const lines: string[] = [];
+    let now = 0;
+    const progress = new ConvertProgress({ write: (text) => lines.push(text), isTTY: true }, () => now);
+    for (let done = 0; done <= 100; done++) {
+      now += 10;
+      progress.show(done * 1e7, 1e9);
+    }
+    progress.end();
+    progress.end();
+    expect(lines.length).toBeGreaterThan(9);
+    expect(lines.length).toBeLessThan(14);
+    expect(lines.every((line) => line.startsWith("\r") || line === "\n")).toBe(true);
+    expect(lines.filter((line) => line === "\n")).toHaveLength(1);
+  });
+});

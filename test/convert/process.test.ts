@@ -1,0 +1,115 @@
+// The converter as a process: its memory while it converts, and what a kill at any moment leaves.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readGgufHeader } from "../../src/formats/gguf/read-header.ts";
+import { withFile } from "../../src/formats/read-at.ts";
+import { discoverModels } from "../../src/models/discover.ts";
+import { cleanEnvironment } from "../support/child-process.ts";
+import { tinyTokenizer } from "../support/hf-tokenizers.ts";
+import { configOf, makeTensors, TINY, type TinyDecoder } from "../support/tiny-decoders.ts";
+
+const root = mkdtempSync(join(tmpdir(), "mlo-convert-process-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+/** 200 MB of BF16 in matrices of 16.8 MB. */
+const LARGE: TinyDecoder = {
+  ...TINY,
+  width: 1024,
+  inner: 8192,
+  heads: 8,
+  keyValueHeads: 2,
+  headLength: 128,
+  layers: 4,
+};
+const LARGEST_BYTES = LARGE.width * LARGE.inner * 2;
+const RSS_ANON_MAX = 2 * LARGEST_BYTES + 200e6;
+const source = join(root, "Large");
+const home = join(root, "home");
+const models = join(home, ".local/share/ml-offload/models");
+
+/** The weights are a hole in the file: it is the size that matters. */
+beforeAll(() => {
+  mkdirSync(source);
+  writeFileSync(join(source, "config.json"), JSON.stringify(configOf({ ...LARGE, dtype: "BF16" })));
+  for (const [name, content] of Object.entries(tinyTokenizer())) {
+    writeFileSync(join(source, name), JSON.stringify(content));
+  }
+  const shapes = [...makeTensors({ ...LARGE, layers: 1 })].map(([name, { shape }]) => [name, shape] as const);
+  const header: Record<string, unknown> = {};
+  let at = 0;
+  const put = (name: string, shape: number[]) => {
+    const bytes = shape.reduce((product, size) => product * size, 2);
+    header[name] = { dtype: "BF16", shape, data_offsets: [at, at + bytes] };
+    at += bytes;
+  };
+  for (let layer = 0; layer < LARGE.layers; layer++) {
+    for (const [name, shape] of shapes) {
+      if (layer === 0 || name.includes("layers.0.")) put(name.replace("layers.0.", `layers.${layer}.`), shape);
+    }
+  }
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  const path = join(source, "model.safetensors");
+  writeFileSync(path, Buffer.concat([length, text]));
+  truncateSync(path, 8 + text.length + at);
+});
+
+function start(outType: string) {
+  const main = join(import.meta.dir, "../../src/main.ts");
+  return Bun.spawn([process.execPath, main, "convert", source, "--outtype", outType, "--force"], {
+    env: cleanEnvironment({ HOME: home }),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+}
+
+/** Private memory, in bytes; 0 once the process is gone. */
+function readRssAnon(pid: number): number {
+  try {
+    const kilobytes = /^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    return Number(kilobytes ?? 0) * 1024;
+  } catch (_ended) {
+    // Between two looks it has ended.
+    return 0;
+  }
+}
+
+test.skipIf(process.platform !== "linux").each(["bf16", "q8_0"])("memory stays bounded as %s", async (outType) => {
+  const child = start(outType);
+  let largest = 0;
+  const timer = setInterval(() => {
+    largest = Math.max(largest, readRssAnon(child.pid));
+  }, 5);
+  const [code, out] = [await child.exited, await new Response(child.stdout).text()];
+  clearInterval(timer);
+  expect(code).toBe(0);
+  const { elementCount } = withFile(out.trim(), (file) => readGgufHeader(file));
+  expect(elementCount).toBeGreaterThan(100e6);
+  expect(largest).toBeGreaterThan(20e6);
+  console.log(`${outType}: RssAnon at most ${(largest / 1e6).toFixed(0)} MB`);
+  expect(largest).toBeLessThan(RSS_ANON_MAX);
+});
+
+test("killed at any moment it leaves nothing that is listed, and the next run is whole", async () => {
+  rmSync(models, { recursive: true, force: true });
+  let killed = 0;
+  for (let round = 0; round < 10; round++) {
+    const child = start("f16");
+    await Bun.sleep(60 + ((round * 97) % 10) * 60);
+    child.kill("SIGKILL");
+    if ((await child.exited) !== 0) killed += 1;
+    const found = discoverModels({ models: [], modelsDirs: [models] }).models;
+    for (const { files } of found) withFile(files[0] ?? "", (file) => readGgufHeader(file));
+  }
+  expect(killed).toBeGreaterThan(3);
+  const child = start("f16");
+  expect(await child.exited).toBe(0);
+  expect(discoverModels({ models: [], modelsDirs: [models] }).models.map(({ name }) => name)).toEqual(["Large-F16"]);
+  const left = readdirSync(models).filter((name) => name.endsWith(".partial"));
+  expect(left.length).toBeLessThanOrEqual(killed);
+});
