@@ -19,7 +19,17 @@ export function readSmallFile(folder: string, name: string, bytesMax: number): U
   if (stats === null) return null;
   if (!stats.isFile()) throw damagedModel(`${path} is not a regular file`, "Put the file itself there.");
   if (stats.size > bytesMax) throw damagedModel(`${path} has ${stats.size} bytes; at most ${bytesMax} are read`);
-  return readFileSync(path);
+  return orUnreadable(path, () => readFileSync(path));
+}
+
+/** What the system refuses is an error that names the path. */
+export function orUnreadable<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw damagedModel(`${path} can't be read: ${why}`, "Check that it is there, and its permissions.");
+  }
 }
 
 /** The text of a file in a folder; null where there is none. */
@@ -49,8 +59,9 @@ function statIfThere(path: string): Stats | null {
   } catch (thrown) {
     const code = thrown instanceof Error && "code" in thrown ? thrown.code : "";
     if (code === "ENOENT" || code === "ENOTDIR") return null;
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
-    throw damagedModel(`${path} can't be read: ${why}`, "Check the permissions of the file and its folders.");
+    return orUnreadable(path, () => {
+      throw thrown;
+    });
   }
 }
 

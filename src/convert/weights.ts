@@ -6,7 +6,7 @@ import { basename, join } from "node:path";
 import { NotAFileError, withFile } from "../formats/read-at.ts";
 import { readSafetensorsHeader, SafetensorsError, type SafetensorsTensor } from "../formats/safetensors/read-header.ts";
 import { AppError } from "../protocol/errors.ts";
-import { damagedModel, isRecord, readJsonFile } from "./json-file.ts";
+import { damagedModel, isRecord, orUnreadable, readJsonFile } from "./json-file.ts";
 
 export interface Weight extends SafetensorsTensor {
   path: string;
@@ -38,7 +38,7 @@ export class Weights {
       const path = join(folder, part);
       const found = [...readHeader(path, part).values()].sort((a, b) => (a.name < b.name ? -1 : 1));
       for (const tensor of found) {
-        if (tensors.has(tensor.name)) throw damagedModel(`the tensor "${tensor.name}" is in two parts`);
+        if (tensors.has(tensor.name)) throw damagedModel(`the tensor "${tensor.name.slice(0, 80)}" is in two parts`);
         tensors.set(tensor.name, { ...tensor, path });
       }
     }
@@ -51,7 +51,8 @@ export class Weights {
     const descriptor = this.#descriptorOf(weight.path);
     let done = 0;
     while (done < target.byteLength) {
-      const count = readSync(descriptor, target, done, target.byteLength - done, weight.start + offset + done);
+      const at = weight.start + offset + done;
+      const count = orUnreadable(weight.path, () => readSync(descriptor, target, done, target.byteLength - done, at));
       if (count === 0) throw damagedModel(`${basename(weight.path)} became shorter while it was read`);
       done += count;
     }
@@ -66,7 +67,7 @@ export class Weights {
   #descriptorOf(path: string): number {
     if (this.#open?.path === path) return this.#open.descriptor;
     this[Symbol.dispose]();
-    this.#open = { path, descriptor: openSync(path, "r") };
+    this.#open = { path, descriptor: orUnreadable(path, () => openSync(path, "r")) };
     return this.#open.descriptor;
   }
 }
@@ -82,7 +83,9 @@ function readHeader(path: string, part: string): ReadonlyMap<string, Safetensors
     if (thrown instanceof NotAFileError) throw damagedModel(thrown.message, "Put the file itself there.");
     const code = thrown instanceof Error && "code" in thrown ? thrown.code : "";
     if (code === "ENOENT") throw damagedModel(`the part ${part} is missing`, "Fetch the missing file.");
-    throw thrown;
+    return orUnreadable(path, () => {
+      throw thrown;
+    });
   }
 }
 
@@ -104,7 +107,7 @@ function readWeightMap(folder: string): Map<string, string> | null {
 }
 
 function findParts(folder: string): string[] {
-  const names = readdirSync(folder).filter((name) => /^model.*\.safetensors$/.test(name));
+  const names = orUnreadable(folder, () => readdirSync(folder)).filter((name) => /^model.*\.safetensors$/.test(name));
   if (names.length > 0) return names.sort();
   throw new AppError({
     code: "format_unsupported",

@@ -41,9 +41,17 @@ const SPARE_BYTES = 16 * 1024 * 1024;
 const STALE_MS = 10 * 60 * 1000;
 
 export async function writeModel(target: string, file: ModelFile, options: WriteOptions): Promise<void> {
-  removeStale(target);
-  if (!options.force && existsSync(target)) throw alreadyThere(target);
-  checkSpace(dirname(target), file.header.fileBytes);
+  try {
+    removeStale(target);
+    if (!options.force && existsSync(target)) throw alreadyThere(target);
+    checkSpace(dirname(target), file.header.fileBytes);
+    await writeAndPlace(target, file, options);
+  } catch (thrown) {
+    throw explainFailure(thrown, target);
+  }
+}
+
+async function writeAndPlace(target: string, file: ModelFile, options: WriteOptions): Promise<void> {
   // Hidden and without the extension, so no scan of a models folder takes it for a model.
   const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.partial`);
   try {
@@ -53,8 +61,6 @@ export async function writeModel(target: string, file: ModelFile, options: Write
     if (options.force) renameSync(temporary, target);
     else placeNew(temporary, target);
     syncFolder(dirname(target));
-  } catch (thrown) {
-    throw explainFailure(thrown, target);
   } finally {
     rmSync(temporary, { force: true });
   }
@@ -145,9 +151,21 @@ function codeOf(thrown: unknown): unknown {
   return thrown instanceof Error && "code" in thrown ? thrown.code : "";
 }
 
+/** What the system refuses; errors of the source are `AppError`s already. */
+const SYSTEM_ERRORS: readonly unknown[] = [
+  "ENOSPC",
+  "EDQUOT",
+  "EACCES",
+  "EPERM",
+  "EROFS",
+  "EIO",
+  "ENOENT",
+  "ENOTDIR",
+  "EISDIR",
+];
+
 function explainFailure(thrown: unknown, target: string): unknown {
-  const code = codeOf(thrown);
-  if (code !== "ENOSPC" && code !== "EDQUOT" && code !== "EACCES" && code !== "EROFS" && code !== "EIO") return thrown;
+  if (!SYSTEM_ERRORS.includes(codeOf(thrown))) return thrown;
   const why = thrown instanceof Error ? thrown.message : String(thrown);
   return new AppError({
     code: "storage_unavailable",

@@ -121,9 +121,14 @@ describe("writing a model", () => {
     expect(readdirSync(folder).sort()).toEqual([".model.gguf.2.partial", ".other.gguf.1.partial", "model.gguf"]);
   });
 
-  test("a folder that can't be written to is named", async () => {
+  test("a place that can't be written to is named", async () => {
+    const nowhere = join(folder, "nowhere/model.gguf");
+    await expect(writeModel(nowhere, makeFile(whole), options())).rejects.toMatchObject({
+      code: "storage_unavailable",
+    });
     mkdirSync(join(folder, "model.gguf"));
-    await expect(writeModel(target, makeFile(whole), options({ force: true }))).rejects.toThrow();
+    const failed = writeModel(target, makeFile(whole), options({ force: true }));
+    await expect(failed).rejects.toMatchObject({ code: "storage_unavailable" });
     expect(existsSync(join(folder, `.model.gguf.${process.pid}.partial`))).toBe(false);
   });
 });

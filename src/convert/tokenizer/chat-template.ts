@@ -1,10 +1,10 @@
 // The chat template of a folder: in tokenizer_config.json, in chat_template.jinja or in chat_template.json; one text or
 // several with names. Copied, never run.
 
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
-import { isRecord, readJsonFile, readTextFile } from "../json-file.ts";
+import { isRecord, orUnreadable, readJsonFile, readTextFile } from "../json-file.ts";
 import type { TokenizerFiles } from "./tokenizer-files.ts";
 
 interface NamedTemplate {
@@ -60,13 +60,9 @@ function readTemplateFiles(folder: string): NamedTemplate[] {
 }
 
 function listAdditional(folder: string): string[] {
-  try {
-    const names = readdirSync(join(folder, ADDITIONAL_FOLDER));
-    return names.filter((name) => name.endsWith(".jinja")).sort();
-  } catch (thrown) {
-    // Most models have no such folder; one that can't be read is reported by its error.
-    if (thrown instanceof Error && "code" in thrown && (thrown.code === "ENOENT" || thrown.code === "ENOTDIR"))
-      return [];
-    throw thrown;
-  }
+  const path = join(folder, ADDITIONAL_FOLDER);
+  // Most models have no such folder.
+  if (!existsSync(path)) return [];
+  const names = orUnreadable(path, () => readdirSync(path));
+  return names.filter((name) => name.endsWith(".jinja")).sort();
 }

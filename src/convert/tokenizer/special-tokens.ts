@@ -3,7 +3,7 @@
 // weighs them.
 
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
-import { type Fields, Fields as FieldsOf, isRecord } from "../json-file.ts";
+import { Fields, isRecord } from "../json-file.ts";
 import type { TokenizerFiles } from "./tokenizer-files.ts";
 
 /** Kinds in the order in which they are looked for, and GGUF's names of those that it has. */
@@ -88,7 +88,7 @@ function readPostProcessor(tokenizer: Fields, findings: Findings, hasSettings: b
   const nested = processor.value("processors");
   const all = Array.isArray(nested) ? nested.filter(isRecord) : [processor.values];
   for (const values of all) {
-    const step = new FieldsOf("tokenizer.json: post_processor", values);
+    const step = new Fields("tokenizer.json: post_processor", values);
     if (step.text("type") === "RobertaProcessing") {
       for (const kind of ADDED_KINDS) findings.adds.set(kind, true);
       stand("cls", "bos");

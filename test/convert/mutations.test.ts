@@ -1,0 +1,148 @@
+// Folders that lie: seeded mutations of every file, in their JSON and in their bytes. A conversion is then a whole file
+// or an error of operation with a hint, and never anything else.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { convertModel } from "../../src/convert/convert-model.ts";
+import { readGgufHeader } from "../../src/formats/gguf/read-header.ts";
+import { withFile } from "../../src/formats/read-at.ts";
+import { AppError } from "../../src/protocol/errors.ts";
+import { tinyPieces, tinyTokenizer, toFallbackJson, toSentencePieceModel } from "../support/hf-tokenizers.ts";
+import { makeRandom } from "../support/random.ts";
+import { TINY, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
+import { LLAMA3_SCALING } from "../support/tiny-models.ts";
+
+const root = mkdtempSync(join(tmpdir(), "mlo-convert-mutations-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const SMALL: TinyDecoder = {
+  ...TINY,
+  layers: 1,
+  width: 32,
+  heads: 2,
+  keyValueHeads: 1,
+  inner: 32,
+  scaling: LLAMA3_SCALING,
+};
+const MUTATIONS = 400;
+
+type Random = ReturnType<typeof makeRandom>;
+
+const FOLDERS: Readonly<Record<string, (folder: string) => void>> = {
+  "byte-level BPE": (folder) => {
+    const template = {
+      type: "TemplateProcessing",
+      single: [{ SpecialToken: { id: "<|bos|>" } }, { Sequence: { id: "A" } }],
+      pair: [{ Sequence: { id: "A" } }, { SpecialToken: { id: "<|eos|>" } }, { Sequence: { id: "B" } }],
+    };
+    const files = tinyTokenizer();
+    const json = { ...(files["tokenizer.json"] as object), post_processor: template };
+    writeTinyFolder(folder, { ...SMALL, parts: 2 }, { ...files, "tokenizer.json": json });
+    writeFileSync(join(folder, "README.md"), "---\nlicense: mit\ntags: [a]\nbase_model: a/b-7B\n---\n");
+  },
+  SentencePiece: (folder) =>
+    writeTinyFolder(folder, SMALL, {
+      "tokenizer.model": toSentencePieceModel(tinyPieces()),
+      "added_tokens.json": { "<extra>": 290 },
+      "tokenizer_config.json": { added_tokens_decoder: { "291": { content: "<|im_start|>" } }, bos_token: "<s>" },
+    }),
+  "BPE with byte fallback": (folder) =>
+    writeTinyFolder(folder, SMALL, { "tokenizer.json": toFallbackJson(tinyPieces()) }),
+};
+
+const ODD_VALUES: readonly unknown[] = [
+  null,
+  true,
+  -1,
+  0,
+  1,
+  3,
+  0.5,
+  1e308,
+  2 ** 31,
+  2 ** 53,
+  "",
+  "x",
+  "../../x",
+  [],
+  [[]],
+  {},
+  { a: 1 },
+  "\ud800",
+  "__proto__",
+];
+
+/** One value replaced or left out, somewhere. */
+function mutateJson(value: unknown, random: Random): unknown {
+  const places: { holder: Record<string, unknown>; key: string }[] = [];
+  const copy = { root: structuredClone(value) } as Record<string, unknown>;
+  const visit = (holder: Record<string, unknown>) => {
+    for (const [key, inner] of Object.entries(holder)) {
+      places.push({ holder, key });
+      if (typeof inner === "object" && inner !== null) visit(inner as Record<string, unknown>);
+    }
+  };
+  visit(copy);
+  // Half of them near the top, where most of the meaning is.
+  const bound = random(2) === 0 ? Math.min(places.length, 30) : places.length;
+  const { holder, key } = places[random(bound)] as (typeof places)[number];
+  if (random(4) === 0 && holder !== copy && !Array.isArray(holder)) delete holder[key];
+  else holder[key] = ODD_VALUES[random(ODD_VALUES.length)];
+  return copy.root;
+}
+
+/** Bytes changed near the beginning, where headers are, or the end cut off. */
+function mutateBytes(bytes: Uint8Array, random: Random): Uint8Array {
+  const copy = bytes.slice();
+  if (random(5) === 0) return copy.subarray(0, random(copy.length));
+  const bound = Math.min(copy.length, 1 + random(6000));
+  for (let count = 1 + random(3); count > 0; count--) copy[random(bound)] = random(256);
+  return copy;
+}
+
+describe.each(Object.entries(FOLDERS))("a folder with %s", (name, write) => {
+  const source = join(root, name.replaceAll(" ", "-"));
+  beforeAll(() => write(source));
+
+  test(`${MUTATIONS} mutations`, async () => {
+    const random = makeRandom(name.length);
+    const names = readdirSync(source).sort();
+    const outcomes = new Map<string, number>();
+    const folder = join(root, "mutated");
+    for (let round = 0; round < MUTATIONS; round++) {
+      rmSync(folder, { recursive: true, force: true });
+      cpSync(source, folder, { recursive: true });
+      const file = names[random(names.length)] as string;
+      const bytes = new Uint8Array(readFileSync(join(source, file)));
+      const asJson = file.endsWith(".json") && random(4) !== 0;
+      const mutated = asJson
+        ? JSON.stringify(mutateJson(JSON.parse(new TextDecoder().decode(bytes)), random))
+        : mutateBytes(bytes, random);
+      writeFileSync(join(folder, file), mutated);
+      const outcome = await tryConvert(folder, `round ${round}, ${file}`);
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+    // Both ends were met, or the mutations are too weak or too wild.
+    expect(outcomes.get("whole") ?? 0).toBeGreaterThan(MUTATIONS / 20);
+    expect(outcomes.get("model_damaged") ?? 0).toBeGreaterThan(MUTATIONS / 20);
+  });
+});
+
+async function tryConvert(source: string, what: string): Promise<string> {
+  const target = join(root, "out.gguf");
+  rmSync(target, { force: true });
+  const { signal } = new AbortController();
+  try {
+    await convertModel({ source, target: () => target, outType: "q8_0", force: false, signal, onProgress: () => {} });
+  } catch (thrown) {
+    if (!(thrown instanceof AppError) || thrown.code === "internal") throw new Error(what, { cause: thrown });
+    expect(thrown.hint.length).toBeGreaterThan(0);
+    expect(thrown.message.length).toBeLessThan(600);
+    expect(readdirSync(root).filter((name) => name.includes("out.gguf"))).toEqual([]);
+    return thrown.code;
+  }
+  withFile(target, (file) => readGgufHeader(file, { tensors: true }));
+  return "whole";
+}
