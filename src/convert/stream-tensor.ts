@@ -5,8 +5,8 @@ import { encodeValues, SOURCE_BYTES, type TargetType, toSourceType } from "./enc
 import type { PlannedTensor } from "./model-plan.ts";
 import type { Weights } from "./weights.ts";
 
-/** Of the source. Large enough that reading is sequential, small beside any limit of memory. */
-const CHUNK_BYTES = 8 * 1024 * 1024;
+/** Of the source. Buffers of this size are used again; larger ones are fresh memory each time, which took half of the time. */
+const CHUNK_BYTES = 1024 * 1024;
 
 export function* streamTensor(weights: Weights, tensor: PlannedTensor, target: TargetType): Generator<Uint8Array> {
   const { source, dims } = tensor;
@@ -24,8 +24,10 @@ export function* streamTensor(weights: Weights, tensor: PlannedTensor, target: T
   const unitBytes = heads === null ? rowBytes : totalBytes / heads;
   const stepBytes = Math.max(1, Math.floor(CHUNK_BYTES / unitBytes)) * unitBytes;
   const headRows = heads === null ? 0 : unitBytes / rowBytes;
+  // One buffer for all chunks: whoever takes them is done with one before the next is read.
+  const buffer = new Uint8Array(Math.min(stepBytes, totalBytes));
   for (let offset = 0; offset < totalBytes; offset += stepBytes) {
-    const chunk = new Uint8Array(Math.min(stepBytes, totalBytes - offset));
+    const chunk = buffer.subarray(0, Math.min(stepBytes, totalBytes - offset));
     weights.read(weight, offset, chunk);
     yield encodeValues(heads === null ? chunk : interleaveHalves(chunk, rowBytes, headRows), type, target);
   }
