@@ -44,3 +44,27 @@ function readFully(descriptor: number, target: Uint8Array, offset: number): numb
   }
   return done;
 }
+
+/** A part of a file as a file of its own; what is beyond the file's end is not there. */
+export function sliceFile(file: ReadAt, start: number, sizeBytes: number): ReadAt {
+  const size = Math.max(0, Math.min(sizeBytes, file.sizeBytes - start));
+  return {
+    sizeBytes: size,
+    read(target, offset) {
+      const count = Math.max(0, Math.min(target.byteLength, size - offset));
+      return count === 0 ? 0 : file.read(target.subarray(0, count), start + offset);
+    },
+  };
+}
+
+/** Bytes that are already in memory, as a file. */
+export function bytesAsFile(bytes: Uint8Array): ReadAt {
+  return {
+    sizeBytes: bytes.byteLength,
+    read(target, offset) {
+      const part = bytes.subarray(offset, offset + target.byteLength);
+      target.set(part);
+      return part.byteLength;
+    },
+  };
+}

@@ -1,13 +1,15 @@
 // What is known about a model without loading it: a GGUF header (or the headers of a split model's
 // parts) → manifest, or the error that requests for it get. Unknown is null, never a guess.
 
+import { describeCompanion } from "../formats/gguf/architectures.ts";
+import { quantizationName } from "../formats/gguf/file-types.ts";
 import { GgufError } from "../formats/gguf/gguf-error.ts";
 import { type GgufHeader, readGgufHeader } from "../formats/gguf/read-header.ts";
 import { guessFormat, MAGIC_BYTES } from "../formats/magic.ts";
 import { NotAFileError, type ReadAt, withFile } from "../formats/read-at.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { Capabilities, Pooling } from "../protocol/model-info.ts";
-import { describeCompanion, isEncoder, poolingFromNumber, quantizationName } from "./architecture.ts";
+import { isEncoder, poolingFromNumber } from "./architecture.ts";
 import { judgeCapabilities, NO_CAPABILITIES } from "./capability.ts";
 
 export interface ModelManifest {

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { quantizationName } from "../../src/models/architecture.ts";
+import { quantizationName } from "../../src/formats/gguf/file-types.ts";
 import { NO_CAPABILITIES } from "../../src/models/capability.ts";
 import { readManifest } from "../../src/models/manifest.ts";
 import { rawGguf, smallModel, stringEntry, tensorEntry, u32Entry } from "../support/raw-gguf.ts";

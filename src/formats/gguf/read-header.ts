@@ -29,8 +29,15 @@ const ALIGNMENT_DEFAULT = 32;
 /** Real files use 32; more than a huge page makes no sense and would only hide a damaged value. */
 const ALIGNMENT_MAX = 2 * 1024 * 1024;
 
+export interface GgufReading {
+  /** Keeps the list of tensors. */
+  tensors?: boolean;
+  /** Takes a file whose tensor data is cut: `dataOffset + dataBytes` then lies beyond `fileBytes`. */
+  cutData?: boolean;
+}
+
 /** Throws `GgufError`, and whatever `file.read` throws. */
-export function readGgufHeader(file: ReadAt, options: { tensors?: boolean } = {}): GgufHeader {
+export function readGgufHeader(file: ReadAt, options: GgufReading = {}): GgufHeader {
   if (file.sizeBytes === 0) throw new GgufError("truncated", "the file is empty", 24);
   const cursor = new Cursor(file, HEADER_BYTES_MAX);
   const version = readVersion(cursor, file.sizeBytes);
@@ -41,7 +48,7 @@ export function readGgufHeader(file: ReadAt, options: { tensors?: boolean } = {}
   const section = readTensors(cursor, tensorCount, alignment, options.tensors === true);
   const dataOffset = tensorCount === 0 ? cursor.offset : alignUp(cursor.offset, alignment);
   const missing = dataOffset + section.dataBytes - file.sizeBytes;
-  if (tensorCount > 0 && missing > 0) {
+  if (tensorCount > 0 && missing > 0 && options.cutData !== true) {
     const whole = dataOffset + section.dataBytes;
     const message = `the file has ${file.sizeBytes} of ${whole} bytes: ${missing} bytes are missing at its end`;
     throw new GgufError("truncated", message, missing);

@@ -1,0 +1,27 @@
+// Which models `ml-offload convert` takes: the converter and the detector share these tables, so that guidance names the
+// command only where it works.
+
+export interface ConvertibleArchitecture {
+  /** llama.cpp's name of it. */
+  gguf: string;
+}
+
+/** By the class in `architectures` of config.json. */
+export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitecture> = new Map([
+  ["LlamaForCausalLM", { gguf: "llama" }],
+  ["MistralForCausalLM", { gguf: "llama" }],
+  ["Qwen2ForCausalLM", { gguf: "qwen2" }],
+  ["Qwen3ForCausalLM", { gguf: "qwen3" }],
+]);
+
+/** Element types of weights that are carried over as they are. */
+export const EXACT_DTYPES: ReadonlySet<string> = new Set(["F16", "BF16"]);
+
+/** Those that are rounded to 16 bits unless something else is asked for. */
+export const ROUNDED_DTYPES: ReadonlySet<string> = new Set(["F32"]);
+
+/** The names of the files that the converter looks for. */
+export const CONVERTIBLE_FILE = /^model.*\.safetensors$/;
+
+/** Tokenizers that the converter reads, by the file that they are in. */
+export const CONVERTIBLE_TOKENIZERS: ReadonlySet<string> = new Set(["tokenizer.json", "tokenizer.model"]);

@@ -1,0 +1,121 @@
+// Whether a Hugging Face model whose files are whole can be converted, and what the outcome will take; else what it lacks or
+// why not. Pure: everything that it goes by was read before.
+
+import { basename } from "node:path";
+import {
+  CONVERTIBLE_ARCHITECTURES,
+  CONVERTIBLE_FILE,
+  CONVERTIBLE_TOKENIZERS,
+  EXACT_DTYPES,
+  ROUNDED_DTYPES,
+} from "../convertible.ts";
+import { type Finding, quotePath, showText } from "../detection.ts";
+import type { ModelConfig } from "../hugging-face/read-config.ts";
+import type { TokenizerFacts } from "../hugging-face/read-tokenizer.ts";
+import type { SafetensorsTensor } from "./read-header.ts";
+import type { WeightsKind } from "./weights-kind.ts";
+
+export interface ModelFacts {
+  found: Omit<Finding, "verdict" | "reason">;
+  folder: string;
+  config: ModelConfig | null;
+  tokenizer: TokenizerFacts;
+  weights: WeightsKind;
+  /** How its weights were quantised; null: they are plain numbers. */
+  method: string | null;
+  adapter: boolean;
+  tensors: ReadonlyMap<string, SafetensorsTensor>;
+}
+
+/** Of an f16 or bf16 weight. */
+const HALF_BYTES = 2;
+
+export function judgeModel(facts: ModelFacts): Finding {
+  const { found, config, tokenizer } = facts;
+  const refused = findRefusal(facts);
+  if (refused !== null) return { ...found, verdict: "unsupported", ...refused };
+  const broken = config === null ? [] : findContradictions(config, facts.tensors);
+  if (broken.length > 0) {
+    const reason = "its weights do not fit its config.json. Fetch the model again.";
+    return { ...found, verdict: "damaged", missing: broken, reason };
+  }
+  if (tokenizer.missing.length > 0) {
+    const reason = "its tokenizer is not whole, and no text can be read without it. Fetch the missing files.";
+    return { ...found, verdict: "damaged", missing: tokenizer.missing, reason };
+  }
+  const rounded = ROUNDED_DTYPES.has(facts.weights.dtype ?? "");
+  const resultBytes = found.parameterCount == null ? null : found.parameterCount * HALF_BYTES;
+  return {
+    ...found,
+    verdict: rounded ? "convertible-with-loss" : "convertible",
+    reason: rounded
+      ? "llama.cpp runs GGUF files. Converting makes one and rounds its 32-bit weights to 16 bits, unless told otherwise."
+      : "llama.cpp runs GGUF files. Converting makes one with the same 16-bit weights.",
+    command: `ml-offload convert ${quotePath(facts.folder)}`,
+    resultBytes,
+    memoryBytes: resultBytes,
+  };
+}
+
+type Refusal = { reason: string; missing?: readonly string[] };
+
+function findRefusal({ found, config, method, adapter, weights, tokenizer }: ModelFacts): Refusal | null {
+  if (adapter) {
+    return {
+      reason: "a PEFT adapter: it changes a base model. llama.cpp takes adapters as GGUF; look for one of that kind.",
+    };
+  }
+  if (config === null) {
+    const reason = "weights alone: without the config.json of its folder nothing tells what they compute.";
+    return { reason, missing: ["config.json"] };
+  }
+  const name = found.architecture ?? null;
+  if (name === null)
+    return { reason: "its config.json names no architecture.", missing: ["architectures in config.json"] };
+  if (!CONVERTIBLE_ARCHITECTURES.has(name)) {
+    const known = [...CONVERTIBLE_ARCHITECTURES.keys()].join(", ");
+    const reason = `the architecture ${showText(name)} is not among those that are converted (${known}). Look for a GGUF of it.`;
+    return { reason };
+  }
+  if (method !== null) {
+    const reason = `its weights are quantised (${found.quantization}), which is not converted. Fetch the original weights or a GGUF.`;
+    return { reason };
+  }
+  const others = [...weights.dtypes].filter((dtype) => !EXACT_DTYPES.has(dtype) && !ROUNDED_DTYPES.has(dtype));
+  if (others.length > 0) return { reason: `it has weights of the type ${others.join(", ")}, which are not converted.` };
+  const odd = (found.files ?? []).map((file) => basename(file)).find((file) => !CONVERTIBLE_FILE.test(file));
+  if (odd !== undefined) {
+    return {
+      reason: `the converter looks for model.safetensors or model-*.safetensors: give ${showText(odd)} such a name.`,
+    };
+  }
+  const whole = tokenizer.missing.length === 0 && tokenizer.file !== null;
+  if (whole && !CONVERTIBLE_TOKENIZERS.has(tokenizer.file ?? "")) {
+    const reason = `its tokenizer is a ${tokenizer.file}; the converter reads ${[...CONVERTIBLE_TOKENIZERS].join(" or ")}.`;
+    return { reason, missing: ["tokenizer.json"] };
+  }
+  return null;
+}
+
+/** What config.json says and the tensors do not have. */
+function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, SafetensorsTensor>): string[] {
+  const broken: string[] = [];
+  const embedding = tensors.get("model.embed_tokens.weight");
+  if (embedding === undefined) broken.push("the tensor model.embed_tokens.weight");
+  else if (config.hiddenSize !== null && embedding.shape[1] !== config.hiddenSize) {
+    broken.push(`embeddings of ${config.hiddenSize} numbers, as config.json says; they have ${embedding.shape[1]}`);
+  }
+  const layers = new Set<number>();
+  for (const name of tensors.keys()) {
+    const match = /^model\.layers\.(\d{1,6})\./.exec(name);
+    if (match !== null) layers.add(Number(match[1]));
+  }
+  const expected = Math.min(config.layerCount ?? 0, LAYERS_MAX);
+  for (let layer = 0; layer < expected; layer++) {
+    if (!layers.has(layer)) broken.push(`the tensors of layer ${layer}`);
+  }
+  return broken;
+}
+
+/** The deepest models have some 130 layers; a hostile config.json may say anything. */
+const LAYERS_MAX = 4_096;
