@@ -43,6 +43,10 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       const { convert } = await import("./commands/convert.ts");
       return await convert(invocation.convert, process.env);
     }
+    case "show": {
+      const { show } = await import("./commands/show.ts");
+      return show(invocation, process.env, process.cwd());
+    }
     case "bench": {
       const { bench } = await import("./commands/bench.ts");
       return await bench(invocation.bench, process.env);

@@ -5,6 +5,7 @@ import { findNearest } from "../lib/nearest.ts";
 import { flagOf, type OptionSpec, type RawFlags } from "../lib/option.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { ConvertArguments } from "./convert.ts";
+import type { ShowArguments } from "./show.ts";
 import { BENCH_OPTIONS, COMMANDS, CONVERT_OPTIONS, type CommandSpec, findCommand, RUN_OPTIONS } from "./specs.ts";
 
 /** What `run` needs besides settings. Empty texts and a 0 limit mean "not given". */
@@ -37,6 +38,7 @@ export type Invocation =
   | { command: "serve"; flags: RawFlags; configPath: string | null; printConfig: boolean; json: boolean }
   | { command: "run"; flags: RawFlags; configPath: string | null; run: RunArguments }
   | { command: "convert"; convert: ConvertArguments }
+  | { command: "show"; flags: RawFlags; configPath: string | null; show: ShowArguments }
   | { command: "bench"; bench: BenchArguments }
   | { command: "engine"; job: string | null; flags: RawFlags };
 
@@ -73,6 +75,8 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
       return { command: "run", flags, configPath, run: toRunArguments(flags, operands) };
     case "convert":
       return { command: "convert", convert: toConvertArguments(flags, operands) };
+    case "show":
+      return { command: "show", flags, configPath, show: toShowArguments(flags, operands) };
     case "bench":
       return { command: "bench", bench: toBenchArguments(flags) };
     case "engine":
@@ -109,6 +113,11 @@ function toConvertArguments(flags: RawFlags, [source, target]: readonly string[]
   if (source === undefined) throw usageError("convert needs a folder: convert SRC [DST]", "convert");
   const outType = checkOption("convert", CONVERT_OPTIONS.outType, flags);
   return { source, target: target ?? null, outType, force: isOn(flags, "force") };
+}
+
+function toShowArguments(flags: RawFlags, [subject, filter]: readonly string[]): ShowArguments {
+  if (subject === undefined) throw usageError("show needs a path or a model's name", "show");
+  return { subject, filter: filter ?? null, tensors: isOn(flags, "tensors"), json: isOn(flags, "json") };
 }
 
 function toBenchArguments(flags: RawFlags): BenchArguments {

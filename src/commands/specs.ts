@@ -46,6 +46,11 @@ export const RUN_OPTIONS = {
   json: { ...JSON_OPTION, description: "Print one JSON object instead of streaming text" },
 };
 
+export const SHOW_OPTIONS = {
+  tensors: booleanOption("tensors", "List all tensors too"),
+  json: { ...JSON_OPTION, description: "Print one JSON object with everything" },
+};
+
 export const BENCH_OPTIONS = {
   url: listOption(
     text("url", "URL", "Server to measure; repeatable, the first one is compared with each other"),
@@ -126,6 +131,17 @@ export const COMMANDS: readonly CommandSpec[] = [
       "SRC is a folder with config.json, a tokenizer and model*.safetensors.",
       "DST is a file or a folder; without it the file is put where serve finds it: the data folder's models/.",
       "The path of the file is printed on stdout, all else on stderr. docs/converting.md lists what is converted.",
+    ],
+  },
+  {
+    name: "show",
+    operands: "PATH|NAME [FILTER]",
+    operandsMax: 2,
+    summary: "Tell what a model file or folder is, and whether it runs",
+    options: [...Object.values(SHOW_OPTIONS), SERVE_OPTIONS.modelsDir, configFile],
+    notes: [
+      "FILTER is a part of the metadata keys and tensor names to print.",
+      "docs/formats.md lists the formats that are told apart, and what to do about each.",
     ],
   },
   {

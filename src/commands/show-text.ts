@@ -1,0 +1,72 @@
+// What `show` prints for people. Pure. Texts out of files lose what could move the cursor.
+
+import type { Inspection } from "../models/inspect.ts";
+
+/** A chat template takes pages: its beginning tells which one it is. `--json` has it whole. */
+const VALUE_CHARACTERS_MAX = 100;
+
+export function renderInspection(shown: Inspection): string {
+  const { guidance } = shown;
+  const facts: readonly (readonly [string, string | null])[] = [
+    ["format", shown.variant === null ? shown.format : `${shown.format} (${shown.variant})`],
+    ["architecture", shown.architecture],
+    ["parameters", shown.parameterCount === null ? null : countInWords(shown.parameterCount)],
+    ["quantization", shown.quantization],
+    ["context", shown.contextLength === null ? null : `${shown.contextLength} tokens`],
+    ["tokenizer", shown.tokenizer],
+    ["chat template", shown.hasChatTemplate === null ? null : shown.hasChatTemplate ? "yes" : "no"],
+    [
+      "size",
+      `${bytesInWords(shown.sizeBytes)} in ${shown.files.length} ${shown.files.length === 1 ? "file" : "files"}`,
+    ],
+    ["weights in memory", guidance.memoryBytes === null ? null : bytesInWords(guidance.memoryBytes)],
+    ["tensors", shown.tensorCount === 0 ? null : String(shown.tensorCount)],
+    ...shown.missing.map((line) => ["missing", line] as const),
+    ["verdict", shown.verdict],
+  ];
+  const known = facts.filter((fact): fact is [string, string] => fact[1] !== null);
+  return [
+    plain(shown.path),
+    ...columns(known),
+    "",
+    plain(guidance.reason),
+    ...(guidance.command === null ? [] : [`  ${plain(guidance.command)}`]),
+    ...section(
+      "metadata",
+      shown.metadata.map(({ key, value }) => [key, String(value)]),
+    ),
+    ...section(
+      "tensors",
+      shown.tensors.map(({ name, type, shape }) => [name, `${type} [${shape.join(", ")}]`]),
+    ),
+    "",
+  ].join("\n");
+}
+
+function section(title: string, rows: readonly (readonly [string, string])[]): string[] {
+  return rows.length === 0 ? [] : ["", `${title}:`, ...columns(rows)];
+}
+
+function columns(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.min(48, Math.max(0, ...rows.map(([left]) => left.length)));
+  return rows.map(([left, right]) => `  ${plain(left).padEnd(width)}  ${shorten(plain(right))}`);
+}
+
+/** A file's text on one line, without control characters. */
+function plain(text: string): string {
+  return text.replace(/\s+/g, " ").replace(/[^\P{C}]/gu, "?");
+}
+
+function shorten(text: string): string {
+  return text.length > VALUE_CHARACTERS_MAX ? `${text.slice(0, VALUE_CHARACTERS_MAX)}…` : text;
+}
+
+function countInWords(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(2)} billion`;
+  return count >= 1e6 ? `${(count / 1e6).toFixed(1)} million` : String(count);
+}
+
+function bytesInWords(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${bytes} bytes`;
+}

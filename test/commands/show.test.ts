@@ -1,0 +1,106 @@
+// `show`: what it collects and prints, on the demo model, on folders of others, and on names.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgv } from "../../src/commands/argv.ts";
+import { renderInspection } from "../../src/commands/show-text.ts";
+import { inspectWhole } from "../../src/models/inspect.ts";
+import { AppError } from "../../src/protocol/errors.ts";
+import { stateDict, zipCheckpoint } from "../support/pickle-writer.ts";
+import { rawGguf, stringEntry } from "../support/raw-gguf.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+const DEMO = join(ROOT, "src/demo/demo.gguf");
+let folder = "";
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "mlo-show-"));
+  symlinkSync(DEMO, join(folder, "tiny.gguf"));
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const run = (...args: string[]) => {
+  const child = Bun.spawnSync([process.execPath, join(ROOT, "src/main.ts"), "show", ...args], {
+    env: { ...process.env, HOME: folder, XDG_CONFIG_HOME: folder },
+    cwd: folder,
+  });
+  return { code: child.exitCode, out: child.stdout.toString(), err: child.stderr.toString() };
+};
+
+describe("what is collected", () => {
+  test("metadata always, tensors when asked for", () => {
+    const all = inspectWhole(DEMO, { filter: null, tensors: false });
+    expect(all.metadata).toContainEqual({ key: "general.architecture", value: "llama" });
+    expect(all.tensorCount).toBeGreaterThan(10);
+    expect(all.tensors).toEqual([]);
+    expect(inspectWhole(DEMO, { filter: null, tensors: true }).tensors).toHaveLength(all.tensorCount);
+  });
+
+  test("a filter keeps keys and tensors with its letters in them", () => {
+    const { metadata, tensors } = inspectWhole(DEMO, { filter: "EMB", tensors: false });
+    expect(metadata.map(({ key }) => key)).toEqual(["llama.embedding_length"]);
+    expect(tensors).toEqual([{ name: "token_embd.weight", type: "Q8_0", shape: [128, 1024], file: DEMO }]);
+  });
+
+  test("a PyTorch checkpoint's tensors", () => {
+    const path = join(folder, "model.pt");
+    writeFileSync(path, zipCheckpoint(stateDict([{ name: "w", shape: [2, 2], key: "0" }]), { "0": 16 }));
+    const { tensors, format } = inspectWhole(path, { filter: null, tensors: true });
+    expect({ format, tensors }).toEqual({
+      format: "pytorch",
+      tensors: [{ name: "w", type: "F32", shape: [2, 2], file: path }],
+    });
+  });
+
+  test("GGUF of a version that is not read has a verdict and no contents", () => {
+    const path = join(folder, "old.gguf");
+    writeFileSync(path, rawGguf({ version: 1 }));
+    expect(inspectWhole(path, { filter: null, tensors: true })).toMatchObject({ verdict: "unsupported", tensors: [] });
+  });
+
+  test("nothing there", () => {
+    expect(() => inspectWhole(join(folder, "none"), { filter: null, tensors: false })).toThrow(AppError);
+  });
+});
+
+describe("the command", () => {
+  test("prints what a file is", () => {
+    const { out, code } = run("tiny.gguf");
+    expect(code).toBe(0);
+    expect(out).toContain("verdict");
+    expect(out).toContain(`ml-offload run ${join(folder, "tiny.gguf")}`);
+    expect(out).toContain("general.architecture");
+  });
+
+  test("prints JSON", () => {
+    const found = JSON.parse(run("tiny.gguf", "output_norm", "--json").out);
+    expect(found).toMatchObject({ format: "gguf", verdict: "runs", guidance: { memoryBytes: expect.any(Number) } });
+    expect(found.tensors).toHaveLength(1);
+  });
+
+  test("takes a model's name", () => {
+    expect(run("tiny", "--models-dir", folder, "--json").code).toBe(0);
+    const { code, err } = run("tinny", "--models-dir", folder);
+    expect(code).toBe(1);
+    expect(err).toContain("tiny");
+  });
+
+  test("needs a subject", () => {
+    expect(run().code).toBe(2);
+    expect(parseArgv(["show", "a", "b", "--tensors"])).toMatchObject({
+      command: "show",
+      show: { subject: "a", filter: "b", tensors: true, json: false },
+    });
+  });
+});
+
+test("texts of a file can't steer a terminal", () => {
+  const path = join(folder, "evil.gguf");
+  writeFileSync(path, rawGguf({ metadata: [stringEntry("general.name", "\u001b[2J\u0007\nnext line")] }));
+  const text = renderInspection(inspectWhole(path, { filter: null, tensors: true }));
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there.
+  expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
+});
