@@ -17,6 +17,7 @@ import { addTemplateRoute } from "./llama/apply-template.ts";
 import { addInfillRoute } from "./llama/infill.ts";
 import { addRerankRoutes } from "./llama/rerank.ts";
 import { addTokenRoutes } from "./llama/tokenize.ts";
+import { addInspectRoutes } from "./manage/inspect.ts";
 import { explainUnavailable } from "./ollama/errors.ts";
 import { addOllamaRoutes } from "./ollama/routes.ts";
 import { addChatRoute } from "./openai/chat.ts";
@@ -58,6 +59,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addBackendRoute(elysia, api);
   addCacheRoute(elysia, api);
   addLoraRoutes(elysia, api);
+  addInspectRoutes(elysia, api);
   addStreamRoutes(elysia, api);
   addModelRoutes(elysia, api);
   addChatRoute(elysia, api);

@@ -24,6 +24,12 @@ export function isHostAllowed(hostHeader: string, rules: HostRules): boolean {
   return WILDCARD_ADDRESSES.includes(normalizeName(rules.host)) && isIP(name) !== 0;
 }
 
+/** Whether a bound address is reached from this machine alone. */
+export function isLocalAddress(host: string): boolean {
+  const name = normalizeName(host);
+  return LOCAL_NAMES.includes(name) || (isIP(name) === 4 && name.startsWith("127."));
+}
+
 /** The name without port and brackets, in lower case; null when it is not a host at all. */
 function readHostName(value: string): string | null {
   const trimmed = value.trim();

@@ -23,6 +23,7 @@ import {
   TokenizeReply,
   TokenizeRequest,
 } from "./llama/text-schema.ts";
+import { InspectReply, InspectRequest, ModelContentsReply } from "./manage/schema.ts";
 import { OLLAMA_COMPONENTS } from "./ollama/components.ts";
 import {
   ChatChunk,
@@ -73,6 +74,9 @@ export const COMPONENTS: Record<string, TSchema> = {
   HealthReply,
   BackendReply,
   CacheListReply,
+  InspectRequest,
+  InspectReply,
+  ModelContentsReply,
   LoraAdapterListReply,
   LoraScalesRequest,
   LoraScalesReply,

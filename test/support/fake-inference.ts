@@ -1,5 +1,6 @@
 // An Inference whose models and events are scripted by the test; it records what it was asked.
 
+import { join } from "node:path";
 import { NO_CAPABILITIES } from "../../src/models/capability.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type {
@@ -32,12 +33,15 @@ export const DONE_EVENT: GenerationEvent = {
   timings: { queuedMs: 1, promptMs: 10, decodeMs: 20 },
 };
 
+/** A file that is there: routes that read models' headers find it. */
+export const DEMO_PATH = join(import.meta.dir, "../../src/demo/demo.gguf");
+
 export function makeCard(changes: Partial<ModelCard> = {}): ModelCard {
   return {
     id: "demo",
     aliases: [],
     givenNames: [],
-    path: "demo.gguf",
+    path: DEMO_PATH,
     created: 1_700_000_000,
     sizeBytes: 1_300_000,
     architecture: "llama",

@@ -114,12 +114,14 @@ const nameNothing: Provoke = (route) => {
 
 const nameNoModel: Provoke = (route) => {
   const path = route.example === null ? route.path.replace(/[^/]+$/, "nope") : route.path;
-  return send(createApp(), route, { path, body: route.example && { ...route.example, model: "nope", source: "nope" } });
+  const names = { model: "nope", source: "nope", ...(route.example?.path === undefined ? {} : { path: "nope" }) };
+  return send(createApp(), route, { path, body: route.example && { ...route.example, ...names } });
 };
 
 const BAD_REQUESTS: Record<string, Sent> = {
   "GET /v1/models": { path: "/v1/models?limit=0", headers: { "anthropic-version": "2023-06-01" } },
   "GET /v1/models/{model}": { path: "/v1/models/%zz" },
+  "GET /api/models/by-id/{model}": { path: "/api/models/by-id/%zz" },
 };
 const BAD_QUERIES: Record<string, string> = {
   "GET /v1/responses/{response_id}": "?stream=perhaps",

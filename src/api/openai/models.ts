@@ -43,7 +43,8 @@ export function chooseContextLength(card: ModelCard): number {
   return card.info?.sequenceContextLength ?? card.contextLength ?? UNKNOWN_CONTEXT_TOKENS;
 }
 
-function decodeModelId(raw: string): string {
+/** Of a path that ends in one. Throws `invalid_request`. */
+export function decodeModelId(raw: string): string {
   try {
     return decodeURIComponent(raw);
   } catch (thrown) {

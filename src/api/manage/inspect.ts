@@ -1,0 +1,96 @@
+// POST /api/models/inspect and GET /api/models/by-id/*: what a file or folder is before it is served, and all that a model's
+// own file says. Reads headers; loads nothing.
+
+import { basename } from "node:path";
+import type { Elysia } from "elysia";
+import { inspectPath, inspectWhole } from "../../models/inspect.ts";
+import { AppError } from "../../protocol/errors.ts";
+import { BodyReader } from "../body.ts";
+import { isLocalAddress } from "../host-check.ts";
+import { decodeModelId } from "../openai/models.ts";
+import type { ApiContext } from "../options.ts";
+import { describeRoute } from "../route-docs.ts";
+import { type InspectReply, InspectRequest, type ModelContentsReply } from "./schema.ts";
+
+const BY_ID = "/api/models/by-id/";
+const bodies = new BodyReader(InspectRequest);
+
+export function addInspectRoutes(app: Elysia, api: ApiContext): void {
+  app.post(
+    "/api/models/inspect",
+    async ({ request }) => {
+      const { path } = await bodies.read(request, api.options.bodyBytesMax, api.clock);
+      const found = inspectPath(choosePath(path, api));
+      const reply: InspectReply = { ...found, files: [...found.files], missing: [...found.missing] };
+      return Response.json(reply);
+    },
+    { detail: INSPECT_DOCS },
+  );
+  // Ids may hold slashes, which `:id` does not match.
+  app.get(
+    `${BY_ID}*`,
+    ({ path, request }) => {
+      const card = api.inference.resolveModel(decodeModelId(path.slice(BY_ID.length)));
+      const filter = new URL(request.url).searchParams.get("filter");
+      return Response.json(describeContents(card.id, card.path, filter));
+    },
+    { detail: BY_ID_DOCS },
+  );
+}
+
+/** An absolute path, for programs on this machine; anything else is a model's name. */
+function choosePath(path: string, api: ApiContext): string {
+  if (path.includes("\0")) {
+    throw new AppError({ code: "invalid_request", message: "`path` holds a NUL, which no path has", param: "path" });
+  }
+  if (!path.startsWith("/")) return api.inference.resolveModel(path).path;
+  if (isLocalAddress(api.options.host)) return path;
+  throw new AppError({
+    code: "forbidden",
+    message: "paths are told about only while the server listens on this machine alone",
+    hint: "Name a model instead, or use ml-offload show PATH there.",
+  });
+}
+
+/** Where files lie is nobody's business who asks for a model by its name: their names are enough. */
+function describeContents(id: string, path: string, filter: string | null): ModelContentsReply {
+  const { guidance, files, missing, tensors, path: _place, ...found } = inspectWhole(path, { filter, tensors: true });
+  return {
+    id,
+    ...found,
+    files: files.map((file) => basename(file)),
+    missing: [...missing],
+    reason: guidance.reason,
+    memoryBytes: guidance.memoryBytes,
+    tensors: tensors.map(({ name, type, shape, file }) => ({ name, type, shape: [...shape], file: basename(file) })),
+  };
+}
+
+const INSPECT_DOCS = describeRoute({
+  operationId: "inspectModel",
+  tag: "System",
+  summary: "Tell what a file or folder is",
+  description:
+    "By its bytes: its format, whether it runs, and what to do where it does not. Paths are told about only while the " +
+    "server listens on a loopback address; `docs/formats.md` lists the formats.",
+  body: { schema: "InspectRequest", examples: { model: { path: "demo" } } },
+  reply: { schema: "InspectReply", description: "What lies there." },
+  errors: ["invalid_request", "model_not_found", "payload_too_large", "timeout"],
+});
+
+const BY_ID_DOCS = describeRoute({
+  operationId: "getModelContents",
+  tag: "System",
+  summary: "Show a model's metadata and tensors",
+  description: "Ids may hold slashes, as they are or as %2F; aliases and `default` work too.",
+  pathParameter: { name: "model", description: "The model's id or alias.", example: "demo" },
+  query: [
+    {
+      name: "filter",
+      description: "Only metadata and tensors with this text in their names, upper and lower case alike.",
+      schema: { type: "string" },
+    },
+  ],
+  reply: { schema: "ModelContentsReply", description: "All that the model's files say of themselves." },
+  errors: ["invalid_request", "model_not_found"],
+});

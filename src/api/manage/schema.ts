@@ -1,0 +1,69 @@
+// The shapes of the routes that manage models: the only source of their types and documentation.
+
+import { type Static, type TSchema, Type } from "@sinclair/typebox";
+
+const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
+
+/** Longer than the paths of any file system that models lie on. */
+const PATH_LENGTH_MAX = 4096;
+
+export const InspectRequest = Type.Object({
+  path: Type.String({
+    minLength: 1,
+    maxLength: PATH_LENGTH_MAX,
+    description: "An absolute path of a file or folder, or a model's id.",
+  }),
+});
+export type InspectRequest = Static<typeof InspectRequest>;
+
+const VERDICTS = ["runs", "convertible", "convertible-with-loss", "unsupported", "damaged"] as const;
+
+const FACTS = {
+  format: Type.String({ description: "Such as `gguf` or `safetensors`." }),
+  variant: orNull(Type.String({ description: "What kind of it, such as `split` or `gptq`." })),
+  architecture: orNull(Type.String({ description: "As the files name it." })),
+  parameterCount: orNull(Type.Integer()),
+  quantization: orNull(Type.String({ description: "Such as `Q4_K_M` or `BF16`." })),
+  contextLength: orNull(Type.Number({ description: "Tokens that the model was trained for." })),
+  tokenizer: orNull(Type.String()),
+  hasChatTemplate: orNull(Type.Boolean()),
+  files: Type.Array(Type.String(), { description: "All files that are part of it." }),
+  sizeBytes: Type.Integer(),
+  missing: Type.Array(Type.String(), { description: "Files, keys or tensors that ought to be there, in words." }),
+  verdict: Type.Union(VERDICTS.map((verdict) => Type.Literal(verdict))),
+};
+const REASON = Type.String({ description: "Why, and what to do." });
+const MEMORY = orNull(Type.Integer({ description: "For the weights alone: the context comes on top." }));
+
+export const InspectReply = Type.Object({
+  path: Type.String(),
+  ...FACTS,
+  guidance: Type.Object({
+    reason: REASON,
+    command: orNull(Type.String({ description: "To be typed as it stands." })),
+    sizeBytes: orNull(Type.Integer({ description: "Of what the command makes, or of the model that runs." })),
+    memoryBytes: MEMORY,
+  }),
+});
+export type InspectReply = Static<typeof InspectReply>;
+
+export const ModelContentsReply = Type.Object({
+  id: Type.String(),
+  ...FACTS,
+  reason: REASON,
+  memoryBytes: MEMORY,
+  metadata: Type.Array(
+    Type.Object({ key: Type.String(), value: Type.Union([Type.String(), Type.Number(), Type.Boolean()]) }),
+    { description: "Long lists are described, not listed." },
+  ),
+  tensorCount: Type.Integer({ description: "Of all files, whether the filter leaves them or not." }),
+  tensors: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      type: Type.String(),
+      shape: Type.Array(Type.Integer(), { description: "The fastest-varying dimension first." }),
+      file: Type.String(),
+    }),
+  ),
+});
+export type ModelContentsReply = Static<typeof ModelContentsReply>;
