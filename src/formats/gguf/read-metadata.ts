@@ -136,7 +136,7 @@ function readStringArray(cursor: Cursor, key: string, length: number, budget: Bu
   cursor.require(length * 8, `the array "${key}" of ${length} strings`);
   const what = `a string of the array "${key}"`;
   if (length > ARRAY_ITEMS_MAX) {
-    for (let index = 0; index < length; index++) cursor.skip(cursor.size(what), what);
+    cursor.skipStrings(length, what);
     return array;
   }
   const items: GgufScalar[] = [];
