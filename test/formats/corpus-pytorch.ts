@@ -175,6 +175,15 @@ const LYING: readonly Fixture[] = [
     { reason: "big-endian" },
   ),
   single("a pickle that PyTorch did not write", pickle(dict([["a", int(1)]])), { reason: "PyTorch" }),
+  single("an old checkpoint of protocol 4", legacyCheckpoint(stateDict([]), [], true), { variant: "legacy" }),
+  single(
+    "an old checkpoint of a whole module",
+    legacyCheckpoint(
+      pickle(tuple(text("module"), globalName("my.model", "Net"), text("net.py"), text("class Net")), raw("Q")),
+      [],
+    ),
+    { reason: "my.model.Net" },
+  ),
   single("an old checkpoint that calls os.system", legacyCheckpoint(pickle(call(system, text("id"))), []), {
     reason: "posix.system",
   }),

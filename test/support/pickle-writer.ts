@@ -92,12 +92,14 @@ export function zipCheckpoint(
   ]);
 }
 
-/** The layout that `torch.save` wrote before version 1.6. */
+/** The layout that `torch.save` wrote before version 1.6. `framed`: as by protocol 4, which begins with a frame. */
 export function legacyCheckpoint(
   pickled: Piece,
   storages: readonly { key: string; elements: number; bytes: number }[],
+  framed = false,
 ): Uint8Array {
-  const magic = pickle(bytes(0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19));
+  const mark = bytes(0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19);
+  const magic = framed ? join(bytes(0x80, 4, 0x95, 13, 0, 0, 0, 0, 0, 0, 0), mark, latin(".")) : pickle(mark);
   const system = pickle(
     dict([
       ["protocol_version", int(1001)],

@@ -3,7 +3,7 @@
 
 import { OutOfFileError, type WindowedFile } from "../windowed-file.ts";
 import { isAllowedGlobal, rebuild } from "./allowed-globals.ts";
-import { isKind, OPAQUE, PickleError, type PickleStorage, type PickleValue } from "./pickle-values.ts";
+import { isKind, OPAQUE, PickleError, type PickleValue } from "./pickle-values.ts";
 
 /** Values that wait to be put into a container: a batch has 1,000 entries by default. */
 const STACK_MAX = 1_000_000;
@@ -21,8 +21,8 @@ const LINE_BYTES_MAX = 1_024;
 export const MARK = Symbol("mark");
 export type StackItem = PickleValue | typeof MARK;
 
-/** What a persistent id stands for: a storage, or a `PickleError`. */
-export type PersistentId = (id: PickleValue) => PickleStorage;
+/** What a persistent id stands for: a storage, nothing, or a `PickleError`. */
+export type PersistentId = (id: PickleValue) => PickleValue;
 
 export class PickleMachine {
   at: number;
@@ -158,7 +158,7 @@ export class PickleMachine {
     return rebuild(callee.name, items);
   }
 
-  findStorage(id: PickleValue): PickleStorage {
+  findStorage(id: PickleValue): PickleValue {
     return this.#findStorage(id);
   }
 

@@ -6,7 +6,14 @@ import { OutOfFileError, WindowedFile } from "../windowed-file.ts";
 import { locateZipEntry, readZipDirectory, readZipEntry, type ZipEntry, ZipError } from "../zip/read-zip.ts";
 import { DTYPE_BYTES, storageDtype } from "./allowed-globals.ts";
 import { collectTensors } from "./collect-tensors.ts";
-import { isKind, PickleError, type PickleStorage, type PickleTensor, type PickleValue } from "./pickle-values.ts";
+import {
+  isKind,
+  OPAQUE,
+  PickleError,
+  type PickleStorage,
+  type PickleTensor,
+  type PickleValue,
+} from "./pickle-values.ts";
 import { unpickle } from "./unpickle.ts";
 
 export interface PytorchTensor {
@@ -83,6 +90,7 @@ export function readLegacyCheckpoint(file: ReadAt): PytorchCheckpoint {
   const sizes = new Map<string, number>();
   const main = unpickle(view, system.end, (id) => {
     const storage = toStorage(id);
+    if (!isKind(storage, "storage")) return storage;
     sizes.set(storage.key, (DTYPE_BYTES.get(storage.dtype ?? "U8") ?? 1) * storage.elements);
     return storage;
   });
@@ -123,10 +131,11 @@ function locateLegacyStorages(
   return places;
 }
 
-/** ('storage', class, key, location, elements, …) */
-function toStorage(id: PickleValue): PickleStorage {
+/** ('storage', class, key, location, elements, …), or ('module', class, …) of an object whose class was refused by then. */
+function toStorage(id: PickleValue): PickleValue {
   const items = isKind(id, "tuple") ? id.items : [];
   const [tag, type, key, , elements] = items;
+  if (tag === "module") return OPAQUE;
   const dtype = isKind(type, "global") ? storageDtype(type.name) : undefined;
   const valid = tag === "storage" && typeof key === "string" && typeof elements === "number" && elements >= 0;
   if (!valid || dtype === undefined || !Number.isSafeInteger(elements * 8)) {
@@ -186,11 +195,14 @@ function isContiguous({ shape, strides }: PickleTensor): boolean {
   return true;
 }
 
-/** Whether a file's beginning is that of the old layout. */
+/** The opcode and the digits of `LEGACY_MAGIC`. */
+const LEGACY_MARK = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
+/** Whether a file's beginning is that of the old layout: the number, behind a protocol and perhaps a frame's length. */
 export function isLegacyCheckpoint(file: ReadAt): boolean {
-  const head = readBytes(file, 0, 14);
-  const wanted = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-  return head.byteLength === wanted.length && wanted.every((byte, index) => head[index] === byte);
+  const head = readBytes(file, 0, 32);
+  const at = head[2] === 0x95 ? 11 : 2;
+  return head[0] === 0x80 && LEGACY_MARK.every((byte, index) => head[at + index] === byte);
 }
 
 /** A checkpoint of either layout, or null where the file is neither. */
