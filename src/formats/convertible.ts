@@ -9,9 +9,13 @@ export interface ConvertibleArchitecture {
 /** By the class in `architectures` of config.json. */
 export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitecture> = new Map([
   ["LlamaForCausalLM", { gguf: "llama" }],
+  ["LLaMAForCausalLM", { gguf: "llama" }],
+  ["LlamaModel", { gguf: "llama" }],
   ["MistralForCausalLM", { gguf: "llama" }],
   ["Qwen2ForCausalLM", { gguf: "qwen2" }],
+  ["Qwen2Model", { gguf: "qwen2" }],
   ["Qwen3ForCausalLM", { gguf: "qwen3" }],
+  ["Qwen3Model", { gguf: "qwen3" }],
 ]);
 
 /** Element types of weights that are carried over as they are. */

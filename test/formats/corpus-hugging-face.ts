@@ -238,6 +238,14 @@ export const HUGGING_FACE_FIXTURES: readonly Fixture[] = [
     { verdict: "convertible", architecture: "Qwen3ForCausalLM" },
   ),
   changed(
+    "Qwen3 without a head",
+    {
+      "/m/config.json": config({ architectures: ["Qwen3Model"] }),
+      [WEIGHTS]: writeSafetensors(plainTensors().map((one) => ({ ...one, name: one.name.replace("model.", "") }))),
+    },
+    { verdict: "convertible" },
+  ),
+  changed(
     "an architecture that is not converted",
     { "/m/config.json": config({ architectures: ["FooForCausalLM"] }) },
     { verdict: "unsupported", reason: "FooForCausalLM" },

@@ -100,14 +100,15 @@ function findRefusal({ found, config, method, adapter, weights, tokenizer }: Mod
 /** What config.json says and the tensors do not have. */
 function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, SafetensorsTensor>): string[] {
   const broken: string[] = [];
-  const embedding = tensors.get("model.embed_tokens.weight");
+  // Without a head on top, as for embeddings, the names begin one level lower.
+  const embedding = tensors.get("model.embed_tokens.weight") ?? tensors.get("embed_tokens.weight");
   if (embedding === undefined) broken.push("the tensor model.embed_tokens.weight");
   else if (config.hiddenSize !== null && embedding.shape[1] !== config.hiddenSize) {
     broken.push(`embeddings of ${config.hiddenSize} numbers, as config.json says; they have ${embedding.shape[1]}`);
   }
   const layers = new Set<number>();
   for (const name of tensors.keys()) {
-    const match = /^model\.layers\.(\d{1,6})\./.exec(name);
+    const match = /^(?:model\.)?layers\.(\d{1,6})\./.exec(name);
     if (match !== null) layers.add(Number(match[1]));
   }
   const expected = Math.min(config.layerCount ?? 0, LAYERS_MAX);
