@@ -8,6 +8,7 @@ import type { z } from "zod";
 import { ANSWERING_OPTIONS } from "./config/answering.ts";
 import { describeGuessing, GUESS_OPTIONS } from "./config/guessing.ts";
 import { NAMING_OPTIONS } from "./config/naming.ts";
+import { PLACE_OPTIONS } from "./config/places.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./lib/log.ts";
 import { findNearest } from "./lib/nearest.ts";
 import {
@@ -46,6 +47,7 @@ export const SERVE_OPTIONS = {
   modelsDir: pathsOption(text("models_dir", "DIR", "Folder to search for GGUF files; repeatable"), (folders) => [
     join(folders.data, "models"),
   ]),
+  ...PLACE_OPTIONS,
   ...NAMING_OPTIONS,
   lora: pathsOption(
     text("lora", "FILE[=SCALE]", "LoRA adapter of the default model; repeatable, the scale is 1 unless given"),

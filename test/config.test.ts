@@ -34,6 +34,7 @@ describe("precedence", () => {
       port: 9000,
       model: [],
       modelsDir: ["/d/models"],
+      discover: true,
       alias: [],
       lora: [],
       ctx: 0,

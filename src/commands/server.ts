@@ -16,6 +16,8 @@ import { type AdapterFile, readAdapters } from "../models/adapter.ts";
 import { readAliases } from "../models/alias.ts";
 import { canPredict } from "../models/architecture.ts";
 import { checkDraftModel } from "../models/draft.ts";
+import { FolderWatch } from "../models/folder-watch.ts";
+import { listPlaces } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import { EngineProcess } from "../router/engine-process.ts";
@@ -55,15 +57,8 @@ export async function prepareServer({ config, folders, env, log, adapted }: Star
   const files = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
   if (config.exitWithParent) endWithParent(files.library);
   const choice = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock));
-  const registry = new ModelRegistry({
-    models: config.model,
-    modelsDirs: config.modelsDir,
-    demoPath: files.demoModel,
-    aliases: readAliases(config.alias),
-    copies: new AliasFile(join(folders.state, "aliases.json"), log),
-    ownFolder: join(folders.data, "models"),
-    logger: log,
-  });
+  const watch = new FolderWatch();
+  const registry = openRegistry({ config, folders, env, log }, files, watch);
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
@@ -91,10 +86,31 @@ export async function prepareServer({ config, folders, env, log, adapted }: Star
         async stop(graceful) {
           await server.stop(graceful);
           await router.stop(graceful);
+          watch.close();
         },
       };
     },
   };
+}
+
+function openRegistry(
+  { config, folders, env, log }: StartOptions,
+  files: NativeFiles,
+  watch: FolderWatch,
+): ModelRegistry {
+  const ownFolder = join(folders.data, "models");
+  return new ModelRegistry({
+    models: config.model,
+    modelsDirs: config.modelsDir,
+    demoPath: files.demoModel,
+    aliases: readAliases(config.alias),
+    copies: new AliasFile(join(folders.state, "aliases.json"), log),
+    ownFolder,
+    // What was downloaded lies in the own folder, also when --models-dir names others.
+    places: config.discover ? [{ kind: "own", folder: ownFolder }, ...listPlaces(env)] : [],
+    watch,
+    logger: log,
+  });
 }
 
 /** A misspelt path would else show at the first request only, and then to a client. */

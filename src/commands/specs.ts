@@ -78,6 +78,7 @@ export const CONVERT_OPTIONS = {
 /** Settings of `serve` that also mean something to the server that `run` starts in its own process. */
 const ENGINE_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.modelsDir,
+  SERVE_OPTIONS.discover,
   SERVE_OPTIONS.lora,
   SERVE_OPTIONS.ctx,
   SERVE_OPTIONS.threads,

@@ -38,6 +38,16 @@ export function isEncoder(architecture: string): boolean {
   return ENCODER_ARCHITECTURES.has(architecture);
 }
 
+export function isProjector(architecture: string): boolean {
+  return architecture === "clip";
+}
+
+const DRAFT_HEADS: ReadonlySet<string> = new Set(["eagle3", "dflash", "gemma4-assistant"]);
+
+export function isDraftHead(architecture: string): boolean {
+  return DRAFT_HEADS.has(architecture);
+}
+
 /** `enum llama_pooling_type`; -1 and unknown numbers are null. */
 export function poolingFromNumber(value: number): Pooling | null {
   const names: readonly Pooling[] = ["none", "mean", "cls", "last", "rank"];

@@ -1,6 +1,7 @@
 // A model as the registry knows it: its files and what their headers say. Not a loaded model.
 
 import { AppError, type ErrorBody } from "../protocol/errors.ts";
+import type { Companion } from "./companion.ts";
 import type { ModelManifest } from "./manifest.ts";
 
 export interface ModelEntry extends ModelManifest {
@@ -16,6 +17,8 @@ export interface ModelEntry extends ModelManifest {
   /** Seconds since the epoch: the newest modification time of its files; 0 when unknown. */
   created: number;
   sizeBytes: number;
+  /** Files that go with it and are no models of their own. */
+  companions: readonly Companion[];
   /** Why it can't be served. Kept as an entry so that a request gets this and not "unknown model". */
   error: ErrorBody | null;
   /** Named by `--model`, in contrast to found in a folder. */

@@ -11,6 +11,7 @@ import type { ErrorBody } from "../protocol/errors.ts";
 import type { Capabilities, Pooling } from "../protocol/model-info.ts";
 import { isEncoder, poolingFromNumber } from "./architecture.ts";
 import { judgeCapabilities, NO_CAPABILITIES } from "./capability.ts";
+import { type Lineage, NO_LINEAGE, readLineage } from "./lineage.ts";
 
 export interface ModelManifest {
   architecture: string | null;
@@ -43,6 +44,14 @@ export interface ManifestResult {
   manifest: ModelManifest;
   /** Why it can't be served; null when nothing speaks against it. */
   error: ErrorBody | null;
+  lineage: Lineage;
+  /** Bytes are missing at a file's end: a copy may be on its way. */
+  incomplete: boolean;
+}
+
+/** Of what can't be read. */
+export function unreadManifest(error: ErrorBody, incomplete = false): ManifestResult {
+  return { manifest: UNKNOWN_MANIFEST, error, lineage: NO_LINEAGE, incomplete };
 }
 
 /** Reads the headers of a model's files, first part first. Errors of the files are results, not exceptions. */
@@ -50,9 +59,11 @@ export function readManifest(paths: readonly string[]): ManifestResult {
   const headers: GgufHeader[] = [];
   for (const path of paths) {
     const result = readHeader(path);
-    if ("code" in result) {
+    if ("error" in result) {
       const first = headers[0];
-      return { manifest: first === undefined ? UNKNOWN_MANIFEST : buildManifest(first, null), error: result };
+      const { error, incomplete } = result;
+      if (first === undefined) return unreadManifest(error, incomplete);
+      return { manifest: buildManifest(first, null), error, lineage: readLineage(first), incomplete };
     }
     headers.push(result);
   }
@@ -62,30 +73,37 @@ export function readManifest(paths: readonly string[]): ManifestResult {
 /** Pure: headers of all parts → manifest and verdict. */
 export function judgeHeaders(headers: readonly GgufHeader[], paths: readonly string[]): ManifestResult {
   const first = headers[0];
-  if (first === undefined) return { manifest: UNKNOWN_MANIFEST, error: damaged(paths[0] ?? "", "it has no files") };
+  if (first === undefined) return unreadManifest(damaged(paths[0] ?? "", "it has no files"));
   const elementCount = headers.reduce((sum, header) => sum + header.elementCount, 0);
   const manifest = buildManifest(first, elementCount);
-  return { manifest, error: findRefusal(first, headers, manifest, paths[0] ?? "") };
+  const error = findRefusal(first, headers, manifest, paths[0] ?? "");
+  return { manifest, error, lineage: readLineage(first), incomplete: false };
 }
 
-function readHeader(path: string): GgufHeader | ErrorBody {
+interface Unreadable {
+  error: ErrorBody;
+  incomplete: boolean;
+}
+
+function readHeader(path: string): GgufHeader | Unreadable {
+  const refuse = (error: ErrorBody, incomplete = false): Unreadable => ({ error, incomplete });
   try {
     return withFile(path, (file) => {
       try {
         return readGgufHeader(file);
       } catch (thrown) {
-        if (thrown instanceof GgufError) return explainGgufError(thrown, path, file);
-        throw thrown;
+        if (!(thrown instanceof GgufError)) throw thrown;
+        return refuse(explainGgufError(thrown, path, file), thrown.reason === "truncated");
       }
     });
   } catch (thrown) {
-    if (thrown instanceof NotAFileError) return { code: "format_unsupported", message: thrown.message };
+    if (thrown instanceof NotAFileError) return refuse({ code: "format_unsupported", message: thrown.message });
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    return {
+    return refuse({
       code: "model_damaged",
       message: `${path} can't be read: ${reason}`,
       hint: "Check the file's permissions.",
-    };
+    });
   }
 }
 

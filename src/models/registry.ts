@@ -1,23 +1,33 @@
-// The models that can be asked for: finds them, gives them unambiguous ids, resolves names. Looks at
-// the disk again when a name is unknown or its view is old, so that a file dropped into the folder
-// appears. Knows nothing of engines and load states.
+// The models that can be asked for: finds them, gives them unambiguous ids, resolves names. Looks at the disk again when
+// something changed there, when a name is unknown or when its view is old, and only when it is asked: nothing is polled.
+// A file that is still being written waits until it is whole. Knows nothing of engines and load states.
 
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { type Logger, silentLogger } from "../lib/log.ts";
 import { AppError } from "../protocol/errors.ts";
 import { type AliasStore, checkAlias } from "./alias.ts";
 import { findEntry, readSelector, selectEntry } from "./capability.ts";
-import { aliasesOf, discoverModels, type FoundModel } from "./discover.ts";
+import { attachCompanions, type Companion, type ReadModel, toCompanion } from "./companion.ts";
+import { discoverModels, nameLoneRepositories } from "./discover.ts";
 import type { ModelEntry } from "./entry.ts";
-import { type ManifestResult, readManifest, UNKNOWN_MANIFEST } from "./manifest.ts";
+import type { FolderWatch } from "./folder-watch.ts";
+import { aliasesOf, type FoundModel } from "./found.ts";
+import { type ManifestResult, readManifest, unreadManifest } from "./manifest.ts";
 import { DEFAULT_MODEL_NAMES, isReservedName, modelNotFound } from "./name.ts";
 import { indexNames, lookUp, type NameIndex } from "./name-index.ts";
+import type { ModelPlace } from "./places/places.ts";
 import { removeModelFiles } from "./removal.ts";
+import { isSettling } from "./settling.ts";
+import { explainUnlisted } from "./unlisted.ts";
 
 export interface RegistryOptions {
   /** `--model` paths in order: the first is the default model. */
   models: readonly string[];
   modelsDirs: readonly string[];
+  /** Folders of other programs; absent: none. */
+  places?: readonly ModelPlace[];
+  /** Sees changes in all those folders; absent: they are looked at more often. */
+  watch?: FolderWatch;
   /** The embedded demo model's file; null: none. Listed only while no other model can be served. */
   demoPath: string | null;
   /** Names of the configuration: alias → a model's name. */
@@ -34,12 +44,18 @@ export const DEMO_ID = "demo";
 
 /** A view older than this is renewed by the next listing or lookup; a scan of a usual folder takes a millisecond. */
 const VIEW_AGE_MS_MAX = 5_000;
+/** The same where changes are noticed: for what no notice comes of, such as a disk of another machine. */
+const WATCHED_AGE_MS_MAX = 30_000;
+/** After a change, or while a file is being written: each of its writes is a notice. */
+const CHANGE_SCAN_INTERVAL_MS = 500;
 /** Requests for unknown names do not make us scan more often than this. */
 const MISS_SCAN_INTERVAL_MS = 1_000;
 
 interface View extends NameIndex {
   entries: ModelEntry[];
   takenAtMs: number;
+  /** Still being written. */
+  settling: readonly FoundModel[];
 }
 
 export class ModelRegistry {
@@ -48,6 +64,8 @@ export class ModelRegistry {
   readonly #logger: Logger;
   readonly #manifests = new Map<string, ManifestResult>();
   #warned = new Set<string>();
+  /** What was listed: it stays although it looks as if it were being written. */
+  #listed: Set<string> | null = null;
   #view: View | null = null;
 
   constructor(options: RegistryOptions) {
@@ -58,7 +76,7 @@ export class ModelRegistry {
 
   /** All entries, also the broken ones: the explicit ones in their order, then by path, then the demo. */
   list(): readonly ModelEntry[] {
-    return this.#currentView(VIEW_AGE_MS_MAX).entries;
+    return this.#currentView().entries;
   }
 
   /** The model of requests that name none; null when there is nothing at all. */
@@ -76,10 +94,11 @@ export class ModelRegistry {
     if (wanted !== null) {
       return wanted.length === 0 ? this.#requireDefault() : selectEntry(this.list(), this.defaultEntry(), wanted);
     }
-    const found =
-      lookUp(this.#currentView(VIEW_AGE_MS_MAX), name) ?? lookUp(this.#currentView(MISS_SCAN_INTERVAL_MS), name);
+    const found = lookUp(this.#currentView(), name) ?? lookUp(this.#currentView(MISS_SCAN_INTERVAL_MS), name);
     if (found !== null) return found;
-    const { byName, dangling } = this.#currentView(VIEW_AGE_MS_MAX);
+    const { byName, dangling, entries, settling } = this.#currentView();
+    const unlisted = explainUnlisted(name, entries, settling);
+    if (unlisted !== null) throw unlisted;
     throw modelNotFound(name, [...byName.keys()], dangling.get(name));
   }
 
@@ -128,17 +147,55 @@ export class ModelRegistry {
     }
     this.#warned = new Set(discovery.warnings);
     const used = new Set<string>();
+    const { settled, settling } = this.#readAll(discovery.models, used);
     const ids = new Set<string>();
-    const entries = discovery.models.map((found) => this.#toEntry(found, chooseId(found, ids), used));
+    const attached = attachCompanions(settled);
+    nameLoneRepositories(attached.map(({ model }) => model.found));
+    const entries = attached.map(({ model, companions }) =>
+      toEntry(model, chooseId(model.found, ids), [...companions, ...this.#readAttached(model.found, used)]),
+    );
     if (!entries.some((entry) => entry.error === null)) entries.push(...this.#demoEntries(ids, used));
     for (const key of this.#manifests.keys()) {
       if (!used.has(key)) this.#manifests.delete(key);
     }
-    const { aliases = [], copies } = this.#options;
+    const { aliases = [], copies, watch } = this.#options;
     const given = new Map([...(copies?.entries() ?? []), ...aliases]);
     const names = indexNames(entries, given, (word) => resolveWord(word, entries));
-    this.#view = { entries, ...names, takenAtMs: this.#clock.monotonicMs() };
+    watch?.follow(discovery.folders);
+    this.#view = { entries, ...names, settling, takenAtMs: this.#clock.monotonicMs() };
     return this.#view;
+  }
+
+  /** What is there at the first look is told as it is: nobody can say yet whether it grows. */
+  #readAll(models: readonly FoundModel[], used: Set<string>): { settled: ReadModel[]; settling: FoundModel[] } {
+    const nowMs = this.#clock.wallMs();
+    const settled: ReadModel[] = [];
+    const settling: FoundModel[] = [];
+    const listed = new Set<string>();
+    for (const found of models) {
+      const result = this.#manifestOf(found, used);
+      const key = keyOf(found);
+      const isNew = this.#listed !== null && !this.#listed.has(key);
+      if (isNew && isSettling(found, result.incomplete, nowMs)) {
+        settling.push(found);
+        continue;
+      }
+      listed.add(key);
+      settled.push({ ...result, found });
+    }
+    this.#listed = listed;
+    return { settled, settling };
+  }
+
+  /** Files that the place's own records give a model. One that is not there is left out: the model works without. */
+  #readAttached(found: FoundModel, used: Set<string>): Companion[] {
+    const { models } = discoverModels({ models: found.attached, modelsDirs: [] });
+    return models.flatMap((attached) => {
+      if (attached.error !== null) return [];
+      const read = { ...this.#manifestOf(attached, used), found: attached };
+      const { role } = read.lineage;
+      return role === "model" ? [] : [toCompanion(read, role)];
+    });
   }
 
   #requireDefault(): ModelEntry {
@@ -152,32 +209,21 @@ export class ModelRegistry {
     });
   }
 
-  #currentView(ageMsMax: number): View {
+  #currentView(ageMsMax = this.#ageMsMax()): View {
     const ageMs = this.#view === null ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() - this.#view.takenAtMs;
     return this.#view === null || ageMs >= ageMsMax ? this.#takeView() : this.#view;
   }
 
-  #toEntry(found: FoundModel, id: string, used: Set<string>): ModelEntry {
-    const { manifest, error } =
-      found.error === null ? this.#manifestOf(found, used) : { manifest: UNKNOWN_MANIFEST, error: found.error };
-    return {
-      ...manifest,
-      id,
-      aliases: aliasesOf(found).filter((alias) => alias !== id),
-      givenNames: [],
-      path: found.files[0] ?? "",
-      files: found.files,
-      created: Math.floor(found.modifiedMs / 1000),
-      sizeBytes: found.sizeBytes,
-      error,
-      explicit: found.explicit,
-      demo: false,
-    };
+  #ageMsMax(): number {
+    const { watch } = this.#options;
+    if (watch?.hasChanged === true || (this.#view?.settling.length ?? 0) > 0) return CHANGE_SCAN_INTERVAL_MS;
+    return watch?.isComplete === true ? WATCHED_AGE_MS_MAX : VIEW_AGE_MS_MAX;
   }
 
   /** Headers are read again only when a file's size or date has changed. */
   #manifestOf(found: FoundModel, used: Set<string>): ManifestResult {
-    const key = JSON.stringify([found.files, found.sizeBytes, found.modifiedMs]);
+    if (found.error !== null) return unreadManifest(found.error, found.incomplete);
+    const key = keyOf(found);
     used.add(key);
     let result = this.#manifests.get(key);
     if (result === undefined) {
@@ -192,8 +238,31 @@ export class ModelRegistry {
     const [found] = discoverModels({ models: [this.#options.demoPath], modelsDirs: [] }).models;
     if (found === undefined) return [];
     const id = chooseId({ ...found, name: DEMO_ID, relativeName: DEMO_ID }, ids);
-    return [{ ...this.#toEntry(found, id, used), aliases: [], explicit: false, demo: true }];
+    const entry = toEntry({ ...this.#manifestOf(found, used), found }, id, []);
+    return [{ ...entry, aliases: [], explicit: false, demo: true }];
   }
+}
+
+/** Of a file as it is now: another size or date is another key. */
+function keyOf({ files, sizeBytes, modifiedMs }: FoundModel): string {
+  return JSON.stringify([files, sizeBytes, modifiedMs]);
+}
+
+function toEntry({ found, manifest, error }: ReadModel, id: string, companions: readonly Companion[]): ModelEntry {
+  return {
+    ...manifest,
+    id,
+    aliases: aliasesOf(found).filter((alias) => alias !== id),
+    givenNames: [],
+    path: found.files[0] ?? "",
+    files: found.files,
+    created: Math.floor(found.modifiedMs / 1000),
+    sizeBytes: found.sizeBytes,
+    companions,
+    error,
+    explicit: found.explicit,
+    demo: false,
+  };
 }
 
 /** The first `--model`, even a broken one (its error is the answer then); else the first that can generate. */

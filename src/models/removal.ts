@@ -2,8 +2,9 @@
 // a link to another one, and not named by a person at the start. Everything else is refused with the reason.
 
 import { realpathSync, unlinkSync } from "node:fs";
-import { dirname, sep } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { AppError } from "../protocol/errors.ts";
+import { recordName } from "../protocol/hub-name.ts";
 import type { ModelEntry } from "./entry.ts";
 
 /** `ownFolder`: null when the server has none. Throws `forbidden`, or `internal` when a file can't be deleted. */
@@ -14,7 +15,9 @@ export function removeModelFiles(entry: ModelEntry, ownFolder: string | null): v
     const hint = entry.demo ? "It goes when there is another model." : "Delete the file yourself.";
     throw new AppError({ code: "forbidden", message, hint, param: "model" });
   }
-  for (const file of entry.files) {
+  // The record of its download goes with it.
+  const records = entry.files.map((file) => join(dirname(file), recordName(basename(file))));
+  for (const file of [...entry.files, ...records]) {
     try {
       // Of a link it takes the link: what that leads to stays.
       unlinkSync(file);

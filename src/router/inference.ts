@@ -28,6 +28,8 @@ export interface ModelCard {
   architecture: string | null;
   /** Such as `Q4_K_M`. */
   quantization: string | null;
+  /** Files that go with it: projectors, draft models, adapters. */
+  companions: { kind: string; name: string; sizeBytes: number }[];
   parameterCount: number | null;
   trainedContextLength: number | null;
   /** Most tokens of one request, known before the load from `--ctx` and the metadata. */

@@ -33,6 +33,7 @@ export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSe
     sizeBytes: entry.sizeBytes,
     architecture: entry.architecture,
     quantization: entry.quantization,
+    companions: entry.companions.map(({ kind, name, sizeBytes }) => ({ kind, name, sizeBytes })),
     parameterCount: entry.parameterCount,
     trainedContextLength: entry.trainedContextLength,
     contextLength: info?.sequenceContextLength ?? expectedContext(entry.trainedContextLength, settings.contextLength),

@@ -33,6 +33,8 @@ describe("a manifest", () => {
         capabilities: { ...NO_CAPABILITIES, chat: true, completion: true, embedding: true },
       },
       error: null,
+      lineage: { role: "model", names: [], bases: [] },
+      incomplete: false,
     });
   });
 

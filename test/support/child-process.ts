@@ -65,7 +65,8 @@ export function cleanEnvironment(extra: Record<string, string> = {}): Record<str
   for (const [name, value] of Object.entries(process.env)) {
     if (value !== undefined && !/^(LLAMA_|GGML_|HF_|ML_OFFLOAD_|MODEL_CONFIG_DIR)/.test(name)) kept[name] = value;
   }
-  return { ...kept, ...extra };
+  // Models that the developer's other programs keep are no part of a test.
+  return { ...kept, ML_OFFLOAD_DISCOVER: "off", ...extra };
 }
 
 /** Polls until `probe` answers true. Throws with the log when the process ends or the time is up. */

@@ -22,6 +22,7 @@ export function makeEntry(id: string, changes: Partial<ModelEntry> = {}): ModelE
     files: [path],
     created: 1_700_000_000,
     sizeBytes: 1000,
+    companions: [],
     error: null,
     explicit: false,
     demo: false,

@@ -46,6 +46,7 @@ export function makeCard(changes: Partial<ModelCard> = {}): ModelCard {
     sizeBytes: 1_300_000,
     architecture: "llama",
     quantization: "F16",
+    companions: [],
     parameterCount: 1_200_000,
     trainedContextLength: 320,
     contextLength: 320,

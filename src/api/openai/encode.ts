@@ -202,6 +202,7 @@ export function encodeModel(card: ModelCard): ModelReply {
     architecture: card.architecture,
     capabilities: card.capabilities,
     embedding: encodeEmbeddingInfo(card),
+    companions: card.companions.map(({ kind, name, sizeBytes }) => ({ kind, name, size_bytes: sizeBytes })),
     state: card.state,
     loaded: card.state === "loaded",
     error: card.error,

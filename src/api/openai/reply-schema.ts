@@ -237,6 +237,14 @@ export const ModelReply = Type.Object({
       }),
     }),
   ),
+  companions: Type.Array(
+    Type.Object({
+      kind: Type.String({ description: "`projector`, `draft` or `adapter`." }),
+      name: Type.String({ description: "The file's name without its extension." }),
+      size_bytes: Type.Integer(),
+    }),
+    { description: "Files that were found for it and are no models of their own. They are not loaded by themselves." },
+  ),
   state: Type.Union(["unloaded", "loading", "loaded", "asleep", "failed"].map((state) => Type.Literal(state))),
   loaded: Type.Boolean(),
   error: orNull(Type.String({ description: "Why the last load failed." })),
