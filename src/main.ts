@@ -47,6 +47,14 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       const { show } = await import("./commands/show.ts");
       return show(invocation, process.env, process.cwd());
     }
+    case "pull": {
+      const { pull } = await import("./commands/pull.ts");
+      return await pull(invocation, process.env);
+    }
+    case "search": {
+      const { search } = await import("./commands/search.ts");
+      return await search(invocation.search, process.env);
+    }
     case "bench": {
       const { bench } = await import("./commands/bench.ts");
       return await bench(invocation.bench, process.env);

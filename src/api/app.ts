@@ -13,6 +13,7 @@ import { addDocsRoutes } from "./docs.ts";
 import { answerError } from "./error-dialects.ts";
 import { isStream } from "./frame-stream.ts";
 import { isHostAllowed } from "./host-check.ts";
+import { addHubSearchRoute } from "./hub/search.ts";
 import { addTemplateRoute } from "./llama/apply-template.ts";
 import { addInfillRoute } from "./llama/infill.ts";
 import { addRerankRoutes } from "./llama/rerank.ts";
@@ -72,6 +73,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addInfillRoute(elysia, api);
   addRerankRoutes(elysia, api);
   addOllamaRoutes(elysia, api);
+  addHubSearchRoute(elysia, api);
   addTokenRoutes(elysia, api);
   addTemplateRoute(elysia, api);
   addDocsRoutes(elysia, routes);

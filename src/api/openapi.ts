@@ -15,6 +15,7 @@ import {
 } from "./anthropic/reply-schema.ts";
 import { CountTokensRequest, MessageRequest } from "./anthropic/schema.ts";
 import { documentSchema } from "./document-schema.ts";
+import { HubSearchReply } from "./hub/schema.ts";
 import { InfillReply, InfillRequest, RerankReply, RerankRequest } from "./llama/schema.ts";
 import {
   ApplyTemplateReply,
@@ -73,6 +74,7 @@ export const COMPONENTS: Record<string, TSchema> = {
   RootReply,
   HealthReply,
   BackendReply,
+  HubSearchReply,
   CacheListReply,
   InspectRequest,
   InspectReply,

@@ -1,6 +1,7 @@
 // What the HTTP edge can be told, its defaults, and the context that every route gets.
 // Owns no behaviour; flags and environment are read elsewhere and arrive here already checked.
 
+import type { ModelSource } from "../hub/hub.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Inference } from "../router/inference.ts";
@@ -53,6 +54,8 @@ export const DEFAULT_API_OPTIONS: ApiOptions = {
 /** What `createApp` gets. */
 export interface ApiDependencies {
   inference: Inference;
+  /** Where models are downloaded from. */
+  hub: ModelSource;
   /** Responses and conversations. */
   state: State;
   options: ApiOptions;

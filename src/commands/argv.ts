@@ -1,12 +1,21 @@
 // The command line → a typed invocation. Pure: prints nothing, reads nothing, exits nothing.
 // What it can't understand is an `invalid_request` that names the nearest word.
 
+import type { SearchTask } from "../hub/search.ts";
 import { findNearest } from "../lib/nearest.ts";
 import { flagOf, type OptionSpec, type RawFlags } from "../lib/option.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { ConvertArguments } from "./convert.ts";
 import type { ShowArguments } from "./show.ts";
-import { BENCH_OPTIONS, COMMANDS, CONVERT_OPTIONS, type CommandSpec, findCommand, RUN_OPTIONS } from "./specs.ts";
+import {
+  BENCH_OPTIONS,
+  COMMANDS,
+  CONVERT_OPTIONS,
+  type CommandSpec,
+  findCommand,
+  RUN_OPTIONS,
+  SEARCH_OPTIONS,
+} from "./specs.ts";
 
 /** What `run` needs besides settings. Empty texts and a 0 limit mean "not given". */
 export interface RunArguments {
@@ -31,6 +40,13 @@ export interface BenchArguments {
   json: boolean;
 }
 
+export interface SearchArguments {
+  words: string;
+  task: SearchTask | null;
+  limit: number;
+  json: boolean;
+}
+
 export type Invocation =
   | { command: "help"; topic: string | null }
   | { command: "version"; json: boolean }
@@ -39,6 +55,8 @@ export type Invocation =
   | { command: "run"; flags: RawFlags; configPath: string | null; run: RunArguments }
   | { command: "convert"; convert: ConvertArguments }
   | { command: "show"; flags: RawFlags; configPath: string | null; show: ShowArguments }
+  | { command: "pull"; model: string; json: boolean }
+  | { command: "search"; search: SearchArguments }
   | { command: "bench"; bench: BenchArguments }
   | { command: "engine"; job: string | null; flags: RawFlags };
 
@@ -77,6 +95,20 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
       return { command: "convert", convert: toConvertArguments(flags, operands) };
     case "show":
       return { command: "show", flags, configPath, show: toShowArguments(flags, operands) };
+    case "pull": {
+      const [model] = operands;
+      if (model === undefined) throw usageError("pull needs a model: owner/repo[:tag] or an address", "pull");
+      return { command: "pull", model, json: isOn(flags, "json") };
+    }
+    case "search": {
+      const task = checkOption("search", SEARCH_OPTIONS.task, flags);
+      const limit = checkOption("search", SEARCH_OPTIONS.limit, flags);
+      const words = operands.join(" ");
+      return {
+        command: "search",
+        search: { words, task: task === "any" ? null : task, limit, json: isOn(flags, "json") },
+      };
+    }
     case "bench":
       return { command: "bench", bench: toBenchArguments(flags) };
     case "engine":

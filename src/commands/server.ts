@@ -9,6 +9,9 @@ import { PROJECT_VERSION } from "../api/version.ts";
 import { describeGuessing, guessingFor } from "../config/guessing.ts";
 import type { ServeConfig } from "../config.ts";
 import { endWithParent } from "../engine/parent.ts";
+import { readAvailableMemory } from "../hardware/memory.ts";
+import { Hub, type ModelSource } from "../hub/hub.ts";
+import { readHubSettings } from "../hub/settings.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
@@ -17,7 +20,7 @@ import { readAliases } from "../models/alias.ts";
 import { canPredict } from "../models/architecture.ts";
 import { checkDraftModel } from "../models/draft.ts";
 import { FolderWatch } from "../models/folder-watch.ts";
-import { listPlaces } from "../models/places/places.ts";
+import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import { EngineProcess } from "../router/engine-process.ts";
@@ -65,6 +68,7 @@ export async function prepareServer({ config, folders, env, log, adapted }: Star
   const router = buildRouter(config, files, choice, registry, loras, folders, log);
   const app = createApp({
     inference: router,
+    hub: openHub(env, folders, registry),
     state: new State({ folder: folders.state, log, clock: systemClock }),
     log,
     options: {
@@ -99,6 +103,8 @@ function openRegistry(
   watch: FolderWatch,
 ): ModelRegistry {
   const ownFolder = join(folders.data, "models");
+  // What was downloaded lies there, also when --models-dir names other folders.
+  const own: ModelPlace[] = config.modelsDir.includes(ownFolder) ? [] : [{ kind: "own", folder: ownFolder }];
   return new ModelRegistry({
     models: config.model,
     modelsDirs: config.modelsDir,
@@ -106,11 +112,25 @@ function openRegistry(
     aliases: readAliases(config.alias),
     copies: new AliasFile(join(folders.state, "aliases.json"), log),
     ownFolder,
-    // What was downloaded lies in the own folder, also when --models-dir names others.
-    places: config.discover ? [{ kind: "own", folder: ownFolder }, ...listPlaces(env)] : [],
+    places: config.discover ? [...own, ...listPlaces(env)] : [],
     watch,
     logger: log,
   });
+}
+
+/** What it downloads is listed when the request for it ends. */
+function openHub(env: Environment, folders: Folders, registry: ModelRegistry): ModelSource {
+  const root = join(folders.data, "models");
+  // Its settings are read when they are needed: a mistake in them must not cost the start.
+  const open = (): Hub => new Hub({ settings: readHubSettings(env), root, availableMemoryBytes: readAvailableMemory });
+  return {
+    search: async (query) => await open().search(query),
+    async pull(text, options) {
+      const pulled = await open().pull(text, options);
+      registry.rescan();
+      return pulled;
+    },
+  };
 }
 
 /** A misspelt path would else show at the first request only, and then to a client. */

@@ -2,7 +2,15 @@
 // The settings of `serve` come from config.ts; the rest are options of one command.
 
 import { SERVE_OPTIONS } from "../config.ts";
-import { booleanOption, integerOption, listOption, type OptionSpec, secondsOption, textOption } from "../lib/option.ts";
+import {
+  booleanOption,
+  choiceOption,
+  integerOption,
+  listOption,
+  type OptionSpec,
+  secondsOption,
+  textOption,
+} from "../lib/option.ts";
 
 export interface CommandSpec {
   name: string;
@@ -75,6 +83,16 @@ export const CONVERT_OPTIONS = {
   force: booleanOption("force", "Replace a file that is there"),
 };
 
+export const SEARCH_OPTIONS = {
+  task: choiceOption(
+    text("task", "TASK", "What the models are for"),
+    ["any", "chat", "embedding", "rerank", "vision"],
+    "any",
+  ),
+  limit: integerOption(text("limit", "N", "Most repositories to show"), 1, 50, 10),
+  json: JSON_OPTION,
+};
+
 /** Settings of `serve` that also mean something to the server that `run` starts in its own process. */
 const ENGINE_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.modelsDir,
@@ -144,6 +162,26 @@ export const COMMANDS: readonly CommandSpec[] = [
       "FILTER is a part of the metadata keys and tensor names to print.",
       "docs/formats.md lists the formats that are told apart, and what to do about each.",
     ],
+  },
+  {
+    name: "pull",
+    operands: "MODEL",
+    operandsMax: 1,
+    summary: "Download a model into the models folder",
+    options: [{ ...JSON_OPTION, description: "Print each step as one line of JSON" }],
+    notes: [
+      "MODEL is owner/repo or owner/repo:TAG of the Hugging Face Hub, or the address of a GGUF file.",
+      "Without a TAG it is the largest quantisation that fits into memory. The same command goes on",
+      "with what an earlier one left. HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are respected.",
+    ],
+  },
+  {
+    name: "search",
+    operands: "[WORDS...]",
+    operandsMax: 32,
+    summary: "Search the Hugging Face Hub for models that could be downloaded",
+    options: Object.values(SEARCH_OPTIONS),
+    notes: ["Of each repository it tells the largest model that fits into memory, which is what pull takes."],
   },
   {
     name: "bench",

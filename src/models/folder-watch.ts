@@ -13,8 +13,13 @@ interface Watched {
   watcher: FSWatcher;
   /** Tells a folder from another one that took its place. */
   identity: string;
-  /** The one name in it that matters; null: all do. */
-  only: string | null;
+  matters: Matters;
+}
+
+/** Which names in a folder are news: all but hidden ones, and those that lead to a folder that is not there yet. */
+interface Matters {
+  all: boolean;
+  names: Set<string>;
 }
 
 export class FolderWatch {
@@ -36,17 +41,22 @@ export class FolderWatch {
   follow(folders: Iterable<string>): void {
     this.#changed = false;
     this.#complete = true;
-    const wanted = new Map<string, string | null>();
+    const wanted = new Map<string, Matters>();
     for (const folder of folders) {
       const place = findPlace(folder);
-      if (place === null || (wanted.size >= FOLDERS_MAX && !wanted.has(place.folder))) this.#complete = false;
-      // Two that are missing in the same parent, or a parent that matters itself: then every name in it does.
-      else wanted.set(place.folder, wanted.has(place.folder) ? null : place.only);
+      if (place === null || (wanted.size >= FOLDERS_MAX && !wanted.has(place.folder))) {
+        this.#complete = false;
+        continue;
+      }
+      const matters = wanted.get(place.folder) ?? { all: false, names: new Set() };
+      if (place.only === null) matters.all = true;
+      else matters.names.add(place.only);
+      wanted.set(place.folder, matters);
     }
     for (const folder of [...this.#watched.keys()]) {
       if (!wanted.has(folder)) this.#drop(folder);
     }
-    for (const [folder, only] of wanted) this.#ensure(folder, only);
+    for (const [folder, matters] of wanted) this.#ensure(folder, matters);
   }
 
   close(): void {
@@ -54,12 +64,12 @@ export class FolderWatch {
     this.#complete = false;
   }
 
-  #ensure(folder: string, only: string | null): void {
+  #ensure(folder: string, matters: Matters): void {
     const stats = statFolder(folder);
     const identity = stats === null ? "" : `${stats.dev}:${stats.ino}`;
     const known = this.#watched.get(folder);
     if (known?.identity === identity) {
-      known.only = only;
+      known.matters = matters;
       return;
     }
     this.#drop(folder);
@@ -70,7 +80,7 @@ export class FolderWatch {
         this.#complete = false;
         this.#changed = true;
       });
-      this.#watched.set(folder, { watcher, identity, only });
+      this.#watched.set(folder, { watcher, identity, matters });
     } catch (_unwatchable) {
       // Too many watches, or a file system without them: the registry looks more often then.
       this.#complete = false;
@@ -78,10 +88,11 @@ export class FolderWatch {
   }
 
   #notice(folder: string, name: string | null): void {
-    const only = this.#watched.get(folder)?.only ?? null;
+    const matters = this.#watched.get(folder)?.matters;
+    if (matters === undefined) return;
     // Hidden files are downloads in progress: each of their writes is a notice.
-    const matters = name === null || (only === null ? !basename(name).startsWith(".") : name === only);
-    if (matters) this.#changed = true;
+    const isNews = name === null || matters.names.has(name) || (matters.all && !basename(name).startsWith("."));
+    if (isNews) this.#changed = true;
   }
 
   #drop(folder: string): void {

@@ -16,6 +16,8 @@ export interface FoundNames {
   otherNames: readonly string[];
   /** `owner/repo` of the Hub, where the place tells. */
   repo: string | null;
+  /** Its record says that it was checked when it was whole. */
+  isChecked?: boolean;
 }
 
 export interface FoundModel extends FoundNames {

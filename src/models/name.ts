@@ -3,6 +3,7 @@
 
 import { findNearest } from "../lib/nearest.ts";
 import { AppError } from "../protocol/errors.ts";
+import { isRepository } from "../protocol/hub-name.ts";
 
 export interface SplitName {
   /** The name without the split suffix. */
@@ -82,14 +83,17 @@ export function decodeModelId(raw: string): string {
 export function modelNotFound(name: string, known: readonly string[], target?: string): AppError {
   const near = findNearest(target ?? name, known);
   const shown = name.length > 200 ? `${name.slice(0, 200)}…` : name;
-  const hint = near.length > 0 ? `Did you mean ${near.join(" or ")}? ` : "";
+  const meant = near.length > 0 ? `Did you mean ${near.join(" or ")}? ` : "";
+  const onHub = isRepository(name.split(":")[0] ?? "")
+    ? `\`ml-offload pull ${shown}\` downloads it from the Hub. `
+    : "";
   return new AppError({
     code: "model_not_found",
     message:
       target === undefined
         ? `the model "${shown}" does not exist`
         : `the name "${shown}" stands for the model "${target}", which does not exist`,
-    hint: `${hint}GET /v1/models lists the models.`,
+    hint: `${meant}${onHub}GET /v1/models lists the models.`,
     param: "model",
   });
 }

@@ -12,9 +12,16 @@ export function namesByRecord(path: string, root: string): FoundNames {
   const names = namesByFile(path, root);
   const text = readSmallText(join(dirname(path), recordName(basename(path))), RECORD_BYTES_MAX);
   const record = text === null ? null : decodeRecord(text);
-  if (record === null || record.repo === null) return names;
+  if (record === null) return names;
+  if (record.repo === null) return { ...names, isChecked: true };
   const tag = record.tag ?? hubTag(basename(path));
-  return { ...names, name: `${record.repo}:${tag}`, otherNames: [...names.otherNames, names.name], repo: record.repo };
+  return {
+    ...names,
+    isChecked: true,
+    name: `${record.repo}:${tag}`,
+    otherNames: [...names.otherNames, names.name],
+    repo: record.repo,
+  };
 }
 
 /** Of a file of a repository; `path` is that inside of the repository. */

@@ -13,6 +13,8 @@ const AHEAD_MS_MAX = 60_000;
 /** `nowMs`: of the wall clock, as files' dates are. */
 export function isSettling(found: FoundModel, incomplete: boolean, nowMs: number): boolean {
   if (found.explicit || found.modifiedMs === 0) return false;
+  // It was renamed into its place when all of it was there.
+  if (found.isChecked === true && !incomplete) return false;
   const ageMs = nowMs - found.modifiedMs;
   if (ageMs < -AHEAD_MS_MAX) return false;
   return ageMs < (incomplete ? INCOMPLETE_QUIET_MS : QUIET_MS);

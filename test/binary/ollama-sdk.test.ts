@@ -190,8 +190,11 @@ describe("errors", () => {
   });
 
   test("of what only Ollama's registry has say what to do", async () => {
-    const pulls = [client.pull({ model: "llama3" }), client.push({ model: "x" }), client.create({ model: "x" })];
-    for (const call of pulls) {
+    expect(await failed(client.pull({ model: "llama3" }))).toMatchObject({
+      status_code: 404,
+      error: expect.stringContaining("owner/repo"),
+    });
+    for (const call of [client.push({ model: "x" }), client.create({ model: "x" })]) {
       expect(await failed(call)).toMatchObject({ status_code: 501, error: expect.stringContaining("GGUF file") });
     }
   });

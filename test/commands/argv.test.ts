@@ -103,6 +103,20 @@ test("bench", () => {
   expect(parseArgv(["bench", ...args])).toEqual({ command: "bench", bench: { ...plain, ...asked } });
 });
 
+test("pull", () => {
+  expect(parseArgv(["pull", "owner/repo:Q4_0"])).toEqual({ command: "pull", model: "owner/repo:Q4_0", json: false });
+  expect(parseArgv(["pull", "--json", "owner/repo"])).toEqual({ command: "pull", model: "owner/repo", json: true });
+});
+
+test("search", () => {
+  const plain = { words: "", task: null, limit: 10, json: false };
+  expect(parseArgv(["search"])).toEqual({ command: "search", search: plain });
+  expect(parseArgv(["search", "small", "--task", "chat", "words", "--limit=3", "--json"])).toEqual({
+    command: "search",
+    search: { words: "small words", task: "chat", limit: 3, json: true },
+  });
+});
+
 test("help and version", () => {
   expect(parseArgv([])).toEqual({ command: "help", topic: null });
   expect(parseArgv(["--help"])).toEqual({ command: "help", topic: null });
@@ -128,6 +142,10 @@ describe("refuses", () => {
     [["run", "m", "--temperature", "hot"], /--temperature must be a number from 0 to 100, not "hot"/],
     [["run", "m", "--server", "localhost"], /--server must be a URL/],
     [["run", "m", "--json=maybe"], /--json must be true or false/],
+    [["search", "--task", "poems"], /--task must be one of any, chat/],
+    [["search", "--limit", "0"], /--limit must be a whole number from 1/],
+    [["pull"], /pull needs a model: owner\/repo/],
+    [["pull", "a/b", "c/d"], /does not take the argument "c\/d"/],
     [["bench", "--url", "http://a", "--url", "b"], /--url must be a URL such as \S+, not "b"/],
     [["bench", "--runs", "0"], /--runs must be a whole number from 1/],
     [["licenses", "all"], /does not take the argument "all"/],

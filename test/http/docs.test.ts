@@ -76,7 +76,9 @@ test("the examples pass the checks and run against the demo model", async () => 
     const { schema, examples } = operation.requestBody.content["application/json"];
     const component = COMPONENTS[schema.$ref.split("/").at(-1)];
     for (const { value } of Object.values<Json>(examples)) {
-      if (component?.properties?.model !== undefined) expect(value.model).toBe("demo");
+      // Nobody downloads the demo model.
+      const named = component?.properties?.model !== undefined && path !== "/api/pull";
+      if (named) expect(value.model).toBe("demo");
       const request = new Request("http://localhost", { method: "POST", body: JSON.stringify(value) });
       if (component === undefined) throw new Error(`${schema.$ref} is missing`);
       const reader = Array.isArray(value)

@@ -66,7 +66,7 @@ describe("where no route is", () => {
     ["anthropic", "GET", "/nope", VERSION, "not_found"],
     ["ollama", "GET", "/api/chat", {}, "method_not_allowed"],
     ["ollama", "POST", "/api/tags", {}, "method_not_allowed"],
-    ["ollama", "POST", "/api/pull", {}, "not_implemented"],
+    ["ollama", "GET", "/api/pull", {}, "method_not_allowed"],
     ["ollama", "POST", "/api/push", {}, "not_implemented"],
     ["ollama", "POST", "/api/create", {}, "not_implemented"],
     ["ollama", "HEAD", "/api/blobs/sha256:abc", {}, "not_implemented"],

@@ -130,7 +130,6 @@ describe("deleting", () => {
 
 describe("at the edge", () => {
   test.each([
-    ["POST", "/api/pull"],
     ["POST", "/api/push"],
     ["POST", "/api/create"],
     ["POST", "/api/blobs/sha256:abc"],

@@ -7,6 +7,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import { State } from "../../src/state/state.ts";
+import { FakeHub } from "../support/fake-hub.ts";
 import { FakeInference } from "../support/fake-inference.ts";
 import { judgeAnswers } from "../support/http-app.ts";
 
@@ -27,7 +28,9 @@ afterEach(async () => {
 
 function start(inference: FakeInference): RunningServer {
   const state = new State({ folder: null, log: silentLogger, clock: systemClock });
-  const app = judgeAnswers(createApp({ inference, state, options: DEFAULT_API_OPTIONS, log: silentLogger }));
+  const app = judgeAnswers(
+    createApp({ inference, hub: new FakeHub(), state, options: DEFAULT_API_OPTIONS, log: silentLogger }),
+  );
   running = listen(app, { host: "127.0.0.1", port: 0 });
   return running;
 }

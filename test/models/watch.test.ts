@@ -121,6 +121,19 @@ describe("a watched folder", () => {
     expect(watch.hasChanged).toBe(false);
   });
 
+  test("hidden folders that are missing side by side are waited for, and nothing else beside them", async () => {
+    const root = newFolder();
+    const { watch, registry } = watched(join(root, ".one"));
+    registry.list();
+    watch.follow([join(root, ".one", "models"), join(root, ".two", "models")]);
+    writeFileSync(join(root, "other"), "x");
+    mkdirSync(join(root, ".three"));
+    await Bun.sleep(20);
+    expect(watch.hasChanged).toBe(false);
+    mkdirSync(join(root, ".two"));
+    await untilNoticed(watch);
+  });
+
   test("more folders than can be watched are told", () => {
     const root = newFolder();
     const folders = Array.from({ length: 600 }, (_, i) => join(root, String(i)));

@@ -59,6 +59,7 @@ const OPENAI_TYPES: Record<number, string> = {
   429: "rate_limit_error",
   500: "server_error",
   501: "server_error",
+  502: "server_error",
   503: "server_error",
   504: "server_error",
 };
@@ -71,6 +72,7 @@ const ANTHROPIC_TYPES: Record<number, string> = {
   429: "rate_limit_error",
   500: "api_error",
   501: "api_error",
+  502: "api_error",
   503: "overloaded_error",
   504: "timeout_error",
 };

@@ -8,11 +8,13 @@ import { silentLogger } from "../../src/lib/log.ts";
 import { State } from "../../src/state/state.ts";
 import { DocumentJudge } from "./document-judge.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { FakeHub } from "./fake-hub.ts";
 import { FakeInference } from "./fake-inference.ts";
 
 export interface TestApp {
   app: HttpApp;
   inference: FakeInference;
+  hub: FakeHub;
   state: State;
   clock: FakeClock;
   get(path: string, headers?: Record<string, string>): Promise<Response>;
@@ -22,13 +24,15 @@ export interface TestApp {
 /** `stateFolder` null: in memory. */
 export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: string | null = null): TestApp {
   const inference = new FakeInference();
+  const hub = new FakeHub();
   const clock = new FakeClock();
   const options = { ...DEFAULT_API_OPTIONS, ...changes };
   const state = new State({ folder: stateFolder, log: silentLogger, clock });
-  const app = judgeAnswers(createApp({ inference, state, options, log: silentLogger, clock }));
+  const app = judgeAnswers(createApp({ inference, hub, state, options, log: silentLogger, clock }));
   return {
     app,
     inference,
+    hub,
     state,
     clock,
     get: (path, headers = {}) => app.handle(new Request(`http://localhost:9000${path}`, { headers })),
@@ -45,7 +49,7 @@ const judge = new DocumentJudge(await buildOpenApi(listRoutes()));
 function listRoutes(): DocumentedRoute[] {
   const state = new State({ folder: null, log: silentLogger, clock: new FakeClock() });
   const inference = new FakeInference();
-  return createApp({ inference, state, options: DEFAULT_API_OPTIONS, log: silentLogger }).routes();
+  return createApp({ inference, hub: new FakeHub(), state, options: DEFAULT_API_OPTIONS, log: silentLogger }).routes();
 }
 
 /** The app, whose answers throw where the document does not allow them. */

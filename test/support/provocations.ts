@@ -44,7 +44,9 @@ function send({ app }: TestApp, route: ErrorRoute, { path, body, headers, signal
 function refuse(code: ErrorCode): Provoke {
   return (route) => {
     const app = createApp();
-    app.inference.refusal = new AppError({ code, message: "It can't be done" });
+    const refusal = new AppError({ code, message: "It can't be done" });
+    app.inference.refusal = refusal;
+    app.hub.refusal = refusal;
     return send(app, route);
   };
 }
@@ -83,7 +85,7 @@ function failAll(makeError: () => Error): Provoke {
     const fail = () => {
       throw makeError();
     };
-    for (const part of [app.inference, app.state.responses, app.state.conversations]) {
+    for (const part of [app.inference, app.hub, app.state.responses, app.state.conversations]) {
       for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(part))) {
         if (name !== "constructor" && name !== "lastRequest") Object.assign(part, { [name]: fail });
       }
@@ -122,6 +124,7 @@ const BAD_REQUESTS: Record<string, Sent> = {
   "GET /v1/models": { path: "/v1/models?limit=0", headers: { "anthropic-version": "2023-06-01" } },
   "GET /v1/models/{model}": { path: "/v1/models/%zz" },
   "GET /api/models/by-id/{model}": { path: "/api/models/by-id/%zz" },
+  "GET /api/hub/search": { path: "/api/hub/search?limit=0" },
 };
 const BAD_QUERIES: Record<string, string> = {
   "GET /v1/responses/{response_id}": "?stream=perhaps",
@@ -164,7 +167,7 @@ async function followAnothers(): Promise<Response> {
 }
 
 const askTooMuch: Provoke = async (route) => {
-  if (asksModel(route)) return refuse("not_supported")(route);
+  if (asksModel(route) || / \/api\/(pull|hub\/search)$/.test(route.name)) return refuse("not_supported")(route);
   if (route.name === "GET /v1/responses/{response_id}") return followAnothers();
   const app = createApp();
   const { id } = (await (await app.post("/v1/conversations", {})).json()) as Json;
@@ -196,4 +199,7 @@ export const PROVOCATIONS: Partial<Record<ErrorCode, Provoke>> = {
   out_of_memory: refuse("out_of_memory"),
   engine_crashed: refuse("engine_crashed"),
   overloaded: refuse("overloaded"),
+  unauthorized: refuse("unauthorized"),
+  rate_limited: refuse("rate_limited"),
+  download_failed: refuse("download_failed"),
 };

@@ -8,6 +8,7 @@ import {
   OllamaErrorReply,
   OllamaGenerateReply,
   OllamaPsReply,
+  OllamaPullReply,
   OllamaShowReply,
   OllamaTagsReply,
   OllamaVersionReply,
@@ -19,6 +20,7 @@ import {
   OllamaEmbeddingsRequest,
   OllamaEmbedRequest,
   OllamaGenerateRequest,
+  OllamaPullRequest,
   OllamaShowRequest,
 } from "./schema.ts";
 
@@ -38,5 +40,7 @@ export const OLLAMA_COMPONENTS: Record<string, TSchema> = {
   OllamaVersionReply,
   OllamaCopyRequest,
   OllamaDeleteRequest,
+  OllamaPullRequest,
+  OllamaPullReply,
   OllamaErrorReply,
 };

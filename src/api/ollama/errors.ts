@@ -11,14 +11,13 @@ export interface OllamaErrorEnvelope {
 
 /** Beside these, `/api/` is ours: health, backend and cache. */
 const PATHS: ReadonlySet<string> = new Set(
-  ["chat", "generate", "embed", "embeddings", "tags", "show", "ps", "version", "copy", "delete"].map(
+  ["chat", "generate", "embed", "embeddings", "tags", "show", "ps", "version", "copy", "delete", "pull"].map(
     (name) => `/api/${name}`,
   ),
 );
 
-/** What needs a registry of models that we are no client of, or a Modelfile. */
+/** What needs Ollama's registry of models, or a Modelfile. */
 const UNAVAILABLE: Readonly<Record<string, string>> = {
-  "/api/pull": "models are not pulled from Ollama's registry",
   "/api/push": "models are not pushed to Ollama's registry",
   "/api/create": "models are not made from a Modelfile",
   "/api/blobs": "models are not uploaded as blobs",

@@ -113,6 +113,16 @@ export const OllamaShowReply = Type.Object({
 });
 export type OllamaShowReply = Static<typeof OllamaShowReply>;
 
+export const OllamaPullReply = Type.Object({
+  status: Type.String({
+    description: "`pulling manifest`, `pulling <digest>`, `verifying sha256 digest`, …, `success`.",
+  }),
+  digest: Type.Optional(Type.String({ description: "Of the file that the line is about: `sha256:…`." })),
+  total: Type.Optional(Type.Integer({ description: "Bytes of that file." })),
+  completed: Type.Optional(Type.Integer({ description: "Those of them that are there." })),
+});
+export type OllamaPullReply = Static<typeof OllamaPullReply>;
+
 export const OllamaVersionReply = Type.Object({
   version: Type.String({ description: "The version of Ollama's API that this follows." }),
 });

@@ -7,6 +7,7 @@ import { addOllamaCopyRoutes } from "./copies.ts";
 import { addOllamaEmbedRoutes } from "./embed.ts";
 import { addOllamaGenerateRoute } from "./generate.ts";
 import { addOllamaModelRoutes } from "./models.ts";
+import { addOllamaPullRoute } from "./pull.ts";
 
 export function addOllamaRoutes(app: Elysia, api: ApiContext): void {
   addOllamaChatRoute(app, api);
@@ -14,4 +15,5 @@ export function addOllamaRoutes(app: Elysia, api: ApiContext): void {
   addOllamaEmbedRoutes(app, api);
   addOllamaModelRoutes(app, api);
   addOllamaCopyRoutes(app, api);
+  addOllamaPullRoute(app, api);
 }

@@ -123,6 +123,12 @@ export const OllamaEmbeddingsRequest = Type.Object({
 
 export const OllamaShowRequest = Type.Object(NAMES);
 
+export const OllamaPullRequest = Type.Object({
+  model: Type.Optional(Type.String({ description: "`owner/repo` or `owner/repo:TAG` of the Hub." })),
+  name: Type.Optional(Type.String({ description: "The same, as older clients say it." })),
+  stream: Type.Optional(Type.Boolean({ description: "Answer as lines of JSON. Default true." })),
+});
+
 export const OllamaCopyRequest = Type.Object({
   source: Type.String({ minLength: 1, description: "A model's name." }),
   destination: Type.String({ minLength: 1, description: "Its further name." }),

@@ -22,6 +22,7 @@ const ROOT: RootReply = {
     infill: "/infill",
     embeddings: "/v1/embeddings",
     ollama: "/api/tags",
+    hub: "/api/hub/search",
     rerank: "/v1/rerank",
     adapters: "/lora-adapters",
     health: "/api/health",

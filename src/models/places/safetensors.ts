@@ -16,7 +16,7 @@ export function refuseSafetensors(
   found.addRefused(folder, names, false, {
     code: "format_unsupported",
     message: `${names.name} is a folder of ${kind}, which are not GGUF files`,
-    hint: "Use a GGUF version of the model.",
+    hint: "Use a GGUF version of the model: ml-offload search finds one.",
   });
   return true;
 }

@@ -1,0 +1,77 @@
+// A download's events as Ollama's lines of JSON. Of lines that nobody has read yet about one file, the last one stays.
+
+import type { PullEvent } from "../../hub/hub.ts";
+import type { AppError } from "../../protocol/errors.ts";
+import type { FramePiece, FrameSource } from "../frame-stream.ts";
+import { encodeOllamaError } from "./errors.ts";
+import type { OllamaPullReply } from "./reply-schema.ts";
+
+export class PullLines implements FrameSource {
+  readonly contentType = "application/x-ndjson";
+  /** White space before a line's JSON: every parser takes it. */
+  readonly keepAlive = " ";
+  readonly abandon: (reason: AppError) => void;
+  #lines: object[] = [];
+  /** The file that the last line is about; null: none. */
+  #lastFile: string | null = null;
+  #ended = false;
+  #wake: () => void = () => {};
+
+  constructor(abandon: (reason: AppError) => void) {
+    this.abandon = abandon;
+  }
+
+  open(): string {
+    return "";
+  }
+
+  push(event: PullEvent): void {
+    const file = event.type === "progress" ? event.file : null;
+    if (file !== null && file === this.#lastFile) this.#lines.pop();
+    for (const line of encodePullEvent(event)) this.#lines.push(line);
+    this.#lastFile = file;
+    this.#wake();
+  }
+
+  /** `error`: why it failed; null: it did not. */
+  end(error: AppError | null): void {
+    if (error !== null) this.#lines.push(encodeOllamaError(error.toBody()));
+    this.#ended = true;
+    this.#wake();
+  }
+
+  async next(): Promise<FramePiece> {
+    if (this.#lines.length === 0 && !this.#ended) {
+      const woken = Promise.withResolvers<void>();
+      this.#wake = woken.resolve;
+      await woken.promise;
+    }
+    const text = this.#lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+    this.#lines = [];
+    this.#lastFile = null;
+    return { text, ended: this.#ended };
+  }
+}
+
+export const PULL_SUCCESS: OllamaPullReply = { status: "success" };
+
+export function encodePullEvent(event: PullEvent): OllamaPullReply[] {
+  switch (event.type) {
+    case "planned":
+      return [{ status: "pulling manifest" }];
+    case "progress": {
+      const { file, sha256, doneBytes, totalBytes } = event;
+      const amounts = { total: totalBytes, completed: doneBytes };
+      if (sha256 === null) return [{ status: `pulling ${file}`, ...amounts }];
+      return [{ status: `pulling ${sha256.slice(0, 12)}`, digest: `sha256:${sha256}`, ...amounts }];
+    }
+    case "waiting":
+      return [{ status: `waiting ${Math.ceil(event.waitMs / 1000)} s: ${event.why}` }];
+    case "restarting":
+      return [{ status: `beginning anew: ${event.why}` }];
+    case "verifying":
+      return [{ status: "verifying sha256 digest" }];
+    case "done":
+      return [...(event.wasThere ? [] : [{ status: "writing manifest" }]), PULL_SUCCESS];
+  }
+}

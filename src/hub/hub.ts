@@ -1,0 +1,255 @@
+// Downloads models into the models folder: plan, room on the disk, files, checksums, and at the end one rename of a
+// hidden folder, so that a model is listed when all of it is there and checked, and never before.
+
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rename, rm, rmdir, stat, statfs } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { type Clock, systemClock } from "../lib/clock.ts";
+import { AppError } from "../protocol/errors.ts";
+import { recordName } from "../protocol/hub-name.ts";
+import { hashFile } from "./checksum.ts";
+import { downloadFile, SourceChangedError } from "./download-file.ts";
+import { HUB_LIMITS, type HubLimits } from "./limits.ts";
+import { explainDisk, type PartialOptions, removeNotes, removePartial } from "./partial-file.ts";
+import { type PlannedFile, type PullPlan, planPull } from "./plan.ts";
+import { lockPull } from "./pull-lock.ts";
+import { isComplete, writeRecord } from "./records.ts";
+import { type PullReference, parseReference } from "./reference.ts";
+import { type Fetch, Requester } from "./requester.ts";
+import { type SearchHit, type SearchQuery, searchHub } from "./search.ts";
+import type { HubSettings } from "./settings.ts";
+import { formatBytes } from "./variant.ts";
+
+export type PullEvent =
+  | { type: "planned"; name: string; totalBytes: number | null }
+  | { type: "progress"; file: string; sha256: string | null; doneBytes: number; totalBytes: number }
+  | { type: "waiting"; waitMs: number; why: string }
+  | { type: "restarting"; why: string }
+  | { type: "verifying"; file: string; sha256: string | null }
+  | { type: "done"; name: string; folder: string; wasThere: boolean };
+
+export interface HubOptions {
+  settings: HubSettings;
+  /** The models folder. */
+  root: string;
+  /** What a model may take; null: not known. */
+  availableMemoryBytes: () => number | null;
+  limits?: Partial<HubLimits>;
+  clock?: Clock;
+  fetch?: Fetch;
+  /** For tests: what is free in a folder, and disks that are full. */
+  freeDiskBytes?: (folder: string) => Promise<number | null>;
+  openFile?: PartialOptions["openFile"];
+}
+
+export interface PullOptions {
+  signal: AbortSignal;
+  onEvent: (event: PullEvent) => void;
+}
+
+/** What finds and downloads models: the API knows no more of it. */
+export interface ModelSource {
+  /** `owner/repo[:tag]` or an address. Throws AppError. */
+  pull(text: string, pull: PullOptions): Promise<{ name: string; folder: string }>;
+  /** Throws AppError. */
+  search(query: SearchQuery): Promise<SearchHit[]>;
+}
+
+/** What a person can see. */
+const PROGRESS_INTERVAL_MS = 100;
+/** Kept free: a disk without a byte breaks other programs, and our own state is on it too. */
+const DISK_RESERVE_BYTES = 256 * 1024 * 1024;
+
+export class Hub implements ModelSource {
+  readonly #options: HubOptions;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+  }
+
+  async pull(text: string, pull: PullOptions): Promise<{ name: string; folder: string }> {
+    const reference = parseReference(text, this.#options.settings.endpoint);
+    const requester = this.#createRequester(pull.onEvent);
+    for (let restart = 0; ; restart++) {
+      try {
+        return await this.#pullOnce(reference, requester, pull);
+      } catch (thrown) {
+        if (!(thrown instanceof SourceChangedError)) throw thrown;
+        if (restart >= requester.limits.restartsMax) {
+          throw new AppError({ code: "download_failed", message: `${thrown.message}, again and again` });
+        }
+        pull.onEvent({ type: "restarting", why: thrown.message });
+      }
+    }
+  }
+
+  async search(query: SearchQuery): Promise<SearchHit[]> {
+    return await searchHub(
+      this.#createRequester(() => {}),
+      query,
+      this.#options.availableMemoryBytes(),
+    );
+  }
+
+  /** Throws when nobody may be asked. */
+  #createRequester(onEvent: PullOptions["onEvent"]): Requester {
+    const { settings, limits, clock = systemClock, fetch } = this.#options;
+    if (settings.offline) {
+      const message = "the Hub is not asked while HF_HUB_OFFLINE is set";
+      throw new AppError({ code: "invalid_request", message, hint: "Unset the variable." });
+    }
+    return new Requester({
+      settings,
+      limits: { ...HUB_LIMITS, ...limits },
+      clock,
+      onWait: (waitMs, why) => onEvent({ type: "waiting", waitMs, why }),
+      ...(fetch === undefined ? {} : { fetch }),
+    });
+  }
+
+  async #pullOnce(
+    reference: PullReference,
+    requester: Requester,
+    pull: PullOptions,
+  ): Promise<{ name: string; folder: string }> {
+    const { root, availableMemoryBytes } = this.#options;
+    const memoryBytes = availableMemoryBytes();
+    const plan = await planPull(reference, { requester, root, memoryBytes, signal: pull.signal });
+    const { name, folder, files } = plan;
+    const wasThere = await isComplete(folder, plan);
+    if (!wasThere) {
+      const known = files.every(({ sizeBytes }) => sizeBytes !== null);
+      const totalBytes = known ? files.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0) : null;
+      pull.onEvent({ type: "planned", name, totalBytes });
+      await this.#fetchAll(plan, requester, pull);
+    }
+    pull.onEvent({ type: "done", name, folder, wasThere });
+    return { name, folder };
+  }
+
+  async #fetchAll(plan: PullPlan, requester: Requester, pull: PullOptions): Promise<void> {
+    const { folder, name } = plan;
+    const hidden = (suffix: string): string => join(dirname(folder), `.${basename(folder)}.${suffix}`);
+    const staging = hidden("pull");
+    if (plan.repo === null && existsSync(folder)) {
+      const message = `the models folder has another ${basename(folder)} already`;
+      throw new AppError({ code: "invalid_request", message, hint: "Move it away, or fetch the file by other means." });
+    }
+    try {
+      await mkdir(staging, { recursive: true });
+    } catch (thrown) {
+      throw explainDisk(thrown, staging);
+    }
+    const unlock = lockPull(hidden("pull.lock"), name);
+    try {
+      for (const file of plan.files) await this.#fetchOne(plan, file, staging, requester, pull);
+      await publish(staging, plan, hidden("replaced"));
+    } catch (thrown) {
+      await removeEmpty(staging);
+      throw thrown;
+    } finally {
+      unlock();
+    }
+  }
+
+  async #fetchOne(
+    plan: PullPlan,
+    file: PlannedFile,
+    staging: string,
+    requester: Requester,
+    pull: PullOptions,
+  ): Promise<void> {
+    if (await isComplete(staging, { ...plan, files: [file] })) return;
+    const { fileName, sha256 } = file;
+    const { signal, onEvent } = pull;
+    const path = join(staging, `${fileName}.part`);
+    const { openFile } = this.#options;
+    const { sizeBytes, commit } = await downloadFile(file, {
+      requester,
+      path,
+      signal,
+      onProgress: thinOut(requester.clock, (doneBytes, totalBytes) =>
+        onEvent({ type: "progress", file: fileName, sha256, doneBytes, totalBytes }),
+      ),
+      checkSpace: (missingBytes) => this.#checkSpace(staging, missingBytes, plan, file),
+      ...(openFile === undefined ? {} : { openFile }),
+    });
+    onEvent({ type: "verifying", file: fileName, sha256 });
+    await verifyFile(path, file, sizeBytes, signal);
+    await writeRecord(staging, file, plan, { sizeBytes, commit });
+    await rename(path, join(staging, fileName));
+    await removeNotes(path);
+  }
+
+  /** For this file and those that come after it. */
+  async #checkSpace(folder: string, missingBytes: number, { files }: PullPlan, file: PlannedFile): Promise<void> {
+    const later = files.slice(files.indexOf(file) + 1).reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
+    const neededBytes = missingBytes + later;
+    const freeBytes = await (this.#options.freeDiskBytes ?? readFreeBytes)(folder);
+    if (missingBytes === 0 || freeBytes === null || neededBytes + DISK_RESERVE_BYTES <= freeBytes) return;
+    const room = `${formatBytes(neededBytes)} are missing, and ${formatBytes(freeBytes)} are free`;
+    throw new AppError({
+      code: "storage_unavailable",
+      message: `there is no room for it on the disk: ${room}`,
+      hint: `Free space, or set XDG_DATA_HOME to a larger disk; ${formatBytes(DISK_RESERVE_BYTES)} stay free.`,
+    });
+  }
+}
+
+/** Some thousand writes a second are told some times; the first and the last one always. */
+function thinOut(clock: Clock, tell: (doneBytes: number, totalBytes: number) => void): typeof tell {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  return (doneBytes, totalBytes) => {
+    const nowMs = clock.monotonicMs();
+    if (doneBytes < totalBytes && nowMs - toldAtMs < PROGRESS_INTERVAL_MS) return;
+    toldAtMs = nowMs;
+    tell(doneBytes, totalBytes);
+  };
+}
+
+async function removeEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder);
+  } catch (_kept) {
+    // Something has arrived in it, which the next try goes on from.
+  }
+}
+
+async function readFreeBytes(folder: string): Promise<number | null> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (_unknown) {
+    // A file system that does not tell: a full disk is then met while writing.
+    return null;
+  }
+}
+
+/** Wrong bytes are removed: going on from them would never end well. */
+async function verifyFile(path: string, file: PlannedFile, sizeBytes: number, signal: AbortSignal): Promise<void> {
+  const { size } = await stat(path);
+  const found = file.sha256 === null || size !== sizeBytes ? null : await hashFile(path, signal);
+  if (size === sizeBytes && found === file.sha256) return;
+  await removePartial(path);
+  const what =
+    size === sizeBytes ? `SHA-256 ${found} in place of ${file.sha256}` : `${size} bytes in place of ${sizeBytes}`;
+  const message = `${file.asked.what} arrived with ${what}, and was removed`;
+  throw new AppError({ code: "download_failed", message, hint: "Try again; a proxy on the way may change files." });
+}
+
+/** One rename makes the model appear. What was there before, of an older revision, goes. */
+async function publish(staging: string, { folder, files }: PullPlan, replaced: string): Promise<void> {
+  const expected = files.flatMap(({ fileName }) => [fileName, recordName(fileName)]);
+  try {
+    // Of a try before the repository's files changed.
+    for (const name of await readdir(staging)) {
+      if (!expected.includes(name)) await rm(join(staging, name), { recursive: true, force: true });
+    }
+    await rm(replaced, { recursive: true, force: true });
+    if (existsSync(folder)) await rename(folder, replaced);
+    await rename(staging, folder);
+    await rm(replaced, { recursive: true, force: true });
+  } catch (thrown) {
+    throw explainDisk(thrown, folder);
+  }
+}

@@ -1,0 +1,107 @@
+// Which of a repository's files make up a model, and which of its models is taken: the one that was asked for, or the
+// best that fits into memory. Pure.
+
+import { AppError } from "../protocol/errors.ts";
+import { hubTag, quantizationOf } from "../protocol/hub-name.ts";
+import type { RepositoryFile } from "./repository.ts";
+
+export interface Variant {
+  /** What stands behind the colon of its name; no two of a repository have the same. */
+  tag: string;
+  /** All parts, first part first. */
+  files: RepositoryFile[];
+  sizeBytes: number;
+}
+
+/** The rest is for the KV cache, for compute buffers, and for what the files do not show. */
+const MEMORY_SHARE = 0.7;
+/** Weights that were not quantised: twice the size of Q8_0, and no better to tell apart. */
+const UNQUANTIZED = /^(BF16|F16|F32)$/;
+const NO_MODEL = /(^|[-._/])(mmproj|imatrix|lora|adapter)([-._/]|$)/i;
+const PART = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i;
+
+/** By path. A model whose parts are not all there is left out. */
+export function listVariants(files: readonly RepositoryFile[]): Variant[] {
+  const groups = new Map<string, RepositoryFile[]>();
+  const sorted = files.filter(({ path }) => /\.gguf$/i.test(path) && !NO_MODEL.test(path));
+  for (const file of sorted.toSorted((a, b) => (a.path < b.path ? -1 : 1))) {
+    const part = PART.exec(file.path);
+    const key = part === null ? file.path : `${part[1]}-of-${part[3]}`;
+    groups.set(key, [...(groups.get(key) ?? []), file]);
+  }
+  const tags = new Set<string>();
+  return [...groups.values()].filter(isWhole).map((parts) => {
+    const path = parts[0]?.path ?? "";
+    const stem = path.replace(/\.gguf$/i, "").replace(/-\d{5}-of-\d{5}$/, "");
+    let tag = hubTag(path);
+    if (tags.has(tag)) tag = stem.replaceAll("/", "-");
+    tags.add(tag);
+    return { tag, files: parts, sizeBytes: parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
+  });
+}
+
+/** Parts are sorted by path, so their numbers must be those from one on. */
+function isWhole(parts: readonly RepositoryFile[]): boolean {
+  const numbers = parts.map(({ path }) => PART.exec(path));
+  const count = numbers[0]?.[3];
+  return count === undefined || (parts.length === Number(count) && numbers.every((n, at) => Number(n?.[2]) === at + 1));
+}
+
+/** Null: it is not known how much memory there is. */
+export function fitsMemory(sizeBytes: number, memoryBytes: number | null): boolean | null {
+  return memoryBytes === null ? null : sizeBytes <= memoryBytes * MEMORY_SHARE;
+}
+
+export interface Choice {
+  repo: string;
+  /** A tag or a path; null: whichever fits. */
+  wanted: string | null;
+  /** Null: not known, so nothing is held against it. */
+  memoryBytes: number | null;
+}
+
+/** Throws `model_not_found` or `out_of_memory` with what there is. */
+export function chooseVariant(variants: readonly Variant[], { repo, wanted, memoryBytes }: Choice): Variant {
+  if (variants.length === 0) {
+    const message = `${repo} has no GGUF file of a model`;
+    const hint = "Search the Hub for a repository of the same name with -GGUF behind it.";
+    throw new AppError({ code: "model_not_found", message, hint, param: "model" });
+  }
+  if (wanted !== null) return findWanted(variants, repo, wanted);
+  const fitting = variants.filter(({ sizeBytes }) => fitsMemory(sizeBytes, memoryBytes) !== false);
+  const quantized = fitting.filter(({ tag }) => !UNQUANTIZED.test(tag));
+  const [best] = (quantized.length > 0 ? quantized : fitting).toSorted((a, b) => b.sizeBytes - a.sizeBytes);
+  if (best !== undefined) return best;
+  throw new AppError({
+    code: "out_of_memory",
+    message: `none of the models of ${repo} fits into ${formatBytes(memoryBytes ?? 0)} of memory`,
+    hint: `Choose a smaller model, or name one in spite of it: ${listTags(variants)}.`,
+    param: "model",
+  });
+}
+
+function findWanted(variants: readonly Variant[], repo: string, wanted: string): Variant {
+  const folded = wanted.toLowerCase();
+  const same = (text: string): boolean => text.toLowerCase() === folded;
+  const found =
+    variants.find(({ tag }) => same(tag)) ??
+    variants.find(({ files }) => files.some(({ path }) => same(path) || same(path.split("/").at(-1) ?? ""))) ??
+    variants.find(({ files }) => same(quantizationOf(files[0]?.path ?? "") ?? ""));
+  if (found !== undefined) return found;
+  const message = `${repo} has no model ${JSON.stringify(wanted)}`;
+  throw new AppError({ code: "model_not_found", message, hint: `It has ${listTags(variants)}.`, param: "model" });
+}
+
+function listTags(variants: readonly Variant[]): string {
+  const shown = variants.toSorted((a, b) => a.sizeBytes - b.sizeBytes).slice(0, 40);
+  const more = variants.length > shown.length ? `, and ${variants.length - shown.length} more` : "";
+  return shown.map(({ tag, sizeBytes }) => `${tag} (${formatBytes(sizeBytes)})`).join(", ") + more;
+}
+
+/** `4.7 GB`, in thousands as the Hub shows them. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const power = bytes < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3));
+  const value = bytes / 1000 ** power;
+  return `${value.toFixed(power === 0 || value >= 100 ? 0 : 1)} ${units[power]}`;
+}
