@@ -31,7 +31,14 @@ export interface LoopbackHub extends AsyncDisposable {
 const REPO = "owner/tiny-GGUF";
 const CHUNK_BYTES = 64 * 1024;
 
-export const sha256Of = (bytes: Uint8Array): string => new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
+const sums = new WeakMap<Uint8Array, string>();
+
+/** Of bytes that do not change: of a large file it is computed once. */
+export function sha256Of(bytes: Uint8Array): string {
+  const sum = sums.get(bytes) ?? new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
+  sums.set(bytes, sum);
+  return sum;
+}
 
 /** A whole GGUF file of about so many bytes; `seed` makes them different. */
 export function makeLargeModel(bytes: number, seed: number): Uint8Array {
