@@ -16,7 +16,7 @@ export function refuseSafetensors(
   found.addRefused(folder, names, false, {
     code: "format_unsupported",
     message: `${names.name} is a folder of ${kind}, which are not GGUF files`,
-    hint: "Use a GGUF version of the model: ml-offload search finds one.",
+    hint: "ml-offload show says whether ml-offload convert takes it; ml-offload search finds GGUF versions.",
   });
   return true;
 }
