@@ -5,6 +5,7 @@
 import type { Static, TSchema } from "@sinclair/typebox";
 import { type TypeCheck, TypeCompiler } from "@sinclair/typebox/compiler";
 import { type Clock, systemClock } from "../lib/clock.ts";
+import { isRecord } from "../lib/is-record.ts";
 import { AppError } from "../protocol/errors.ts";
 import { checkBodyShape } from "./body-shape.ts";
 import { describeMismatch } from "./mismatch.ts";
@@ -47,7 +48,7 @@ function parseJson(bytes: Uint8Array, arrayAs: string | null): Record<string, un
     throw invalidBody(`the body is not valid JSON in UTF-8: ${why}`, expected);
   }
   if (arrayAs !== null && Array.isArray(value)) return { [arrayAs]: value };
-  if (arrayAs !== null || !isObject(value)) throw invalidBody(`the body must be a JSON ${expected}`, expected);
+  if (arrayAs !== null || !isRecord(value)) throw invalidBody(`the body must be a JSON ${expected}`, expected);
   return value;
 }
 
@@ -64,16 +65,12 @@ function dropNulls(value: Record<string, unknown>, opaque: ReadonlySet<string>, 
   for (const [key, field] of Object.entries(value)) {
     if (field === null) continue;
     if (opaque.has(key)) kept[key] = field;
-    else if (isObject(field)) kept[key] = dropNulls(field, opaque, depth + 1);
-    else if (Array.isArray(field) && isObject(field[0])) {
-      kept[key] = field.map((item: unknown) => (isObject(item) ? dropNulls(item, opaque, depth + 1) : item));
+    else if (isRecord(field)) kept[key] = dropNulls(field, opaque, depth + 1);
+    else if (Array.isArray(field) && isRecord(field[0])) {
+      kept[key] = field.map((item: unknown) => (isRecord(item) ? dropNulls(item, opaque, depth + 1) : item));
     } else kept[key] = field;
   }
   return kept;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** A client that uploads sends something at least this often. No other limit ends one that went silent half-way. */

@@ -6,6 +6,7 @@ import { basename, join, resolve } from "node:path";
 import { type ConvertReport, convertModel, identify, OUT_TYPES, type OutType } from "../convert/convert-model.ts";
 import { labelSize } from "../convert/model-name.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
+import { quotePath } from "../lib/shell-quote.ts";
 import { AppError } from "../protocol/errors.ts";
 import { ConvertProgress, describeBytes } from "./convert-progress.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
@@ -104,11 +105,7 @@ function describeReport(report: ConvertReport, tookMs: number): string {
   return [
     `${architecture} as ${outType}: ${size}, in ${(tookMs / 1000).toFixed(1)} s`,
     ...notes.map((note) => `note: ${note}`),
-    `serve it: ml-offload serve --model ${quote(target)}`,
+    `serve it: ml-offload serve --model ${quotePath(target)}`,
     "",
   ].join("\n");
-}
-
-function quote(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -3,8 +3,9 @@
 // Nothing here changes how a model computes, so a file that can't be read is left out with a note.
 
 import type { GgufEntry, GgufScalarType } from "../formats/gguf/write-header.ts";
+import { isRecord } from "../lib/is-record.ts";
 import { AppError } from "../protocol/errors.ts";
-import { Fields, isRecord, readJsonFile, readTextFile } from "./json-file.ts";
+import { Fields, readJsonFile, readTextFile } from "./json-file.ts";
 import { labelSize, splitModelName, toTitle } from "./model-name.ts";
 
 export interface GeneralInput {

@@ -3,6 +3,8 @@
 
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
+import { isRecord } from "../lib/is-record.ts";
+import { codeOf } from "../lib/system-error.ts";
 import { AppError } from "../protocol/errors.ts";
 
 /** tokenizer.json of the largest vocabularies (262,144 tokens with merges) has 35 MB; the rest are small. */
@@ -57,16 +59,12 @@ function statIfThere(path: string): Stats | null {
   try {
     return statSync(path);
   } catch (thrown) {
-    const code = thrown instanceof Error && "code" in thrown ? thrown.code : "";
+    const code = codeOf(thrown);
     if (code === "ENOENT" || code === "ENOTDIR") return null;
     return orUnreadable(path, () => {
       throw thrown;
     });
   }
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** A JSON object that knows where it comes from. JSON's null counts as not there. */

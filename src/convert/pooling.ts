@@ -1,7 +1,8 @@
 // Which pooling an embedding model was trained with, from the files that sentence-transformers puts beside it.
 
+import { isRecord } from "../lib/is-record.ts";
 import { AppError } from "../protocol/errors.ts";
-import { damagedModel, Fields, isRecord, readJsonFile, readTextFile } from "./json-file.ts";
+import { damagedModel, Fields, readJsonFile, readTextFile } from "./json-file.ts";
 
 const MODULES_FILE = "modules.json";
 /** llama.cpp's numbers. */

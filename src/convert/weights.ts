@@ -5,8 +5,10 @@ import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { basename, join } from "node:path";
 import { NotAFileError, withFile } from "../formats/read-at.ts";
 import { readSafetensorsHeader, SafetensorsError, type SafetensorsTensor } from "../formats/safetensors/read-header.ts";
+import { isRecord } from "../lib/is-record.ts";
+import { codeOf } from "../lib/system-error.ts";
 import { AppError } from "../protocol/errors.ts";
-import { damagedModel, isRecord, orUnreadable, readJsonFile } from "./json-file.ts";
+import { damagedModel, orUnreadable, readJsonFile } from "./json-file.ts";
 
 export interface Weight extends SafetensorsTensor {
   path: string;
@@ -81,7 +83,7 @@ function readHeader(path: string, part: string): ReadonlyMap<string, Safetensors
       throw damagedModel(`${part}: ${thrown.message}`, hint);
     }
     if (thrown instanceof NotAFileError) throw damagedModel(thrown.message, "Put the file itself there.");
-    const code = thrown instanceof Error && "code" in thrown ? thrown.code : "";
+    const code = codeOf(thrown);
     if (code === "ENOENT") throw damagedModel(`the part ${part} is missing`, "Fetch the missing file.");
     return orUnreadable(path, () => {
       throw thrown;

@@ -18,6 +18,7 @@ import { basename, dirname, join } from "node:path";
 import { readGgufHeader } from "../formats/gguf/read-header.ts";
 import { ALIGNMENT, type EncodedHeader } from "../formats/gguf/write-header.ts";
 import { withFile } from "../formats/read-at.ts";
+import { codeOf } from "../lib/system-error.ts";
 import { AppError } from "../protocol/errors.ts";
 
 /** Bytes of one tensor, in order. */
@@ -145,10 +146,6 @@ function removeStale(target: string): void {
 function alreadyThere(target: string): AppError {
   const hint = "Name another DST, or replace the file with --force.";
   return new AppError({ code: "invalid_request", message: `${target} is already there`, hint });
-}
-
-function codeOf(thrown: unknown): unknown {
-  return thrown instanceof Error && "code" in thrown ? thrown.code : "";
 }
 
 /** What the system refuses; errors of the source are `AppError`s already. */

@@ -2,11 +2,12 @@
 // the other files of a model and to tell an unfinished download.
 
 import { basename, dirname, join } from "node:path";
+import { codeOf } from "../lib/system-error.ts";
 import { detectCompressed, detectTar, detectZip, single } from "./archive/detect-archive.ts";
 import { detectMlmodel } from "./coreml/detect-coreml.ts";
 import type { Finding } from "./detection.ts";
 import { detectEngine, detectProgram } from "./executable/detect-executable.ts";
-import { codeOf, type FileSource, fieldOf, readJson } from "./file-source.ts";
+import { type FileSource, fieldOf, readJson } from "./file-source.ts";
 import { detectGgml } from "./ggml/detect-ggml.ts";
 import { detectGguf } from "./gguf/detect-gguf.ts";
 import { detectHtml, detectPointer, isPartialName } from "./not-a-model.ts";

@@ -2,12 +2,14 @@
 // where a format says so.
 
 import { join } from "node:path";
+import { quotePath } from "../lib/shell-quote.ts";
+import { codeOf } from "../lib/system-error.ts";
 import { isPytorchZip } from "./archive/detect-archive.ts";
 import { detectCoremlFolder } from "./coreml/detect-coreml.ts";
 import { detectFile, sniffFile } from "./detect-file.ts";
-import { type Finding, quotePath } from "./detection.ts";
+import type { Finding } from "./detection.ts";
 import { detectEngineFolder } from "./executable/detect-executable.ts";
-import { codeOf, type FileSource } from "./file-source.ts";
+import type { FileSource } from "./file-source.ts";
 import { detectGguf } from "./gguf/detect-gguf.ts";
 import { findSnapshot } from "./hugging-face/find-snapshot.ts";
 import { detectHtml, detectPointer, isPartialName } from "./not-a-model.ts";

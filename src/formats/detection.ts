@@ -119,11 +119,6 @@ export function toDetection(
   };
 }
 
-/** A path as a shell takes it. */
-export function quotePath(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
-}
-
 /** Text out of a file as it may stand in a message: one line, no control characters, short. */
 export function showText(text: string, charactersMax = 80): string {
   const plain = text.replace(/[^\P{C}]/gu, "?");

@@ -2,6 +2,8 @@
 // put one in memory in its place and count what is read.
 
 import { opendirSync, type Stats, statSync } from "node:fs";
+import { isRecord } from "../lib/is-record.ts";
+import { codeOf } from "../lib/system-error.ts";
 import { type ReadAt, readBytes, withFile } from "./read-at.ts";
 
 export interface PathFacts {
@@ -52,11 +54,6 @@ export const diskFiles: FileSource = {
   use: withFile,
 };
 
-/** What the system calls a failure, such as `EACCES`. */
-export function codeOf(thrown: unknown): string {
-  return thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
-}
-
 /** JSON of a file, or why there is none. `bytesMax` is the caller's limit, with its reason there. */
 export function readJson(source: FileSource, path: string, bytesMax: number): { value: unknown } | { problem: string } {
   return source.use(path, (file) => {
@@ -73,10 +70,6 @@ export function readJson(source: FileSource, path: string, bytesMax: number): { 
       return { problem: "is not whole JSON" };
     }
   });
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** An object's own value; names such as `constructor` lead to nothing. */

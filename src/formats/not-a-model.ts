@@ -2,7 +2,8 @@
 // download was not finished.
 
 import { basename, dirname } from "node:path";
-import { type Finding, quotePath, showText } from "./detection.ts";
+import { quotePath } from "../lib/shell-quote.ts";
+import { type Finding, showText } from "./detection.ts";
 import type { FileSource } from "./file-source.ts";
 import { readBytes } from "./read-at.ts";
 

@@ -5,6 +5,7 @@
 import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock } from "../lib/clock.ts";
+import { codeOf } from "../lib/system-error.ts";
 import { AppError } from "../protocol/errors.ts";
 import { addRange, areRanges, type ByteRange, countBytes } from "./byte-ranges.ts";
 import { KEPT } from "./requester.ts";
@@ -139,7 +140,7 @@ async function readNotes({ path, sizeBytes, identity }: PartialOptions): Promise
 /** What a disk refuses, as a person can act on it. */
 export function explainDisk(thrown: unknown, path: string): AppError {
   if (thrown instanceof AppError) return thrown;
-  const code = thrown instanceof Error && "code" in thrown ? thrown.code : null;
+  const code = codeOf(thrown);
   const folder = dirname(path);
   const full = code === "ENOSPC" || code === "EDQUOT";
   const why = full ? "the disk is full" : thrown instanceof Error ? thrown.message : String(thrown);

@@ -2,6 +2,7 @@
 // names only; what the folder really holds, the converter says.
 
 import { readdirSync } from "node:fs";
+import { quotePath } from "../lib/shell-quote.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
 
 /** Null when the folder does not look like one, or can't be read (its scan has said so). */
@@ -15,15 +16,10 @@ export function explainConvertible(folder: string): ErrorBody | null {
   }
   const hasWeights = names.some((name) => /^model.*\.safetensors$/.test(name));
   if (!hasWeights || !names.includes("config.json")) return null;
-  const command = `ml-offload convert ${quote(folder)}`;
+  const command = `ml-offload convert ${quotePath(folder)}`;
   return {
     code: "format_unsupported",
     message: `${folder} holds SafeTensors weights and no GGUF file; make one of them: ${command}`,
     hint: "docs/converting.md lists what is converted. The file is then served by its name.",
   };
-}
-
-/** As a shell reads it. */
-function quote(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -11,19 +11,14 @@ import { withFile } from "../../src/formats/read-at.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import { tinyPieces, tinyTokenizer, toFallbackJson, toSentencePieceModel } from "../support/hf-tokenizers.ts";
 import { makeRandom } from "../support/random.ts";
-import { TINY, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
+import { TINIEST, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
 import { LLAMA3_SCALING } from "../support/tiny-models.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-convert-mutations-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const SMALL: TinyDecoder = {
-  ...TINY,
-  layers: 1,
-  width: 32,
-  heads: 2,
-  keyValueHeads: 1,
-  inner: 32,
+  ...TINIEST,
   scaling: LLAMA3_SCALING,
 };
 const MUTATIONS = 400;

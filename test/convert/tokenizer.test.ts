@@ -25,18 +25,13 @@ import {
   toSentencePieceModel,
 } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
-import { TINY, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
+import { TINIEST, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-convert-tokens-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const SMALL: TinyDecoder = {
-  ...TINY,
-  layers: 1,
-  width: 32,
-  heads: 2,
-  keyValueHeads: 1,
-  inner: 32,
+  ...TINIEST,
   isTied: true,
   dtype: "BF16",
 };

@@ -57,6 +57,9 @@ export const TINY: TinyDecoder = {
   scaling: null,
 };
 
+/** For tests that look at everything but its numbers. */
+export const TINIEST: TinyDecoder = { ...TINY, layers: 1, width: 32, heads: 2, keyValueHeads: 1, inner: 32 };
+
 const MODEL_TYPES: Record<TinyDecoder["architecture"], string> = {
   LlamaForCausalLM: "llama",
   LlamaModel: "llama",

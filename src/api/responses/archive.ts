@@ -2,6 +2,7 @@
 // answer: one that can't be stored is given all the same, and says so.
 
 import type { Logger } from "../../lib/log.ts";
+import { codeOf } from "../../lib/system-error.ts";
 import { AppError, toAppError } from "../../protocol/errors.ts";
 import type { StoredResponse } from "../../state/response-store.ts";
 import type { State } from "../../state/state.ts";
@@ -111,6 +112,6 @@ function isRunning(pid: number): boolean {
     return true;
   } catch (thrown) {
     // Another user's process may not be signalled, but is there.
-    return thrown instanceof Error && "code" in thrown && thrown.code === "EPERM";
+    return codeOf(thrown) === "EPERM";
   }
 }

@@ -1,6 +1,7 @@
 // Byte-level BPE (Llama 3, Qwen, SmolLM): tokenizer.json's vocabulary and merges as GGUF's "gpt2" tokenizer.
 
-import { damagedModel, type Fields, isRecord, readTextFile } from "../json-file.ts";
+import { isRecord } from "../../lib/is-record.ts";
+import { damagedModel, type Fields, readTextFile } from "../json-file.ts";
 import { findPreTokenizer } from "./pre-tokenizers.ts";
 import {
   checkTokenId,

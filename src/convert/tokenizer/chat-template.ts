@@ -4,7 +4,8 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
-import { isRecord, orUnreadable, readJsonFile, readTextFile } from "../json-file.ts";
+import { isRecord } from "../../lib/is-record.ts";
+import { orUnreadable, readJsonFile, readTextFile } from "../json-file.ts";
 import type { TokenizerFiles } from "./tokenizer-files.ts";
 
 interface NamedTemplate {

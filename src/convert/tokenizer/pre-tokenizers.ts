@@ -4,8 +4,9 @@
 // vocabularies, and does not know the same pre-tokenizer with another vocabulary; what both know, both call by names
 // that cut alike.
 
+import { isRecord } from "../../lib/is-record.ts";
 import { AppError } from "../../protocol/errors.ts";
-import { Fields, isRecord } from "../json-file.ts";
+import { Fields } from "../json-file.ts";
 
 const SUFFIXES = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const WORDS = "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";

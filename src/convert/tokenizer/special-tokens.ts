@@ -3,7 +3,8 @@
 // weighs them.
 
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
-import { Fields, isRecord } from "../json-file.ts";
+import { isRecord } from "../../lib/is-record.ts";
+import { Fields } from "../json-file.ts";
 import type { TokenizerFiles } from "./tokenizer-files.ts";
 
 /** Kinds in the order in which they are looked for, and GGUF's names of those that it has. */

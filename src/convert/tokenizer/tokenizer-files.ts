@@ -2,7 +2,8 @@
 // kinds of vocabularies share: the bound of their size, the texts of unused tokens, and GGUF's token types.
 
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
-import { damagedModel, Fields, isRecord, readJsonFile } from "../json-file.ts";
+import { isRecord } from "../../lib/is-record.ts";
+import { damagedModel, Fields, readJsonFile } from "../json-file.ts";
 
 export interface TokenizerFiles {
   folder: string;

@@ -1,7 +1,8 @@
 // Archives and compressed files: what to unpack them with. A zip and a tar are looked into, since models come as both.
 
 import { basename } from "node:path";
-import { type Finding, quotePath } from "../detection.ts";
+import { quotePath } from "../../lib/shell-quote.ts";
+import type { Finding } from "../detection.ts";
 import { detectPacked } from "../executable/detect-executable.ts";
 import type { FileSource } from "../file-source.ts";
 import { detectNpz } from "../npz/detect-npz.ts";

@@ -2,8 +2,9 @@
 // in them are in a form for Apple's own runtime.
 
 import { join } from "node:path";
+import { isRecord } from "../../lib/is-record.ts";
 import type { Finding } from "../detection.ts";
-import { type FileSource, fieldOf, isRecord, readJson } from "../file-source.ts";
+import { type FileSource, fieldOf, readJson } from "../file-source.ts";
 import { type FieldBudget, ProtobufError, walkFields } from "../protobuf.ts";
 import { OutOfFileError, WindowedFile } from "../windowed-file.ts";
 

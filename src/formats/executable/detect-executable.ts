@@ -2,7 +2,8 @@
 // engines, and programs that hold no model. Nothing is executed.
 
 import { join } from "node:path";
-import { type Finding, quotePath, showText } from "../detection.ts";
+import { quotePath } from "../../lib/shell-quote.ts";
+import { type Finding, showText } from "../detection.ts";
 import { type FileSource, fieldOf, readJson, textOf } from "../file-source.ts";
 import { quantizationName } from "../gguf/file-types.ts";
 import { GgufError } from "../gguf/gguf-error.ts";

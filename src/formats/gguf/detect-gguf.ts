@@ -2,7 +2,8 @@
 // a split model. Says what is missing by the keys that llama.cpp asks for.
 
 import { basename, dirname, join } from "node:path";
-import { type Finding, quotePath, showText } from "../detection.ts";
+import { quotePath } from "../../lib/shell-quote.ts";
+import { type Finding, showText } from "../detection.ts";
 import type { FileSource } from "../file-source.ts";
 import { isZeroAtEnd } from "../zero-tail.ts";
 import { describeCompanion, GGUF_ARCHITECTURES } from "./architectures.ts";

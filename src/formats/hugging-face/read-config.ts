@@ -2,7 +2,8 @@
 // Nothing in it is trusted to be there or to be of the right kind.
 
 import { join } from "node:path";
-import { countOf, type FileSource, fieldOf, isRecord, readJson, textOf } from "../file-source.ts";
+import { isRecord } from "../../lib/is-record.ts";
+import { countOf, type FileSource, fieldOf, readJson, textOf } from "../file-source.ts";
 
 export interface ModelConfig {
   /** The first of `architectures`. */

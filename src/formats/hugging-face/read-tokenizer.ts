@@ -2,7 +2,8 @@
 // looked at from both ends only: that is enough to tell a whole one from one that was cut or never fetched.
 
 import { join } from "node:path";
-import { type FileSource, fieldOf, isRecord, readJson, textOf } from "../file-source.ts";
+import { isRecord } from "../../lib/is-record.ts";
+import { type FileSource, fieldOf, readJson, textOf } from "../file-source.ts";
 import { readBytes } from "../read-at.ts";
 
 export interface TokenizerFacts {

@@ -2,7 +2,8 @@
 // run from where they lie. Digests are checked to be such before they become part of a path.
 
 import { join } from "node:path";
-import { type Finding, quotePath, showText } from "../detection.ts";
+import { quotePath } from "../../lib/shell-quote.ts";
+import { type Finding, showText } from "../detection.ts";
 import { type FileSource, fieldOf, readJson, textOf } from "../file-source.ts";
 
 export interface OllamaModel {

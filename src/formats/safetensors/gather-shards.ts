@@ -2,7 +2,8 @@
 // Names out of an index are only followed within the folder.
 
 import { join } from "node:path";
-import { type FileSource, fieldOf, isRecord, readJson } from "../file-source.ts";
+import { isRecord } from "../../lib/is-record.ts";
+import { type FileSource, fieldOf, readJson } from "../file-source.ts";
 
 export interface Shards {
   /** Those that are there, by path. */

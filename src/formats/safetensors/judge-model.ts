@@ -2,6 +2,7 @@
 // why not. Pure: everything that it goes by was read before.
 
 import { basename } from "node:path";
+import { quotePath } from "../../lib/shell-quote.ts";
 import {
   CONVERTIBLE_ARCHITECTURES,
   CONVERTIBLE_FILE,
@@ -9,7 +10,7 @@ import {
   EXACT_DTYPES,
   ROUNDED_DTYPES,
 } from "../convertible.ts";
-import { type Finding, quotePath, showText } from "../detection.ts";
+import { type Finding, showText } from "../detection.ts";
 import type { ModelConfig } from "../hugging-face/read-config.ts";
 import type { TokenizerFacts } from "../hugging-face/read-tokenizer.ts";
 import type { SafetensorsTensor } from "./read-header.ts";

@@ -1,6 +1,7 @@
 // Reads a SafeTensors file's header: a length, then JSON with every tensor's type, shape and place. Never the tensor
 // data. It trusts nothing: the data must be covered exactly once, without holes, by tensors whose bytes fit their shape.
 
+import { isRecord } from "../../lib/is-record.ts";
 import { type ReadAt, readBytes } from "../read-at.ts";
 
 export interface SafetensorsTensor {
@@ -214,10 +215,6 @@ function readNotes(fields: Record<string, unknown>): Readonly<Record<string, str
     notes[key] = text;
   }
   return notes;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isSizes(value: unknown): value is number[] {
