@@ -9,10 +9,10 @@ import { ARCHITECTURE_NAMES, findArchitecture } from "./architectures/known.ts";
 import { BLOCK, type TargetType, toSourceType } from "./encode-values.ts";
 import { planGeneral } from "./general-metadata.ts";
 import { type Fields, readJsonFile } from "./json-file.ts";
-import type { PlannedTensor } from "./model-plan.ts";
+import { type PlannedTensor, weightsOf } from "./model-plan.ts";
 import { streamTensor } from "./stream-tensor.ts";
 import { planTokenizer } from "./tokenizer/plan-tokenizer.ts";
-import { Weights } from "./weights.ts";
+import { SafetensorsWeights, type WeightSource } from "./weights.ts";
 import { type ModelFile, type WriteOptions, writeModel } from "./write-model.ts";
 
 export const OUT_TYPES = ["f32", "f16", "bf16", "q8_0"] as const;
@@ -54,7 +54,7 @@ export async function convertModel(request: ConvertRequest): Promise<ConvertRepo
   const config = readConfig(source);
   const architecture = findArchitecture(config);
   refuseQuantized(config);
-  using weights = Weights.open(source);
+  using weights: WeightSource = SafetensorsWeights.open(source);
   const outType = request.outType === "auto" ? guessOutType(weights) : request.outType;
   const { type, fileType } = FILE_TYPES[outType];
   const plan = architecture.plan({ folder: source, config, weights: weights.tensors, fileType });
@@ -114,7 +114,7 @@ function refuseQuantized(config: Fields): void {
 }
 
 /** config.json's `torch_dtype` is not to be trusted: the weights themselves say. */
-function guessOutType(weights: Weights): OutType {
+function guessOutType(weights: WeightSource): OutType {
   const first = [...weights.tensors.values()].find(
     ({ shape, dtype }) => shape.length >= 2 && (dtype === "BF16" || dtype === "F16"),
   );
@@ -123,8 +123,8 @@ function guessOutType(weights: Weights): OutType {
 
 /** Norms and all that has one dimension stay in single precision: ggml's operations want them so. */
 function describeTensor(tensor: PlannedTensor, type: TargetType): GgufTensorInfo {
-  const { name, dims, source } = tensor;
-  if (source.kind === "weight") toSourceType(source.weight.dtype, source.weight.name);
+  const { name, dims } = tensor;
+  for (const weight of weightsOf(tensor)) toSourceType(weight.dtype, weight.name);
   const isPlain = dims.length <= 1 || name.endsWith("_norm.weight") || !name.endsWith(".weight");
   if (isPlain) return { name, dims, type: "F32" };
   // As llama.cpp's converter does with rows that do not divide into blocks.

@@ -32,7 +32,7 @@ export function encodeValues(bytes: Uint8Array, source: SourceType, target: Targ
   return target === "F16" ? asBytes(new Float16Array(values)) : asBytes(roundToBf16(values));
 }
 
-const asBytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
+export const asBytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
 /** A copy where the bytes are not aligned; little-endian machines only, as all that llama.cpp runs on here are. */

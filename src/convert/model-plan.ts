@@ -1,4 +1,4 @@
-// What an architecture says of a folder: the GGUF's own keys and its tensors, before a byte is converted. Types only.
+// What an architecture says of a folder: the GGUF's own keys and its tensors, before a byte is converted.
 
 import type { GgufEntry } from "../formats/gguf/write-header.ts";
 import type { Fields } from "./json-file.ts";
@@ -16,10 +16,37 @@ export interface PlannedTensor {
   name: string;
   /** Fastest-varying dimension first. */
   dims: readonly number[];
-  source: /** `heads`: the rows of each head are reordered; null = as they are. */
-    | { kind: "weight"; weight: Weight; heads: number | null }
-    /** Small and computed, such as RoPE factors. */
-    | { kind: "values"; values: Float32Array };
+  source: TensorSource;
+}
+
+export type TensorSource =
+  /** One slice after the other: a whole weight, a part of a fused one, or the experts of a layer. */
+  | { kind: "slices"; slices: readonly Slice[]; map?: ValueMap }
+  /** [columns, rows] → [rows, columns], as the projections of GPT-2 are stored. */
+  | { kind: "transposed"; weight: Weight }
+  /** Small and computed, such as RoPE factors. */
+  | { kind: "values"; values: Float32Array };
+
+/** Rows of a weight; a row is all that shares every index but the last. A weight of one dimension is one element a row. */
+export interface Slice {
+  weight: Weight;
+  fromRow: number;
+  rows: number;
+  /** The rows of each of so many heads are reordered; null: as they are. */
+  heads: number | null;
+}
+
+/** Changes single-precision values in place, such as norms that are stored less one. */
+export type ValueMap = (values: Float32Array) => void;
+
+export function countRows({ shape }: Weight): number {
+  const outer = shape.length > 1 ? shape.slice(0, -1) : shape;
+  return outer.reduce((product, size) => product * size, 1);
+}
+
+/** A weight as it is, or with the rows of its heads reordered. */
+export function takeWhole(weight: Weight, heads: number | null = null): TensorSource {
+  return { kind: "slices", slices: [{ weight, fromRow: 0, rows: countRows(weight), heads }] };
 }
 
 export interface ModelPlan {
@@ -30,4 +57,15 @@ export interface ModelPlan {
   tensors: PlannedTensor[];
   /** What the user should know: the model will run, but not in all as its makers meant. */
   notes: string[];
+}
+
+export function weightsOf({ source }: PlannedTensor): readonly Weight[] {
+  switch (source.kind) {
+    case "slices":
+      return source.slices.map(({ weight }) => weight);
+    case "transposed":
+      return [source.weight];
+    case "values":
+      return [];
+  }
 }

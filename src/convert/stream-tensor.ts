@@ -1,25 +1,47 @@
-// One tensor's bytes in the target type, in chunks of whole rows: a tensor of any size takes the same memory. Rows of
-// rotary heads are reordered within a head on the way.
+// One tensor's bytes in the target type, in chunks of whole rows: a tensor of any size takes the same memory, but for
+// transposed ones, which are read whole. Rows of rotary heads are reordered within a head on the way.
 
-import { encodeValues, SOURCE_BYTES, type TargetType, toSourceType } from "./encode-values.ts";
-import type { PlannedTensor } from "./model-plan.ts";
-import type { Weights } from "./weights.ts";
+import {
+  asBytes,
+  encodeValues,
+  SOURCE_BYTES,
+  type SourceType,
+  type TargetType,
+  toFloats,
+  toSourceType,
+} from "./encode-values.ts";
+import type { PlannedTensor, Slice, ValueMap } from "./model-plan.ts";
+import type { Weight, WeightSource } from "./weights.ts";
 
 /** Of the source. Buffers of this size are used again; larger ones are fresh memory each time, which took half of the time. */
 const CHUNK_BYTES = 1024 * 1024;
 
-export function* streamTensor(weights: Weights, tensor: PlannedTensor, target: TargetType): Generator<Uint8Array> {
-  const { source, dims } = tensor;
-  if (source.kind === "values") {
-    const { values } = source;
-    yield encodeValues(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), "F32", target);
-    return;
+export function* streamTensor(
+  weights: WeightSource,
+  { source }: PlannedTensor,
+  target: TargetType,
+): Generator<Uint8Array> {
+  switch (source.kind) {
+    case "values":
+      yield encodeValues(asBytes(source.values), "F32", target);
+      return;
+    case "transposed":
+      yield* streamTransposed(weights, source.weight, target);
+      return;
+    case "slices":
+      for (const slice of source.slices) yield* streamSlice(weights, slice, source.map ?? null, target);
   }
-  const { weight, heads } = source;
+}
+
+function* streamSlice(
+  weights: WeightSource,
+  { weight, fromRow, rows, heads }: Slice,
+  map: ValueMap | null,
+  target: TargetType,
+): Generator<Uint8Array> {
   const type = toSourceType(weight.dtype, weight.name);
-  const columns = heads !== null && dims.length === 1 ? 1 : (dims[0] ?? 1);
-  const rowBytes = columns * SOURCE_BYTES[type];
-  const totalBytes = weight.end - weight.start;
+  const rowBytes = rowBytesOf(weight, type);
+  const totalBytes = rows * rowBytes;
   // A chunk holds whole heads where their rows change places.
   const unitBytes = heads === null ? rowBytes : totalBytes / heads;
   const stepBytes = Math.max(1, Math.floor(CHUNK_BYTES / unitBytes)) * unitBytes;
@@ -28,9 +50,40 @@ export function* streamTensor(weights: Weights, tensor: PlannedTensor, target: T
   const buffer = new Uint8Array(Math.min(stepBytes, totalBytes));
   for (let offset = 0; offset < totalBytes; offset += stepBytes) {
     const chunk = buffer.subarray(0, Math.min(stepBytes, totalBytes - offset));
-    weights.read(weight, offset, chunk);
-    yield encodeValues(heads === null ? chunk : interleaveHalves(chunk, rowBytes, headRows), type, target);
+    weights.read(weight, fromRow * rowBytes + offset, chunk);
+    yield encode(heads === null ? chunk : interleaveHalves(chunk, rowBytes, headRows), type, map, target);
   }
+}
+
+function encode(bytes: Uint8Array, type: SourceType, map: ValueMap | null, target: TargetType): Uint8Array {
+  if (map === null) return encodeValues(bytes, type, target);
+  const values = toFloats(bytes, type);
+  map(values);
+  return encodeValues(asBytes(values), "F32", target);
+}
+
+function* streamTransposed(weights: WeightSource, weight: Weight, target: TargetType): Generator<Uint8Array> {
+  const type = toSourceType(weight.dtype, weight.name);
+  const [columns = 1, rows = 1] = weight.shape;
+  const bytes = new Uint8Array(weight.end - weight.start);
+  weights.read(weight, 0, bytes);
+  const size = SOURCE_BYTES[type];
+  const elements = size === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer);
+  const step = Math.max(1, Math.floor(CHUNK_BYTES / (columns * size)));
+  for (let from = 0; from < rows; from += step) {
+    const count = Math.min(step, rows - from);
+    const chunk = size === 2 ? new Uint16Array(count * columns) : new Uint32Array(count * columns);
+    for (let row = 0; row < count; row++) {
+      for (let column = 0; column < columns; column++) {
+        chunk[row * columns + column] = elements[column * rows + from + row] as number;
+      }
+    }
+    yield encodeValues(asBytes(chunk), type, target);
+  }
+}
+
+function rowBytesOf({ shape }: Weight, type: SourceType): number {
+  return (shape.length > 1 ? (shape.at(-1) ?? 1) : 1) * SOURCE_BYTES[type];
 }
 
 /**

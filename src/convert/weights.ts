@@ -14,11 +14,19 @@ export interface Weight extends SafetensorsTensor {
   path: string;
 }
 
+/** Tensors by name, and their bytes: what stands between the files of a model and its architecture. */
+export interface WeightSource extends Disposable {
+  /** In the order in which they are written. */
+  readonly tensors: ReadonlyMap<string, Weight>;
+  /** Fills `target` with a tensor's bytes, in the type that `dtype` names, from `offset` on. */
+  read(weight: Weight, offset: number, target: Uint8Array): void;
+}
+
 const INDEX_FILE = "model.safetensors.index.json";
 /** The largest published models have under 200. */
 const PARTS_MAX = 4_096;
 
-export class Weights {
+export class SafetensorsWeights implements WeightSource {
   /** By part, and within one by name: the order in which llama.cpp's converter writes them. */
   readonly tensors: ReadonlyMap<string, Weight>;
   readonly parts: readonly string[];
@@ -30,7 +38,7 @@ export class Weights {
   }
 
   /** Reads the headers of all parts. Throws AppError when parts or tensors are missing, or are not what they should be. */
-  static open(folder: string): Weights {
+  static open(folder: string): SafetensorsWeights {
     const index = readWeightMap(folder);
     const parts = index === null ? findParts(folder) : [...new Set(index.values())].sort();
     if (parts.length > PARTS_MAX)
@@ -45,10 +53,9 @@ export class Weights {
       }
     }
     if (index !== null) compareWithIndex(index, tensors);
-    return new Weights(tensors, parts);
+    return new SafetensorsWeights(tensors, parts);
   }
 
-  /** Fills `target` with a tensor's bytes from `offset` on. */
   read(weight: Weight, offset: number, target: Uint8Array): void {
     const descriptor = this.#descriptorOf(weight.path);
     let done = 0;

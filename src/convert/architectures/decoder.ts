@@ -4,7 +4,7 @@
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { damagedModel, type Fields } from "../json-file.ts";
-import type { ModelPlan, PlanInput, PlannedTensor } from "../model-plan.ts";
+import { type ModelPlan, type PlanInput, type PlannedTensor, takeWhole } from "../model-plan.ts";
 import { planRope, type RopePlan } from "../rope-scaling.ts";
 import { nameSome, type Weight } from "../weights.ts";
 
@@ -153,7 +153,7 @@ function mapTensors(
     met.add(slot.target);
     checkShape(weight, slot);
     const dims = weight.shape.toReversed();
-    tensors.push({ name: slot.target, dims, source: { kind: "weight", weight, heads: slot.heads } });
+    tensors.push({ name: slot.target, dims, source: takeWhole(weight, slot.heads) });
   }
   refuseUnknown(unknown, kind);
   const missing = [...slots].filter(([, slot]) => slot.required && !met.has(slot.target)).map(([name]) => name);
