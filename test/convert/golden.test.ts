@@ -1,4 +1,4 @@
-// Converted files against those of llama.cpp's own converter (test/golden/conversions.jsonl, made by make-goldens.py):
+// Converted files against those of llama.cpp's own converter (test/golden/*.jsonl, made by make-goldens.py):
 // every key with its type and value, in order, and every tensor with its type, shape and bytes, in order.
 
 import { afterAll, describe, expect, test } from "bun:test";
@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { convertFolder, readWritten, type WrittenFile } from "../support/convert-folder.ts";
-import { GOLDEN_FOLDERS } from "../support/golden-folders.ts";
+import { GOLDEN_GROUPS } from "../support/golden-folders.ts";
 
 interface Golden {
   name: string;
@@ -18,9 +18,11 @@ interface Golden {
 const folder = mkdtempSync(join(tmpdir(), "mlo-golden-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const lines = readFileSync(join(import.meta.dir, "../golden/conversions.jsonl"), "utf8")
-  .trim()
-  .split("\n");
+const readLines = (group: string): string[] =>
+  readFileSync(join(import.meta.dir, "../golden", `${group}.jsonl`), "utf8")
+    .trim()
+    .split("\n");
+const lines = Object.keys(GOLDEN_GROUPS).flatMap(readLines);
 const goldens = new Map(lines.map((line) => JSON.parse(line)).map((golden: Golden) => [golden.name, golden]));
 const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
@@ -44,7 +46,9 @@ function describeFile({ keys, entry, value, bytes, tensorNames, tensor }: Writte
   };
 }
 
-const cases = GOLDEN_FOLDERS.flatMap((golden) => golden.outTypes.map((outType) => ({ golden, outType })));
+const cases = Object.values(GOLDEN_GROUPS)
+  .flat()
+  .flatMap((golden) => golden.outTypes.map((outType) => ({ golden, outType })));
 
 describe("as llama.cpp's converter writes it", () => {
   test("goldens and folders belong together", () => {

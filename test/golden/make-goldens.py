@@ -1,9 +1,9 @@
-"""Makes test/golden/conversions.jsonl: what llama.cpp's own converter writes for the folders of write-folders.ts.
+"""Makes test/golden/GROUP.jsonl: what llama.cpp's own converter writes for the folders of write-folders.ts.
 
     npx -y bun@1.4.5 test/golden/write-folders.ts /tmp/folders
     python -m venv /tmp/venv
     /tmp/venv/bin/pip install torch==2.6.0 numpy~=2.2.6 transformers==4.57.6 'sentencepiece<0.3' 'protobuf<5' pyyaml tqdm
-    /tmp/venv/bin/python test/golden/make-goldens.py /tmp/folders
+    /tmp/venv/bin/python test/golden/make-goldens.py /tmp/folders [GROUP ...]
 
 Everyday tests read the result and need no Python. Of each file it keeps, in order, the metadata (type and a hash of the
 value's bytes; short values as they are) and the tensors (type, dimensions, hash of the data).
@@ -87,15 +87,19 @@ def describe(path):
 def main():
     folders = Path(sys.argv[1]).resolve()
     TextModel.get_vocab_base_pre = lambda self, tokenizer: "qwen2"
-    lines = []
+    groups, lines = sys.argv[2:], {}
     for folder in json.loads((folders / "folders.json").read_text()):
+        if groups and folder["group"] not in groups:
+            continue
         for outtype in folder["outTypes"]:
             name = f"{folder['name']}-{outtype}"
             target = folders / f"{name}.gguf"
             sys.argv[1:] = [str(folders / folder["name"]), "--outfile", str(target), "--outtype", outtype]
             convert_hf_to_gguf.main()
-            lines.append(json.dumps({"name": name, **describe(target)}, ensure_ascii=False))
-    (ROOT / "test" / "golden" / "conversions.jsonl").write_text("\n".join(lines) + "\n")
+            line = json.dumps({"name": name, **describe(target)}, ensure_ascii=False)
+            lines.setdefault(folder["group"], []).append(line)
+    for group, its in lines.items():
+        (ROOT / "test" / "golden" / f"{group}.jsonl").write_text("\n".join(its) + "\n")
 
 
 main()

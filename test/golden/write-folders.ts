@@ -3,11 +3,13 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { GOLDEN_FOLDERS } from "../support/golden-folders.ts";
+import { GOLDEN_GROUPS } from "../support/golden-folders.ts";
 
 const [root] = process.argv.slice(2);
 if (root === undefined) throw new Error("usage: write-folders.ts DIR");
 mkdirSync(root, { recursive: true });
-for (const { name, write } of GOLDEN_FOLDERS) write(join(root, name));
-const list = GOLDEN_FOLDERS.map(({ name, outTypes }) => ({ name, outTypes }));
+for (const { name, write } of Object.values(GOLDEN_GROUPS).flat()) write(join(root, name));
+const list = Object.entries(GOLDEN_GROUPS).flatMap(([group, folders]) =>
+  folders.map(({ name, outTypes }) => ({ group, name, outTypes })),
+);
 writeFileSync(join(root, "folders.json"), JSON.stringify(list, null, 2));

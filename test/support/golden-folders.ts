@@ -1,5 +1,5 @@
 // The folders that llama.cpp's converter made goldens of: written anew by tests and by test/golden/write-folders.ts, the
-// same each time. Change them only together with test/golden/conversions.jsonl.
+// same each time. Change them only together with test/golden/*.jsonl.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -40,7 +40,7 @@ const fromJson = (name: string, model: TinyDecoder, outTypes: readonly OutType[]
   write: (folder) => writeTinyFolder(folder, model, tinyTokenizer()),
 });
 
-export const GOLDEN_FOLDERS: readonly GoldenFolder[] = [
+const CONVERSIONS: readonly GoldenFolder[] = [
   ...Object.entries(TINY_MODELS).map(([name, model]) => fromJson(`tiny-${name}`, model)),
   fromJson("halves", TINY, ["f16"]),
   fromJson("halves-as-they-are", { ...TINY, dtype: "F16" }, ["f16", "bf16"]),
@@ -72,3 +72,8 @@ export const GOLDEN_FOLDERS: readonly GoldenFolder[] = [
     },
   },
 ];
+
+/** The goldens of a group lie in test/golden/GROUP.jsonl. */
+export const GOLDEN_GROUPS: Readonly<Record<string, readonly GoldenFolder[]>> = {
+  conversions: CONVERSIONS,
+};
