@@ -217,7 +217,7 @@ describe("folders that can't be converted", () => {
     for (const [tensor, message] of [
       [{ ...few, name: "model.layers.0.mlp.experts.0.weight" }, "are no part of"],
       [{ ...few, name: "embed_tokens.weight" }, "shape [1]; config.json says [300, 64]"],
-      [{ ...many, name: "embed_tokens.weight" }, "token_embd.weight is there twice"],
+      [{ ...many, name: "embed_tokens.weight" }, "model.embed_tokens.weight is there twice"],
     ] as const) {
       const folder = copyOf(base);
       writeFileSync(join(folder, "model-x.safetensors"), writeSafetensors([tensor]));

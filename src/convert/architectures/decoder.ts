@@ -4,9 +4,10 @@
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { damagedModel, type Fields } from "../json-file.ts";
-import { type ModelPlan, type PlanInput, type PlannedTensor, takeWhole } from "../model-plan.ts";
+import type { ModelPlan, PlanInput, PlannedTensor } from "../model-plan.ts";
 import { planRope, type RopePlan } from "../rope-scaling.ts";
-import { nameSome, type Weight } from "../weights.ts";
+import type { Weight } from "../weights.ts";
+import { SlotTable } from "./slots.ts";
 
 /** What one architecture differs in. */
 export interface DecoderKind {
@@ -38,6 +39,8 @@ export interface DecoderSizes {
 
 /** Deeper ones are not known, and every layer is looked for by name. */
 const LAYERS_MAX = 1_024;
+/** Masks and frequencies that older versions of transformers saved with the weights. */
+const COMPUTED_BUFFERS = /\.(attention\.masked_bias|attention\.bias|rotary_emb\.inv_freq)$/;
 
 export function readSizes(config: Fields, { defaults }: DecoderKind): DecoderSizes {
   const width = config.requiredSize("hidden_size");
@@ -119,64 +122,25 @@ function noteWindow(config: Fields, contextLength: number): string[] {
   return [`${limit}: prompts longer than that are attended to in full, and answers may differ`];
 }
 
-/** Source name → target name, shape, and for Q and K the heads whose rows are reordered. */
-interface Slot {
-  target: string;
-  shape: readonly number[];
-  heads: number | null;
-  required: boolean;
-}
-
 function mapTensors(
   kind: DecoderKind,
   sizes: DecoderSizes,
   weights: ReadonlyMap<string, Weight>,
   rope: RopePlan,
 ): PlannedTensor[] {
-  const slots = listSlots(kind, sizes);
-  const tensors: PlannedTensor[] = [];
-  if (rope.factors !== null) {
-    const dims = [rope.factors.length];
-    tensors.push({ name: "rope_freqs.weight", dims, source: { kind: "values", values: rope.factors } });
-  }
-  const unknown: string[] = [];
-  const met = new Set<string>();
-  for (const weight of weights.values()) {
-    if (/\.(attention\.masked_bias|attention\.bias|rotary_emb\.inv_freq)$/.test(weight.name)) continue;
-    // A model without its output head (LlamaModel) is saved without the prefix.
-    const slot = slots.get(weight.name) ?? slots.get(`model.${weight.name}`);
-    if (slot === undefined) {
-      unknown.push(weight.name);
-      continue;
-    }
-    if (met.has(slot.target)) throw damagedModel(`the tensor ${slot.target} is there twice, as "${weight.name}" too`);
-    met.add(slot.target);
-    checkShape(weight, slot);
-    const dims = weight.shape.toReversed();
-    tensors.push({ name: slot.target, dims, source: takeWhole(weight, slot.heads) });
-  }
-  refuseUnknown(unknown, kind);
-  const missing = [...slots].filter(([, slot]) => slot.required && !met.has(slot.target)).map(([name]) => name);
-  if (missing.length > 0) {
-    throw damagedModel(`${missing.length} tensors are missing: ${nameSome(missing)}`, "Fetch the missing files.");
-  }
-  return tensors;
+  const tensors = listSlots(kind, sizes).lay(weights);
+  if (rope.factors === null) return tensors;
+  const dims = [rope.factors.length];
+  return [{ name: "rope_freqs.weight", dims, source: { kind: "values", values: rope.factors } }, ...tensors];
 }
 
-function listSlots(kind: DecoderKind, sizes: DecoderSizes): Map<string, Slot> {
+function listSlots(kind: DecoderKind, sizes: DecoderSizes): SlotTable {
   const { width, inner, vocabulary, headLength, heads, keyValueHeads } = sizes;
-  const slots = new Map<string, Slot>();
-  const add = (
-    name: string,
-    target: string,
-    shape: readonly number[],
-    required = true,
-    rotated: number | null = null,
-  ) => slots.set(name, { target, shape, required, heads: kind.permutesHeads ? rotated : null });
-  add("model.embed_tokens.weight", "token_embd.weight", [vocabulary, width]);
-  add("model.norm.weight", "output_norm.weight", [width]);
+  const slots = new SlotTable({ architecture: kind.name, prefix: "model.", ignored: COMPUTED_BUFFERS });
+  slots.place("model.embed_tokens.weight", "token_embd.weight", [vocabulary, width]);
+  slots.place("model.norm.weight", "output_norm.weight", [width]);
   // Where it is absent, the embeddings serve as the output head.
-  add("lm_head.weight", "output.weight", [vocabulary, width], false);
+  slots.place("lm_head.weight", "output.weight", [vocabulary, width], { required: false });
   const projections: [string, string, number, number, number | null][] = [
     ["self_attn.q_proj", "attn_q", heads * headLength, width, heads],
     ["self_attn.k_proj", "attn_k", keyValueHeads * headLength, width, keyValueHeads],
@@ -189,29 +153,17 @@ function listSlots(kind: DecoderKind, sizes: DecoderSizes): Map<string, Slot> {
   for (let layer = 0; layer < sizes.layers; layer++) {
     const from = `model.layers.${layer}.`;
     const to = `blk.${layer}.`;
-    add(`${from}input_layernorm.weight`, `${to}attn_norm.weight`, [width]);
-    add(`${from}post_attention_layernorm.weight`, `${to}ffn_norm.weight`, [width]);
+    slots.place(`${from}input_layernorm.weight`, `${to}attn_norm.weight`, [width]);
+    slots.place(`${from}post_attention_layernorm.weight`, `${to}ffn_norm.weight`, [width]);
     for (const [source, target, rows, columns, rotated] of projections) {
-      add(`${from}${source}.weight`, `${to}${target}.weight`, [rows, columns], true, rotated);
+      const permuted = kind.permutesHeads ? rotated : null;
+      slots.place(`${from}${source}.weight`, `${to}${target}.weight`, [rows, columns], { heads: permuted });
       if (!kind.biases.includes(target)) continue;
-      add(`${from}${source}.bias`, `${to}${target}.bias`, [rows], false, rotated);
+      slots.place(`${from}${source}.bias`, `${to}${target}.bias`, [rows], { heads: permuted, required: false });
     }
     if (!kind.hasHeadNorms) continue;
-    add(`${from}self_attn.q_norm.weight`, `${to}attn_q_norm.weight`, [headLength]);
-    add(`${from}self_attn.k_norm.weight`, `${to}attn_k_norm.weight`, [headLength]);
+    slots.place(`${from}self_attn.q_norm.weight`, `${to}attn_q_norm.weight`, [headLength]);
+    slots.place(`${from}self_attn.k_norm.weight`, `${to}attn_k_norm.weight`, [headLength]);
   }
   return slots;
-}
-
-function checkShape({ name, shape }: Weight, slot: Slot): void {
-  if (shape.length === slot.shape.length && shape.every((size, i) => size === slot.shape[i])) return;
-  const claim = `the tensor "${name}" has the shape [${shape.join(", ")}]`;
-  throw damagedModel(`${claim}; config.json says [${slot.shape.join(", ")}]`, "Use the config.json of these weights.");
-}
-
-function refuseUnknown(unknown: readonly string[], kind: DecoderKind): void {
-  if (unknown.length === 0) return;
-  const message = `${unknown.length} tensors are no part of the architecture ${kind.name}: ${nameSome(unknown)}`;
-  const hint = "The model is a variant, or quantised in a way, that can't be converted; nothing was written.";
-  throw new AppError({ code: "format_unsupported", message, hint });
 }
