@@ -5,7 +5,7 @@ import { statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { encodeHeader, type GgufEntry, type GgufTensorInfo } from "../formats/gguf/write-header.ts";
 import { AppError } from "../protocol/errors.ts";
-import { ARCHITECTURE_NAMES, findArchitecture } from "./architectures/known.ts";
+import { ARCHITECTURE_NAMES, completeConfig, findArchitecture } from "./architectures/known.ts";
 import { BLOCK, type TargetType, toSourceType } from "./encode-values.ts";
 import { planGeneral } from "./general-metadata.ts";
 import { type Fields, readJsonFile } from "./json-file.ts";
@@ -51,8 +51,9 @@ export interface ConvertReport {
 /** Throws AppError: `format_unsupported`, `model_damaged`, `storage_unavailable`, `invalid_request`. */
 export async function convertModel(request: ConvertRequest): Promise<ConvertReport> {
   const source = resolve(request.source);
-  const config = readConfig(source);
-  const architecture = findArchitecture(config);
+  const stated = readConfig(source);
+  const architecture = findArchitecture(stated);
+  const config = completeConfig(stated, architecture);
   refuseQuantized(config);
   using weights: WeightSource = SafetensorsWeights.open(source);
   const outType = request.outType === "auto" ? guessOutType(weights) : request.outType;

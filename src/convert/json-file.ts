@@ -78,6 +78,11 @@ export class Fields {
     this.values = values;
   }
 
+  /** The same with other values for some fields. */
+  with(values: Readonly<Record<string, unknown>>): Fields {
+    return new Fields(this.source, { ...this.values, ...values });
+  }
+
   value(name: string): unknown {
     return Object.hasOwn(this.values, name) ? (this.values[name] ?? null) : null;
   }

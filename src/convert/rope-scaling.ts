@@ -6,6 +6,7 @@ import { AppError } from "../protocol/errors.ts";
 import { damagedModel, type Fields } from "./json-file.ts";
 
 export interface RopePlan {
+  theta: number;
   /** Keys below `<architecture>.rope.`, in the order in which they are written. */
   entries: [key: string, entry: GgufEntry][];
   /** Divisors of the frequencies, which llama.cpp takes as the tensor `rope_freqs.weight`. */
@@ -25,7 +26,7 @@ export function planRope(config: Fields, facts: RopeFacts): RopePlan {
   const scaling = config.object("rope_parameters") ?? config.object("rope_scaling");
   const theta = scaling?.number("rope_theta") ?? config.number("rope_theta") ?? facts.thetaDefault;
   if (theta <= 0) throw config.wrong("rope_theta", "a number over 0");
-  const plan: RopePlan = { entries: [], factors: null, notes: [] };
+  const plan: RopePlan = { theta, entries: [], factors: null, notes: [] };
   if (scaling !== null) planScaling(scaling, config, facts, theta, plan);
   plan.entries.push(["freq_base", { type: "f32", value: theta }]);
   return plan;

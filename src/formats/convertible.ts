@@ -16,6 +16,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Qwen2Model", { gguf: "qwen2" }],
   ["Qwen3ForCausalLM", { gguf: "qwen3" }],
   ["Qwen3Model", { gguf: "qwen3" }],
+  ["Gemma2ForCausalLM", { gguf: "gemma2" }],
 ]);
 
 /** Element types of weights that are carried over as they are. */

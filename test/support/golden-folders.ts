@@ -4,6 +4,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OutType } from "../../src/convert/convert-model.ts";
+import { FAMILIES } from "./golden-families.ts";
 import { CHAT_TEMPLATE, tinyPieces, tinyTokenizer, toSentencePieceModel } from "./hf-tokenizers.ts";
 import { TINY, type TinyDecoder, writeTinyFolder } from "./tiny-decoders.ts";
 import { TINY_MODELS } from "./tiny-models.ts";
@@ -12,6 +13,8 @@ export interface GoldenFolder {
   /** The folder's own name, which becomes the model's. */
   name: string;
   outTypes: readonly OutType[];
+  /** Keys that we write at another place. */
+  elsewhere?: readonly string[];
   write: (folder: string) => void;
 }
 
@@ -76,4 +79,5 @@ const CONVERSIONS: readonly GoldenFolder[] = [
 /** The goldens of a group lie in test/golden/GROUP.jsonl. */
 export const GOLDEN_GROUPS: Readonly<Record<string, readonly GoldenFolder[]>> = {
   conversions: CONVERSIONS,
+  families: FAMILIES,
 };

@@ -103,6 +103,16 @@ export function tinyPieces(): Vocabulary {
   return { tokens, types, merges: [], scores };
 }
 
+/** As Gemma has them: other places for the control tokens, and pieces that are kept whole. */
+export function gemmaPieces(): Vocabulary {
+  const { tokens, types } = tinyPieces();
+  const first = ["<pad>", "<eos>", "<bos>", "<unk>", "<unused0>", "<start_of_turn>", "\n\n", "▁▁"];
+  const firstTypes = [3, 3, 3, 2, 4, 4, 4, 4];
+  const all = [...first, ...tokens.slice(3)];
+  const scores = Float32Array.from(all, (_, id) => (id < 264 ? 0 : 264 - id));
+  return { tokens: all, types: Int32Array.from([...firstTypes, ...types.slice(3)]), merges: [], scores };
+}
+
 /** A byte-level vocabulary as tokenizer.json. */
 export function toByteLevelJson(
   { tokens, types, merges }: Vocabulary,
@@ -117,6 +127,24 @@ export function toByteLevelJson(
     pre_tokenizer: cutBy(pattern),
     decoder: { type: "ByteLevel" },
     model: { type: "BPE", ignore_merges: ignoreMerges, vocab: Object.fromEntries(plain), merges },
+  };
+}
+
+/** Characters with bytes as fallback, and pieces that are kept whole, as Gemma has them. */
+export function toGemmaJson({ tokens, types, merges }: Vocabulary): unknown {
+  const isAdded = (id: number) => types[id] === 2 || types[id] === 3 || types[id] === 4;
+  const added = tokens.flatMap((text, id) => (isAdded(id) ? [{ ...special(id, text), special: types[id] !== 4 }] : []));
+  return {
+    added_tokens: added,
+    normalizer: { type: "Replace", pattern: { String: " " }, content: "▁" },
+    pre_tokenizer: { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false },
+    decoder: { type: "Sequence", decoders: [] },
+    model: {
+      type: "BPE",
+      byte_fallback: true,
+      vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
+      merges,
+    },
   };
 }
 

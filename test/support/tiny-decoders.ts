@@ -128,7 +128,7 @@ export function makeTensors(model: TinyDecoder): Map<string, NamedTensor> {
   return tensors;
 }
 
-function roundTo(dtype: SourceDtype, value: number): number {
+export function roundTo(dtype: SourceDtype, value: number): number {
   if (dtype === "F32") return Math.fround(value);
   if (dtype === "F16") return Math.f16round(value);
   const bits = new Uint32Array(new Float32Array([value]).buffer);
@@ -155,21 +155,25 @@ export function writeTinyFolder(folder: string, model: TinyDecoder, tokenizer: R
 }
 
 export function writeParts(folder: string, model: TinyDecoder): void {
-  const tensors = [...makeTensors(model)].map(([name, { shape, values }]) => ({
-    name,
-    dtype: model.dtype,
-    shape,
-    data: encode(model.dtype, values),
-  }));
-  if (model.parts === 1) {
+  writeTensors(folder, makeTensors(model), model.dtype, model.parts);
+}
+
+export function writeTensors(
+  folder: string,
+  named: ReadonlyMap<string, NamedTensor>,
+  dtype: SourceDtype,
+  parts: number,
+): void {
+  const tensors = [...named].map(([name, { shape, values }]) => ({ name, dtype, shape, data: encode(dtype, values) }));
+  if (parts === 1) {
     writeFileSync(join(folder, "model.safetensors"), writeSafetensors(tensors));
     return;
   }
   const weightMap: Record<string, string> = {};
-  const perPart = Math.ceil(tensors.length / model.parts);
-  for (let part = 0; part < model.parts; part++) {
+  const perPart = Math.ceil(tensors.length / parts);
+  for (let part = 0; part < parts; part++) {
     const of = tensors.slice(part * perPart, (part + 1) * perPart);
-    const name = `model-${String(part + 1).padStart(5, "0")}-of-${String(model.parts).padStart(5, "0")}.safetensors`;
+    const name = `model-${String(part + 1).padStart(5, "0")}-of-${String(parts).padStart(5, "0")}.safetensors`;
     writeFileSync(join(folder, name), writeSafetensors(of, { format: "pt" }));
     for (const tensor of of) weightMap[tensor.name] = name;
   }

@@ -2,11 +2,11 @@
 // feed-forward part, checked against config.json before anything is written. What differs is in their own files.
 
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
-import { AppError } from "../../protocol/errors.ts";
 import { damagedModel, type Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput, PlannedTensor } from "../model-plan.ts";
 import { planRope, type RopePlan } from "../rope-scaling.ts";
 import type { Weight } from "../weights.ts";
+import { checkActivation } from "./checks.ts";
 import { SlotTable } from "./slots.ts";
 
 /** What one architecture differs in. */
@@ -21,7 +21,13 @@ export interface DecoderKind {
   /** Projections whose bias llama.cpp reads, where a model has one. */
   biases: readonly string[];
   /** What transformers assumes where config.json is silent. */
-  defaults: { contextLength: number; keyValueHeads: number | null; headLength: "divided" | "unset" | number };
+  defaults: {
+    contextLength: number;
+    keyValueHeads: number | null;
+    headLength: "divided" | "unset" | number;
+    /** Of the norms, where it is not 1e-6. */
+    epsilon?: number;
+  };
 }
 
 export interface DecoderSizes {
@@ -40,9 +46,9 @@ export interface DecoderSizes {
 /** Deeper ones are not known, and every layer is looked for by name. */
 const LAYERS_MAX = 1_024;
 /** Masks and frequencies that older versions of transformers saved with the weights. */
-const COMPUTED_BUFFERS = /\.(attention\.masked_bias|attention\.bias|rotary_emb\.inv_freq)$/;
+export const COMPUTED_BUFFERS = /\.(attention\.masked_bias|attention\.bias|rotary_emb\.inv_freq)$/;
 
-export function readSizes(config: Fields, { defaults }: DecoderKind): DecoderSizes {
+export function readSizes(config: Fields, { defaults }: Pick<DecoderKind, "defaults">): DecoderSizes {
   const width = config.requiredSize("hidden_size");
   const heads = config.requiredSize("num_attention_heads");
   const layers = config.requiredSize("num_hidden_layers");
@@ -73,9 +79,13 @@ export function readSizes(config: Fields, { defaults }: DecoderKind): DecoderSiz
 }
 
 /** The keys that all have, in the order of llama.cpp's converter, and the tensors. */
-export function planDecoder(kind: DecoderKind, sizes: DecoderSizes, input: PlanInput): ModelPlan {
-  const { config, weights, fileType } = input;
-  checkActivation(config);
+export function planDecoder(
+  kind: DecoderKind,
+  sizes: DecoderSizes,
+  { config, weights, fileType }: PlanInput,
+  slots: SlotTable = listSlots(kind, sizes),
+): ModelPlan {
+  checkActivation(config, "hidden_act", ["silu", "swish"]);
   const rope = planRope(config, {
     headLength: sizes.headLength,
     trainedContext: sizes.contextLength,
@@ -91,7 +101,7 @@ export function planDecoder(kind: DecoderKind, sizes: DecoderSizes, input: PlanI
   u32("attention.head_count", sizes.heads);
   u32("attention.head_count_kv", sizes.keyValueHeads);
   for (const [key, entry] of rope.entries) metadata.set(`${kind.name}.rope.${key}`, entry);
-  const epsilon = config.number("rms_norm_eps") ?? 1e-6;
+  const epsilon = config.number("rms_norm_eps") ?? kind.defaults.epsilon ?? 1e-6;
   metadata.set(`${kind.name}.attention.layer_norm_rms_epsilon`, { type: "f32", value: epsilon });
   if (sizes.statedHeadLength !== null) {
     u32("attention.key_length", sizes.statedHeadLength);
@@ -99,22 +109,11 @@ export function planDecoder(kind: DecoderKind, sizes: DecoderSizes, input: PlanI
   }
   metadata.set("general.file_type", { type: "u32", value: fileType });
   const notes = [...rope.notes, ...noteWindow(config, sizes.contextLength)];
-  return { architecture: kind.name, metadata, tensors: mapTensors(kind, sizes, weights, rope), notes };
-}
-
-/** These graphs have one activation, so another one would be computed wrongly. */
-function checkActivation(config: Fields): void {
-  const activation = config.text("hidden_act") ?? "silu";
-  if (activation === "silu" || activation === "swish") return;
-  throw new AppError({
-    code: "format_unsupported",
-    message: `config.json asks for the activation "${activation.slice(0, 40)}"; this architecture has silu`,
-    hint: "The model is a variant that can't be converted.",
-  });
+  return { architecture: kind.name, metadata, tensors: layTensors(slots, weights, rope), notes };
 }
 
 /** llama.cpp's graphs of these architectures attend to everything. */
-function noteWindow(config: Fields, contextLength: number): string[] {
+export function noteWindow(config: Fields, contextLength: number): string[] {
   const window = config.size("sliding_window");
   const isUsed = config.truth("use_sliding_window") ?? true;
   if (window === null || !isUsed || window >= contextLength) return [];
@@ -122,13 +121,8 @@ function noteWindow(config: Fields, contextLength: number): string[] {
   return [`${limit}: prompts longer than that are attended to in full, and answers may differ`];
 }
 
-function mapTensors(
-  kind: DecoderKind,
-  sizes: DecoderSizes,
-  weights: ReadonlyMap<string, Weight>,
-  rope: RopePlan,
-): PlannedTensor[] {
-  const tensors = listSlots(kind, sizes).lay(weights);
+function layTensors(slots: SlotTable, weights: ReadonlyMap<string, Weight>, rope: RopePlan): PlannedTensor[] {
+  const tensors = slots.lay(weights);
   if (rope.factors === null) return tensors;
   const dims = [rope.factors.length];
   return [{ name: "rope_freqs.weight", dims, source: { kind: "values", values: rope.factors } }, ...tensors];

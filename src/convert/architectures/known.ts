@@ -1,8 +1,9 @@
 // The architectures that are converted, by the names that config.json gives them.
 
 import { AppError } from "../../protocol/errors.ts";
-import { damagedModel, type Fields } from "../json-file.ts";
+import { damagedModel, Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
+import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
 import { LLAMA_NAMES, planLlama } from "./llama.ts";
 import { planQwen2, QWEN2_NAMES } from "./qwen2.ts";
 import { planQwen3, QWEN3_NAMES } from "./qwen3.ts";
@@ -10,15 +11,24 @@ import { planQwen3, QWEN3_NAMES } from "./qwen3.ts";
 export interface Architecture {
   names: readonly string[];
   plan: (input: PlanInput) => ModelPlan;
+  /** What transformers assumes where config.json is silent, and published models are. */
+  defaults?: Readonly<Record<string, unknown>>;
 }
 
 const ARCHITECTURES: readonly Architecture[] = [
   { names: LLAMA_NAMES, plan: planLlama },
   { names: QWEN2_NAMES, plan: planQwen2 },
   { names: QWEN3_NAMES, plan: planQwen3 },
+  { names: GEMMA2_NAMES, plan: planGemma2 },
 ];
 
 export const ARCHITECTURE_NAMES: readonly string[] = ARCHITECTURES.flatMap(({ names }) => names);
+
+/** With what is assumed; of a model of several kinds of input, with the fields of its text part. */
+export function completeConfig(config: Fields, { defaults = {} }: Architecture): Fields {
+  const text = config.object("text_config")?.values ?? {};
+  return new Fields(config.source, { ...defaults, ...config.values, ...text });
+}
 
 export function findArchitecture(config: Fields): Architecture {
   const name = config.list("architectures")[0];

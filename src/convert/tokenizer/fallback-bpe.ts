@@ -1,4 +1,4 @@
-// BPE over characters with bytes as fallback (Llama 1 and 2, Mistral), where only tokenizer.json is there: GGUF's "llama"
+// BPE over characters with bytes as fallback (Llama 1 and 2, Mistral, Gemma), where only tokenizer.json is there: GGUF's "llama"
 // tokenizer, which merges by scores. tokenizer.json has no scores but ranks of merges, so a token's score is the rank
 // of the first merge that makes it. (llama.cpp's converter gives all the same score, and its order of merges is lost.)
 
@@ -7,6 +7,7 @@ import { readMerges, readVocabulary } from "./byte-bpe.ts";
 import {
   fillVocabulary,
   listAddedTokens,
+  looksSpecial,
   TOKEN_TYPES,
   type Token,
   type TokenizerFiles,
@@ -23,7 +24,8 @@ export function isFallbackBpe(tokenizer: Fields): boolean {
   return model?.text("type") === "BPE" && model.truth("byte_fallback") === true && decoder?.text("type") === "Sequence";
 }
 
-export function planFallbackBpe(files: TokenizerFiles, model: Fields): TokenizerPlan {
+/** `keepsAdded`: added tokens count as such also where the vocabulary has them, as Gemma's runs of spaces and lines. */
+export function planFallbackBpe(files: TokenizerFiles, model: Fields, keepsAdded: boolean): TokenizerPlan {
   const scores = new Map<string, number>();
   readMerges(files.folder, model).forEach((merge, rank) => {
     const made = merge.replace(" ", "");
@@ -37,10 +39,12 @@ export function planFallbackBpe(files: TokenizerFiles, model: Fields): Tokenizer
     tokens[id] = { text, type: isByte ? TOKEN_TYPES.byte : plain, score: scores.get(text) ?? UNMERGED_SCORE };
   }
   for (const { id, content, special } of added.values()) {
-    if (tokens[id]?.type !== TOKEN_TYPES.unused) continue;
+    if (tokens[id]?.type !== TOKEN_TYPES.unused && !keepsAdded) continue;
+    const isControl = special || (keepsAdded && looksSpecial(content));
     tokens[id] = {
-      text: content,
-      type: special ? TOKEN_TYPES.control : TOKEN_TYPES.userDefined,
+      // Texts of user-defined tokens are looked for as they are written, so a marked space is a space.
+      text: keepsAdded && !isControl ? content.replaceAll("▁", " ") : content,
+      type: isControl ? TOKEN_TYPES.control : TOKEN_TYPES.userDefined,
       score: UNMERGED_SCORE,
     };
   }

@@ -21,14 +21,18 @@ const CODE_LLAMA_TOKENS: readonly [string, number][] = [
 ];
 /** Granite's small code models, which have Llama's form, must not get a beginning token. */
 const GRANITE_SIZE = 49_152;
+/** llama.cpp's converter takes the same steps for these. */
+const LLAMA_FORMS: readonly string[] = ["llama", "granite", "granitemoe"];
+/** Their SentencePiece vocabularies put no space before a text. */
+const WITHOUT_SPACE: readonly string[] = ["gemma2", "gemma3"];
 
 export function planTokenizer(folder: string, config: Fields, architecture: string): TokenizerPlan {
   const files = readTokenizerFiles(folder, config);
   const entries: [string, GgufEntry][] = [];
-  const isLlama = architecture === "llama";
+  const isLlama = LLAMA_FORMS.includes(architecture);
   const addsSpace = isLlama ? (files.settings?.truth("add_prefix_space") ?? null) : null;
   if (addsSpace !== null) entries.push(["tokenizer.ggml.add_space_prefix", { type: "bool", value: addsSpace }]);
-  const { plan, idsMax } = planVocabulary(files, isLlama);
+  const { plan, idsMax } = planVocabulary(files, architecture);
   entries.push(...plan.entries, ...planSpecialTokens(files, idsMax), ...planChatTemplate(files));
   if (isLlama && files.vocabularySize === CODE_LLAMA_SIZE) {
     for (const [key, value] of CODE_LLAMA_TOKENS) entries.push([`tokenizer.ggml.${key}`, { type: "u32", value }]);
@@ -36,10 +40,14 @@ export function planTokenizer(folder: string, config: Fields, architecture: stri
   if (isLlama && files.vocabularySize === GRANITE_SIZE) {
     entries.push(["tokenizer.ggml.add_bos_token", { type: "bool", value: false }]);
   }
+  // Only those that merge by scores take only the ids that have a row.
+  if (WITHOUT_SPACE.includes(architecture) && idsMax !== null) {
+    entries.push(["tokenizer.ggml.add_space_prefix", { type: "bool", value: false }]);
+  }
   return { entries, notes: plan.notes };
 }
 
-function planVocabulary(files: TokenizerFiles, isLlama: boolean): { plan: TokenizerPlan; idsMax: number | null } {
+function planVocabulary(files: TokenizerFiles, architecture: string): { plan: TokenizerPlan; idsMax: number | null } {
   const { tokenizer, folder, vocabularySize } = files;
   const pieces = readSmallFile(folder, "tokenizer.model", MODEL_BYTES_MAX);
   if (pieces !== null) return { plan: planSentencePiece(files, pieces), idsMax: vocabularySize };
@@ -51,8 +59,9 @@ function planVocabulary(files: TokenizerFiles, isLlama: boolean): { plan: Tokeni
     });
   }
   const model = tokenizer.object("model");
-  if (isLlama && model !== null && isFallbackBpe(tokenizer)) {
-    return { plan: planFallbackBpe(files, model), idsMax: vocabularySize };
+  if (model !== null && isFallbackBpe(tokenizer)) {
+    const keepsAdded = WITHOUT_SPACE.includes(architecture);
+    return { plan: planFallbackBpe(files, model, keepsAdded), idsMax: vocabularySize };
   }
   return { plan: planByteBpe(files, tokenizer), idsMax: null };
 }

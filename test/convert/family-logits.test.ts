@@ -1,0 +1,53 @@
+// Families with definitions of their own compute what those say: tiny random models are converted, loaded by llama.cpp,
+// and their logits are compared with forward passes in plain TypeScript (support/tiny-*.ts).
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { convertFolder } from "../support/convert-folder.ts";
+import { tinyTokenizer } from "../support/hf-tokenizers.ts";
+import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
+import { askLlama, PROMPT, relativeDifference } from "../support/llama-logits.ts";
+import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
+import { GEMMA2, TINY_FAMILIES } from "../support/tiny-family-models.ts";
+import { makeGemma } from "../support/tiny-gemma.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mlo-families-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** In `config.json` or in its text part. */
+function sizeOfVocabulary({ config, tensors }: TinyFamily): number {
+  const embeddings = [...tensors].find(([name]) => name.endsWith("embed_tokens.weight"))?.[1];
+  return embeddings?.shape[0] ?? (config.vocab_size as number);
+}
+
+async function askConverted(name: string, family: TinyFamily): Promise<Float64Array> {
+  const source = join(folder, name);
+  writeFamilyFolder(source, family, tinyTokenizer());
+  const { path } = await convertFolder(source, "f32");
+  return askLlama(path, sizeOfVocabulary(family));
+}
+
+/** A model, and one with the same weights that computes something else. */
+const CONTRASTS: readonly [string, TinyFamily, TinyFamily][] = [
+  ["Gemma 2's window", makeGemma(GEMMA2), makeGemma({ ...GEMMA2, window: 20 })],
+  ["Gemma 2's caps", makeGemma(GEMMA2), makeGemma({ ...GEMMA2, attentionCap: null })],
+];
+
+describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {
+  beforeAll(async () => {
+    await openLlama();
+  });
+
+  test.each(Object.entries(TINY_FAMILIES))("%s: as the definition says", async (name, family) => {
+    const difference = relativeDifference(await askConverted(name, family), family.compute(PROMPT));
+    expect(difference).toBeLessThan(family.differenceMax);
+  });
+
+  test.each(CONTRASTS)("%s: the comparison notices another", async (name, family, other) => {
+    const found = await askConverted(name.replaceAll(/\W/g, "-"), family);
+    expect(relativeDifference(found, family.compute(PROMPT))).toBeLessThan(family.differenceMax);
+    expect(relativeDifference(found, other.compute(PROMPT))).toBeGreaterThan(3 * family.differenceMax);
+  });
+});

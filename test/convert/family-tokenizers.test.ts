@@ -1,0 +1,57 @@
+// The tokenizers of Gemma and Phi: llama.cpp's own vocabularies are put back into a Hugging Face folder,
+// converted, and asked for the ids that llama.cpp's tests expect of them.
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { convertFolder } from "../support/convert-folder.ts";
+import { finish } from "../support/finish.ts";
+import { readExpectations, readVocabulary, toGemmaJson, toSentencePieceModel } from "../support/hf-tokenizers.ts";
+import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
+import { TINIEST, writeTinyFolder } from "../support/tiny-decoders.ts";
+import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
+import { TINY_FAMILIES } from "../support/tiny-family-models.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mlo-family-tokens-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function compareIds(path: string, name: string): Promise<void> {
+  using backend = await loadModelFile(path);
+  const expectations = readExpectations(name);
+  expect(expectations.length).toBeGreaterThan(40);
+  for (const { text, ids } of expectations) {
+    const { tokens } = finish(
+      backend.readText({ kind: "pieces", pieces: [text], addSpecial: false, parseSpecial: false }),
+    );
+    expect({ text, ids: [...tokens] }).toEqual({ text, ids });
+  }
+}
+
+/** Gemma's tokenizer hangs on its architecture. */
+function withVocabulary(family: TinyFamily, size: number): TinyFamily {
+  const tensors = new Map(family.tensors);
+  const name = "model.embed_tokens.weight";
+  const width = family.config.hidden_size as number;
+  tensors.set(name, { shape: [size, width], values: new Float32Array(size * width) });
+  return { ...family, config: { ...family.config, vocab_size: size }, tensors };
+}
+
+describe.skipIf(!HAS_NATIVE)("ids of a multilingual text", () => {
+  test("Phi 3's tokenizer.model", async () => {
+    const read = readVocabulary("phi-3");
+    const source = join(folder, "phi");
+    const model = { ...TINIEST, isTied: true, vocabulary: read.tokens.length, dtype: "BF16" } as const;
+    writeTinyFolder(source, model, { "tokenizer.model": toSentencePieceModel(read) });
+    await compareIds((await convertFolder(source, "bf16")).path, "phi-3");
+  });
+
+  // That of Gemma 4 has the form of Gemma 2 and 3's; only its steps are run in another way by llama.cpp.
+  test("Gemma's tokenizer.json", async () => {
+    const read = readVocabulary("gemma-4");
+    const source = join(folder, "gemma");
+    const family = withVocabulary(TINY_FAMILIES["gemma2-bf16-parts"] as TinyFamily, read.tokens.length);
+    writeFamilyFolder(source, family, { "tokenizer.json": toGemmaJson(read) });
+    await compareIds((await convertFolder(source, "bf16")).path, "gemma-4");
+  });
+});

@@ -1,0 +1,26 @@
+// The tiny models of families with definitions of their own that the converter is tested with.
+
+import type { TinyFamily } from "./tiny-families.ts";
+import { type GemmaChoices, makeGemma } from "./tiny-gemma.ts";
+
+export const GEMMA2: GemmaChoices = {
+  generation: 2,
+  dtype: "F32",
+  parts: 1,
+  layers: 3,
+  heads: 4,
+  keyValueHeads: 2,
+  headLength: 32,
+  prefix: "model.",
+  seesImages: false,
+  window: 16,
+  linearFactor: 1,
+  attentionCap: 5,
+  finalCap: 3,
+};
+
+/** By names that are good as folder names. */
+export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
+  gemma2: makeGemma(GEMMA2),
+  "gemma2-bf16-parts": makeGemma({ ...GEMMA2, dtype: "BF16", parts: 2, keyValueHeads: 1, headLength: 16 }),
+};
