@@ -17,6 +17,8 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Qwen3ForCausalLM", { gguf: "qwen3" }],
   ["Qwen3Model", { gguf: "qwen3" }],
   ["Gemma2ForCausalLM", { gguf: "gemma2" }],
+  ["Gemma3ForCausalLM", { gguf: "gemma3" }],
+  ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],
 ]);
 
 /** Element types of weights that are carried over as they are. */

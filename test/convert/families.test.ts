@@ -5,6 +5,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { completeConfig, findArchitecture } from "../../src/convert/architectures/known.ts";
+import { Fields } from "../../src/convert/json-file.ts";
 import { convertFolder, readWritten } from "../support/convert-folder.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
@@ -36,6 +38,15 @@ describe("what llama.cpp would compute in another way", () => {
     ["no cap", "gemma2", { attn_logit_softcapping: null }, "leaves out attn_logit_softcapping"],
     ["a head of its own", "gemma2", { tie_word_embeddings: false }, "an output head of its own"],
     ["other windows", "gemma2", { layer_types: Array(3).fill("full_attention") }, "another order of layers"],
+    ["caps", "gemma3", { attn_logit_softcapping: 50 }, "soft caps on attention"],
+    ["both directions", "gemma3", { use_bidirectional_attention: true }, "attention in both directions"],
+    ["another period", "gemma3", { sliding_window_pattern: 4 }, "all but each 4. layer"],
+    [
+      "scaled windows",
+      "gemma3",
+      { rope_parameters: { full_attention: {}, sliding_attention: { rope_type: "linear", factor: 2 } } },
+      "scales the positions of windows (linear)",
+    ],
   ];
 
   test.each(refusals)("%s: %s", async (_, name, changes, message) => {
@@ -50,6 +61,7 @@ describe("what contradicts itself", () => {
   const refusals: [string, string, Record<string, unknown>, string][] = [
     ["a cap of zero", "gemma2", { final_logit_softcapping: 0 }, '"final_logit_softcapping" must be a number over 0'],
     ["missing layers", "gemma2", { num_hidden_layers: 4 }, "11 tensors are missing"],
+    ["another inner width", "gemma3", { intermediate_size: 95 }, "config.json says"],
   ];
 
   test.each(refusals)("%s: %s", async (_, name, changes, message) => {
@@ -59,7 +71,10 @@ describe("what contradicts itself", () => {
   });
 
   test("a tensor that is missing", async () => {
-    for (const [name, tensor] of [["gemma2", "model.layers.1.pre_feedforward_layernorm.weight"]] as const) {
+    for (const [name, tensor] of [
+      ["gemma2", "model.layers.1.pre_feedforward_layernorm.weight"],
+      ["gemma3", "model.layers.6.self_attn.k_norm.weight"],
+    ] as const) {
       const refusal = await refusalOf(write(name, {}, tensor));
       expect(refusal.code).toBe("model_damaged");
       expect(refusal.message).toContain(`1 tensors are missing: ${tensor}`);
@@ -77,9 +92,47 @@ describe("what differs from the published models", () => {
   });
 
   test("Gemma: queries that are scaled by another length are noted", async () => {
-    for (const name of ["gemma2"]) {
+    for (const name of ["gemma2", "gemma3"]) {
       const { report } = await convertFolder(write(name, { query_pre_attn_scalar: 224 }));
       expect(report.notes.join()).toContain("scales queries by the root of 224; llama.cpp takes 32");
     }
+  });
+
+  test("Gemma 3: images are left out with a note, and no window is none", async () => {
+    const { report } = await convertFolder(write("gemma3-with-images", {}));
+    expect(report.notes.join()).toContain("the 2 tensors that see images are left out");
+    const { path } = await convertFolder(write("gemma3", { sliding_window_pattern: 1 }));
+    expect(readWritten(path).keys).not.toContain("gemma3.attention.sliding_window");
+  });
+
+  test("Gemma 3: what published models of text and images leave out", () => {
+    const stated = new Fields("config.json", {
+      architectures: ["Gemma3ForConditionalGeneration"],
+      text_config: { hidden_size: 2560, num_hidden_layers: 34, num_key_value_heads: 8 },
+    });
+    const { values } = completeConfig(stated, findArchitecture(stated));
+    expect(values).toMatchObject({
+      hidden_size: 2560,
+      num_key_value_heads: 8,
+      num_attention_heads: 8,
+      head_dim: 256,
+      vocab_size: 262_208,
+    });
+  });
+
+  test("Gemma 3: rotation in the newer form of config.json", async () => {
+    const changes = {
+      rope_theta: undefined,
+      rope_scaling: undefined,
+      rope_local_base_freq: undefined,
+      rope_parameters: {
+        full_attention: { rope_type: "linear", factor: 8, rope_theta: 500_000 },
+        sliding_attention: { rope_type: "default", rope_theta: 20_000 },
+      },
+    };
+    const file = readWritten((await convertFolder(write("gemma3", changes))).path);
+    expect(file.value("gemma3.rope.freq_base")).toBe(500_000);
+    expect(file.value("gemma3.rope.freq_base_swa")).toBe(20_000);
+    expect(file.value("gemma3.rope.scaling.factor")).toBe(8);
   });
 });

@@ -10,7 +10,7 @@ import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
 import { askLlama, PROMPT, relativeDifference } from "../support/llama-logits.ts";
 import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
-import { GEMMA2, TINY_FAMILIES } from "../support/tiny-family-models.ts";
+import { GEMMA2, GEMMA3, TINY_FAMILIES } from "../support/tiny-family-models.ts";
 import { makeGemma } from "../support/tiny-gemma.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-families-"));
@@ -33,6 +33,7 @@ async function askConverted(name: string, family: TinyFamily): Promise<Float64Ar
 const CONTRASTS: readonly [string, TinyFamily, TinyFamily][] = [
   ["Gemma 2's window", makeGemma(GEMMA2), makeGemma({ ...GEMMA2, window: 20 })],
   ["Gemma 2's caps", makeGemma(GEMMA2), makeGemma({ ...GEMMA2, attentionCap: null })],
+  ["Gemma 3's scaling", makeGemma({ ...GEMMA3, linearFactor: 8 }), makeGemma(GEMMA3)],
 ];
 
 describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {

@@ -12,6 +12,8 @@ import { AppError } from "../../src/protocol/errors.ts";
 import { tinyPieces, tinyTokenizer, toFallbackJson, toSentencePieceModel } from "../support/hf-tokenizers.ts";
 import { makeRandom } from "../support/random.ts";
 import { TINIEST, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
+import { writeFamilyFolder } from "../support/tiny-families.ts";
+import { TINY_FAMILIES } from "../support/tiny-family-models.ts";
 import { LLAMA3_SCALING } from "../support/tiny-models.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-convert-mutations-"));
@@ -45,7 +47,14 @@ const FOLDERS: Readonly<Record<string, (folder: string) => void>> = {
     }),
   "BPE with byte fallback": (folder) =>
     writeTinyFolder(folder, SMALL, { "tokenizer.json": toFallbackJson(tinyPieces()) }),
+  "Gemma 3 with images": writeFamily("gemma3-with-images"),
 };
+
+function writeFamily(name: string): (folder: string) => void {
+  const family = TINY_FAMILIES[name];
+  if (family === undefined) throw new Error(`there is no model ${name}`);
+  return (folder) => writeFamilyFolder(folder, family, tinyTokenizer());
+}
 
 const ODD_VALUES: readonly unknown[] = [
   null,

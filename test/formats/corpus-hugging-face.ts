@@ -245,6 +245,19 @@ export const HUGGING_FACE_FIXTURES: readonly Fixture[] = [
     },
     { verdict: "convertible" },
   ),
+  ...["model.language_model.", "language_model.model."].map((prefix) =>
+    changed(
+      `Gemma 3 that sees images, its text part named ${prefix}`,
+      {
+        "/m/config.json": config({ architectures: ["Gemma3ForConditionalGeneration"] }),
+        [WEIGHTS]: writeSafetensors([
+          ...plainTensors().map((one) => ({ ...one, name: one.name.replace("model.", prefix) })),
+          tensor("vision_tower.vision_model.encoder.layers.0.layer_norm1.weight", "BF16", [8]),
+        ]),
+      },
+      { verdict: "convertible", architecture: "Gemma3ForConditionalGeneration" },
+    ),
+  ),
   changed(
     "an architecture that is not converted",
     { "/m/config.json": config({ architectures: ["FooForCausalLM"] }) },

@@ -18,9 +18,14 @@ export const GEMMA2: GemmaChoices = {
   attentionCap: 5,
   finalCap: 3,
 };
+/** More layers than the period of windows. */
+export const GEMMA3: GemmaChoices = { ...GEMMA2, generation: 3, layers: 7, attentionCap: null, finalCap: null };
 
 /** By names that are good as folder names. */
 export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
   gemma2: makeGemma(GEMMA2),
   "gemma2-bf16-parts": makeGemma({ ...GEMMA2, dtype: "BF16", parts: 2, keyValueHeads: 1, headLength: 16 }),
+  gemma3: makeGemma(GEMMA3),
+  "gemma3-linear-bf16": makeGemma({ ...GEMMA3, dtype: "BF16", linearFactor: 8, finalCap: 3 }),
+  "gemma3-with-images": makeGemma({ ...GEMMA3, dtype: "BF16", seesImages: true, prefix: "model.language_model." }),
 };

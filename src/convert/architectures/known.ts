@@ -4,6 +4,7 @@ import { AppError } from "../../protocol/errors.ts";
 import { damagedModel, Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
+import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
 import { LLAMA_NAMES, planLlama } from "./llama.ts";
 import { planQwen2, QWEN2_NAMES } from "./qwen2.ts";
 import { planQwen3, QWEN3_NAMES } from "./qwen3.ts";
@@ -20,6 +21,7 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: QWEN2_NAMES, plan: planQwen2 },
   { names: QWEN3_NAMES, plan: planQwen3 },
   { names: GEMMA2_NAMES, plan: planGemma2 },
+  { names: GEMMA3_NAMES, plan: planGemma3, defaults: GEMMA3_DEFAULTS },
 ];
 
 export const ARCHITECTURE_NAMES: readonly string[] = ARCHITECTURES.flatMap(({ names }) => names);

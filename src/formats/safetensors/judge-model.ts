@@ -101,15 +101,14 @@ function findRefusal({ found, config, method, adapter, weights, tokenizer }: Mod
 /** What config.json says and the tensors do not have. */
 function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, SafetensorsTensor>): string[] {
   const broken: string[] = [];
-  // Without a head on top, as for embeddings, the names begin one level lower.
-  const embedding = tensors.get("model.embed_tokens.weight") ?? tensors.get("embed_tokens.weight");
+  const embedding = TEXT_PREFIXES.map((prefix) => tensors.get(`${prefix}embed_tokens.weight`)).find(Boolean);
   if (embedding === undefined) broken.push("the tensor model.embed_tokens.weight");
   else if (config.hiddenSize !== null && embedding.shape[1] !== config.hiddenSize) {
     broken.push(`embeddings of ${config.hiddenSize} numbers, as config.json says; they have ${embedding.shape[1]}`);
   }
   const layers = new Set<number>();
   for (const name of tensors.keys()) {
-    const match = /^(?:model\.)?layers\.(\d{1,6})\./.exec(name);
+    const match = LAYER.exec(name);
     if (match !== null) layers.add(Number(match[1]));
   }
   const expected = Math.min(config.layerCount ?? 0, LAYERS_MAX);
@@ -118,6 +117,10 @@ function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, Sa
   }
   return broken;
 }
+
+/** Without a head on top, as for embeddings, the names begin one level lower; beside an image part, one higher. */
+const TEXT_PREFIXES = ["model.", "", "language_model.model.", "model.language_model."];
+const LAYER = /^(?:model\.language_model\.|language_model\.model\.|model\.)?layers\.(\d{1,6})\./;
 
 /** The deepest models have some 130 layers; a hostile config.json may say anything. */
 const LAYERS_MAX = 4_096;
