@@ -19,6 +19,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Gemma2ForCausalLM", { gguf: "gemma2" }],
   ["Gemma3ForCausalLM", { gguf: "gemma3" }],
   ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],
+  ["Phi3ForCausalLM", { gguf: "phi3" }],
 ]);
 
 /** Element types of weights that are carried over as they are. */

@@ -32,6 +32,9 @@ async function refusalOf(folder: string): Promise<{ code: string; message: strin
   return { code, message, hint };
 }
 
+const longFactors = (count: number, last = 1) => [...Array.from({ length: count - 1 }, () => 1), last];
+const longrope = (long: unknown, short: unknown) => ({ type: "longrope", long_factor: long, short_factor: short });
+
 describe("what llama.cpp would compute in another way", () => {
   const refusals: [string, string, Record<string, unknown>, string][] = [
     ["another activation", "gemma2", { hidden_activation: "relu" }, '"relu"; this architecture has gelu_pytorch_tanh'],
@@ -47,6 +50,9 @@ describe("what llama.cpp would compute in another way", () => {
       { rope_parameters: { full_attention: {}, sliding_attention: { rope_type: "linear", factor: 2 } } },
       "scales the positions of windows (linear)",
     ],
+    ["another scaling", "phi", { rope_scaling: { type: "linear", factor: 2 } }, '"linear"; Phi has longrope'],
+    ["another activation", "phi", { hidden_act: "gelu" }, '"gelu"; this architecture has silu'],
+    ["wide heads", "phi", { head_dim: 32 }, "4 heads of 32 are not the width of 64"],
   ];
 
   test.each(refusals)("%s: %s", async (_, name, changes, message) => {
@@ -62,6 +68,12 @@ describe("what contradicts itself", () => {
     ["a cap of zero", "gemma2", { final_logit_softcapping: 0 }, '"final_logit_softcapping" must be a number over 0'],
     ["missing layers", "gemma2", { num_hidden_layers: 4 }, "11 tensors are missing"],
     ["another inner width", "gemma3", { intermediate_size: 95 }, "config.json says"],
+    ["a list that is too short", "phi-long", { rope_scaling: longrope([1], longFactors(8)) }, "a list of 8 numbers"],
+    ["a factor of zero", "phi-long", { rope_scaling: longrope(longFactors(8, 0), longFactors(8)) }, "over 0"],
+    ["a factor that is a text", "phi-long", { rope_scaling: longrope(longFactors(8), ["1"]) }, '"short_factor"'],
+    ["an odd part of heads", "phi", { partial_rotary_factor: 0.1 }, '"partial_rotary_factor" must be'],
+    ["more than whole heads", "phi", { partial_rotary_factor: 2 }, '"partial_rotary_factor" must be'],
+    ["fused rows", "phi", { num_key_value_heads: 2 }, "qkv_proj.weight"],
   ];
 
   test.each(refusals)("%s: %s", async (_, name, changes, message) => {
@@ -74,6 +86,7 @@ describe("what contradicts itself", () => {
     for (const [name, tensor] of [
       ["gemma2", "model.layers.1.pre_feedforward_layernorm.weight"],
       ["gemma3", "model.layers.6.self_attn.k_norm.weight"],
+      ["phi", "model.layers.0.mlp.gate_up_proj.weight"],
     ] as const) {
       const refusal = await refusalOf(write(name, {}, tensor));
       expect(refusal.code).toBe("model_damaged");
@@ -134,5 +147,10 @@ describe("what differs from the published models", () => {
     expect(file.value("gemma3.rope.freq_base")).toBe(500_000);
     expect(file.value("gemma3.rope.freq_base_swa")).toBe(20_000);
     expect(file.value("gemma3.rope.scaling.factor")).toBe(8);
+  });
+
+  test("Phi: a window that llama.cpp does not apply is noted", async () => {
+    const { report } = await convertFolder(write("phi", {}));
+    expect(report.notes.join()).toContain("a sliding window of 128 tokens");
   });
 });

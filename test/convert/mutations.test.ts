@@ -48,6 +48,7 @@ const FOLDERS: Readonly<Record<string, (folder: string) => void>> = {
   "BPE with byte fallback": (folder) =>
     writeTinyFolder(folder, SMALL, { "tokenizer.json": toFallbackJson(tinyPieces()) }),
   "Gemma 3 with images": writeFamily("gemma3-with-images"),
+  Phi: writeFamily("phi-long"),
 };
 
 function writeFamily(name: string): (folder: string) => void {

@@ -2,6 +2,7 @@
 
 import type { TinyFamily } from "./tiny-families.ts";
 import { type GemmaChoices, makeGemma } from "./tiny-gemma.ts";
+import { makePhi3, type PhiChoices } from "./tiny-phi3.ts";
 
 export const GEMMA2: GemmaChoices = {
   generation: 2,
@@ -21,11 +22,36 @@ export const GEMMA2: GemmaChoices = {
 /** More layers than the period of windows. */
 export const GEMMA3: GemmaChoices = { ...GEMMA2, generation: 3, layers: 7, attentionCap: null, finalCap: null };
 
-/** By names that are good as folder names. */
+export const PHI3: PhiChoices = {
+  dtype: "F32",
+  parts: 1,
+  keyValueHeads: 4,
+  part: 1,
+  contextLength: 256,
+  original: 256,
+  window: null,
+  isTied: false,
+  factors: null,
+};
+
+/** By names that are good as folder names; of one with "phi3" llama.cpp expects the tokens of the published Phi 3. */
 export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
   gemma2: makeGemma(GEMMA2),
   "gemma2-bf16-parts": makeGemma({ ...GEMMA2, dtype: "BF16", parts: 2, keyValueHeads: 1, headLength: 16 }),
   gemma3: makeGemma(GEMMA3),
   "gemma3-linear-bf16": makeGemma({ ...GEMMA3, dtype: "BF16", linearFactor: 8, finalCap: 3 }),
   "gemma3-with-images": makeGemma({ ...GEMMA3, dtype: "BF16", seesImages: true, prefix: "model.language_model." }),
+  phi: makePhi3({ ...PHI3, window: 128 }),
+  "phi-pieces": makePhi3({ ...PHI3, dtype: "BF16" }),
+  "phi-long": makePhi3({ ...PHI3, contextLength: 512, original: 32, factors: [8, 1.5] }),
+  "phi-short-part-tied": makePhi3({
+    ...PHI3,
+    dtype: "BF16",
+    parts: 2,
+    keyValueHeads: 2,
+    part: 0.75,
+    contextLength: 1_024,
+    factors: [8, 1.5],
+    isTied: true,
+  }),
 };
