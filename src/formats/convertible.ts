@@ -20,6 +20,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Gemma3ForCausalLM", { gguf: "gemma3" }],
   ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],
   ["Phi3ForCausalLM", { gguf: "phi3" }],
+  ["Olmo2ForCausalLM", { gguf: "olmo2" }],
 ]);
 
 /** Element types of weights that are carried over as they are. */

@@ -53,6 +53,7 @@ describe("what llama.cpp would compute in another way", () => {
     ["another scaling", "phi", { rope_scaling: { type: "linear", factor: 2 } }, '"linear"; Phi has longrope'],
     ["another activation", "phi", { hidden_act: "gelu" }, '"gelu"; this architecture has silu'],
     ["wide heads", "phi", { head_dim: 32 }, "4 heads of 32 are not the width of 64"],
+    ["wide heads", "olmo2", { head_dim: 32 }, "4 heads of 32 are not the width of 64"],
   ];
 
   test.each(refusals)("%s: %s", async (_, name, changes, message) => {
@@ -87,6 +88,8 @@ describe("what contradicts itself", () => {
       ["gemma2", "model.layers.1.pre_feedforward_layernorm.weight"],
       ["gemma3", "model.layers.6.self_attn.k_norm.weight"],
       ["phi", "model.layers.0.mlp.gate_up_proj.weight"],
+      // llama.cpp takes no embeddings in its place.
+      ["olmo2", "lm_head.weight"],
     ] as const) {
       const refusal = await refusalOf(write(name, {}, tensor));
       expect(refusal.code).toBe("model_damaged");

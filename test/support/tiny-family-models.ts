@@ -2,6 +2,7 @@
 
 import type { TinyFamily } from "./tiny-families.ts";
 import { type GemmaChoices, makeGemma } from "./tiny-gemma.ts";
+import { makeOlmo2 } from "./tiny-olmo2.ts";
 import { makePhi3, type PhiChoices } from "./tiny-phi3.ts";
 
 export const GEMMA2: GemmaChoices = {
@@ -54,4 +55,6 @@ export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
     factors: [8, 1.5],
     isTied: true,
   }),
+  olmo2: makeOlmo2("F32", 4),
+  "olmo2-grouped-bf16": makeOlmo2("BF16", 2),
 };

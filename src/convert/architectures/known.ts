@@ -6,6 +6,7 @@ import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
 import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
 import { LLAMA_NAMES, planLlama } from "./llama.ts";
+import { OLMO2_NAMES, planOlmo2 } from "./olmo2.ts";
 import { PHI3_NAMES, planPhi3 } from "./phi3.ts";
 import { planQwen2, QWEN2_NAMES } from "./qwen2.ts";
 import { planQwen3, QWEN3_NAMES } from "./qwen3.ts";
@@ -24,6 +25,7 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: GEMMA2_NAMES, plan: planGemma2 },
   { names: GEMMA3_NAMES, plan: planGemma3, defaults: GEMMA3_DEFAULTS },
   { names: PHI3_NAMES, plan: planPhi3 },
+  { names: OLMO2_NAMES, plan: planOlmo2 },
 ];
 
 export const ARCHITECTURE_NAMES: readonly string[] = ARCHITECTURES.flatMap(({ names }) => names);

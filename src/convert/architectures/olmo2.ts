@@ -1,0 +1,51 @@
+// OLMo 2: Llama's form with the norms behind each part of a layer instead of before it, and one norm over all heads of Q
+// and one over those of K.
+
+import type { ModelPlan, PlanInput } from "../model-plan.ts";
+import { refuseVariant } from "./checks.ts";
+import { COMPUTED_BUFFERS, type DecoderKind, type DecoderSizes, planDecoder, readSizes } from "./decoder.ts";
+import { SlotTable } from "./slots.ts";
+
+export const OLMO2_NAMES: readonly string[] = ["Olmo2ForCausalLM"];
+
+const OLMO2: DecoderKind = {
+  name: "olmo2",
+  permutesHeads: false,
+  takesRopeFactors: false,
+  hasHeadNorms: false,
+  biases: [],
+  defaults: { contextLength: 2_048, keyValueHeads: null, headLength: "unset", epsilon: 1e-5 },
+};
+
+export function planOlmo2(input: PlanInput): ModelPlan {
+  const sizes = readSizes(input.config, OLMO2);
+  const { heads, headLength, width } = sizes;
+  if (heads * headLength !== width) {
+    throw refuseVariant(`${heads} heads of ${headLength} are not the width of ${width} that llama.cpp expects`);
+  }
+  return planDecoder(OLMO2, sizes, input, listSlots(sizes));
+}
+
+function listSlots({ vocabulary, width, inner, layers, heads, keyValueHeads, headLength }: DecoderSizes): SlotTable {
+  const slots = new SlotTable({ architecture: OLMO2.name, prefix: "model.", ignored: COMPUTED_BUFFERS });
+  slots.place("model.embed_tokens.weight", "token_embd.weight", [vocabulary, width]);
+  slots.place("model.norm.weight", "output_norm.weight", [width]);
+  // llama.cpp does not take the embeddings in its place.
+  slots.place("lm_head.weight", "output.weight", [vocabulary, width]);
+  for (let layer = 0; layer < layers; layer++) {
+    const place = (source: string, target: string, shape: readonly number[]) =>
+      slots.place(`model.layers.${layer}.${source}.weight`, `blk.${layer}.${target}.weight`, shape);
+    place("self_attn.q_proj", "attn_q", [heads * headLength, width]);
+    place("self_attn.k_proj", "attn_k", [keyValueHeads * headLength, width]);
+    place("self_attn.v_proj", "attn_v", [keyValueHeads * headLength, width]);
+    place("self_attn.o_proj", "attn_output", [width, heads * headLength]);
+    place("self_attn.q_norm", "attn_q_norm", [heads * headLength]);
+    place("self_attn.k_norm", "attn_k_norm", [keyValueHeads * headLength]);
+    place("post_attention_layernorm", "post_attention_norm", [width]);
+    place("mlp.gate_proj", "ffn_gate", [inner, width]);
+    place("mlp.up_proj", "ffn_up", [inner, width]);
+    place("mlp.down_proj", "ffn_down", [width, inner]);
+    place("post_feedforward_layernorm", "post_ffw_norm", [width]);
+  }
+  return slots;
+}

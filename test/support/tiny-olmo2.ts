@@ -1,0 +1,88 @@
+// Tiny OLMo 2 models and their forward pass, as transformers defines them.
+
+import { attend, cutHeads, plainRotation, rotate, silu, sum, Tensors } from "./reference-parts.ts";
+import type { SourceDtype } from "./tiny-decoders.ts";
+import { TensorList, type TinyFamily } from "./tiny-families.ts";
+
+const WIDTH = 64;
+const INNER = 96;
+const HEADS = 4;
+const HEAD = WIDTH / HEADS;
+const LAYERS = 2;
+const VOCABULARY = 300;
+const EPSILON = 1e-6;
+const THETA = 500_000;
+
+export function makeOlmo2(dtype: SourceDtype, keyValueHeads: number): TinyFamily {
+  const tensors = makeTensors(dtype, keyValueHeads);
+  const config = {
+    architectures: ["Olmo2ForCausalLM"],
+    model_type: "olmo2",
+    hidden_size: WIDTH,
+    intermediate_size: INNER,
+    num_hidden_layers: LAYERS,
+    num_attention_heads: HEADS,
+    num_key_value_heads: keyValueHeads,
+    vocab_size: VOCABULARY,
+    max_position_embeddings: 256,
+    rms_norm_eps: EPSILON,
+    rope_theta: THETA,
+    rope_scaling: null,
+    tie_word_embeddings: false,
+    hidden_act: "silu",
+    bos_token_id: 256,
+    eos_token_id: 257,
+    pad_token_id: 257,
+    torch_dtype: dtype === "BF16" ? "bfloat16" : "float32",
+  };
+  const compute = (tokens: readonly number[]) => computeOlmo2(new Tensors(tensors), tokens);
+  return { config, dtype, parts: 1, tensors, compute, differenceMax: 1e-3 };
+}
+
+function makeTensors(dtype: SourceDtype, keyValueHeads: number) {
+  const list = new TensorList(dtype);
+  list.embeddings("model.embed_tokens", VOCABULARY, WIDTH);
+  list.norm("model.norm", WIDTH);
+  list.matrix("lm_head", VOCABULARY, WIDTH);
+  for (let layer = 0; layer < LAYERS; layer++) {
+    const at = `model.layers.${layer}.`;
+    list.matrix(`${at}self_attn.q_proj`, WIDTH, WIDTH);
+    list.matrix(`${at}self_attn.k_proj`, keyValueHeads * HEAD, WIDTH);
+    list.matrix(`${at}self_attn.v_proj`, keyValueHeads * HEAD, WIDTH);
+    list.matrix(`${at}self_attn.o_proj`, WIDTH, WIDTH);
+    list.norm(`${at}self_attn.q_norm`, WIDTH);
+    list.norm(`${at}self_attn.k_norm`, keyValueHeads * HEAD);
+    list.norm(`${at}post_attention_layernorm`, WIDTH);
+    list.norm(`${at}post_feedforward_layernorm`, WIDTH);
+    list.matrix(`${at}mlp.gate_proj`, INNER, WIDTH);
+    list.matrix(`${at}mlp.up_proj`, INNER, WIDTH);
+    list.matrix(`${at}mlp.down_proj`, WIDTH, INNER);
+  }
+  return list.tensors;
+}
+
+function computeOlmo2(tensors: Tensors, tokens: readonly number[]): Float64Array {
+  const rotation = plainRotation(THETA, HEAD);
+  let states = tensors.embed("model.embed_tokens.weight", tokens);
+  for (let layer = 0; layer < LAYERS; layer++) {
+    const at = `model.layers.${layer}.`;
+    const turned = (name: string) =>
+      states.map((state, position) => {
+        const all = tensors.norm(
+          `${at}self_attn.${name}_norm`,
+          tensors.linear(`${at}self_attn.${name}_proj`, state),
+          EPSILON,
+        );
+        return cutHeads(all, HEAD).map((head) => rotate(head, position, rotation));
+      });
+    const values = states.map((state) => cutHeads(tensors.linear(`${at}self_attn.v_proj`, state), HEAD));
+    const attended = attend(turned("q"), turned("k"), values, { scale: HEAD ** -0.5 });
+    states = states.map((state, position) => {
+      const mixed = tensors.linear(`${at}self_attn.o_proj`, attended[position] as Float64Array);
+      const middle = sum(state, tensors.norm(`${at}post_attention_layernorm`, mixed, EPSILON));
+      const inner = tensors.gated(`${at}mlp`, middle, silu);
+      return sum(middle, tensors.norm(`${at}post_feedforward_layernorm`, inner, EPSILON));
+    });
+  }
+  return tensors.linear("lm_head", tensors.norm("model.norm", states.at(-1) as Float64Array, EPSILON));
+}
