@@ -21,6 +21,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],
   ["Phi3ForCausalLM", { gguf: "phi3" }],
   ["Olmo2ForCausalLM", { gguf: "olmo2" }],
+  ["GraniteForCausalLM", { gguf: "granite" }],
 ]);
 
 /** Element types of weights that are carried over as they are. */

@@ -54,6 +54,8 @@ describe("what llama.cpp would compute in another way", () => {
     ["another activation", "phi", { hidden_act: "gelu" }, '"gelu"; this architecture has silu'],
     ["wide heads", "phi", { head_dim: 32 }, "4 heads of 32 are not the width of 64"],
     ["wide heads", "olmo2", { head_dim: 32 }, "4 heads of 32 are not the width of 64"],
+    ["no multiplier", "granite", { logits_scaling: null }, "leaves out logits_scaling"],
+    ["another scaling", "granite", { rope_scaling: { type: "longrope" } }, '"longrope"'],
   ];
 
   test.each(refusals)("%s: %s", async (_, name, changes, message) => {
@@ -75,6 +77,7 @@ describe("what contradicts itself", () => {
     ["an odd part of heads", "phi", { partial_rotary_factor: 0.1 }, '"partial_rotary_factor" must be'],
     ["more than whole heads", "phi", { partial_rotary_factor: 2 }, '"partial_rotary_factor" must be'],
     ["fused rows", "phi", { num_key_value_heads: 2 }, "qkv_proj.weight"],
+    ["a multiplier of zero", "granite", { residual_multiplier: 0 }, '"residual_multiplier" must be a number over 0'],
   ];
 
   test.each(refusals)("%s: %s", async (_, name, changes, message) => {
@@ -90,6 +93,7 @@ describe("what contradicts itself", () => {
       ["phi", "model.layers.0.mlp.gate_up_proj.weight"],
       // llama.cpp takes no embeddings in its place.
       ["olmo2", "lm_head.weight"],
+      ["granite", "model.norm.weight"],
     ] as const) {
       const refusal = await refusalOf(write(name, {}, tensor));
       expect(refusal.code).toBe("model_damaged");

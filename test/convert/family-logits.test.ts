@@ -10,8 +10,9 @@ import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
 import { askLlama, PROMPT, relativeDifference } from "../support/llama-logits.ts";
 import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
-import { GEMMA2, GEMMA3, PHI3, TINY_FAMILIES } from "../support/tiny-family-models.ts";
+import { GEMMA2, GEMMA3, GRANITE, PHI3, TINY_FAMILIES } from "../support/tiny-family-models.ts";
 import { makeGemma } from "../support/tiny-gemma.ts";
+import { makeGranite } from "../support/tiny-granite.ts";
 import { makePhi3 } from "../support/tiny-phi3.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-families-"));
@@ -37,6 +38,7 @@ const CONTRASTS: readonly [string, TinyFamily, TinyFamily][] = [
   ["Gemma 3's scaling", makeGemma({ ...GEMMA3, linearFactor: 8 }), makeGemma(GEMMA3)],
   ["Phi's part", makePhi3({ ...PHI3, part: 0.5 }), makePhi3(PHI3)],
   ["Phi's factors", makePhi3({ ...PHI3, original: 32, factors: [8, 1.5] }), makePhi3({ ...PHI3, original: 32 })],
+  ["Granite's residuals", makeGranite("F32", GRANITE), makeGranite("F32", { ...GRANITE, residual: 1 })],
 ];
 
 describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {

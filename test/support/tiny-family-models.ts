@@ -2,6 +2,7 @@
 
 import type { TinyFamily } from "./tiny-families.ts";
 import { type GemmaChoices, makeGemma } from "./tiny-gemma.ts";
+import { makeGranite } from "./tiny-granite.ts";
 import { makeOlmo2 } from "./tiny-olmo2.ts";
 import { makePhi3, type PhiChoices } from "./tiny-phi3.ts";
 
@@ -22,6 +23,8 @@ export const GEMMA2: GemmaChoices = {
 };
 /** More layers than the period of windows. */
 export const GEMMA3: GemmaChoices = { ...GEMMA2, generation: 3, layers: 7, attentionCap: null, finalCap: null };
+
+export const GRANITE = { attention: 0.1, embedding: 1.5, residual: 0.6, logits: 4 };
 
 export const PHI3: PhiChoices = {
   dtype: "F32",
@@ -57,4 +60,6 @@ export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
   }),
   olmo2: makeOlmo2("F32", 4),
   "olmo2-grouped-bf16": makeOlmo2("BF16", 2),
+  granite: makeGranite("F32", GRANITE),
+  "granite-bf16": makeGranite("BF16", { attention: 0.25, embedding: 1, residual: 1, logits: 1 }),
 };

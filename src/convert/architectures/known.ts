@@ -5,6 +5,7 @@ import { damagedModel, Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
 import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
+import { GRANITE_NAMES, planGranite } from "./granite.ts";
 import { LLAMA_NAMES, planLlama } from "./llama.ts";
 import { OLMO2_NAMES, planOlmo2 } from "./olmo2.ts";
 import { PHI3_NAMES, planPhi3 } from "./phi3.ts";
@@ -26,6 +27,7 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: GEMMA3_NAMES, plan: planGemma3, defaults: GEMMA3_DEFAULTS },
   { names: PHI3_NAMES, plan: planPhi3 },
   { names: OLMO2_NAMES, plan: planOlmo2 },
+  { names: GRANITE_NAMES, plan: planGranite },
 ];
 
 export const ARCHITECTURE_NAMES: readonly string[] = ARCHITECTURES.flatMap(({ names }) => names);
