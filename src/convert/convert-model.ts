@@ -9,6 +9,7 @@ import { ARCHITECTURE_NAMES, completeConfig, findArchitecture } from "./architec
 import { BLOCK, type TargetType, toSourceType } from "./encode-values.ts";
 import { planGeneral } from "./general-metadata.ts";
 import { type Fields, readJsonFile } from "./json-file.ts";
+import { labelTensors } from "./model-name.ts";
 import { type PlannedTensor, weightsOf } from "./model-plan.ts";
 import { streamTensor } from "./stream-tensor.ts";
 import { planTokenizer } from "./tokenizer/plan-tokenizer.ts";
@@ -62,7 +63,13 @@ export async function convertModel(request: ConvertRequest): Promise<ConvertRepo
   const infos = plan.tensors.map((tensor) => describeTensor(tensor, type));
   const parameterCount = infos.reduce((sum, { dims }) => sum + countElements(dims), 0);
   const tokenizer = planTokenizer(source, config, plan.architecture);
-  const general = planGeneral({ folder: source, config, id: identify(source), parameterCount });
+  const general = planGeneral({
+    folder: source,
+    config,
+    id: identify(source),
+    parameterCount,
+    sizeLabel: labelTensors(infos),
+  });
   const metadata = new Map<string, GgufEntry>([
     ["general.architecture", { type: "string", value: plan.architecture }],
     ...general.entries,
@@ -122,11 +129,15 @@ function guessOutType(weights: WeightSource): OutType {
   return first?.dtype === "BF16" ? "bf16" : "f16";
 }
 
+/** Which experts a token goes to hangs on small differences; ggml reads positions in single precision only. */
+const PLAIN_TENSORS = /(^position_embd|\.ffn_gate_inp(_shexp)?)\.weight$/;
+
 /** Norms and all that has one dimension stay in single precision: ggml's operations want them so. */
 function describeTensor(tensor: PlannedTensor, type: TargetType): GgufTensorInfo {
   const { name, dims } = tensor;
   for (const weight of weightsOf(tensor)) toSourceType(weight.dtype, weight.name);
-  const isPlain = dims.length <= 1 || name.endsWith("_norm.weight") || !name.endsWith(".weight");
+  const isPlain =
+    dims.length <= 1 || name.endsWith("_norm.weight") || !name.endsWith(".weight") || PLAIN_TENSORS.test(name);
   if (isPlain) return { name, dims, type: "F32" };
   // As llama.cpp's converter does with rows that do not divide into blocks.
   const fits = type !== "Q8_0" || (dims[0] ?? 0) % BLOCK === 0;

@@ -6,7 +6,7 @@ import type { GgufEntry, GgufScalarType } from "../formats/gguf/write-header.ts"
 import { isRecord } from "../lib/is-record.ts";
 import { AppError } from "../protocol/errors.ts";
 import { Fields, readJsonFile, readTextFile } from "./json-file.ts";
-import { labelSize, splitModelName, toTitle } from "./model-name.ts";
+import { splitModelName, toTitle } from "./model-name.ts";
 
 export interface GeneralInput {
   folder: string;
@@ -14,6 +14,8 @@ export interface GeneralInput {
   /** The folder's name, or `owner/repo` where that is known. */
   id: string;
   parameterCount: number;
+  /** Such as `7B`, where neither the model card nor a name says another. */
+  sizeLabel: string;
 }
 
 export interface GeneralPlan {
@@ -71,7 +73,7 @@ export function planGeneral(input: GeneralInput): GeneralPlan {
     if (found !== undefined && found !== null) values.set(key, found);
   }
   nameByIds(values, input);
-  if (!values.has("size_label")) values.set("size_label", labelSize(input.parameterCount));
+  if (!values.has("size_label")) values.set("size_label", input.sizeLabel);
   for (const [key] of CARD) {
     const value = values.get(key);
     if (value !== undefined && value !== "") plan.entries.push([`general.${key}`, { type: "string", value }]);

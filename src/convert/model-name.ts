@@ -106,6 +106,22 @@ export function toTitle(name: string): string {
     .join(" ");
 }
 
+/** Of all tensors; with experts, what is shared and one expert of each layer: `8x7B`. */
+export function labelTensors(tensors: readonly { name: string; dims: readonly number[] }[]): string {
+  let parameters = 0;
+  const counts: number[] = [];
+  for (const { name, dims } of tensors) {
+    const size = dims.reduce((product, count) => product * count, 1);
+    const experts = name.includes("_exps.") ? (dims[2] ?? null) : null;
+    parameters += size / (experts ?? 1);
+    if (experts !== null) counts.push(experts);
+  }
+  const label = labelSize(parameters);
+  return counts.length === 0 ? label : `${Math.floor(sum(counts) / counts.length)}x${label}`;
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
 /** `1.5B`, `135M`: two digits at least. */
 export function labelSize(parameterCount: number): string {
   const scales: [number, string][] = [

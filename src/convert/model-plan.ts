@@ -24,6 +24,8 @@ export type TensorSource =
   | { kind: "slices"; slices: readonly Slice[]; map?: ValueMap }
   /** [columns, rows] → [rows, columns], as the projections of GPT-2 are stored. */
   | { kind: "transposed"; weight: Weight }
+  /** The same of each slice, one after the other, as in the heads of a weight. */
+  | { kind: "transposed-slices"; slices: readonly Slice[] }
   /** Small and computed, such as RoPE factors. */
   | { kind: "values"; values: Float32Array };
 
@@ -46,7 +48,11 @@ export function countRows({ shape }: Weight): number {
 
 /** A weight as it is, or with the rows of its heads reordered. */
 export function takeWhole(weight: Weight, heads: number | null = null): TensorSource {
-  return { kind: "slices", slices: [{ weight, fromRow: 0, rows: countRows(weight), heads }] };
+  return { kind: "slices", slices: [wholeSlice(weight, heads)] };
+}
+
+export function wholeSlice(weight: Weight, heads: number | null = null): Slice {
+  return { weight, fromRow: 0, rows: countRows(weight), heads };
 }
 
 export interface ModelPlan {
@@ -62,6 +68,7 @@ export interface ModelPlan {
 export function weightsOf({ source }: PlannedTensor): readonly Weight[] {
   switch (source.kind) {
     case "slices":
+    case "transposed-slices":
       return source.slices.map(({ weight }) => weight);
     case "transposed":
       return [source.weight];

@@ -10,7 +10,7 @@ import {
   toFloats,
   toSourceType,
 } from "./encode-values.ts";
-import type { PlannedTensor, Slice, ValueMap } from "./model-plan.ts";
+import { type PlannedTensor, type Slice, type ValueMap, wholeSlice } from "./model-plan.ts";
 import type { Weight, WeightSource } from "./weights.ts";
 
 /** Of the source. Buffers of this size are used again; larger ones are fresh memory each time, which took half of the time. */
@@ -26,7 +26,10 @@ export function* streamTensor(
       yield encodeValues(asBytes(source.values), "F32", target);
       return;
     case "transposed":
-      yield* streamTransposed(weights, source.weight, target);
+      yield* streamTransposed(weights, wholeSlice(source.weight), target);
+      return;
+    case "transposed-slices":
+      for (const slice of source.slices) yield* streamTransposed(weights, slice, target);
       return;
     case "slices":
       for (const slice of source.slices) yield* streamSlice(weights, slice, source.map ?? null, target);
@@ -62,12 +65,17 @@ function encode(bytes: Uint8Array, type: SourceType, map: ValueMap | null, targe
   return encodeValues(asBytes(values), "F32", target);
 }
 
-function* streamTransposed(weights: WeightSource, weight: Weight, target: TargetType): Generator<Uint8Array> {
+function* streamTransposed(
+  weights: WeightSource,
+  { weight, fromRow, rows: columns }: Slice,
+  target: TargetType,
+): Generator<Uint8Array> {
   const type = toSourceType(weight.dtype, weight.name);
-  const [columns = 1, rows = 1] = weight.shape;
-  const bytes = new Uint8Array(weight.end - weight.start);
-  weights.read(weight, 0, bytes);
+  const rowBytes = rowBytesOf(weight, type);
   const size = SOURCE_BYTES[type];
+  const rows = rowBytes / size;
+  const bytes = new Uint8Array(columns * rowBytes);
+  weights.read(weight, fromRow * rowBytes, bytes);
   const elements = size === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer);
   const step = Math.max(1, Math.floor(CHUNK_BYTES / (columns * size)));
   for (let from = 0; from < rows; from += step) {

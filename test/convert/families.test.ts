@@ -32,6 +32,7 @@ async function refusalOf(folder: string): Promise<{ code: string; message: strin
   return { code, message, hint };
 }
 
+const YARN = { type: "yarn", factor: 4, original_max_position_embeddings: 64, mscale: 1, mscale_all_dim: 1 };
 const longFactors = (count: number, last = 1) => [...Array.from({ length: count - 1 }, () => 1), last];
 const longrope = (long: unknown, short: unknown) => ({ type: "longrope", long_factor: long, short_factor: short });
 
@@ -56,6 +57,17 @@ describe("what llama.cpp would compute in another way", () => {
     ["wide heads", "olmo2", { head_dim: 32 }, "4 heads of 32 are not the width of 64"],
     ["no multiplier", "granite", { logits_scaling: null }, "leaves out logits_scaling"],
     ["another scaling", "granite", { rope_scaling: { type: "longrope" } }, '"longrope"'],
+    ["halves that turn", "deepseek3", { rope_interleave: false }, "llama.cpp turns neighbours"],
+    ["some layers with experts", "deepseek2", { moe_layer_freq: 2 }, "some of the later layers only"],
+    ["wide queries in 3 layers", "deepseek2", { q_lora_rank: null }, "3 layers and no narrow layer for queries"],
+    ["another gate", "deepseek3", { scoring_func: "relu" }, 'weighs experts by "relu"'],
+    [
+      "two factors",
+      "deepseek3",
+      { rope_scaling: { ...YARN, mscale: 0.5 } },
+      "different factors for sines and for scores",
+    ],
+    ["linear scaling", "deepseek3", { rope_scaling: { type: "linear", factor: 4 } }, "in another way than yarn"],
   ];
 
   test.each(refusals)("%s: %s", async (_, name, changes, message) => {
@@ -77,6 +89,19 @@ describe("what contradicts itself", () => {
     ["an odd part of heads", "phi", { partial_rotary_factor: 0.1 }, '"partial_rotary_factor" must be'],
     ["more than whole heads", "phi", { partial_rotary_factor: 2 }, '"partial_rotary_factor" must be'],
     ["fused rows", "phi", { num_key_value_heads: 2 }, "qkv_proj.weight"],
+    [
+      "too many experts for a token",
+      "deepseek2",
+      { num_experts_per_tok: 9 },
+      "at most 8, as many as there are experts",
+    ],
+    ["groups that do not divide", "deepseek3", { n_group: 3 }, "a divisor of the 8 experts"],
+    ["more groups than there are", "deepseek3", { topk_group: 5 }, '"topk_group" must be at most 4'],
+    ["an expert more", "deepseek2", { n_routed_experts: 9 }, "shape [8, 64]; config.json says [9, 64]"],
+    ["far more experts", "deepseek2", { n_routed_experts: 100_000 }, "the number of tensors"],
+    ["another narrow row", "deepseek2", { kv_lora_rank: 31 }, "kv_a"],
+    ["an odd rotary part", "deepseek2", { qk_rope_head_dim: 7 }, '"qk_rope_head_dim" must be an even number'],
+    ["more dense layers than layers", "deepseek2", { first_k_dense_replace: 4 }, "up to the 3 layers"],
     ["a multiplier of zero", "granite", { residual_multiplier: 0 }, '"residual_multiplier" must be a number over 0'],
   ];
 
@@ -94,6 +119,8 @@ describe("what contradicts itself", () => {
       // llama.cpp takes no embeddings in its place.
       ["olmo2", "lm_head.weight"],
       ["granite", "model.norm.weight"],
+      ["deepseek2", "model.layers.1.mlp.experts.7.up_proj.weight"],
+      ["deepseek3", "model.layers.2.self_attn.kv_b_proj.weight"],
     ] as const) {
       const refusal = await refusalOf(write(name, {}, tensor));
       expect(refusal.code).toBe("model_damaged");
@@ -154,6 +181,26 @@ describe("what differs from the published models", () => {
     expect(file.value("gemma3.rope.freq_base")).toBe(500_000);
     expect(file.value("gemma3.rope.freq_base_swa")).toBe(20_000);
     expect(file.value("gemma3.rope.scaling.factor")).toBe(8);
+  });
+
+  test("DeepSeek: layers that guess further tokens are left out, and groups that are all used are no groups", async () => {
+    const { report, path } = await convertFolder(write("deepseek3", {}));
+    expect(report.notes.join()).toContain("tensors that guess further tokens (MTP) are left out");
+    expect(readWritten(path).value("deepseek2.expert_group_count")).toBe(4);
+    const all = readWritten((await convertFolder(write("deepseek3", { topk_group: 4 }))).path);
+    expect(all.keys).not.toContain("deepseek2.expert_group_count");
+  });
+
+  test("DeepSeek: V3 weighs by sigmoids where config.json is silent, and V2's choice by groups is noted", async () => {
+    const file = readWritten((await convertFolder(write("deepseek3", { scoring_func: undefined }))).path);
+    expect(file.value("deepseek2.expert_gating_func")).toBe(2);
+    const { report } = await convertFolder(write("deepseek2", { n_group: 4, topk_group: 2 }));
+    expect(report.notes.join()).toContain("chooses groups of experts by their two best");
+  });
+
+  test("DeepSeek: a head that is tied is not written twice", async () => {
+    const { path } = await convertFolder(write("deepseek2", { tie_word_embeddings: true }));
+    expect(readWritten(path).tensorNames).not.toContain("output.weight");
   });
 
   test("Phi: a window that llama.cpp does not apply is noted", async () => {

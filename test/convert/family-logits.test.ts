@@ -9,8 +9,9 @@ import { convertFolder } from "../support/convert-folder.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
 import { askLlama, PROMPT, relativeDifference } from "../support/llama-logits.ts";
+import { makeDeepseek } from "../support/tiny-deepseek.ts";
 import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
-import { GEMMA2, GEMMA3, GRANITE, PHI3, TINY_FAMILIES } from "../support/tiny-family-models.ts";
+import { DEEPSEEK2, DEEPSEEK3, GEMMA2, GEMMA3, GRANITE, PHI3, TINY_FAMILIES } from "../support/tiny-family-models.ts";
 import { makeGemma } from "../support/tiny-gemma.ts";
 import { makeGranite } from "../support/tiny-granite.ts";
 import { makePhi3 } from "../support/tiny-phi3.ts";
@@ -39,6 +40,10 @@ const CONTRASTS: readonly [string, TinyFamily, TinyFamily][] = [
   ["Phi's part", makePhi3({ ...PHI3, part: 0.5 }), makePhi3(PHI3)],
   ["Phi's factors", makePhi3({ ...PHI3, original: 32, factors: [8, 1.5] }), makePhi3({ ...PHI3, original: 32 })],
   ["Granite's residuals", makeGranite("F32", GRANITE), makeGranite("F32", { ...GRANITE, residual: 1 })],
+  ["DeepSeek's YaRN", makeDeepseek({ ...DEEPSEEK2, yarn: 0.7 }), makeDeepseek(DEEPSEEK2)],
+  ["DeepSeek's factor", makeDeepseek({ ...DEEPSEEK2, yarn: 0.7 }), makeDeepseek({ ...DEEPSEEK2, yarn: 1 })],
+  ["DeepSeek's sums", makeDeepseek({ ...DEEPSEEK2, normalises: true }), makeDeepseek(DEEPSEEK2)],
+  ["DeepSeek's groups", makeDeepseek(DEEPSEEK3), makeDeepseek({ ...DEEPSEEK3, groups: null })],
 ];
 
 describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {

@@ -1,4 +1,4 @@
-// The tokenizers of Gemma and Phi: llama.cpp's own vocabularies are put back into a Hugging Face folder,
+// The tokenizers of Gemma, Phi and DeepSeek: llama.cpp's own vocabularies are put back into a Hugging Face folder,
 // converted, and asked for the ids that llama.cpp's tests expect of them.
 
 import { afterAll, describe, expect, test } from "bun:test";
@@ -7,7 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { convertFolder } from "../support/convert-folder.ts";
 import { finish } from "../support/finish.ts";
-import { readExpectations, readVocabulary, toGemmaJson, toSentencePieceModel } from "../support/hf-tokenizers.ts";
+import {
+  readDeepseekSteps,
+  readExpectations,
+  readVocabulary,
+  toByteLevelJson,
+  toGemmaJson,
+  toSentencePieceModel,
+} from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
 import { TINIEST, writeTinyFolder } from "../support/tiny-decoders.ts";
 import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
@@ -38,6 +45,16 @@ function withVocabulary(family: TinyFamily, size: number): TinyFamily {
 }
 
 describe.skipIf(!HAS_NATIVE)("ids of a multilingual text", () => {
+  test("DeepSeek V2's tokenizer.json", async () => {
+    const name = "deepseek-llm";
+    const read = readVocabulary(name);
+    const json = toByteLevelJson(read, "", false) as Record<string, unknown>;
+    const source = join(folder, name);
+    const model = { ...TINIEST, isTied: true, vocabulary: read.tokens.length, dtype: "BF16" } as const;
+    writeTinyFolder(source, model, { "tokenizer.json": { ...json, pre_tokenizer: readDeepseekSteps() } });
+    await compareIds((await convertFolder(source, "bf16")).path, name);
+  });
+
   test("Phi 3's tokenizer.model", async () => {
     const read = readVocabulary("phi-3");
     const source = join(folder, "phi");

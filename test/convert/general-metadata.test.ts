@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { planGeneral } from "../../src/convert/general-metadata.ts";
 import { Fields } from "../../src/convert/json-file.ts";
-import { labelSize, splitModelName, toTitle } from "../../src/convert/model-name.ts";
+import { labelSize, labelTensors, splitModelName, toTitle } from "../../src/convert/model-name.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-general-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -54,6 +54,12 @@ describe("names", () => {
     ];
     for (const [count, label] of sizes) expect(labelSize(count)).toBe(label);
   });
+
+  test("a size of experts: what all share and one of them", () => {
+    const experts = { name: "blk.0.ffn_up_exps.weight", dims: [1000, 6000, 8] };
+    expect(labelTensors([experts, { name: "output.weight", dims: [1000, 1000] }])).toBe("8x7.0M");
+    expect(labelTensors([{ ...experts, name: "blk.0.ffn_up.weight" }])).toBe("48M");
+  });
 });
 
 function plan(card: string | null, files: Record<string, string> = {}, config: Record<string, unknown> = {}) {
@@ -65,6 +71,7 @@ function plan(card: string | null, files: Record<string, string> = {}, config: R
     config: new Fields("config.json", config),
     id: "tiny-7B-chat",
     parameterCount: 7_000_000_000,
+    sizeLabel: "7.0B",
   });
   const values = entries.map(([key, entry]) => [key, entry.type === "array" ? entry.values : entry.value]);
   return { values: Object.fromEntries(values) as Record<string, unknown>, notes };

@@ -49,6 +49,7 @@ const FOLDERS: Readonly<Record<string, (folder: string) => void>> = {
     writeTinyFolder(folder, SMALL, { "tokenizer.json": toFallbackJson(tinyPieces()) }),
   "Gemma 3 with images": writeFamily("gemma3-with-images"),
   Phi: writeFamily("phi-long"),
+  "DeepSeek V3": writeFamily("deepseek3"),
 };
 
 function writeFamily(name: string): (folder: string) => void {

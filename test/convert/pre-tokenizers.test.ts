@@ -6,12 +6,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fields } from "../../src/convert/json-file.ts";
 import { findPreTokenizer } from "../../src/convert/tokenizer/pre-tokenizers.ts";
-import { cutBy } from "../support/hf-tokenizers.ts";
+import { cutBy, readExpressions } from "../support/hf-tokenizers.ts";
 import { locateLlamaSource } from "../support/tokenizers.ts";
+
+const source = readFileSync(join(locateLlamaSource(), "src/llama-vocab.cpp"), "utf8");
 
 /** Pre-type of llama.cpp → the pattern in the comment of its case. */
 function readQuotes(): Map<string, string> {
-  const source = readFileSync(join(locateLlamaSource(), "src/llama-vocab.cpp"), "utf8");
   const quotes = new Map<string, string>();
   let names: string[] = [];
   for (const line of source.split("\n")) {
@@ -25,6 +26,13 @@ function readQuotes(): Map<string, string> {
   }
   return quotes;
 }
+
+const isolate = (pattern: string) => ({
+  type: "Split",
+  pattern: { Regex: pattern },
+  behavior: "Isolated",
+  invert: false,
+});
 
 const find = (preTokenizer: unknown, ignoresMerges = false) =>
   findPreTokenizer(new Fields("tokenizer.json", { pre_tokenizer: preTokenizer }), ignoresMerges);
@@ -52,6 +60,33 @@ describe("by the quoted pattern", () => {
     expect(find({ type: "Sequence", pretokenizers: [split, bytes(false)] })).toBe("qwen2");
     const merged = { ...split, behavior: "MergedWithNext" };
     expect(() => find({ type: "Sequence", pretokenizers: [merged, bytes(false)] })).toThrow("Split (MergedWithNext)");
+  });
+});
+
+describe("DeepSeek's, of several steps", () => {
+  const digits = { type: "Digits", individual_digits: true };
+
+  test("deepseek-v3, with ends of lines as they are and by their names", () => {
+    const patterns = readExpressions(source, "DEEPSEEK3_LLM");
+    expect(patterns).toHaveLength(3);
+    for (const form of [patterns, patterns.map((pattern) => pattern.replaceAll("\r", "\\r").replaceAll("\n", "\\n"))]) {
+      const steps = [...form.map(isolate), bytes(false)];
+      expect(find({ type: "Sequence", pretokenizers: steps })).toBe("deepseek-v3");
+      expect(() => find({ type: "Sequence", pretokenizers: steps.slice(1) })).toThrow("is not known here");
+    }
+  });
+
+  test("deepseek-llm and deepseek-coder", () => {
+    for (const [type, name] of [
+      ["DEEPSEEK_LLM", "deepseek-llm"],
+      ["DEEPSEEK_CODER", "deepseek-coder"],
+    ] as const) {
+      const patterns = readExpressions(source, type);
+      expect(patterns.length).toBeGreaterThan(4);
+      // Their tokenizer.json has a step of its own for digits.
+      const steps = [...patterns.slice(0, -1).map(isolate), digits, bytes(false)];
+      expect(find({ type: "Sequence", pretokenizers: steps })).toBe(name);
+    }
   });
 });
 

@@ -130,6 +130,28 @@ export function toByteLevelJson(
   };
 }
 
+/** As the published tokenizer.json has them: the expressions that llama.cpp's source has, but a step for digits. */
+export function readDeepseekSteps(): Record<string, unknown> {
+  const source = readFileSync(join(locateLlamaSource(), "src/llama-vocab.cpp"), "utf8");
+  const patterns = readExpressions(source, "DEEPSEEK_LLM").slice(0, -1);
+  const isolate = (Regex: string) => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false });
+  return {
+    type: "Sequence",
+    pretokenizers: [
+      ...patterns.map(isolate),
+      { type: "Digits", individual_digits: true },
+      { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
+    ],
+  };
+}
+
+/** The expressions that llama.cpp applies for a pre-type, one after the other. */
+export function readExpressions(source: string, type: string): string[] {
+  const from = source.indexOf(`case LLAMA_VOCAB_PRE_TYPE_${type}:`);
+  const block = source.slice(from, source.indexOf("break;", from));
+  return [...block.matchAll(/^\s+("(?:[^"\\]|\\.)*"),$/gm)].map(([, text = '""']) => JSON.parse(text) as string);
+}
+
 /** Characters with bytes as fallback, and pieces that are kept whole, as Gemma has them. */
 export function toGemmaJson({ tokens, types, merges }: Vocabulary): unknown {
   const isAdded = (id: number) => types[id] === 2 || types[id] === 3 || types[id] === 4;

@@ -1,5 +1,6 @@
 // The tiny models of families with definitions of their own that the converter is tested with.
 
+import { type DeepseekChoices, makeDeepseek } from "./tiny-deepseek.ts";
 import type { TinyFamily } from "./tiny-families.ts";
 import { type GemmaChoices, makeGemma } from "./tiny-gemma.ts";
 import { makeGranite } from "./tiny-granite.ts";
@@ -38,6 +39,30 @@ export const PHI3: PhiChoices = {
   factors: null,
 };
 
+export const DEEPSEEK2: DeepseekChoices = {
+  generation: 2,
+  dtype: "F32",
+  parts: 1,
+  layers: 3,
+  denseLayers: 1,
+  queryRank: 24,
+  groups: null,
+  normalises: false,
+  yarn: null,
+  nextLayers: 0,
+};
+
+export const DEEPSEEK3: DeepseekChoices = {
+  ...DEEPSEEK2,
+  generation: 3,
+  groups: [4, 2],
+  normalises: true,
+  yarn: 1,
+  nextLayers: 1,
+};
+/** llama.cpp tells these models by their depth. */
+const LITE = { layers: 27, denseLayers: 25, queryRank: null };
+
 /** By names that are good as folder names; of one with "phi3" llama.cpp expects the tokens of the published Phi 3. */
 export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
   gemma2: makeGemma(GEMMA2),
@@ -62,4 +87,7 @@ export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
   "olmo2-grouped-bf16": makeOlmo2("BF16", 2),
   granite: makeGranite("F32", GRANITE),
   "granite-bf16": makeGranite("BF16", { attention: 0.25, embedding: 1, residual: 1, logits: 1 }),
+  deepseek2: makeDeepseek(DEEPSEEK2),
+  "deepseek2-lite-yarn": makeDeepseek({ ...DEEPSEEK2, ...LITE, dtype: "BF16", yarn: 0.7 }),
+  deepseek3: makeDeepseek(DEEPSEEK3),
 };

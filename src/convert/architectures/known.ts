@@ -3,6 +3,7 @@
 import { AppError } from "../../protocol/errors.ts";
 import { damagedModel, Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
+import { DEEPSEEK_NAMES, planDeepseek } from "./deepseek2.ts";
 import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
 import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
 import { GRANITE_NAMES, planGranite } from "./granite.ts";
@@ -28,6 +29,7 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: PHI3_NAMES, plan: planPhi3 },
   { names: OLMO2_NAMES, plan: planOlmo2 },
   { names: GRANITE_NAMES, plan: planGranite },
+  { names: DEEPSEEK_NAMES, plan: planDeepseek },
 ];
 
 export const ARCHITECTURE_NAMES: readonly string[] = ARCHITECTURES.flatMap(({ names }) => names);

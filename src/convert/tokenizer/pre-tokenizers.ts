@@ -17,10 +17,17 @@ const UPPER = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
 const CASED = (end: string): string =>
   `[^\\r\\n\\p{L}\\p{N}]?${UPPER}*${LOWER}+${end}|[^\\r\\n\\p{L}\\p{N}]?${UPPER}+${LOWER}*${end}`;
 
-const split = (pattern: string): string => `split ${pattern}`;
+/** Of scripts that have cases, as DeepSeek lists them. */
+const CASED_LETTERS =
+  "[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
+
+/** Some letters are written in two ways, with their marks and composed. */
+const split = (pattern: string): string => `split ${pattern.normalize("NFC")}`;
 const BYTES = "bytes";
 const GPT2_BYTES = "bytes, cut by GPT-2's pattern";
 const DIGITS = "single digits";
+const LINES = split("[\\r\\n]");
+const EASTERN = split("[一-龥ࠀ-一가-퟿]+");
 
 interface Known {
   name: string;
@@ -64,7 +71,32 @@ const KNOWN: readonly Known[] = [
   { name: "smollm", steps: [DIGITS, GPT2_BYTES], ignoresMerges: false },
   {
     name: "deepseek-coder",
-    steps: [split("[\r\n]"), split("\\s?\\p{L}+"), split("\\s?\\p{P}+"), split("[一-龥ࠀ-一가-퟿]+"), DIGITS, BYTES],
+    steps: [LINES, split("\\s?\\p{L}+"), split("\\s?\\p{P}+"), EASTERN, DIGITS, BYTES],
+    ignoresMerges: false,
+  },
+  {
+    name: "deepseek-llm",
+    steps: [
+      LINES,
+      split(`\\s?${CASED_LETTERS}`),
+      split("\\s?[!-/:-~！-／：-～‘-‟　-。]+"),
+      split("\\s+$"),
+      EASTERN,
+      DIGITS,
+      BYTES,
+    ],
+    ignoresMerges: false,
+  },
+  {
+    name: "deepseek-v3",
+    steps: [
+      split("\\p{N}{1,3}"),
+      split("[一-龥぀-ゟ゠-ヿ]+"),
+      split(
+        "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+      ),
+      BYTES,
+    ],
     ignoresMerges: false,
   },
 ];
@@ -112,6 +144,7 @@ function describeSplit(step: Fields): string {
   const behavior = step.text("behavior");
   const isolates = step.truth("invert") === true ? behavior === "Removed" : behavior === "Isolated";
   if (text === null || !isolates) return `Split (${behavior ?? "unknown"})`;
-  // One-digit runs are written with and without a count.
-  return split(text.replaceAll("\\p{N}{1}", "\\p{N}"));
+  // One-digit runs are written with and without a count, ends of lines as they are and by their names.
+  const lines = text.replaceAll("\r", "\\r").replaceAll("\n", "\\n");
+  return split(lines.replaceAll("\\p{N}{1}", "\\p{N}"));
 }
