@@ -22,6 +22,8 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Phi3ForCausalLM", { gguf: "phi3" }],
   ["Olmo2ForCausalLM", { gguf: "olmo2" }],
   ["GraniteForCausalLM", { gguf: "granite" }],
+  ["GraniteMoeForCausalLM", { gguf: "granitemoe" }],
+  ["GraniteMoeSharedForCausalLM", { gguf: "granitemoe" }],
   ["DeepseekV2ForCausalLM", { gguf: "deepseek2" }],
   ["DeepseekV3ForCausalLM", { gguf: "deepseek2" }],
 ]);

@@ -102,6 +102,9 @@ describe("what contradicts itself", () => {
     ["another narrow row", "deepseek2", { kv_lora_rank: 31 }, "kv_a"],
     ["an odd rotary part", "deepseek2", { qk_rope_head_dim: 7 }, '"qk_rope_head_dim" must be an even number'],
     ["more dense layers than layers", "deepseek2", { first_k_dense_replace: 4 }, "up to the 3 layers"],
+    ["an expert more", "granite-experts", { num_local_experts: 7 }, "config.json says [7, 192, 64]"],
+    ["too many for a token", "granite-experts", { num_experts_per_tok: 7 }, "at most 6, as many as there are experts"],
+    ["another shared one", "granite-experts-shared", { shared_intermediate_size: 31 }, "shared_mlp.input_linear"],
     ["a multiplier of zero", "granite", { residual_multiplier: 0 }, '"residual_multiplier" must be a number over 0'],
   ];
 

@@ -87,6 +87,8 @@ export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
   "olmo2-grouped-bf16": makeOlmo2("BF16", 2),
   granite: makeGranite("F32", GRANITE),
   "granite-bf16": makeGranite("BF16", { attention: 0.25, embedding: 1, residual: 1, logits: 1 }),
+  "granite-experts": makeGranite("F32", GRANITE, { sharedInner: null }),
+  "granite-experts-shared": makeGranite("BF16", GRANITE, { sharedInner: 32 }),
   deepseek2: makeDeepseek(DEEPSEEK2),
   "deepseek2-lite-yarn": makeDeepseek({ ...DEEPSEEK2, ...LITE, dtype: "BF16", yarn: 0.7 }),
   deepseek3: makeDeepseek(DEEPSEEK3),

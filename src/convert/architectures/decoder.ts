@@ -7,6 +7,7 @@ import type { ModelPlan, PlanInput, PlannedTensor } from "../model-plan.ts";
 import { planRope, type RopePlan } from "../rope-scaling.ts";
 import type { Weight } from "../weights.ts";
 import { checkActivation } from "./checks.ts";
+import { type ExpertCounts, expertEntries } from "./experts.ts";
 import { SlotTable } from "./slots.ts";
 
 /** What one architecture differs in. */
@@ -28,6 +29,13 @@ export interface DecoderKind {
     /** Of the norms, where it is not 1e-6. */
     epsilon?: number;
   };
+  /** In place of one feed-forward part in every layer. */
+  experts?: ExpertLayers;
+}
+
+export interface ExpertLayers {
+  counts: ExpertCounts;
+  place: (slots: SlotTable, layer: number) => void;
 }
 
 export interface DecoderSizes {
@@ -103,6 +111,9 @@ export function planDecoder(
   for (const [key, entry] of rope.entries) metadata.set(`${kind.name}.rope.${key}`, entry);
   const epsilon = config.number("rms_norm_eps") ?? kind.defaults.epsilon ?? 1e-6;
   metadata.set(`${kind.name}.attention.layer_norm_rms_epsilon`, { type: "f32", value: epsilon });
+  if (kind.experts !== undefined) {
+    for (const [key, entry] of expertEntries(kind.name, kind.experts.counts)) metadata.set(key, entry);
+  }
   if (sizes.statedHeadLength !== null) {
     u32("attention.key_length", sizes.statedHeadLength);
     u32("attention.value_length", sizes.statedHeadLength);
@@ -140,10 +151,14 @@ function listSlots(kind: DecoderKind, sizes: DecoderSizes): SlotTable {
     ["self_attn.k_proj", "attn_k", keyValueHeads * headLength, width, keyValueHeads],
     ["self_attn.v_proj", "attn_v", keyValueHeads * headLength, width, null],
     ["self_attn.o_proj", "attn_output", width, heads * headLength, null],
-    ["mlp.gate_proj", "ffn_gate", inner, width, null],
-    ["mlp.up_proj", "ffn_up", inner, width, null],
-    ["mlp.down_proj", "ffn_down", width, inner, null],
   ];
+  if (kind.experts === undefined) {
+    projections.push(
+      ["mlp.gate_proj", "ffn_gate", inner, width, null],
+      ["mlp.up_proj", "ffn_up", inner, width, null],
+      ["mlp.down_proj", "ffn_down", width, inner, null],
+    );
+  }
   for (let layer = 0; layer < sizes.layers; layer++) {
     const from = `model.layers.${layer}.`;
     const to = `blk.${layer}.`;
@@ -155,6 +170,7 @@ function listSlots(kind: DecoderKind, sizes: DecoderSizes): SlotTable {
       if (!kind.biases.includes(target)) continue;
       slots.place(`${from}${source}.bias`, `${to}${target}.bias`, [rows], { heads: permuted, required: false });
     }
+    kind.experts?.place(slots, layer);
     if (!kind.hasHeadNorms) continue;
     slots.place(`${from}self_attn.q_norm.weight`, `${to}attn_q_norm.weight`, [headLength]);
     slots.place(`${from}self_attn.k_norm.weight`, `${to}attn_k_norm.weight`, [headLength]);

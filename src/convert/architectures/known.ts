@@ -7,6 +7,7 @@ import { DEEPSEEK_NAMES, planDeepseek } from "./deepseek2.ts";
 import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
 import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
 import { GRANITE_NAMES, planGranite } from "./granite.ts";
+import { GRANITE_MOE_NAMES, planGraniteMoe } from "./granite-moe.ts";
 import { LLAMA_NAMES, planLlama } from "./llama.ts";
 import { OLMO2_NAMES, planOlmo2 } from "./olmo2.ts";
 import { PHI3_NAMES, planPhi3 } from "./phi3.ts";
@@ -29,6 +30,7 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: PHI3_NAMES, plan: planPhi3 },
   { names: OLMO2_NAMES, plan: planOlmo2 },
   { names: GRANITE_NAMES, plan: planGranite },
+  { names: GRANITE_MOE_NAMES, plan: planGraniteMoe },
   { names: DEEPSEEK_NAMES, plan: planDeepseek },
 ];
 
