@@ -17,7 +17,7 @@ export type Gpu = "none" | "cuda" | "metal";
 export interface NativeOptions {
   gpu: Gpu;
   cpu: "host" | "all";
-  /** Also llama-server from the same objects, for the parity tests. */
+  /** Also llama-server and llama-quantize from the same objects, for the parity tests. */
   peer: boolean;
 }
 
@@ -74,7 +74,7 @@ async function compile(options: NativeOptions, variants: string[], source: strin
   mkdirSync(out, { recursive: true });
   const parts = [`CPU ${variants.length === 0 ? "all variants" : variants.join(" + ")}`];
   if (options.gpu !== "none") parts.push(options.gpu);
-  if (options.peer) parts.push("llama-server");
+  if (options.peer) parts.push("llama-server", "llama-quantize");
   say(`native build: ${parts.join(", ")} (a first build takes some minutes)`);
   const started = performance.now();
   const defines = {

@@ -22,7 +22,7 @@ set(L "${MLO_LLAMA_SRC}")
 file(GLOB MLO_LLAMA_CORE "${L}/src/*.cpp")
 file(GLOB MLO_LLAMA_MODELS "${L}/src/models/*.cpp")
 file(GLOB MLO_COMMON "${L}/common/*.cpp" "${L}/common/jinja/*.cpp" "${L}/common/parsers/*.cpp")
-foreach(unused arg console debug download hf-cache imatrix-loader llguidance preset subproc)
+foreach(unused arg console debug download hf-cache llguidance preset subproc)
   list(REMOVE_ITEM MLO_COMMON "${L}/common/${unused}.cpp")
 endforeach()
 

@@ -1,5 +1,5 @@
-# llama-server from the same source and the same objects: the peer that tests and benchmarks run
-# beside us. It finds the plug-ins in its own folder, so they are the very files that we load.
+# llama-server and llama-quantize from the same source and the same objects: the peers that tests and benchmarks
+# run beside us. They find the plug-ins in their own folder, so they are the very files that we load.
 set(L "${MLO_LLAMA_SRC}")
 file(GLOB PEER_MTMD "${L}/tools/mtmd/*.cpp" "${L}/tools/mtmd/models/*.cpp")
 list(FILTER PEER_MTMD EXCLUDE REGEX "(cli|debug|deprecation-warning|mtmd-helper-gen-main)\\.cpp$")
@@ -8,7 +8,7 @@ set(PEER_SOURCES
   server-schema server-stream server-task server-tools server main)
 list(TRANSFORM PEER_SOURCES PREPEND "${L}/tools/server/")
 list(TRANSFORM PEER_SOURCES APPEND ".cpp")
-set(PEER_COMMON arg console debug download hf-cache imatrix-loader preset subproc)
+set(PEER_COMMON arg console debug download hf-cache preset subproc)
 list(TRANSFORM PEER_COMMON PREPEND "${L}/common/")
 list(TRANSFORM PEER_COMMON APPEND ".cpp")
 
@@ -24,3 +24,7 @@ target_compile_options(llama-server PRIVATE -w)
 target_compile_definitions(llama-server PRIVATE LLAMA_SUBPROCESS CPPHTTPLIB_LISTEN_BACKLOG=512 CPPHTTPLIB_TCP_NODELAY=1)
 target_link_libraries(llama-server PRIVATE mlo-llama-usage)
 set_target_properties(llama-server PROPERTIES UNITY_BUILD OFF)
+
+add_executable(llama-quantize "${L}/tools/quantize/quantize.cpp" "${L}/tools/quantize/main.cpp" $<TARGET_OBJECTS:mlo-llama>)
+target_compile_options(llama-quantize PRIVATE -w)
+target_link_libraries(llama-quantize PRIVATE mlo-llama-usage)

@@ -14,8 +14,10 @@ namespace {
 
 // Enough for a model load's chatter; older lines are dropped, because a stuck reader must not grow the engine.
 constexpr size_t LINES_MAX = 2000;
-// An error message quotes at most this much of the log.
+// An error message quotes at most this much of the log. Errors have room of their own: what they say must not be lost behind
+// any number of warnings.
 constexpr size_t CAPTURE_BYTES_MAX = 2000;
+constexpr size_t CAPTURE_ERROR_BYTES_MAX = 4000;
 
 std::mutex              ring_mutex;
 std::deque<std::string> ring;
@@ -46,7 +48,7 @@ void on_log(ggml_log_level level, const char * text, void *) {
     last_level = level;
     if (!current || level < GGML_LOG_LEVEL_WARN) {
         add_line(level, text);
-    } else if (current->buffer.size() < CAPTURE_BYTES_MAX) {
+    } else if (current->buffer.size() < (level >= GGML_LOG_LEVEL_ERROR ? CAPTURE_ERROR_BYTES_MAX : CAPTURE_BYTES_MAX)) {
         current->buffer += text;
     }
 }

@@ -59,7 +59,7 @@ MLO_API int32_t mlo_selftest_matmul(void);
 // --- jobs ------------------------------------------------------------------------------------------------------------
 // 0 = running, 1 = done, -1 = failed (mlo_job_error).
 MLO_API int32_t mlo_job_poll(mlo_job * job);
-// 0 to 1; for model loads.
+// 0 to 1; for model loads and quantising.
 MLO_API float mlo_job_progress(mlo_job * job);
 MLO_API const char * mlo_job_error(mlo_job * job);
 // Asks the job to end early; it then fails. It still has to be freed.
@@ -82,6 +82,12 @@ MLO_API int32_t mlo_token_is_end(mlo_model * model, int32_t token);
 // Loads a LoRA adapter into the model, which owns it from then on. Before the model's contexts are made: their graphs must
 // have room for it. Returns its number, counted from 0; negative = it is no adapter for this model.
 MLO_API int32_t mlo_adapter_load(mlo_model * model, const char * path);
+
+// --- quantising ------------------------------------------------------------------------------------------------------
+// Writes a model's GGUF file anew, in another type. settings: {"fileType": llama.cpp's number, "threads", "bufferBytes": of
+// rows in memory, "allowRequantize": bool, "imatrix"?: path}. The job has no result; what is at `target` after a failure is
+// rubbish. No plug-in is needed.
+MLO_API mlo_job * mlo_quantize_start(const char * source, const char * target, const char * settings);
 
 // --- prompt ----------------------------------------------------------------------------------------------------------
 // request: src/protocol/generation.ts' Prompt as JSON, or {"kind":"embedding","text":…}, {"kind":"rerank","query":…,"document":…},

@@ -1,19 +1,24 @@
-// What a one-shot child answers: how well the CPU variants fit, and whether a plug-in really computes.
+// What a one-shot child answers: how well the CPU variants fit, whether a plug-in really computes; and what it does:
+// quantising a file.
 
 import type { NativeLibrary } from "../ffi/library.ts";
 import type { EngineSettings, JobAnswer, JobQuestion } from "../protocol/messages.ts";
 import type { BatchPart } from "./backend.ts";
-import { loadBackend, startPlugins } from "./load.ts";
+import { type LoadHooks, loadBackend, startPlugins } from "./load.ts";
+import { quantizeFile } from "./quantize.ts";
 
 /** Long enough for the tiled kernels of a prefill, which single tokens do not reach. */
 const PREFILL_TOKENS = 96;
 
-export function answerJob(library: NativeLibrary, question: JobQuestion): JobAnswer {
+export function answerJob(library: NativeLibrary, question: JobQuestion, hooks: LoadHooks): JobAnswer {
   switch (question.job) {
     case "scores":
       return { job: "scores", scores: question.plugins.map((path) => score(library, path)) };
     case "selftest":
       return { job: "selftest", devices: selfTest(library, question.plugin, question.modelPath) };
+    case "quantize":
+      quantizeFile(library, question, hooks);
+      return { job: "quantize" };
   }
 }
 

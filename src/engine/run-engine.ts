@@ -14,7 +14,7 @@ import { automaticCheckpointBytes } from "./checkpoints.ts";
 import { Engine } from "./engine.ts";
 import { answerJob } from "./jobs.ts";
 import { KvStore } from "./kv-store.ts";
-import { loadBackend, startPlugins } from "./load.ts";
+import { type LoadHooks, loadBackend, startPlugins } from "./load.ts";
 import { hashFile, keyOfModel } from "./weights-key.ts";
 
 /** A job's end wakes the wait; this only bounds what a lost wake-up could cost. */
@@ -39,8 +39,20 @@ export function runEngine(libraryPath: string, log: Logger): number {
     if ((first.type !== "load" && first.type !== "ask") || first.version !== PROTOCOL_VERSION) {
       throw new Error("the server speaks another protocol version");
     }
-    if (first.type === "ask") channel.send({ type: "answer", answer: answerJob(library, first.question) });
-    else serve(library, channel, first.settings, log, forwardLog);
+    const hooks: LoadHooks = {
+      onProgress: (fraction) => channel.send({ type: "progress", fraction }),
+      wait: (timeoutMs) => {
+        channel.waitForJob(timeoutMs);
+        forwardLog();
+      },
+    };
+    if (first.type === "ask") {
+      // A terminal sends Ctrl-C to all of its processes: whoever asked decides, and ends this one.
+      process.on("SIGINT", () => {});
+      channel.send({ type: "answer", answer: answerJob(library, first.question, hooks) });
+    } else {
+      serve(library, channel, first.settings, log, { ...hooks, forwardLog });
+    }
     forwardLog();
     return 0;
   } catch (thrown) {
@@ -66,16 +78,11 @@ function serve(
   channel: Channel,
   settings: EngineSettings,
   log: Logger,
-  forwardLog: () => void,
+  hooks: LoadHooks & { forwardLog: () => void },
 ): void {
+  const { forwardLog } = hooks;
   startPlugins(library, settings.plugins);
-  using backend = loadBackend(library, settings, {
-    onProgress: (fraction) => channel.send({ type: "progress", fraction }),
-    wait: (timeoutMs) => {
-      channel.waitForJob(timeoutMs);
-      forwardLog();
-    },
-  });
+  using backend = loadBackend(library, settings, hooks);
   forwardLog();
   const { head } = backend.info;
   if (head && head.rests !== null) log.info(`The model's MTP layers (${head.layers}) are not used: ${head.rests}.`);

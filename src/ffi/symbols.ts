@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "cbbd8762880e311d7da819c2902b87d0c3dffb6424a8407832e5e223f691e96f";
+export const HEADER_HASH = "9e850aa0b52ec8a1ccbdf9c83667cd4cedb24723e24ea452860c799d0b2644c1";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -54,6 +54,8 @@ export const SYMBOLS = {
   mlo_token_is_end: { args: ["ptr", "i32"], returns: "i32" },
   // mlo_adapter_load(model, path)
   mlo_adapter_load: { args: ["ptr", "ptr"], returns: "i32" },
+  // mlo_quantize_start(source, target, settings)
+  mlo_quantize_start: { args: ["ptr", "ptr", "ptr"], returns: "ptr" },
   // mlo_prompt_start(model, request, sampling)
   mlo_prompt_start: { args: ["ptr", "ptr", "ptr"], returns: "ptr" },
   // mlo_prompt_take(job)

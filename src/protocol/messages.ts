@@ -71,11 +71,30 @@ export interface KvStoreSettings {
 }
 
 /** What a one-shot child can be asked. */
-export type JobQuestion = { job: "scores"; plugins: string[] } | { job: "selftest"; plugin: string; modelPath: string };
+export type JobQuestion =
+  | { job: "scores"; plugins: string[] }
+  | { job: "selftest"; plugin: string; modelPath: string }
+  | ({ job: "quantize" } & QuantizeSettings);
+
+export interface QuantizeSettings {
+  /** The first part of a GGUF file. */
+  source: string;
+  /** What is there after a failure is rubbish. */
+  target: string;
+  /** llama.cpp's number of the type. */
+  fileType: number;
+  /** Path of an importance matrix; null = none. */
+  imatrix: string | null;
+  allowRequantize: boolean;
+  threads: number;
+  /** Of rows that are in memory at once. */
+  bufferBytes: number;
+}
 
 export type JobAnswer =
   | { job: "scores"; scores: { path: string; score: number; error?: string }[] }
-  | { job: "selftest"; devices: string[] };
+  | { job: "selftest"; devices: string[] }
+  | { job: "quantize" };
 
 export type ToEngine =
   | { type: "ask"; version: number; question: JobQuestion }

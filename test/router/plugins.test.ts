@@ -44,6 +44,7 @@ function makeEffects(host: Host = {}) {
       });
       return { kind: "answer", answer: { job: "scores", scores } };
     }
+    if (question.job !== "selftest") throw new Error(`nobody asks for ${question.job} here`);
     asked.push(question.plugin);
     expect(question.modelPath).toBe(FILES.demoModel);
     if ((host.dying ?? []).some((word) => question.plugin.includes(word))) {
