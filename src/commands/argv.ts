@@ -142,9 +142,16 @@ function toRunArguments(flags: RawFlags, operands: readonly string[]): RunArgume
 }
 
 function toConvertArguments(flags: RawFlags, [source, target]: readonly string[]): ConvertArguments {
-  if (source === undefined) throw usageError("convert needs a folder: convert SRC [DST]", "convert");
+  if (source === undefined) throw usageError("convert needs a folder or a GGUF file: convert SRC [DST]", "convert");
   const outType = checkOption("convert", CONVERT_OPTIONS.outType, flags);
-  return { source, target: target ?? null, outType, force: isOn(flags, "force") };
+  return {
+    source,
+    target: target ?? null,
+    outType,
+    force: isOn(flags, "force"),
+    imatrix: orNull(checkOption("convert", CONVERT_OPTIONS.imatrix, flags)),
+    allowRequantize: isOn(flags, "allow_requantize"),
+  };
 }
 
 function toShowArguments(flags: RawFlags, [subject, filter]: readonly string[]): ShowArguments {

@@ -5,16 +5,19 @@ interface Screen {
   isTTY?: boolean;
 }
 
+const LABELS = { write: "1/2 converting  ", quantize: "2/2 quantising  " };
+
 /** A terminal's line changes ten times a second at most. */
 const LINE_MS_MIN = 100;
 
 export class ConvertProgress {
   readonly #screen: Screen;
   readonly #now: () => number;
-  readonly #startMs: number;
+  #startMs: number;
   #lastMs = Number.NEGATIVE_INFINITY;
   #lastTenth = 0;
   #isOpen = false;
+  #phase: "write" | "quantize" | null = null;
 
   constructor(screen: Screen, now: () => number) {
     this.#screen = screen;
@@ -22,7 +25,9 @@ export class ConvertProgress {
     this.#startMs = now();
   }
 
-  show(doneBytes: number, totalBytes: number): void {
+  /** `phase`: where there are two, which count one after the other. */
+  show(doneBytes: number, totalBytes: number, phase: "write" | "quantize" | null = null): void {
+    if (phase !== this.#phase) this.#begin(phase);
     const share = totalBytes === 0 ? 1 : doneBytes / totalBytes;
     if (this.#screen.isTTY === true) this.#showLine(share, doneBytes, totalBytes);
     else this.#showTenth(share, doneBytes, totalBytes);
@@ -32,6 +37,14 @@ export class ConvertProgress {
   end(): void {
     if (this.#isOpen) this.#screen.write("\n");
     this.#isOpen = false;
+  }
+
+  #begin(phase: "write" | "quantize" | null): void {
+    this.end();
+    this.#phase = phase;
+    this.#startMs = this.#now();
+    this.#lastMs = Number.NEGATIVE_INFINITY;
+    this.#lastTenth = 0;
   }
 
   #showLine(share: number, doneBytes: number, totalBytes: number): void {
@@ -53,7 +66,7 @@ export class ConvertProgress {
     const seconds = (this.#now() - this.#startMs) / 1000;
     const rate = seconds > 0 ? `, ${Math.round(doneBytes / 1e6 / seconds)} MB/s` : "";
     const percent = String(Math.floor(share * 100)).padStart(3);
-    return `${percent}%  ${describeBytes(doneBytes)} of ${describeBytes(totalBytes)}${rate}`;
+    return `${this.#phase === null ? "" : LABELS[this.#phase]}${percent}%  ${describeBytes(doneBytes)} of ${describeBytes(totalBytes)}${rate}`;
   }
 }
 

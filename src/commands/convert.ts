@@ -1,13 +1,19 @@
-// `convert`: a SafeTensors folder → a GGUF file, with progress on stderr and the file's path on stdout. Ctrl-C leaves
-// nothing behind.
+// `convert`: a SafeTensors folder, or a GGUF of plain numbers → a GGUF file of the type asked for, with progress on stderr
+// and the file's path on stdout. Ctrl-C leaves nothing behind.
 
 import { mkdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { type ConvertReport, convertModel, identify, OUT_TYPES, type OutType } from "../convert/convert-model.ts";
-import { labelSize } from "../convert/model-name.ts";
+import { type ConvertReport, convertModel, identify } from "../convert/convert-model.ts";
+import { labelSize, nameGguf } from "../convert/model-name.ts";
+import { isPlainType, type OutType, parseOutType } from "../convert/out-types.ts";
+import { requantizeModel } from "../convert/requantize-model.ts";
+import type { ConvertPhase } from "../convert/write-model.ts";
+import type { QuantizeJob } from "../convert/write-quantized.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { quotePath } from "../lib/shell-quote.ts";
 import { AppError } from "../protocol/errors.ts";
+import { locateNativeFiles } from "../router/native-files.ts";
+import { quantizeFile } from "../router/quantize.ts";
 import { ConvertProgress, describeBytes } from "./convert-progress.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 
@@ -17,6 +23,9 @@ export interface ConvertArguments {
   target: string | null;
   outType: string;
   force: boolean;
+  /** Of llama-imatrix. */
+  imatrix: string | null;
+  allowRequantize: boolean;
 }
 
 export interface ConvertOutput {
@@ -29,7 +38,7 @@ export async function convert(
   env: Environment,
   output: ConvertOutput = process,
 ): Promise<ExitCode> {
-  const outType = checkOutType(args.outType);
+  const outType = parseOutType(args.outType, "--outtype");
   const source = resolve(args.source);
   const stop = new AbortController();
   const onSignal = () => stop.abort();
@@ -37,14 +46,23 @@ export async function convert(
   const progress = new ConvertProgress(output.stderr, () => performance.now());
   const startMs = performance.now();
   try {
-    const report = await convertModel({
+    const isFile = statSync(source, { throwIfNoEntry: false })?.isFile() === true;
+    const id = isFile ? nameGguf(basename(source)) : identify(source);
+    const isPlain = outType === "auto" || isPlainType(outType);
+    const request = {
       source,
-      target: (type) => placeTarget(args.target, identify(source), type, env),
+      target: (type: OutType) => placeTarget(args.target, id, type, env),
       outType,
       force: args.force,
+      imatrix: args.imatrix === null ? null : resolve(args.imatrix),
       signal: stop.signal,
-      onProgress: (done, total) => progress.show(done, total),
-    });
+      quantize: isPlain && !isFile ? undefined : await prepareQuantizer(env),
+      onProgress: (done: number, total: number, phase: ConvertPhase) => {
+        progress.show(done, total, isPlain || isFile ? null : phase);
+      },
+    };
+    const { allowRequantize } = args;
+    const report = isFile ? await requantizeModel({ ...request, allowRequantize }) : await convertModel(request);
     progress.end();
     output.stderr.write(describeReport(report, performance.now() - startMs));
     output.stdout.write(`${report.target}\n`);
@@ -59,23 +77,10 @@ export async function convert(
   }
 }
 
-function checkOutType(text: string): OutType | "auto" {
-  const name = text.toLowerCase();
-  const known = OUT_TYPES.find((type) => type === name);
-  if (known !== undefined || name === "auto") return known ?? "auto";
-  const types = `${OUT_TYPES.join(", ")} and auto`;
-  if (/^(i?q[1-8]_|tq[12]_|mxfp4|nvfp4)/.test(name)) {
-    throw new AppError({
-      code: "invalid_request",
-      message: `--outtype ${name} needs llama.cpp's quantiser, which this version does not run`,
-      hint: `Types that can be written are ${types}. Write f16, and quantise that file with llama.cpp's llama-quantize.`,
-    });
-  }
-  throw new AppError({
-    code: "invalid_request",
-    message: `--outtype must be one of ${types}, not "${text}"`,
-    hint: "ml-offload convert --help shows what there is.",
-  });
+/** The libraries are looked for before anything is written. */
+async function prepareQuantizer(env: Environment): Promise<(job: QuantizeJob) => Promise<void>> {
+  const { library } = await locateNativeFiles(resolveFolders(env).cache, env.ML_OFFLOAD_NATIVE_DIR);
+  return async (job) => await quantizeFile(library, job);
 }
 
 function placeTarget(target: string | null, id: string, outType: OutType, env: Environment): string {

@@ -2,6 +2,7 @@
 // The settings of `serve` come from config.ts; the rest are options of one command.
 
 import { SERVE_OPTIONS } from "../config.ts";
+import { factsOf, PLAIN_TYPES, QUANTIZED_TYPES } from "../convert/out-types.ts";
 import {
   booleanOption,
   choiceOption,
@@ -75,11 +76,18 @@ export const BENCH_OPTIONS = {
 
 export const CONVERT_OPTIONS = {
   outType: textOption(
-    text("outtype", "TYPE", "f32, f16, bf16, q8_0, or auto: bf16 where the weights are that, else f16"),
+    text("outtype", "TYPE", "Type of the weights; auto: bf16 where they are that, else f16"),
     /^\w+$/,
-    "f32, f16, bf16, q8_0 or auto",
+    "a type such as q4_k_m",
     "auto",
   ),
+  imatrix: textOption(
+    text("imatrix", "FILE", "Importance matrix of llama-imatrix, for better small types"),
+    /./,
+    "a path",
+    "",
+  ),
+  allowRequantize: booleanOption("allow_requantize", "Also take a GGUF that is quantised already, which loses more"),
   force: booleanOption("force", "Replace a file that is there"),
 };
 
@@ -144,10 +152,14 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "convert",
     operands: "SRC [DST]",
     operandsMax: 2,
-    summary: "Make a GGUF file of a SafeTensors folder",
+    summary: "Make a GGUF file of a SafeTensors folder, or of a GGUF in another type",
     options: Object.values(CONVERT_OPTIONS),
     notes: [
-      "SRC is a folder with config.json, a tokenizer and model*.safetensors.",
+      "SRC is a folder with config.json, a tokenizer and model*.safetensors, or a GGUF file in f32, f16 or bf16.",
+      `Types: auto ${PLAIN_TYPES.join(" ")}, and by llama.cpp's quantiser`,
+      QUANTIZED_TYPES.filter((type) => !factsOf(type).needsImatrix).join(" "),
+      `and with an --imatrix also ${QUANTIZED_TYPES.filter((type) => factsOf(type).needsImatrix).join(" ")}.`,
+      "q4_k_m is the usual one: less than a third of f16, and nearly as good; q6_k and q8_0 are closer still.",
       "DST is a file or a folder; without it the file is put where serve finds it: the data folder's models/.",
       "The path of the file is printed on stdout, all else on stderr. docs/converting.md lists what is converted.",
     ],

@@ -8,28 +8,21 @@ import { AppError } from "../protocol/errors.ts";
 import { ARCHITECTURE_NAMES, completeConfig, findArchitecture } from "./architectures/known.ts";
 import { BLOCK, type TargetType, toSourceType } from "./encode-values.ts";
 import { planGeneral } from "./general-metadata.ts";
+import { refuseImatrix } from "./imatrix.ts";
 import { type Fields, readJsonFile } from "./json-file.ts";
 import { labelTensors } from "./model-name.ts";
 import { type PlannedTensor, weightsOf } from "./model-plan.ts";
+import { factsOf, isPlainType, type OutType, PLAIN_TENSOR_TYPES, type PlainType } from "./out-types.ts";
 import { streamTensor } from "./stream-tensor.ts";
 import { planTokenizer } from "./tokenizer/plan-tokenizer.ts";
 import { SafetensorsWeights, type WeightSource } from "./weights.ts";
 import { type ModelFile, type WriteOptions, writeModel } from "./write-model.ts";
+import { type Quantizing, type WrittenFile, writeQuantized } from "./write-quantized.ts";
 
-export const OUT_TYPES = ["f32", "f16", "bf16", "q8_0"] as const;
-export type OutType = (typeof OUT_TYPES)[number];
-
-/** ggml's type, and llama.cpp's number of a file that mostly has it. */
-const FILE_TYPES: Record<OutType, { type: TargetType; fileType: number }> = {
-  f32: { type: "F32", fileType: 0 },
-  f16: { type: "F16", fileType: 1 },
-  q8_0: { type: "Q8_0", fileType: 7 },
-  bf16: { type: "BF16", fileType: 32 },
-};
 /** Of quantised blocks; readers check it. */
 const QUANTIZATION_VERSION = 2;
 
-export interface ConvertRequest extends WriteOptions {
+export interface ConvertRequest extends WriteOptions, Quantizing {
   /** A folder with config.json, a tokenizer and model*.safetensors. */
   source: string;
   /** The file to write, once it is settled which type its weights have. */
@@ -57,8 +50,9 @@ export async function convertModel(request: ConvertRequest): Promise<ConvertRepo
   const config = completeConfig(stated, architecture);
   refuseQuantized(config);
   using weights: WeightSource = SafetensorsWeights.open(source);
-  const outType = request.outType === "auto" ? guessOutType(weights) : request.outType;
-  const { type, fileType } = FILE_TYPES[outType];
+  const outType = request.outType === "auto" ? (findWeightType(weights) ?? "f16") : request.outType;
+  if (isPlainType(outType)) refuseImatrix(request.imatrix, outType);
+  const { type, fileType } = choosePlain(outType, weights);
   const plan = architecture.plan({ folder: source, config, weights: weights.tensors, fileType });
   const infos = plan.tensors.map((tensor) => describeTensor(tensor, type));
   const parameterCount = infos.reduce((sum, { dims }) => sum + countElements(dims), 0);
@@ -85,10 +79,23 @@ export async function convertModel(request: ConvertRequest): Promise<ConvertRepo
     })),
   };
   const target = resolve(request.target(outType));
-  await writeModel(target, file, request);
-  const notes = [...plan.notes, ...tokenizer.notes, ...general.notes, ...noteWiderTypes(infos, type)];
-  const bytes = file.header.fileBytes;
+  const written = isPlainType(outType)
+    ? await writePlain(target, file, request)
+    : await writeQuantized(target, outType, { file, infos }, request);
+  const notes = [...plan.notes, ...tokenizer.notes, ...general.notes, ...noteWiderTypes(infos, type), ...written.notes];
+  const { bytes } = written;
   return { target, outType, architecture: plan.architecture, tensorCount: infos.length, parameterCount, bytes, notes };
+}
+
+async function writePlain(target: string, file: ModelFile, request: ConvertRequest): Promise<WrittenFile> {
+  await writeModel(target, file, request);
+  return { bytes: file.header.fileBytes, notes: [] };
+}
+
+/** What is written by us, be it all or what llama.cpp then quantises: there the weights as they are, rounded once. */
+function choosePlain(outType: OutType, weights: WeightSource): { type: TargetType; fileType: number } {
+  const plain = isPlainType(outType) ? outType : (findWeightType(weights) ?? "f32");
+  return { type: PLAIN_TENSOR_TYPES[plain], fileType: factsOf(plain).fileType };
 }
 
 function readConfig(folder: string): Fields {
@@ -122,11 +129,12 @@ function refuseQuantized(config: Fields): void {
 }
 
 /** config.json's `torch_dtype` is not to be trusted: the weights themselves say. */
-function guessOutType(weights: WeightSource): OutType {
+function findWeightType(weights: WeightSource): PlainType | null {
   const first = [...weights.tensors.values()].find(
     ({ shape, dtype }) => shape.length >= 2 && (dtype === "BF16" || dtype === "F16"),
   );
-  return first?.dtype === "BF16" ? "bf16" : "f16";
+  if (first === undefined) return null;
+  return first.dtype === "BF16" ? "bf16" : "f16";
 }
 
 /** Which experts a token goes to hangs on small differences; ggml reads positions in single precision only. */

@@ -47,6 +47,12 @@ export function splitModelName(id: string, parameterCount: number): NameParts {
   return { ...named, basename: orNull(join("basename").join("-")), finetune, version, sizeLabel };
 }
 
+/** A GGUF file's name without what says its format, its part and its type. */
+export function nameGguf(fileName: string): string {
+  const stem = fileName.replace(/\.gguf$/i, "").replace(/-\d{5}-of-\d{5}$/, "");
+  return stem.replace(/(?<=.)[-._](b?f16|f32|b?fp(16|32)|i?q\d(_\w+)*)$/i, "");
+}
+
 function judgePart(word: string, isLater: boolean, parameterCount: number): Part {
   if (VERSION.test(word)) return { text: word, roles: new Set(["version"]) };
   if (QUANT_TYPE.test(word)) return { text: word.toUpperCase(), roles: new Set(["type"]) };

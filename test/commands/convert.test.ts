@@ -23,7 +23,8 @@ async function run(args: Partial<ConvertArguments>) {
     stderr: { write: (text: string) => err.push(text) },
   };
   const home = mkdtempSync(join(root, "home-"));
-  const all = { source, target: null, outType: "auto", force: false, ...args };
+  const plain = { outType: "auto", force: false, imatrix: null, allowRequantize: false };
+  const all = { source, target: null, ...plain, ...args };
   const result = await convert(all, { HOME: home }, output).then(
     (code) => ({ code, error: null }),
     (error: Error & { code: string; hint: string }) => ({ code: null, error }),
@@ -63,8 +64,8 @@ describe("convert", () => {
   });
 
   test.each([
-    [{ outType: "q4_k_m" }, "--outtype q4_k_m needs llama.cpp's quantiser"],
-    [{ outType: "f8" }, "--outtype must be one of f32, f16, bf16, q8_0 and auto"],
+    [{ outType: "f8" }, '--outtype must be a type that models are converted to, not "f8"'],
+    [{ outType: "f16", imatrix: "any" }, "f16 makes no use of an importance matrix"],
     [{ target: join(root, "nowhere/x.gguf") }, "DST must be a folder that is there"],
     [{ target: join(root, "model.bin") }, "ends in .gguf"],
     [{ source: join(root, "nowhere") }, "is not a folder"],
@@ -93,9 +94,12 @@ test("the command line", () => {
   const parsed = parseArgv(["convert", "a", "b", "--outtype", "q8_0", "--force"]);
   expect(parsed).toEqual({
     command: "convert",
-    convert: { source: "a", target: "b", outType: "q8_0", force: true },
+    convert: { source: "a", target: "b", outType: "q8_0", force: true, imatrix: null, allowRequantize: false },
   });
   expect(parseArgv(["convert", "a"])).toMatchObject({ convert: { target: null, outType: "auto", force: false } });
+  expect(parseArgv(["convert", "a.gguf", "--imatrix", "m.gguf", "--allow-requantize"])).toMatchObject({
+    convert: { imatrix: "m.gguf", allowRequantize: true },
+  });
   expect(() => parseArgv(["convert"])).toThrow("convert needs a folder");
   expect(() => parseArgv(["convert", "a", "b", "c"])).toThrow('does not take the argument "c"');
 });
@@ -113,6 +117,22 @@ describe("progress", () => {
     expect(lines).toHaveLength(10);
     expect(lines[0]).toBe(" 10%  100.0 MB of 1.00 GB, 909 MB/s\n");
     expect(lines.at(-1)).toStartWith("100%  1.00 GB of 1.00 GB");
+  });
+
+  test("of two phases each counts by itself", () => {
+    const lines: string[] = [];
+    let now = 0;
+    const progress = new ConvertProgress({ write: (text) => lines.push(text) }, () => now);
+    for (const phase of ["write", "quantize"] as const) {
+      for (let done = 0; done <= 4; done++) {
+        now += 1000;
+        progress.show(done * 1e9, 4e9, phase);
+      }
+    }
+    progress.end();
+    expect(lines).toHaveLength(8);
+    expect(lines[0]).toBe("1/2 converting   25%  1.00 GB of 4.00 GB, 1000 MB/s\n");
+    expect(lines.at(-1)).toBe("2/2 quantising  100%  4.00 GB of 4.00 GB, 1000 MB/s\n");
   });
 
   test("in a terminal a line that is written over, ten times a second at most", () => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { OutType } from "../../src/convert/convert-model.ts";
+import type { OutType, PlainType } from "../../src/convert/out-types.ts";
 import { NativeContext } from "../../src/ffi/context.ts";
 import { NativeModel } from "../../src/ffi/model.ts";
 import { convertFolder } from "../support/convert-folder.ts";
@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 /** ‖Δ‖₂/‖ref‖₂. Keys and values are F16 in llama.cpp's cache, which costs under half of this; weights are exact. */
 const DIFFERENCE_MAX = 1e-3;
 /** Weights and, in the products with them, activations are rounded. */
-const ROUNDED_MAX: Record<Exclude<OutType, "f32">, number> = { f16: 2e-3, bf16: 2e-2, q8_0: 3e-2 };
+const ROUNDED_MAX: Record<Exclude<PlainType, "f32">, number> = { f16: 2e-3, bf16: 2e-2, q8_0: 3e-2 };
 
 const TOKENS = Array.from({ length: 48 }, (_, i) => (i * 37 + 11) % 256);
 

@@ -1,15 +1,15 @@
 // The converter as a process: its memory while it converts, and what a kill at any moment leaves.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readGgufHeader } from "../../src/formats/gguf/read-header.ts";
 import { withFile } from "../../src/formats/read-at.ts";
 import { discoverModels } from "../../src/models/discover.ts";
 import { cleanEnvironment } from "../support/child-process.ts";
-import { tinyTokenizer } from "../support/hf-tokenizers.ts";
-import { configOf, makeTensors, TINY, type TinyDecoder } from "../support/tiny-decoders.ts";
+import { readRssAnon, writeSparseFolder } from "../support/sparse-folder.ts";
+import { TINY, type TinyDecoder } from "../support/tiny-decoders.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-convert-process-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -30,33 +30,7 @@ const source = join(root, "Large");
 const home = join(root, "home");
 const models = join(home, ".local/share/ml-offload/models");
 
-/** The weights are a hole in the file: it is the size that matters. */
-beforeAll(() => {
-  mkdirSync(source);
-  writeFileSync(join(source, "config.json"), JSON.stringify(configOf({ ...LARGE, dtype: "BF16" })));
-  for (const [name, content] of Object.entries(tinyTokenizer())) {
-    writeFileSync(join(source, name), JSON.stringify(content));
-  }
-  const shapes = [...makeTensors({ ...LARGE, layers: 1 })].map(([name, { shape }]) => [name, shape] as const);
-  const header: Record<string, unknown> = {};
-  let at = 0;
-  const put = (name: string, shape: number[]) => {
-    const bytes = shape.reduce((product, size) => product * size, 2);
-    header[name] = { dtype: "BF16", shape, data_offsets: [at, at + bytes] };
-    at += bytes;
-  };
-  for (let layer = 0; layer < LARGE.layers; layer++) {
-    for (const [name, shape] of shapes) {
-      if (layer === 0 || name.includes("layers.0.")) put(name.replace("layers.0.", `layers.${layer}.`), shape);
-    }
-  }
-  const text = Buffer.from(JSON.stringify(header));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  const path = join(source, "model.safetensors");
-  writeFileSync(path, Buffer.concat([length, text]));
-  truncateSync(path, 8 + text.length + at);
-});
+beforeAll(() => writeSparseFolder(source, LARGE));
 
 function start(outType: string) {
   const main = join(import.meta.dir, "../../src/main.ts");
@@ -66,17 +40,6 @@ function start(outType: string) {
     stdout: "pipe",
     stderr: "pipe",
   });
-}
-
-/** Private memory, in bytes; 0 once the process is gone. */
-function readRssAnon(pid: number): number {
-  try {
-    const kilobytes = /^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    return Number(kilobytes ?? 0) * 1024;
-  } catch (_ended) {
-    // Between two looks it has ended.
-    return 0;
-  }
 }
 
 test.skipIf(process.platform !== "linux").each(["bf16", "q8_0"])("memory stays bounded as %s", async (outType) => {

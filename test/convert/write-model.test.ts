@@ -106,7 +106,7 @@ describe("writing a model", () => {
     const file = { header, tensors: [{ name: "a.weight", chunks: whole }] };
     const failed = await writeModel(target, file, options()).then(null, (thrown: unknown) => thrown);
     expect(failed).toMatchObject({ code: "storage_unavailable" });
-    expect(String(failed)).toContain("the file takes 4503599.63 GB");
+    expect(String(failed)).toContain("the conversion takes 4503599.63 GB");
     expect(readdirSync(folder)).toEqual([]);
   });
 

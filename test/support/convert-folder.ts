@@ -1,7 +1,8 @@
 // Runs the converter in tests: a described folder in, a GGUF and what its header says out.
 
 import { readFileSync } from "node:fs";
-import { type ConvertReport, convertModel, type OutType } from "../../src/convert/convert-model.ts";
+import { type ConvertReport, convertModel } from "../../src/convert/convert-model.ts";
+import type { OutType } from "../../src/convert/out-types.ts";
 import { type MetadataEntry, scanGguf } from "./gguf-layout.ts";
 
 export interface Converted {

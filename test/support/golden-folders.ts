@@ -3,7 +3,7 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { OutType } from "../../src/convert/convert-model.ts";
+import type { OutType } from "../../src/convert/out-types.ts";
 import { FAMILIES } from "./golden-families.ts";
 import { CHAT_TEMPLATE, tinyPieces, tinyTokenizer, toSentencePieceModel } from "./hf-tokenizers.ts";
 import { TINY, type TinyDecoder, writeTinyFolder } from "./tiny-decoders.ts";

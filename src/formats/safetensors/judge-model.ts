@@ -30,6 +30,10 @@ export interface ModelFacts {
 
 /** Of an f16 or bf16 weight. */
 const HALF_BYTES = 2;
+/** Of a q4_k_m weight, on the average. */
+const SMALL_BYTES = 4.9 / 8;
+/** From this size on many machines run the smaller type only. */
+const LARGE_BYTES = 4e9;
 
 export function judgeModel(facts: ModelFacts): Finding {
   const { found, config, tokenizer } = facts;
@@ -49,13 +53,20 @@ export function judgeModel(facts: ModelFacts): Finding {
   return {
     ...found,
     verdict: rounded ? "convertible-with-loss" : "convertible",
-    reason: rounded
-      ? "llama.cpp runs GGUF files. Converting makes one and rounds its 32-bit weights to 16 bits, unless told otherwise."
-      : "llama.cpp runs GGUF files. Converting makes one with the same 16-bit weights.",
+    reason: describeResult(rounded, resultBytes ?? 0),
     command: `ml-offload convert ${quotePath(facts.folder)}`,
     resultBytes,
     memoryBytes: resultBytes,
   };
+}
+
+function describeResult(rounded: boolean, bytes: number): string {
+  const what = rounded
+    ? "llama.cpp runs GGUF files. Converting makes one and rounds its 32-bit weights to 16 bits, unless told otherwise."
+    : "llama.cpp runs GGUF files. Converting makes one with the same 16-bit weights.";
+  if (bytes < LARGE_BYTES) return what;
+  const small = ((bytes / HALF_BYTES) * SMALL_BYTES) / 1e9;
+  return `${what} With --outtype q4_k_m it takes about ${small.toFixed(1)} GB and answers nearly as well.`;
 }
 
 type Refusal = { reason: string; missing?: readonly string[] };
