@@ -6,10 +6,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { planGeneral } from "../../src/convert/general-metadata.ts";
 import { Fields } from "../../src/convert/json-file.ts";
-import { labelSize, labelTensors, splitModelName, toTitle } from "../../src/convert/model-name.ts";
+import { labelSize, labelTensors, nameGguf, splitModelName, toTitle } from "../../src/convert/model-name.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-general-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+test.each([
+  ["Qwen3-0.6B-BF16.gguf", "Qwen3-0.6B"],
+  ["model.f16.gguf", "model"],
+  ["Big-Q4_K_M-00001-of-00003.gguf", "Big"],
+  ["big-iq4_xs.GGUF", "big"],
+  ["phi-2.gguf", "phi-2"],
+  ["f16.gguf", "f16"],
+  ["-q8_0.gguf", "-q8_0"],
+  ["sha256-abc", "sha256-abc"],
+])("the file %s is the model %s", (file, name) => {
+  expect(nameGguf(file)).toBe(name);
+});
 
 describe("names", () => {
   // As gguf-py's `Metadata.get_model_id_components` cuts them.

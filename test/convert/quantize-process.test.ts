@@ -2,23 +2,23 @@
 // stopped, and when the disk is full.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readGgufHeader } from "../../src/formats/gguf/read-header.ts";
 import { withFile } from "../../src/formats/read-at.ts";
 import { discoverModels } from "../../src/models/discover.ts";
 import { canMountDisks, quantizeOnSmallDisk, runConvert, startConvert } from "../support/convert-command.ts";
-import { HAS_NATIVE } from "../support/llama-library.ts";
+import { HAS_NATIVE, NATIVE_FOLDER } from "../support/llama-library.ts";
 import { makeRandom } from "../support/random.ts";
 import { fillWeights, listChildren, readRssAnon, writeSparseFolder } from "../support/sparse-folder.ts";
 import { TINY, type TinyDecoder } from "../support/tiny-decoders.ts";
 
-/** 100 MB of BF16 in matrices of 16.8 MB. */
+/** 160 MB of BF16 in matrices of 25 MB, which the quantiser takes in two slabs each. */
 const LARGE: TinyDecoder = {
   ...TINY,
   width: 1024,
-  inner: 8192,
+  inner: 12288,
   heads: 8,
   keyValueHeads: 2,
   headLength: 128,
@@ -142,6 +142,20 @@ describe.skipIf(!HAS_NATIVE)("quantising", () => {
     expect(readdirSync(models)).toEqual([]);
   });
 
+  const tool = join(NATIVE_FOLDER, "llama-quantize");
+  if (!existsSync(tool)) console.error("skipped: llama-quantize is not built (build/native/llama-quantize)");
+  test.skipIf(!existsSync(tool))("in slabs gives the bytes of llama-quantize, which takes whole tensors", async () => {
+    const [plain, ours, theirs] = ["plain", "ours", "theirs"].map((name) => join(root, `${name}.gguf`));
+    for (const [target, outType] of [
+      [plain, "bf16"],
+      [ours, "q4_k_m"],
+    ]) {
+      expect(await runConvert([source, target ?? "", "--outtype", outType ?? ""], home)).toMatchObject({ code: 0 });
+    }
+    expect(Bun.spawnSync([tool, plain ?? "", theirs ?? "", "q4_k_m"]).exitCode).toBe(0);
+    expect(readFileSync(ours ?? "").equals(readFileSync(theirs ?? ""))).toBe(true);
+  });
+
   test("a full disk is told as one", async () => {
     const disk = join(root, "disk");
     mkdirSync(disk);
@@ -149,7 +163,7 @@ describe.skipIf(!HAS_NATIVE)("quantising", () => {
       console.error("skipped: a small disk of its own can't be mounted here");
       return;
     }
-    const { path } = await runConvert([source, join(root, "plain.gguf"), "--outtype", "bf16"], home);
+    const { path } = await runConvert([source, join(root, "whole.gguf"), "--outtype", "bf16"], home);
     const answer = await quantizeOnSmallDisk(path, disk, 3);
     expect(answer).toStartWith("storage_unavailable: the quantised file can't be written");
   });

@@ -11,6 +11,7 @@ import { type CommandResult, runConvert } from "../support/convert-command.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { writeImatrix, writeOlderImatrix } from "../support/imatrix-writer.ts";
 import { HAS_NATIVE, loadModelFile, NATIVE_FOLDER } from "../support/llama-library.ts";
+import { splitGguf } from "../support/split-gguf.ts";
 import { TINY, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
 
 /** Rows of 256 and 512, which divide into every block. */
@@ -28,8 +29,7 @@ beforeAll(async () => {
 });
 
 async function convert(source: string, target: string, outType: string, ...more: string[]): Promise<CommandResult> {
-  const result = await runConvert([source, target, "--outtype", outType, ...more], root);
-  return { ...result, log: `${result.log}` };
+  return await runConvert([source, target, "--outtype", outType, ...more], root);
 }
 
 const readHeader = (path: string): GgufHeader => withFile(path, (file) => readGgufHeader(file, { tensors: true }));
@@ -104,6 +104,25 @@ describe.skipIf(!HAS_NATIVE)("quantised by llama.cpp", () => {
     expect(readFileSync(fromFile).equals(readFileSync(fromFolder))).toBe(true);
   });
 
+  test("any part of a split GGUF stands for the whole, which becomes one file", async () => {
+    const parts = splitGguf(plain, join(root, "Split"));
+    const folder = join(root, "joined");
+    mkdirSync(folder);
+    const whole = join(folder, "whole.gguf");
+    expect(await convert(plain, whole, "q6_k")).toMatchObject({ code: 0 });
+    for (const part of parts) {
+      const { code, path } = await convert(part, folder, "q6_k", "--force");
+      expect({ code, path }).toEqual({ code: 0, path: join(folder, "Split-Q6_K.gguf") });
+      expect(typesOf(path)).toEqual(typesOf(whole));
+      expect(readHeader(path).metadata.has("split.count")).toBe(false);
+      expect(await computeLogits(path)).toEqual(await computeLogits(whole));
+    }
+    rmSync(parts[1] ?? "");
+    const cut = await convert(parts[0] ?? "", folder, "q6_k", "--force");
+    expect(cut.code).toBe(1);
+    expect(cut.log).toContain("1 of 2 parts are missing");
+  });
+
   const tool = join(NATIVE_FOLDER, "llama-quantize");
   if (!existsSync(tool)) console.error("skipped: llama-quantize is not built (build/native/llama-quantize)");
   test.skipIf(!existsSync(tool)).each(["q4_k_m", "q6_k", "iq4_xs", "iq2_xs", "q2_k", "q8_0"])(
@@ -112,10 +131,12 @@ describe.skipIf(!HAS_NATIVE)("quantised by llama.cpp", () => {
       const matrix = join(root, "matrix.gguf");
       writeImatrix(matrix, matrixOf(typesOf(plain), 2));
       const [ours, theirs] = [join(root, `ours-${outType}.gguf`), join(root, `theirs-${outType}.gguf`)];
-      const needed = ["iq4_xs", "iq2_xs"].includes(outType);
-      expect(await convert(plain, ours, outType, ...(needed ? ["--imatrix", matrix] : []))).toMatchObject({ code: 0 });
+      const weighted = ["iq4_xs", "iq2_xs"].includes(outType);
+      expect(await convert(plain, ours, outType, ...(weighted ? ["--imatrix", matrix] : []))).toMatchObject({
+        code: 0,
+      });
       // It notes the path as it is given: ours has the name alone.
-      const command = [tool, ...(needed ? ["--imatrix", "matrix.gguf"] : []), plain, theirs, outType];
+      const command = [tool, ...(weighted ? ["--imatrix", "matrix.gguf"] : []), plain, theirs, outType];
       expect(Bun.spawnSync(command, { cwd: root }).exitCode).toBe(0);
       expect(readFileSync(ours).equals(readFileSync(theirs))).toBe(true);
     },
