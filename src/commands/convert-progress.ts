@@ -41,8 +41,9 @@ export class ConvertProgress {
 
   #begin(phase: "write" | "quantize" | null): void {
     this.end();
+    // The first one began with all of it.
+    if (this.#phase !== null) this.#startMs = this.#now();
     this.#phase = phase;
-    this.#startMs = this.#now();
     this.#lastMs = Number.NEGATIVE_INFINITY;
     this.#lastTenth = 0;
   }

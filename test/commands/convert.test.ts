@@ -131,7 +131,7 @@ describe("progress", () => {
     }
     progress.end();
     expect(lines).toHaveLength(8);
-    expect(lines[0]).toBe("1/2 converting   25%  1.00 GB of 4.00 GB, 1000 MB/s\n");
+    expect(lines[0]).toBe("1/2 converting   25%  1.00 GB of 4.00 GB, 500 MB/s\n");
     expect(lines.at(-1)).toBe("2/2 quantising  100%  4.00 GB of 4.00 GB, 1000 MB/s\n");
   });
 

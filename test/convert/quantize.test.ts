@@ -5,12 +5,14 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { factsOf, QUANTIZED_TYPES } from "../../src/convert/out-types.ts";
+import { startQuantize } from "../../src/ffi/quantize.ts";
 import { type GgufHeader, readGgufHeader } from "../../src/formats/gguf/read-header.ts";
 import { withFile } from "../../src/formats/read-at.ts";
 import { type CommandResult, runConvert } from "../support/convert-command.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { writeImatrix, writeOlderImatrix } from "../support/imatrix-writer.ts";
-import { HAS_NATIVE, loadModelFile, NATIVE_FOLDER } from "../support/llama-library.ts";
+import { HAS_NATIVE, loadModelFile, NATIVE_FOLDER, openLlama } from "../support/llama-library.ts";
 import { splitGguf } from "../support/split-gguf.ts";
 import { TINY, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
 
@@ -96,6 +98,22 @@ describe.skipIf(!HAS_NATIVE)("quantised by llama.cpp", () => {
     expect(found).toBeGreaterThan(0);
     expect(found).toBeLessThan(limit);
   });
+
+  test.each([...QUANTIZED_TYPES])(
+    "%s is made, or asks for an importance matrix, as the table says",
+    async (outType) => {
+      const { library } = await openLlama();
+      const { fileType, needsImatrix } = factsOf(outType);
+      const target = join(root, `native-${outType}.gguf`);
+      const settings = { fileType, threads: 2, bufferBytes: 2 ** 20, allowRequantize: false };
+      using job = startQuantize(library, plain, target, settings);
+      let state = job.poll();
+      for (; state.kind === "running"; state = job.poll()) await Bun.sleep(1);
+      if (state.kind === "failed") expect(state.error.message).toContain("this quantization requires an imatrix");
+      else expect(readHeader(target).metadata.get("general.file_type")).toBe(fileType);
+      expect(state.kind).toBe(needsImatrix ? "failed" : "done");
+    },
+  );
 
   test("a GGUF gives the bytes that its folder gives", async () => {
     const [fromFile, fromFolder] = [join(root, "from-file.gguf"), join(root, "from-folder.gguf")];
