@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { z } from "zod";
 import { ANSWERING_OPTIONS } from "./config/answering.ts";
+import { CONVERTING_OPTIONS } from "./config/converting.ts";
 import { describeGuessing, GUESS_OPTIONS } from "./config/guessing.ts";
 import { NAMING_OPTIONS } from "./config/naming.ts";
 import { PLACE_OPTIONS } from "./config/places.ts";
@@ -49,6 +50,7 @@ export const SERVE_OPTIONS = {
   ]),
   ...PLACE_OPTIONS,
   ...NAMING_OPTIONS,
+  ...CONVERTING_OPTIONS,
   lora: pathsOption(
     text("lora", "FILE[=SCALE]", "LoRA adapter of the default model; repeatable, the scale is 1 unless given"),
     () => [],

@@ -36,6 +36,8 @@ describe("precedence", () => {
       modelsDir: ["/d/models"],
       discover: true,
       alias: [],
+      convertType: "auto",
+      convertCacheBytes: 0,
       lora: [],
       ctx: 0,
       parallel: 0,

@@ -15,6 +15,7 @@ import {
 } from "./anthropic/reply-schema.ts";
 import { CountTokensRequest, MessageRequest } from "./anthropic/schema.ts";
 import { documentSchema } from "./document-schema.ts";
+import { ServerEventReply } from "./events/schema.ts";
 import { HubSearchReply } from "./hub/schema.ts";
 import { InfillReply, InfillRequest, RerankReply, RerankRequest } from "./llama/schema.ts";
 import {
@@ -24,6 +25,7 @@ import {
   TokenizeReply,
   TokenizeRequest,
 } from "./llama/text-schema.ts";
+import { ConversionListReply, ConversionReply, ConvertRequest } from "./manage/convert-schema.ts";
 import { InspectReply, InspectRequest, ModelContentsReply } from "./manage/schema.ts";
 import { OLLAMA_COMPONENTS } from "./ollama/components.ts";
 import {
@@ -79,6 +81,10 @@ export const COMPONENTS: Record<string, TSchema> = {
   InspectRequest,
   InspectReply,
   ModelContentsReply,
+  ConvertRequest,
+  ConversionReply,
+  ConversionListReply,
+  ServerEventReply,
   LoraAdapterListReply,
   LoraScalesRequest,
   LoraScalesReply,
@@ -93,7 +99,7 @@ const DOCUMENTATION = {
     version: PROJECT_VERSION,
     description:
       "Serves local language models with OpenAI's, Anthropic's and Ollama's APIs. Every response carries `X-Request-Id`; a client may send its own. With `anthropic-version` errors have Anthropic's envelope on all routes but Ollama's. " +
-      "The examples run against the built-in demo model, but those for rerankers and for models that fill in text.",
+      "The examples run against the built-in demo model, but those for rerankers, for models that fill in text, and for conversions.",
   },
   servers: [{ url: "/" }],
   tags: [

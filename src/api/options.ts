@@ -3,7 +3,10 @@
 
 import type { ModelSource } from "../hub/hub.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { EventBus } from "../lib/event-bus.ts";
 import type { Logger } from "../lib/log.ts";
+import type { EventTopic } from "../protocol/events.ts";
+import type { ConversionService } from "../router/conversions.ts";
 import type { Inference } from "../router/inference.ts";
 import type { State } from "../state/state.ts";
 import type { FrameStreamOptions } from "./frame-stream.ts";
@@ -56,6 +59,9 @@ export interface ApiDependencies {
   inference: Inference;
   /** Where models are downloaded from. */
   hub: ModelSource;
+  conversions: ConversionService;
+  /** What happens on the server, for whoever listens. */
+  events: EventBus<EventTopic>;
   /** Responses and conversations. */
   state: State;
   options: ApiOptions;

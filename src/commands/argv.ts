@@ -144,13 +144,17 @@ function toRunArguments(flags: RawFlags, operands: readonly string[]): RunArgume
 function toConvertArguments(flags: RawFlags, [source, target]: readonly string[]): ConvertArguments {
   if (source === undefined) throw usageError("convert needs a folder or a GGUF file: convert SRC [DST]", "convert");
   const outType = checkOption("convert", CONVERT_OPTIONS.outType, flags);
+  const isSet = (option: OptionSpec): boolean => isOn(flags, option.name);
+  const { force, json, stopWithStdin, allowRequantize } = CONVERT_OPTIONS;
   return {
     source,
     target: target ?? null,
     outType,
-    force: isOn(flags, "force"),
+    force: isSet(force),
     imatrix: orNull(checkOption("convert", CONVERT_OPTIONS.imatrix, flags)),
-    allowRequantize: isOn(flags, "allow_requantize"),
+    allowRequantize: isSet(allowRequantize),
+    json: isSet(json),
+    stopWithStdin: isSet(stopWithStdin),
   };
 }
 

@@ -1,14 +1,17 @@
 // `run MODEL [PROMPT]`: chats with a server that is given, or with one that it starts for itself on a free port.
 
 import { existsSync, statSync } from "node:fs";
-import { basename, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { loadConfig } from "../config.ts";
 import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { idFromFileName, isGgufName } from "../models/name.ts";
 import { toAppError } from "../protocol/errors.ts";
+import type { ConversionJob } from "../router/conversions.ts";
 import type { RunArguments } from "./argv.ts";
+import type { ConvertOutput } from "./convert.ts";
+import { ConvertProgress } from "./convert-progress.ts";
 import { describeError } from "./describe-error.ts";
 import { type ExitCode, exitCodeOfStart } from "./exit-codes.ts";
 import { runChat } from "./run.ts";
@@ -36,8 +39,8 @@ export async function chat(
   if (run.server !== null) return await runChat({ ...options, baseUrl: run.server });
 
   const path = resolve(cwd, run.model);
-  const isFile = namesFile(run.model) && existsSync(path) && statSync(path).isFile();
-  const ownFlags = new Map([...flags, ["port", ["0"]], ...(isFile ? ([["model", [path]]] as const) : [])] as [
+  const isPath = namesFile(run.model) && existsSync(path);
+  const ownFlags = new Map([...flags, ["port", ["0"]], ...(isPath ? ([["model", [path]]] as const) : [])] as [
     string,
     string[],
   ][]);
@@ -45,12 +48,13 @@ export async function chat(
   const folders = resolveFolders(env);
   const { values, origins } = loadConfig({ flags: ownFlags, env, folders, cwd }, configPath);
   const log = createLogger({ level: values.logLevel, format: values.logFormat });
-  const model = isFile ? idFromFileName(basename(path)) : run.model;
+  const model = isPath ? nameOf(path) : run.model;
   // Those of the command line are for the model that it names; those of the file are for the server's default model.
   const adapted = origins.lora === "flag" ? { adapted: model } : {};
   let prepared: PreparedServer;
   try {
-    prepared = await prepareServer({ config: values, folders, env, log, ...adapted });
+    const onConversion = showConversion(process.stderr);
+    prepared = await prepareServer({ config: values, folders, env, log, ...adapted, onConversion });
   } catch (thrown) {
     process.stderr.write(describeError(toAppError(thrown)));
     return exitCodeOfStart(thrown);
@@ -61,6 +65,22 @@ export async function chat(
   } finally {
     await server.stop(false);
   }
+}
+
+/** As the server that gets this path calls its model. */
+function nameOf(path: string): string {
+  if (statSync(path).isFile()) return idFromFileName(basename(path));
+  return existsSync(join(path, "config.json")) ? basename(path) : "default";
+}
+
+/** The progress of a conversion that the first question waits for. */
+function showConversion(screen: ConvertOutput["stderr"]): (job: ConversionJob) => void {
+  const progress = new ConvertProgress(screen, () => performance.now());
+  return ({ state, source, phase, doneBytes, totalBytes }) => {
+    if (state === "running" && totalBytes === null) screen.write(`converting ${source}\n`);
+    if (state === "running" && totalBytes !== null) progress.show(doneBytes, totalBytes, phase);
+    else progress.end();
+  };
 }
 
 /** `demo` is a model's name although a file of that name may lie in the working directory. */

@@ -7,13 +7,14 @@ import { type ConvertReport, convertModel, identify } from "../convert/convert-m
 import { labelSize, nameGguf } from "../convert/model-name.ts";
 import { isPlainType, type OutType, parseOutType } from "../convert/out-types.ts";
 import { requantizeModel } from "../convert/requantize-model.ts";
-import type { ConvertPhase } from "../convert/write-model.ts";
 import type { QuantizeJob } from "../convert/write-quantized.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { quotePath } from "../lib/shell-quote.ts";
-import { AppError } from "../protocol/errors.ts";
+import type { ConversionPhase } from "../protocol/conversion.ts";
+import { AppError, toAppError } from "../protocol/errors.ts";
 import { locateNativeFiles } from "../router/native-files.ts";
 import { quantizeFile } from "../router/quantize.ts";
+import { ConvertLines } from "./convert-lines.ts";
 import { ConvertProgress, describeBytes } from "./convert-progress.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 
@@ -26,6 +27,10 @@ export interface ConvertArguments {
   /** Of llama-imatrix. */
   imatrix: string | null;
   allowRequantize: boolean;
+  /** Lines of JSON on stdout in place of texts. */
+  json: boolean;
+  /** Stops when stdin ends: whoever started it holds the other end, and it ends with him however he does. */
+  stopWithStdin: boolean;
 }
 
 export interface ConvertOutput {
@@ -43,7 +48,9 @@ export async function convert(
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
-  const progress = new ConvertProgress(output.stderr, () => performance.now());
+  if (args.stopWithStdin) stopWithStarter(() => stop.abort());
+  const lines = args.json ? new ConvertLines(output.stdout, () => performance.now()) : null;
+  const progress = lines ?? new ConvertProgress(output.stderr, () => performance.now());
   const startMs = performance.now();
   try {
     const isFile = statSync(source, { throwIfNoEntry: false })?.isFile() === true;
@@ -51,25 +58,34 @@ export async function convert(
     const isPlain = outType === "auto" || isPlainType(outType);
     const request = {
       source,
-      target: (type: OutType) => placeTarget(args.target, id, type, env),
+      target(type: OutType): string {
+        const path = placeTarget(args.target, id, type, env);
+        lines?.plan(type, basename(path));
+        return path;
+      },
       outType,
       force: args.force,
       imatrix: args.imatrix === null ? null : resolve(args.imatrix),
       signal: stop.signal,
       quantize: isPlain && !isFile ? undefined : await prepareQuantizer(env),
-      onProgress: (done: number, total: number, phase: ConvertPhase) => {
+      onProgress: (done: number, total: number, phase: ConversionPhase) => {
         progress.show(done, total, isPlain || isFile ? null : phase);
       },
     };
     const { allowRequantize } = args;
     const report = isFile ? await requantizeModel({ ...request, allowRequantize }) : await convertModel(request);
     progress.end();
+    lines?.finish(report);
+    if (lines !== null) return EXIT_CODES.ok;
     output.stderr.write(describeReport(report, performance.now() - startMs));
     output.stdout.write(`${report.target}\n`);
     return EXIT_CODES.ok;
   } catch (thrown) {
     progress.end();
-    if (!stop.signal.aborted) throw thrown;
+    if (!stop.signal.aborted) {
+      lines?.fail(toAppError(thrown));
+      throw thrown;
+    }
     output.stderr.write("stopped; nothing was left behind\n");
     return EXIT_CODES.interrupted;
   } finally {
@@ -81,6 +97,15 @@ export async function convert(
 async function prepareQuantizer(env: Environment): Promise<(job: QuantizeJob) => Promise<void>> {
   const { library } = await locateNativeFiles(resolveFolders(env).cache, env.ML_OFFLOAD_NATIVE_DIR);
   return async (job) => await quantizeFile(library, job);
+}
+
+/** The pipe to the starter breaks when he is gone: then there is something to clean up, not to exit at once. */
+function stopWithStarter(stop: () => void): void {
+  process.stdout.removeAllListeners("error");
+  process.stdout.on("error", stop);
+  process.stdin.on("end", stop);
+  process.stdin.on("error", stop);
+  process.stdin.resume();
 }
 
 function placeTarget(target: string | null, id: string, outType: OutType, env: Environment): string {

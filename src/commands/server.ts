@@ -4,7 +4,8 @@ import { basename, join } from "node:path";
 import pin from "../../vendor/llama.cpp.json" with { type: "json" };
 import { createApp } from "../api/app.ts";
 import { listen } from "../api/listen.ts";
-import { DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
+import { encodeConversion } from "../api/manage/encode-conversion.ts";
+import { type ApiOptions, DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
 import { PROJECT_VERSION } from "../api/version.ts";
 import { describeGuessing, guessingFor } from "../config/guessing.ts";
 import type { ServeConfig } from "../config.ts";
@@ -13,6 +14,7 @@ import { readAvailableMemory } from "../hardware/memory.ts";
 import { Hub, type ModelSource } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { systemClock } from "../lib/clock.ts";
+import { EventBus } from "../lib/event-bus.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
 import { type AdapterFile, readAdapters } from "../models/adapter.ts";
@@ -22,13 +24,18 @@ import { checkDraftModel } from "../models/draft.ts";
 import { FolderWatch } from "../models/folder-watch.ts";
 import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
+import type { EventTopic } from "../protocol/events.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
+import type { ConversionJob } from "../router/conversions.ts";
+import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
 import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
 import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
 import { Router } from "../router/router.ts";
 import { AliasFile } from "../state/alias-file.ts";
 import { State } from "../state/state.ts";
+import { announceDownloads, announceModels } from "./announcing.ts";
+import { openConverting } from "./converting.ts";
 
 export interface StartOptions {
   config: ServeConfig;
@@ -37,6 +44,8 @@ export interface StartOptions {
   log: Logger;
   /** Name of the model that the adapters are for; absent: the default model. */
   adapted?: string;
+  /** Hears of each conversion, for a terminal that shows it. */
+  onConversion?: (job: ConversionJob) => void;
 }
 
 export interface StartedServer {
@@ -53,7 +62,8 @@ export interface PreparedServer {
 }
 
 /** Everything before the socket. Throws AppError when there is no library, no backend that runs here, no adapter, or no draft model. */
-export async function prepareServer({ config, folders, env, log, adapted }: StartOptions): Promise<PreparedServer> {
+export async function prepareServer(options: StartOptions): Promise<PreparedServer> {
+  const { config, folders, env, log, adapted } = options;
   const adapters = readAdapters(config.lora);
   const { draft } = describeGuessing(config);
   if (draft !== null) checkDraftModel(draft.modelPath);
@@ -61,34 +71,44 @@ export async function prepareServer({ config, folders, env, log, adapted }: Star
   if (config.exitWithParent) endWithParent(files.library);
   const choice = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock));
   const watch = new FolderWatch();
-  const registry = openRegistry({ config, folders, env, log }, files, watch);
+  const events = new EventBus<EventTopic>(() => systemClock.wallMs());
+  const converting = openConverting({
+    ...options,
+    onChange: (job) => {
+      const isProgress = job.state === "running" && job.totalBytes !== null;
+      events.publish("convert", encodeConversion(job), isProgress ? job.id : null);
+      options.onConversion?.(job);
+    },
+  });
+  const registry = openRegistry(options, files, watch, converting.findConverted);
+  const loader = converting.createLoader(registry);
+  const feed = announceModels(registry, events);
+  watch.onChange = () => feed.notice();
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
-  const router = buildRouter(config, files, choice, registry, loras, folders, log);
+  const router = buildRouter(options, files, choice, registry, loras, loader);
   const app = createApp({
     inference: router,
-    hub: openHub(env, folders, registry),
+    hub: announceDownloads(openHub(env, folders, registry), events),
+    conversions: converting.service,
+    events,
     state: new State({ folder: folders.state, log, clock: systemClock }),
     log,
-    options: {
-      ...DEFAULT_API_OPTIONS,
-      host: config.host,
-      port: config.port,
-      corsOrigins: [...DEFAULT_CORS_ORIGINS, ...config.corsOrigin],
-      allowedHosts: config.allowedHost,
-      bodyBytesMax: config.bodyLimitBytes,
-      requestTimeoutMs: config.requestTimeoutSeconds * 1000,
-    },
+    options: describeApi(config),
   });
   return {
     warnings: config.model.length === 0 ? [] : findUnservable(registry),
     listen() {
       const server = listen(app, { host: config.host, port: config.port });
+      void convertNamed(registry, loader);
       return {
         url: server.url,
         async stop(graceful) {
-          await server.stop(graceful);
+          feed.stop();
+          // Listeners have no end of their own, and a conversion takes longer than anybody waits for a stop.
+          events.close();
+          await Promise.all([converting.stop(), server.stop(graceful)]);
           await router.stop(graceful);
           watch.close();
         },
@@ -97,10 +117,33 @@ export async function prepareServer({ config, folders, env, log, adapted }: Star
   };
 }
 
-function openRegistry(
+function describeApi(config: ServeConfig): ApiOptions {
+  return {
+    ...DEFAULT_API_OPTIONS,
+    host: config.host,
+    port: config.port,
+    corsOrigins: [...DEFAULT_CORS_ORIGINS, ...config.corsOrigin],
+    allowedHosts: config.allowedHost,
+    bodyBytesMax: config.bodyLimitBytes,
+    requestTimeoutMs: config.requestTimeoutSeconds * 1000,
+  };
+}
+
+/** Of folders that were named at the start there is no need to wait for the first request. */
+async function convertNamed(registry: ModelRegistry, loader: ConvertOnLoad): Promise<void> {
+  const named = registry.list().filter(({ explicit, conversion }) => explicit && conversion?.file === null);
+  for (const entry of named) {
+    await loader.prepare(entry, new AbortController().signal).catch(() => {
+      // The log has it, and so will the first request.
+    });
+  }
+}
+
+export function openRegistry(
   { config, folders, env, log }: StartOptions,
-  files: NativeFiles,
-  watch: FolderWatch,
+  files: Pick<NativeFiles, "demoModel">,
+  watch: FolderWatch | undefined,
+  findConverted: (folder: string) => string | null,
 ): ModelRegistry {
   const ownFolder = join(folders.data, "models");
   // What was downloaded lies there, also when --models-dir names other folders.
@@ -113,7 +156,8 @@ function openRegistry(
     copies: new AliasFile(join(folders.state, "aliases.json"), log),
     ownFolder,
     places: config.discover ? [...own, ...listPlaces(env)] : [],
-    watch,
+    ...(watch === undefined ? {} : { watch }),
+    findConverted,
     logger: log,
   });
 }
@@ -140,13 +184,12 @@ function findUnservable(registry: ModelRegistry): string[] {
 }
 
 function buildRouter(
-  config: ServeConfig,
+  { config, folders, log }: StartOptions,
   files: NativeFiles,
   { plugins, skipped }: PluginChoice,
   registry: ModelRegistry,
   adapted: { modelPath: string; adapters: AdapterFile[] },
-  folders: Folders,
-  log: Logger,
+  loader: ConvertOnLoad,
 ): Router {
   const settings = describeEngine(config, files, plugins, folders);
   const guessing = describeGuessing(config);
@@ -165,8 +208,9 @@ function buildRouter(
       ...choosePooling(config),
     },
     effects: {
-      startEngine: (entry, signal) =>
-        EngineProcess.start({
+      async startEngine(entry, signal) {
+        const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
+        const engine = await EngineProcess.start({
           libraryPath: files.library,
           modelId: entry.id,
           signal,
@@ -175,14 +219,17 @@ function buildRouter(
           clock: systemClock,
           settings: {
             ...settings,
-            modelPath: entry.path,
+            modelPath,
             ...guessingFor(guessing, {
               isDefault: registry.defaultEntry()?.id === entry.id,
               canPredict: canPredict(entry.architecture),
             }),
             adapters: entry.path === adapted.modelPath ? adapted.adapters.map(({ file }) => file) : [],
           },
-        }),
+        });
+        if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
+        return engine;
+      },
     },
   });
 }

@@ -89,6 +89,8 @@ export const CONVERT_OPTIONS = {
   ),
   allowRequantize: booleanOption("allow_requantize", "Also take a GGUF that is quantised already, which loses more"),
   force: booleanOption("force", "Replace a file that is there"),
+  json: { ...JSON_OPTION, description: "Print each step as one line of JSON" },
+  stopWithStdin: booleanOption("stop_with_stdin", "Stop when standard input ends, for programs that start it"),
 };
 
 export const SEARCH_OPTIONS = {
@@ -105,6 +107,8 @@ export const SEARCH_OPTIONS = {
 const ENGINE_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.modelsDir,
   SERVE_OPTIONS.discover,
+  SERVE_OPTIONS.convertType,
+  SERVE_OPTIONS.convertCacheBytes,
   SERVE_OPTIONS.lora,
   SERVE_OPTIONS.ctx,
   SERVE_OPTIONS.threads,

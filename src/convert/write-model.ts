@@ -2,6 +2,7 @@
 
 import { closeSync, openSync, writeSync } from "node:fs";
 import { ALIGNMENT, type EncodedHeader } from "../formats/gguf/write-header.ts";
+import type { ConversionPhase } from "../protocol/conversion.ts";
 import { placeFile } from "./place-file.ts";
 
 /** Bytes of one tensor, in order. */
@@ -12,14 +13,12 @@ export interface ModelFile {
   tensors: readonly { name: string; chunks: () => TensorBytes }[];
 }
 
-export type ConvertPhase = "write" | "quantize";
-
 export interface WriteOptions {
   /** Replaces a file that is there. */
   force: boolean;
   signal: AbortSignal;
   /** `quantize`: llama.cpp is at work on what was written before, and counts from 0 again. */
-  onProgress: (doneBytes: number, totalBytes: number, phase: ConvertPhase) => void;
+  onProgress: (doneBytes: number, totalBytes: number, phase: ConversionPhase) => void;
 }
 
 export async function writeModel(target: string, file: ModelFile, options: WriteOptions): Promise<void> {

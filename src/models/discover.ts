@@ -1,10 +1,10 @@
 // Finds model files: what `--model` names, what lies in the models folders, and what other programs keep. What is broken
 // stays as a finding with an error: a request for it then says what is wrong. Reads no file contents but the small
-// records that other programs keep beside their models (manifest.ts reads the models).
+// records that other programs keep beside their models, and what a person named that holds no model of any kind known here
+// (manifest.ts and weights-folder.ts read the models).
 
 import { basename, dirname, resolve } from "node:path";
-import { explainConvertible } from "./convertible.ts";
-import { namesByFile, WalkBudget, walkFolder } from "./folder-walk.ts";
+import { namesByFile, WalkBudget, type WalkOptions, walkFolder } from "./folder-walk.ts";
 import { type FoundModel, FoundModels, isDirectory, missingFile, statOrError } from "./found.ts";
 import { idFromFileName } from "./name.ts";
 import { searchHuggingFace } from "./places/hugging-face.ts";
@@ -13,7 +13,9 @@ import { searchLlamaCache } from "./places/llama-cache.ts";
 import { searchLmStudio } from "./places/lm-studio.ts";
 import { searchOllama } from "./places/ollama.ts";
 import type { ModelPlace } from "./places/places.ts";
+import { addWeightsFolder, namesByFolder } from "./places/weights.ts";
 import { namesByRecord } from "./pulled.ts";
+import { judgeNamed } from "./weights-folder.ts";
 
 export interface DiscoverOptions {
   models: readonly string[];
@@ -23,7 +25,7 @@ export interface DiscoverOptions {
 }
 
 const SEARCHES: Readonly<Record<ModelPlace["kind"], (found: FoundModels, folder: string) => void>> = {
-  own: (found, root) => walkFolder(found, { root, what: "the models folder", names: namesByRecord }),
+  own: (found, root) => walkFolder(found, ownFolder(found, root)),
   "hugging-face": searchHuggingFace,
   "lm-studio": searchLmStudio,
   ollama: searchOllama,
@@ -37,10 +39,19 @@ export function discoverModels({ models, modelsDirs, places = [] }: DiscoverOpti
   const budget = new WalkBudget();
   for (const path of models) addNamed(found, resolve(path), budget);
   for (const folder of modelsDirs) {
-    walkFolder(found, { root: resolve(folder), what: "the models folder", names: namesByRecord }, budget);
+    walkFolder(found, ownFolder(found, resolve(folder)), budget);
   }
   for (const { kind, folder } of places) SEARCHES[kind](found, folder);
   return found;
+}
+
+function ownFolder(found: FoundModels, root: string): WalkOptions {
+  return {
+    root,
+    what: "the models folder",
+    names: namesByRecord,
+    onFolder: (folder, entries) => void addWeightsFolder(found, folder, entries, namesByFolder(folder, root)),
+  };
 }
 
 function addNamed(found: FoundModels, path: string, budget: WalkBudget): void {
@@ -67,11 +78,14 @@ export function nameLoneRepositories(models: readonly FoundModel[]): void {
   }
 }
 
-/** One without a GGUF file may be a model all the same. */
+/** One without a model that can be served may hold something else: then it is named. */
 function addNamedFolder(found: FoundModels, path: string, budget: WalkBudget): void {
   const before = found.models.length;
-  walkFolder(found, { root: path, what: "the folder", explicit: true }, budget);
-  const error = found.models.length === before ? explainConvertible(path) : null;
-  if (error === null) return;
-  found.addRefused(path, { ...namesByFile(path, dirname(path)), name: basename(path) }, true, error);
+  const onFolder = (folder: string, entries: readonly string[]): void =>
+    void addWeightsFolder(found, folder, entries, namesByFolder(folder, path), true);
+  walkFolder(found, { root: path, what: "the folder", explicit: true, onFolder }, budget);
+  const verdict = found.models.length === before ? judgeNamed(path) : null;
+  if (verdict === null) return;
+  if (verdict === "weights") found.addWeights(path, namesByFolder(path, path), true);
+  else found.addRefused(path, { ...namesByFile(path, dirname(path)), name: basename(path) }, true, verdict);
 }

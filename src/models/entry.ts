@@ -23,6 +23,8 @@ export interface ModelEntry extends ModelManifest {
   error: ErrorBody | null;
   /** Named by `--model`, in contrast to found in a folder. */
   explicit: boolean;
+  /** Of a folder of weights: the GGUF file that was made of it; null when it is not made yet. Null: it is served as it is. */
+  conversion: { file: string | null } | null;
   /** The embedded demo model: listings label it. */
   demo: boolean;
 }

@@ -26,6 +26,8 @@ export class FolderWatch {
   readonly #watched = new Map<string, Watched>();
   #changed = false;
   #complete = false;
+  /** Called at each notice; a copy gives one with every write. */
+  onChange: () => void = () => {};
 
   /** Every folder that `follow` named is watched, or its nearest parent where it is not there yet. */
   get isComplete(): boolean {
@@ -92,7 +94,9 @@ export class FolderWatch {
     if (matters === undefined) return;
     // Hidden files are downloads in progress: each of their writes is a notice.
     const isNews = name === null || matters.names.has(name) || (matters.all && !basename(name).startsWith("."));
-    if (isNews) this.#changed = true;
+    if (!isNews) return;
+    this.#changed = true;
+    this.onChange();
   }
 
   #drop(folder: string): void {

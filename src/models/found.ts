@@ -1,8 +1,8 @@
 // What a search of the disk has found so far: models, each file once whatever ways lead to it, the folders that were
 // read, and warnings. Reads no file contents. Where to search, and how models are named there, is its callers' business.
 
-import { realpathSync, type Stats, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { readdirSync, realpathSync, type Stats, statSync } from "node:fs";
+import { basename, dirname, join, sep } from "node:path";
 import type { ErrorBody } from "../protocol/errors.ts";
 import { parseSplit, splitFileName } from "./name.ts";
 
@@ -21,6 +21,8 @@ export interface FoundNames {
 }
 
 export interface FoundModel extends FoundNames {
+  /** `weights`: its one file is a folder of weights that must be converted before it is served. */
+  kind: "file" | "weights";
   /** Absolute, first part first. */
   files: string[];
   /** Names of other paths that lead to the same file: links are a way to give a model a second name. */
@@ -40,6 +42,8 @@ export interface FoundModel extends FoundNames {
 const MODELS_MAX = 4_096;
 /** Parts of one split model; the largest published ones have under 100. */
 const PARTS_MAX = 1_024;
+/** The largest published models have some 300 files. */
+const FOLDER_FILES_MAX = 4_096;
 
 export class FoundModels {
   readonly models: FoundModel[] = [];
@@ -101,6 +105,23 @@ export class FoundModels {
     this.models.push(found);
   }
 
+  /** A folder of weights is one model; folders inside of it are parts of it. */
+  addWeights(folder: string, names: FoundNames, explicit: boolean): void {
+    const found: FoundModel = { ...emptyModel(names, explicit), kind: "weights", files: [folder] };
+    if (!this.#isNew(tryRealpath(folder) ?? folder, found)) return;
+    this.folders.add(folder);
+    for (const name of namesIn(folder)) {
+      const stats = name.startsWith(".") ? null : statOrError(join(folder, name));
+      if (stats === null || "code" in stats || !stats.isFile()) continue;
+      found.sizeBytes += stats.size;
+      found.modifiedMs = Math.max(found.modifiedMs, stats.mtimeMs);
+    }
+    const isPart = ({ kind, files }: FoundModel): boolean =>
+      kind === "weights" && files[0]?.startsWith(folder + sep) === true;
+    const others = this.models.filter((model) => !isPart(model));
+    this.models.splice(0, this.models.length, ...others, found);
+  }
+
   /** Something under a model's name that can't be served, with the reason. */
   addRefused(path: string, names: FoundNames, explicit: boolean, error: ErrorBody): void {
     const found = { ...emptyModel(names, explicit), files: [path], error };
@@ -124,6 +145,7 @@ export class FoundModels {
 function emptyModel(names: FoundNames, explicit: boolean): FoundModel {
   return {
     ...names,
+    kind: "file",
     files: [],
     linkNames: [],
     sizeBytes: 0,
@@ -168,6 +190,15 @@ export function tryRealpath(path: string): string | null {
   } catch (_missing) {
     // A path that does not resolve has no real name; its stat says why.
     return null;
+  }
+}
+
+/** Empty where the folder can't be read: the walk has warned. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).slice(0, FOLDER_FILES_MAX);
+  } catch (_unreadable) {
+    return [];
   }
 }
 

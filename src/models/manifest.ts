@@ -1,6 +1,7 @@
 // What is known about a model without loading it: a GGUF header (or the headers of a split model's
 // parts) → manifest, or the error that requests for it get. Unknown is null, never a guess.
 
+import { detectFormat } from "../formats/detect.ts";
 import { describeCompanion } from "../formats/gguf/architectures.ts";
 import { quantizationName } from "../formats/gguf/file-types.ts";
 import { GgufError } from "../formats/gguf/gguf-error.ts";
@@ -47,6 +48,8 @@ export interface ManifestResult {
   lineage: Lineage;
   /** Bytes are missing at a file's end: a copy may be on its way. */
   incomplete: boolean;
+  /** Of a folder of weights: the GGUF file that was made of it, or null. Absent: it is no such folder. */
+  converted?: string | null;
 }
 
 /** Of what can't be read. */
@@ -113,7 +116,9 @@ function explainGgufError(error: GgufError, path: string, file: ReadAt): ErrorBo
       const head = new Uint8Array(Math.min(MAGIC_BYTES, file.sizeBytes));
       const guess = guessFormat(head.subarray(0, file.read(head, 0)));
       const seems = guess === null ? "is not a GGUF file" : `is not a GGUF file; it seems to be ${guess}`;
-      return { code: "format_unsupported", message: `${path} ${seems}` };
+      const { format, guidance } = detectFormat(path);
+      const hint = [guidance.reason, guidance.command].filter((part) => part !== null).join(" ");
+      return { code: "format_unsupported", message: `${path} ${seems}`, ...(format === "unknown" ? {} : { hint }) };
     }
     case "unsupported":
       return { code: "format_unsupported", message: `${path}: ${error.message}` };

@@ -11,7 +11,8 @@ import { attachCompanions, type Companion, type ReadModel, toCompanion } from ".
 import { discoverModels, nameLoneRepositories } from "./discover.ts";
 import type { ModelEntry } from "./entry.ts";
 import type { FolderWatch } from "./folder-watch.ts";
-import { aliasesOf, type FoundModel } from "./found.ts";
+import type { FoundModel } from "./found.ts";
+import { chooseId, isReady, keyOf, pickDefault, toEntry } from "./make-entry.ts";
 import { type ManifestResult, readManifest, unreadManifest } from "./manifest.ts";
 import { DEFAULT_MODEL_NAMES, isReservedName, modelNotFound } from "./name.ts";
 import { indexNames, lookUp, type NameIndex } from "./name-index.ts";
@@ -19,6 +20,7 @@ import type { ModelPlace } from "./places/places.ts";
 import { removeModelFiles } from "./removal.ts";
 import { isSettling } from "./settling.ts";
 import { explainUnlisted } from "./unlisted.ts";
+import { readWeightsFolder } from "./weights-folder.ts";
 
 export interface RegistryOptions {
   /** `--model` paths in order: the first is the default model. */
@@ -34,6 +36,8 @@ export interface RegistryOptions {
   aliases?: ReadonlyMap<string, string>;
   /** Names that were given at run time; absent: none can be given. */
   copies?: AliasStore;
+  /** Finds the GGUF file that was made of a folder of weights; absent: none was. */
+  findConverted?: (folder: string) => string | null;
   /** The folder whose models may be deleted; absent: none. */
   ownFolder?: string;
   clock?: Clock;
@@ -135,26 +139,33 @@ export class ModelRegistry {
     return entry.path;
   }
 
-  /** Looks at the disk now. */
-  rescan(): void {
-    this.#takeView();
+  /** Something has changed, or a file is still being written: the next listing may be another one. */
+  get isWaiting(): boolean {
+    return this.#options.watch?.hasChanged === true || (this.#view?.settling.length ?? 0) > 0;
   }
 
-  #takeView(): View {
+  /** Looks at the disk now. `whole`: a file that was put there when all of it was written. */
+  rescan(whole: string | null = null): void {
+    this.#takeView(whole);
+  }
+
+  #takeView(whole: string | null = null): View {
     const discovery = discoverModels(this.#options);
     for (const warning of discovery.warnings) {
       if (!this.#warned.has(warning)) this.#logger.warn(warning);
     }
     this.#warned = new Set(discovery.warnings);
     const used = new Set<string>();
-    const { settled, settling } = this.#readAll(discovery.models, used);
+    const { settled, settling } = this.#readAll(discovery.models, used, whole);
     const ids = new Set<string>();
     const attached = attachCompanions(settled);
     nameLoneRepositories(attached.map(({ model }) => model.found));
     const entries = attached.map(({ model, companions }) =>
       toEntry(model, chooseId(model.found, ids), [...companions, ...this.#readAttached(model.found, used)]),
     );
-    if (!entries.some((entry) => entry.error === null)) entries.push(...this.#demoEntries(ids, used));
+    // A folder that would have to be converted first is for those who name it.
+    if (!entries.some((entry) => isReady(entry) || (entry.explicit && entry.error === null)))
+      entries.push(...this.#demoEntries(ids, used));
     for (const key of this.#manifests.keys()) {
       if (!used.has(key)) this.#manifests.delete(key);
     }
@@ -167,7 +178,11 @@ export class ModelRegistry {
   }
 
   /** What is there at the first look is told as it is: nobody can say yet whether it grows. */
-  #readAll(models: readonly FoundModel[], used: Set<string>): { settled: ReadModel[]; settling: FoundModel[] } {
+  #readAll(
+    models: readonly FoundModel[],
+    used: Set<string>,
+    whole: string | null,
+  ): { settled: ReadModel[]; settling: FoundModel[] } {
     const nowMs = this.#clock.wallMs();
     const settled: ReadModel[] = [];
     const settling: FoundModel[] = [];
@@ -175,7 +190,7 @@ export class ModelRegistry {
     for (const found of models) {
       const result = this.#manifestOf(found, used);
       const key = keyOf(found);
-      const isNew = this.#listed !== null && !this.#listed.has(key);
+      const isNew = this.#listed !== null && !this.#listed.has(key) && found.files[0] !== whole;
       if (isNew && isSettling(found, result.incomplete, nowMs)) {
         settling.push(found);
         continue;
@@ -216,7 +231,7 @@ export class ModelRegistry {
 
   #ageMsMax(): number {
     const { watch } = this.#options;
-    if (watch?.hasChanged === true || (this.#view?.settling.length ?? 0) > 0) return CHANGE_SCAN_INTERVAL_MS;
+    if (this.isWaiting) return CHANGE_SCAN_INTERVAL_MS;
     return watch?.isComplete === true ? WATCHED_AGE_MS_MAX : VIEW_AGE_MS_MAX;
   }
 
@@ -227,10 +242,21 @@ export class ModelRegistry {
     used.add(key);
     let result = this.#manifests.get(key);
     if (result === undefined) {
-      result = readManifest(found.files);
+      result = found.kind === "weights" ? readWeightsFolder(found.files[0] ?? "") : readManifest(found.files);
       this.#manifests.set(key, result);
     }
-    return result;
+    return found.kind === "weights" ? this.#withConverted(found.files[0] ?? "", result, used) : result;
+  }
+
+  /** Once a file was made of a folder, it says more of the model than the folder does. */
+  #withConverted(folder: string, read: ManifestResult, used: Set<string>): ManifestResult {
+    const converted = read.error === null ? (this.#options.findConverted?.(folder) ?? null) : null;
+    if (converted === null) return { ...read, converted };
+    // Such a file never changes: other sources have another one.
+    used.add(converted);
+    const result = this.#manifests.get(converted) ?? readManifest([converted]);
+    this.#manifests.set(converted, result);
+    return { ...result, converted };
   }
 
   #demoEntries(ids: Set<string>, used: Set<string>): ModelEntry[] {
@@ -241,48 +267,6 @@ export class ModelRegistry {
     const entry = toEntry({ ...this.#manifestOf(found, used), found }, id, []);
     return [{ ...entry, aliases: [], explicit: false, demo: true }];
   }
-}
-
-/** Of a file as it is now: another size or date is another key. */
-function keyOf({ files, sizeBytes, modifiedMs }: FoundModel): string {
-  return JSON.stringify([files, sizeBytes, modifiedMs]);
-}
-
-function toEntry({ found, manifest, error }: ReadModel, id: string, companions: readonly Companion[]): ModelEntry {
-  return {
-    ...manifest,
-    id,
-    aliases: aliasesOf(found).filter((alias) => alias !== id),
-    givenNames: [],
-    path: found.files[0] ?? "",
-    files: found.files,
-    created: Math.floor(found.modifiedMs / 1000),
-    sizeBytes: found.sizeBytes,
-    companions,
-    error,
-    explicit: found.explicit,
-    demo: false,
-  };
-}
-
-/** The first `--model`, even a broken one (its error is the answer then); else the first that can generate. */
-function pickDefault(entries: readonly ModelEntry[]): ModelEntry | null {
-  const servable = entries.filter((entry) => entry.error === null);
-  return (
-    entries.find((entry) => entry.explicit) ??
-    servable.find((entry) => entry.capabilities.completion) ??
-    servable[0] ??
-    null
-  );
-}
-
-/** The plain name, else the path below its folder, else a number behind it: stable for a given set of files. */
-function chooseId(found: FoundModel, taken: Set<string>): string {
-  let id = found.name;
-  if (taken.has(id)) id = found.relativeName;
-  for (let number = 2; taken.has(id); number++) id = `${found.relativeName}-${number}`;
-  taken.add(id);
-  return id;
 }
 
 /** What a configured name may stand for besides a model: `default`, `auto:tools`. */

@@ -32,6 +32,7 @@ export function removeModelFiles(entry: ModelEntry, ownFolder: string | null): v
 function explainKeeping(entry: ModelEntry, ownFolder: string | null): string | null {
   if (entry.demo) return "it is built in";
   if (entry.explicit) return "it was named with --model";
+  if (entry.conversion !== null) return "it is a folder of weights, with files that may be the only ones";
   const own = ownFolder === null ? null : realFolder(ownFolder);
   const inside = (file: string): boolean => {
     const folder = realFolder(dirname(file));

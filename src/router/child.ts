@@ -33,7 +33,7 @@ const STACK_FRAME = /^\s+at /;
  * What children are told besides: ggml would attach a debugger to a process that aborts, which may keep it for seconds
  * and buries the assertion under its frames; and Bun would offer a crash report that concerns nobody there.
  */
-const CHILD_ENVIRONMENT = { GGML_NO_BACKTRACE: "1", BUN_ENABLE_CRASH_REPORTING: "0" };
+export const CHILD_ENVIRONMENT = { GGML_NO_BACKTRACE: "1", BUN_ENABLE_CRASH_REPORTING: "0" };
 
 export interface Child {
   readonly pid: number;

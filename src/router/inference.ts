@@ -44,6 +44,8 @@ export interface ModelCard {
   state: ModelState;
   /** Milliseconds until its engine is stopped if nobody asks; null: it has none, or it stays. */
   sleepsInMs: number | null;
+  /** Of a folder of weights: whether the file to serve is made of it already. Null: it is served as it is. */
+  conversion: "needed" | "done" | null;
   /** Why the last load failed, when it did. */
   error: string | null;
   /** True for the embedded demo model; listings label it. */

@@ -46,6 +46,7 @@ export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSe
     ownPooling: entry.pooling,
     poolingIsSet: pooling !== null && settings.pooling === pooling,
     state: stateOf(entry, runtime),
+    conversion: entry.conversion === null ? null : entry.conversion.file === null ? "needed" : "done",
     sleepsInMs: runtime.sleepsInMs,
     error: entry.error?.message ?? runtime.error,
     demo: entry.demo,

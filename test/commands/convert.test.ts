@@ -24,7 +24,7 @@ async function run(args: Partial<ConvertArguments>) {
   };
   const home = mkdtempSync(join(root, "home-"));
   const plain = { outType: "auto", force: false, imatrix: null, allowRequantize: false };
-  const all = { source, target: null, ...plain, ...args };
+  const all = { source, target: null, ...plain, json: false, stopWithStdin: false, ...args };
   const result = await convert(all, { HOME: home }, output).then(
     (code) => ({ code, error: null }),
     (error: Error & { code: string; hint: string }) => ({ code: null, error }),
@@ -90,12 +90,52 @@ describe("convert", () => {
   });
 });
 
+describe("as lines of JSON", () => {
+  test("each step, and nothing else on stdout", async () => {
+    const target = mkdtempSync(join(root, "json-"));
+    const { code, out, err } = await run({ target, json: true });
+    const lines = out
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line));
+    const file = "Tiny-1M-F16.gguf";
+    expect([code, err]).toEqual([0, ""]);
+    expect(lines[0]).toEqual({ type: "planned", outType: "f16", file });
+    expect(lines.at(-2)).toMatchObject({ type: "progress" });
+    expect(lines.at(-2).doneBytes).toBe(lines.at(-2).totalBytes);
+    expect(lines.at(-1)).toMatchObject({ type: "done", target: join(target, file), architecture: "llama" });
+    expect(lines.at(-1).bytes).toBe(lines.at(-2).totalBytes);
+  });
+
+  test("a failure has the error's code, and the command fails as ever", async () => {
+    for (const args of [{ source: join(root, "nope") }, { outType: "q9" }]) {
+      const { out, error } = await run({ ...args, json: true });
+      expect(error).toMatchObject({ code: "invalid_request" });
+      expect(JSON.parse(out)).toMatchObject({
+        type: "failed",
+        error: { code: "invalid_request", message: error?.message },
+      });
+    }
+  });
+});
+
 test("the command line", () => {
   const parsed = parseArgv(["convert", "a", "b", "--outtype", "q8_0", "--force"]);
   expect(parsed).toEqual({
     command: "convert",
-    convert: { source: "a", target: "b", outType: "q8_0", force: true, imatrix: null, allowRequantize: false },
+    convert: {
+      source: "a",
+      target: "b",
+      outType: "q8_0",
+      force: true,
+      imatrix: null,
+      allowRequantize: false,
+      json: false,
+      stopWithStdin: false,
+    },
   });
+  const machine = parseArgv(["convert", "a", "--json", "--stop-with-stdin"]);
+  expect(machine).toMatchObject({ convert: { json: true, stopWithStdin: true } });
   expect(parseArgv(["convert", "a"])).toMatchObject({ convert: { target: null, outType: "auto", force: false } });
   expect(parseArgv(["convert", "a.gguf", "--imatrix", "m.gguf", "--allow-requantize"])).toMatchObject({
     convert: { imatrix: "m.gguf", allowRequantize: true },

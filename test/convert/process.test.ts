@@ -8,22 +8,11 @@ import { readGgufHeader } from "../../src/formats/gguf/read-header.ts";
 import { withFile } from "../../src/formats/read-at.ts";
 import { discoverModels } from "../../src/models/discover.ts";
 import { cleanEnvironment } from "../support/child-process.ts";
-import { readRssAnon, writeSparseFolder } from "../support/sparse-folder.ts";
-import { TINY, type TinyDecoder } from "../support/tiny-decoders.ts";
+import { LARGE, readRssAnon, writeSparseFolder } from "../support/sparse-folder.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-convert-process-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-/** 200 MB of BF16 in matrices of 16.8 MB. */
-const LARGE: TinyDecoder = {
-  ...TINY,
-  width: 1024,
-  inner: 8192,
-  heads: 8,
-  keyValueHeads: 2,
-  headLength: 128,
-  layers: 4,
-};
 const LARGEST_BYTES = LARGE.width * LARGE.inner * 2;
 const RSS_ANON_MAX = 2 * LARGEST_BYTES + 200e6;
 const source = join(root, "Large");

@@ -5,9 +5,10 @@ import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ConvertPhase, ModelFile } from "../../src/convert/write-model.ts";
+import type { ModelFile } from "../../src/convert/write-model.ts";
 import { estimateBytes, type QuantizeJob, type Quantizing, writeQuantized } from "../../src/convert/write-quantized.ts";
 import { encodeHeader } from "../../src/formats/gguf/write-header.ts";
+import type { ConversionPhase } from "../../src/protocol/conversion.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-quantized-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -41,9 +42,9 @@ const copy = async ({ source, target: to, onProgress }: QuantizeJob): Promise<vo
 };
 
 function run(quantize: Quantizing["quantize"], changes: object = {}) {
-  const seen: [number, number, ConvertPhase][] = [];
+  const seen: [number, number, ConversionPhase][] = [];
   const { signal } = new AbortController();
-  const onProgress = (done: number, total: number, phase: ConvertPhase) => seen.push([done, total, phase]);
+  const onProgress = (done: number, total: number, phase: ConversionPhase) => seen.push([done, total, phase]);
   const request = { force: false, signal, onProgress, quantize, ...changes };
   const result = writeQuantized(target, "q4_k_m", { file, infos }, request);
   return { seen, result };

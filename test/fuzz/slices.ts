@@ -6,6 +6,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 /** Routes whose answers have as many tokens as `max_tokens` allows: each example is a whole generation. */
 const GENERATING = /^POST \/(v1\/(chat\/completions|completions|messages|responses)|infill|api\/(chat|generate))$/;
 
+/** Its answer has no end. */
+const ENDLESS = "GET /api/events";
+
 export interface Slice {
   /** `POST /v1/chat/completions`, or what the sequences are of. */
   name: string;
@@ -29,15 +32,22 @@ export function listSlices(document: Document, counts: Counts): Slice[] {
   const names = Object.entries(document.paths).flatMap(([path, item]) =>
     Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
   );
-  const alone = names.map((name): Slice => {
-    const examples = GENERATING.test(name) ? counts.generating : counts.cheap;
-    return { name, phases: "examples,coverage,fuzzing", examples, filter: ["--include-name", name] };
-  });
+  const alone = names
+    .filter((name) => name !== ENDLESS)
+    .map((name): Slice => {
+      const examples = GENERATING.test(name) ? counts.generating : counts.cheap;
+      return { name, phases: "examples,coverage,fuzzing", examples, filter: ["--include-name", name] };
+    });
   const generating = names.filter((name) => GENERATING.test(name));
-  const exclude = generating.flatMap((name) => ["--exclude-name", name]);
+  const without = (left: readonly string[]): string[] => left.flatMap((name) => ["--exclude-name", name]);
   const sequences = [
-    { name: "sequences of cheap routes", phases: "stateful", examples: counts.cheap, filter: exclude },
-    { name: "sequences of all routes", phases: "stateful", examples: counts.generating, filter: [] },
+    {
+      name: "sequences of cheap routes",
+      phases: "stateful",
+      examples: counts.cheap,
+      filter: without([...generating, ENDLESS]),
+    },
+    { name: "sequences of all routes", phases: "stateful", examples: counts.generating, filter: without([ENDLESS]) },
   ];
   return [...alone, ...sequences].filter(({ examples }) => examples > 0);
 }

@@ -69,10 +69,11 @@ test("the examples pass the checks and run against the demo model", async () => 
   const operations = listOperations(await readDocument()).filter(
     ({ method, operation }) => method === "post" && operation.requestBody !== undefined,
   );
-  expect(operations).toHaveLength(28);
+  expect(operations).toHaveLength(29);
   for (const { path, operation } of operations) {
-    // The one kind of model that the demo is not.
-    inference.cards = [makeCard(path.includes("rerank") ? { embeddingPooling: "rank" } : demo)];
+    // The kinds of models that the demo is not.
+    const changes = path.includes("rerank") ? { embeddingPooling: "rank" as const } : demo;
+    inference.cards = [makeCard(path.endsWith("/convert") ? { conversion: "needed" } : changes)];
     const { schema, examples } = operation.requestBody.content["application/json"];
     const component = COMPONENTS[schema.$ref.split("/").at(-1)];
     for (const { value } of Object.values<Json>(examples)) {
@@ -109,6 +110,7 @@ test("answers have the documented shapes", async () => {
   await check("CacheListReply", await get("/api/cache"));
   await check("ModelListReply", await get("/v1/models"));
   await check("ModelReply", await get("/v1/models/demo"));
+  await check("ConversionListReply", await get("/api/models/convert"));
   await check("ChatReply", await post("/v1/chat/completions", { messages }));
   await check("ChatReply", await post("/v1/chat/completions", { messages, n: 2 }));
   await check("CompletionReply", await post("/v1/completions", { prompt: "x" }));

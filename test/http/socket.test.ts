@@ -4,9 +4,12 @@ import { createApp } from "../../src/api/app.ts";
 import { listen, type RunningServer } from "../../src/api/listen.ts";
 import { DEFAULT_API_OPTIONS } from "../../src/api/options.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import { EventBus } from "../../src/lib/event-bus.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { AppError } from "../../src/protocol/errors.ts";
+import type { EventTopic } from "../../src/protocol/events.ts";
 import { State } from "../../src/state/state.ts";
+import { FakeConversions } from "../support/fake-conversions.ts";
 import { FakeHub } from "../support/fake-hub.ts";
 import { FakeInference } from "../support/fake-inference.ts";
 import { judgeAnswers } from "../support/http-app.ts";
@@ -28,9 +31,9 @@ afterEach(async () => {
 
 function start(inference: FakeInference): RunningServer {
   const state = new State({ folder: null, log: silentLogger, clock: systemClock });
-  const app = judgeAnswers(
-    createApp({ inference, hub: new FakeHub(), state, options: DEFAULT_API_OPTIONS, log: silentLogger }),
-  );
+  const events = new EventBus<EventTopic>(() => systemClock.wallMs());
+  const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events };
+  const app = judgeAnswers(createApp({ inference, ...parts, state, options: DEFAULT_API_OPTIONS, log: silentLogger }));
   running = listen(app, { host: "127.0.0.1", port: 0 });
   return running;
 }

@@ -73,7 +73,7 @@ describe("Hugging Face's cache", () => {
     expect(registryOf("hugging-face", root).resolve("owner/some-repo").id).toBe("owner/some-repo:Q8_0");
   });
 
-  test("MLX weights are listed with the reason why they can't be served", () => {
+  test("weights, which is how MLX models come, are listed, with the reason where they can't be served", () => {
     const root = folderWith({
       "models--mlx-community--Tiny-4bit/snapshots/r/config.json": "{}",
       "models--mlx-community--Tiny-4bit/snapshots/r/model.safetensors": "x",
@@ -81,8 +81,8 @@ describe("Hugging Face's cache", () => {
     });
     const [entry, ...others] = registryOf("hugging-face", root).list();
     expect(others).toEqual([]);
-    expect(entry).toMatchObject({ id: "mlx-community/Tiny-4bit", error: { code: "format_unsupported" } });
-    expect(entry?.error?.message).toContain("for MLX");
+    expect(entry).toMatchObject({ id: "mlx-community/Tiny-4bit", error: { code: "model_damaged" } });
+    expect(entry?.error?.message).toContain("9 bytes at the end of model.safetensors");
   });
 
   test("is where its variables say", () => {

@@ -25,6 +25,7 @@ export function makeEntry(id: string, changes: Partial<ModelEntry> = {}): ModelE
     companions: [],
     error: null,
     explicit: false,
+    conversion: null,
     demo: false,
     ...changes,
   };

@@ -55,6 +55,7 @@ export function makeCard(changes: Partial<ModelCard> = {}): ModelCard {
     ownPooling: null,
     poolingIsSet: false,
     state: "unloaded",
+    conversion: null,
     sleepsInMs: null,
     error: null,
     demo: true,

@@ -50,6 +50,12 @@ function checkEvent(event: string, check: (frame: unknown) => void): void {
 function checkData(name: string | null, data: string, check: (frame: unknown) => void): void {
   const frame: unknown = data === END ? END : JSON.parse(data);
   check(frame);
-  const type = typeof frame === "object" && frame !== null && "type" in frame ? frame.type : null;
+  const type = typeof frame === "object" && frame !== null ? nameOf(frame) : null;
   if (name !== null && name !== type) throw new AssertionError({ message: `the event ${name} is named ${type}` });
+}
+
+/** A frame's type; events of the server have topics. */
+function nameOf(frame: object): unknown {
+  if ("type" in frame) return frame.type;
+  return "topic" in frame ? frame.topic : null;
 }

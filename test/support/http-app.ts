@@ -4,10 +4,13 @@
 import { createApp, type HttpApp } from "../../src/api/app.ts";
 import { buildOpenApi, type DocumentedRoute } from "../../src/api/openapi.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS } from "../../src/api/options.ts";
+import { EventBus } from "../../src/lib/event-bus.ts";
 import { silentLogger } from "../../src/lib/log.ts";
+import type { EventTopic } from "../../src/protocol/events.ts";
 import { State } from "../../src/state/state.ts";
 import { DocumentJudge } from "./document-judge.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { FakeConversions } from "./fake-conversions.ts";
 import { FakeHub } from "./fake-hub.ts";
 import { FakeInference } from "./fake-inference.ts";
 
@@ -15,6 +18,8 @@ export interface TestApp {
   app: HttpApp;
   inference: FakeInference;
   hub: FakeHub;
+  conversions: FakeConversions;
+  events: EventBus<EventTopic>;
   state: State;
   clock: FakeClock;
   get(path: string, headers?: Record<string, string>): Promise<Response>;
@@ -25,14 +30,20 @@ export interface TestApp {
 export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: string | null = null): TestApp {
   const inference = new FakeInference();
   const hub = new FakeHub();
+  const conversions = new FakeConversions();
   const clock = new FakeClock();
+  const events = new EventBus<EventTopic>(() => clock.wallMs());
   const options = { ...DEFAULT_API_OPTIONS, ...changes };
   const state = new State({ folder: stateFolder, log: silentLogger, clock });
-  const app = judgeAnswers(createApp({ inference, hub, state, options, log: silentLogger, clock }));
+  const app = judgeAnswers(
+    createApp({ inference, hub, conversions, events, state, options, log: silentLogger, clock }),
+  );
   return {
     app,
     inference,
     hub,
+    conversions,
+    events,
     state,
     clock,
     get: (path, headers = {}) => app.handle(new Request(`http://localhost:9000${path}`, { headers })),
@@ -49,7 +60,8 @@ const judge = new DocumentJudge(await buildOpenApi(listRoutes()));
 function listRoutes(): DocumentedRoute[] {
   const state = new State({ folder: null, log: silentLogger, clock: new FakeClock() });
   const inference = new FakeInference();
-  return createApp({ inference, hub: new FakeHub(), state, options: DEFAULT_API_OPTIONS, log: silentLogger }).routes();
+  const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events: new EventBus<EventTopic>(() => 0) };
+  return createApp({ inference, ...parts, state, options: DEFAULT_API_OPTIONS, log: silentLogger }).routes();
 }
 
 /** The app, whose answers throw where the document does not allow them. */

@@ -22,7 +22,7 @@ interface Sent {
 /** The document's examples name one model, which then has to rank as well. */
 function createApp(changes: Partial<ApiOptions> = {}, folder: string | null = null): TestApp {
   const app = createTestApp(changes, folder);
-  app.inference.cards = [makeCard({ embeddingPooling: null })];
+  app.inference.cards = [makeCard({ embeddingPooling: null, conversion: "needed" })];
   return app;
 }
 
@@ -47,6 +47,7 @@ function refuse(code: ErrorCode): Provoke {
     const refusal = new AppError({ code, message: "It can't be done" });
     app.inference.refusal = refusal;
     app.hub.refusal = refusal;
+    app.conversions.refusal = refusal;
     return send(app, route);
   };
 }
@@ -59,6 +60,13 @@ function breakOff(route: ErrorRoute, changes: Partial<ApiOptions>, hang: (app: T
     return answer;
   });
 }
+
+const overload: Provoke = (route) => {
+  if (route.name !== "GET /api/events") return refuse("overloaded")(route);
+  const app = createApp();
+  while (app.events.subscribe(["models"]) !== null);
+  return send(app, route);
+};
 
 /** A client that sends nothing more, or a model that says nothing. */
 const runOutOfTime: Provoke = async (route) => {
@@ -85,7 +93,14 @@ function failAll(makeError: () => Error): Provoke {
     const fail = () => {
       throw makeError();
     };
-    for (const part of [app.inference, app.hub, app.state.responses, app.state.conversations]) {
+    for (const part of [
+      app.inference,
+      app.hub,
+      app.conversions,
+      app.events,
+      app.state.responses,
+      app.state.conversations,
+    ]) {
       for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(part))) {
         if (name !== "constructor" && name !== "lastRequest") Object.assign(part, { [name]: fail });
       }
@@ -125,6 +140,7 @@ const BAD_REQUESTS: Record<string, Sent> = {
   "GET /v1/models/{model}": { path: "/v1/models/%zz" },
   "GET /api/models/by-id/{model}": { path: "/api/models/by-id/%zz" },
   "GET /api/hub/search": { path: "/api/hub/search?limit=0" },
+  "GET /api/events": { path: "/api/events?topics=weather" },
 };
 const BAD_QUERIES: Record<string, string> = {
   "GET /v1/responses/{response_id}": "?stream=perhaps",
@@ -198,7 +214,7 @@ export const PROVOCATIONS: Partial<Record<ErrorCode, Provoke>> = {
   model_loading: refuse("model_loading"),
   out_of_memory: refuse("out_of_memory"),
   engine_crashed: refuse("engine_crashed"),
-  overloaded: refuse("overloaded"),
+  overloaded: overload,
   unauthorized: refuse("unauthorized"),
   rate_limited: refuse("rate_limited"),
   download_failed: refuse("download_failed"),

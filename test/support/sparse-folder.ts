@@ -1,7 +1,8 @@
-// Folders of large models that take no disk space: the weights are a hole in the file, since it is their size that matters.
-// And what a process that converts them takes of the memory.
+// Folders of large models that take no disk space: the weights are a hole in the file but for the last ones, since it is
+// their size that matters. And what a process that converts them takes of the memory.
 
 import {
+  appendFileSync,
   closeSync,
   fstatSync,
   mkdirSync,
@@ -16,10 +17,25 @@ import {
 import { join } from "node:path";
 import { tinyTokenizer } from "./hf-tokenizers.ts";
 import { makeRandom } from "./random.ts";
-import { configOf, makeTensors, type TinyDecoder } from "./tiny-decoders.ts";
+import { configOf, makeTensors, TINY, type TinyDecoder } from "./tiny-decoders.ts";
+
+/** 200 MB of BF16 in matrices of 16.8 MB: to convert it takes a good part of a second. */
+export const LARGE: TinyDecoder = {
+  ...TINY,
+  dtype: "BF16",
+  width: 1024,
+  inner: 8192,
+  heads: 8,
+  keyValueHeads: 2,
+  headLength: 128,
+  layers: 4,
+};
+
+/** Zeros at the end would be a download that was not finished. */
+const TAIL = new Uint8Array(new Uint16Array(2048).fill(0x3c00).buffer);
 
 /** In BF16, in as many parts as the model says. All layers are like the first. */
-export function writeSparseFolder(folder: string, model: TinyDecoder): void {
+export function writeSparseFolder(folder: string, model: TinyDecoder = LARGE): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "config.json"), JSON.stringify(configOf({ ...model, dtype: "BF16" })));
   for (const [name, content] of Object.entries(tinyTokenizer())) {
@@ -62,7 +78,8 @@ function writePart(path: string, shapes: readonly [name: string, shape: number[]
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(text.length));
   writeFileSync(path, Buffer.concat([length, text]));
-  truncateSync(path, 8 + text.length + at);
+  truncateSync(path, 8 + text.length + at - TAIL.length);
+  appendFileSync(path, TAIL);
 }
 
 /** Numbers about 0 in place of the holes, which then take their size on disk. */

@@ -20,7 +20,7 @@ export function addInspectRoutes(app: Elysia, api: ApiContext): void {
     "/api/models/inspect",
     async ({ request }) => {
       const { path } = await bodies.read(request, api.options.bodyBytesMax, api.clock);
-      const found = inspectPath(choosePath(path, api));
+      const found = inspectPath(choosePath(path, api, "path"));
       const reply: InspectReply = { ...found, files: [...found.files], missing: [...found.missing] };
       return Response.json(reply);
     },
@@ -39,9 +39,9 @@ export function addInspectRoutes(app: Elysia, api: ApiContext): void {
 }
 
 /** An absolute path, for programs on this machine; anything else is a model's name. */
-function choosePath(path: string, api: ApiContext): string {
+export function choosePath(path: string, api: ApiContext, param: string): string {
   if (path.includes("\0")) {
-    throw new AppError({ code: "invalid_request", message: "`path` holds a NUL, which no path has", param: "path" });
+    throw new AppError({ code: "invalid_request", message: `\`${param}\` holds a NUL, which no path has`, param });
   }
   if (!path.startsWith("/")) return api.inference.resolveModel(path).path;
   if (isLocalAddress(api.options.host)) return path;

@@ -203,6 +203,7 @@ export function encodeModel(card: ModelCard): ModelReply {
     capabilities: card.capabilities,
     embedding: encodeEmbeddingInfo(card),
     companions: card.companions.map(({ kind, name, sizeBytes }) => ({ kind, name, size_bytes: sizeBytes })),
+    conversion: card.conversion,
     state: card.state,
     loaded: card.state === "loaded",
     error: card.error,

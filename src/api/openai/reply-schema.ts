@@ -245,6 +245,11 @@ export const ModelReply = Type.Object({
     }),
     { description: "Files that were found for it and are no models of their own. They are not loaded by themselves." },
   ),
+  conversion: orNull(
+    Type.Union([Type.Literal("needed"), Type.Literal("done")], {
+      description: "Of a folder of weights: it is converted by the first request, or was. Null: it is served as it is.",
+    }),
+  ),
   state: Type.Union(["unloaded", "loading", "loaded", "asleep", "failed"].map((state) => Type.Literal(state))),
   loaded: Type.Boolean(),
   error: orNull(Type.String({ description: "Why the last load failed." })),

@@ -7,7 +7,7 @@ import { type FoundModels, isDirectory, statOrError } from "../found.ts";
 import { hubNames } from "../pulled.ts";
 import { readSmallText } from "../small-file.ts";
 import { listFolder } from "./list-folder.ts";
-import { refuseSafetensors } from "./safetensors.ts";
+import { addWeightsFolder } from "./weights.ts";
 
 const PREFIX = "models--";
 /** Revisions that somebody fetched of one repository; each is a folder of links. */
@@ -38,7 +38,7 @@ function searchRepository(found: FoundModels, folder: string, repo: string): voi
       onFolder(inner, entries) {
         if (inner !== root || met.size > 0) return;
         const names = { name: repo, relativeName: repo, otherNames: [], repo };
-        if (refuseSafetensors(found, inner, entries, names)) met.add("");
+        if (addWeightsFolder(found, inner, entries, names)) met.add("");
       },
     });
   }

@@ -4,7 +4,7 @@ import { relative } from "node:path";
 import { namesByFile, walkFolder } from "../folder-walk.ts";
 import type { FoundModels, FoundNames } from "../found.ts";
 import { hubNames } from "../pulled.ts";
-import { refuseSafetensors } from "./safetensors.ts";
+import { addWeightsFolder } from "./weights.ts";
 
 export function searchLmStudio(found: FoundModels, root: string): void {
   walkFolder(found, {
@@ -14,7 +14,7 @@ export function searchLmStudio(found: FoundModels, root: string): void {
     onFolder(folder, entries) {
       const name = relative(root, folder).split("\\").join("/");
       const isRepo = name.split("/").length === 2;
-      if (isRepo) refuseSafetensors(found, folder, entries, { name, relativeName: name, otherNames: [], repo: name });
+      if (isRepo) addWeightsFolder(found, folder, entries, { name, relativeName: name, otherNames: [], repo: name });
     },
   });
 }

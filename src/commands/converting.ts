@@ -1,0 +1,101 @@
+// Puts the conversions of a server together: the queue, the cache of what was made to be served, and what the API starts.
+
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { PROJECT_VERSION } from "../api/version.ts";
+import type { ServeConfig } from "../config.ts";
+import { chooseOutType } from "../convert/choose-out-type.ts";
+import { parseOutType } from "../convert/out-types.ts";
+import { CONVERTER_VERSION } from "../convert/version.ts";
+import { readAvailableMemory } from "../hardware/memory.ts";
+import { systemClock } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import type { Folders } from "../lib/paths.ts";
+import { ConvertedCache } from "../models/converted-cache.ts";
+import type { ModelRegistry } from "../models/registry.ts";
+import { removeLeftovers, runConversion } from "../router/conversion-child.ts";
+import { type ConversionJob, type ConversionService, Conversions } from "../router/conversions.ts";
+import { ConvertOnLoad } from "../router/convert-on-load.ts";
+
+export interface ConvertingOptions {
+  config: Pick<ServeConfig, "convertType" | "convertCacheBytes">;
+  folders: Folders;
+  log: Logger;
+  onChange: (job: ConversionJob) => void;
+}
+
+export interface Converting {
+  /** The GGUF file that was made of a folder as it is now; null: none. */
+  findConverted: (folder: string) => string | null;
+  service: ConversionService;
+  createLoader: (registry: ModelRegistry) => ConvertOnLoad;
+  stop(): Promise<void>;
+}
+
+/** Throws `invalid_request` when `--convert-type` names no type. */
+export function openConverting({ config, folders, log, onChange }: ConvertingOptions): Converting {
+  const wanted = parseOutType(config.convertType, "--convert-type");
+  const outType = wanted === "auto" ? null : wanted;
+  const ownFolder = join(folders.data, "models");
+  const cache = new ConvertedCache({
+    folder: join(folders.cache, "converted"),
+    version: `${PROJECT_VERSION} ${CONVERTER_VERSION}`,
+    bytesMax: config.convertCacheBytes,
+  });
+  let registry: ModelRegistry | null = null;
+  const conversions = new Conversions({
+    run: async (task) => {
+      const result = await runConversion(task);
+      // It was given its name when it was whole.
+      registry?.rescan(result.target);
+      return result;
+    },
+    onChange,
+    log,
+    clock: systemClock,
+  });
+  return {
+    findConverted: (folder) => cache.find(folder, outType),
+    service: createService(conversions, ownFolder),
+    createLoader(loaded) {
+      registry = loaded;
+      void cleanUp(ownFolder, log);
+      const choose = (parameterCount: number | null): string => chooseOutType(parameterCount, readAvailableMemory());
+      const loader = new ConvertOnLoad({
+        cache,
+        conversions,
+        outType,
+        chooseOutType: choose,
+        onConverted: () => loaded.rescan(),
+        log,
+      });
+      void loader.sweep();
+      return loader;
+    },
+    stop: () => conversions.stop(),
+  };
+}
+
+/** What conversions of servers that were killed have left. */
+async function cleanUp(folder: string, log: Logger): Promise<void> {
+  try {
+    if (existsSync(folder)) await removeLeftovers(folder, readdirSync(folder));
+  } catch (thrown) {
+    log.warn("the models folder can't be cleaned up", { error: String(thrown) });
+  }
+}
+
+/** What the API starts goes into the server's own models folder. */
+function createService(conversions: Conversions, folder: string): ConversionService {
+  return {
+    start(request) {
+      const outType = parseOutType(request.outType, "`outtype`");
+      mkdirSync(folder, { recursive: true });
+      return conversions.start({ ...request, outType, folder });
+    },
+    outcome: async (id) => await conversions.outcome(id),
+    list: () => conversions.list(),
+    get: (id) => conversions.get(id),
+    cancel: (id) => conversions.cancel(id),
+  };
+}
