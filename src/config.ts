@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { z } from "zod";
 import { ANSWERING_OPTIONS } from "./config/answering.ts";
+import { BACKEND_OPTIONS } from "./config/backend.ts";
 import { CONVERTING_OPTIONS } from "./config/converting.ts";
 import { describeGuessing, GUESS_OPTIONS } from "./config/guessing.ts";
 import { NAMING_OPTIONS } from "./config/naming.ts";
@@ -92,6 +93,7 @@ export const SERVE_OPTIONS = {
     DAY_SECONDS,
     0,
   ),
+  ...BACKEND_OPTIONS,
   // 512 is ggml's limit (GGML_MAX_N_THREADS).
   threads: integerOption(text("threads", "N", "CPU threads of an engine; 0 is automatic"), 0, 512, 0),
   gpuLayers: integerOption(text("gpu_layers", "N", "Layers to put on the GPU; -1 is all"), -1, INT32_MAX, -1),

@@ -36,6 +36,7 @@ describe("precedence", () => {
       modelsDir: ["/d/models"],
       discover: true,
       alias: [],
+      backend: [],
       convertType: "auto",
       convertCacheBytes: 0,
       lora: [],

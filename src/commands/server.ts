@@ -7,6 +7,7 @@ import { listen } from "../api/listen.ts";
 import { encodeConversion } from "../api/manage/encode-conversion.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
 import { PROJECT_VERSION } from "../api/version.ts";
+import { listBackends } from "../config/backend.ts";
 import { describeGuessing, guessingFor } from "../config/guessing.ts";
 import type { ServeConfig } from "../config.ts";
 import { endWithParent } from "../engine/parent.ts";
@@ -69,7 +70,8 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   if (draft !== null) checkDraftModel(draft.modelPath);
   const files = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
   if (config.exitWithParent) endWithParent(files.library);
-  const choice = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock));
+  const wanted = listBackends(config.backend);
+  const choice = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock, wanted), wanted);
   const watch = new FolderWatch();
   const events = new EventBus<EventTopic>(() => systemClock.wallMs());
   const converting = openConverting({
@@ -186,7 +188,7 @@ function findUnservable(registry: ModelRegistry): string[] {
 function buildRouter(
   { config, folders, log }: StartOptions,
   files: NativeFiles,
-  { plugins, skipped }: PluginChoice,
+  { plugins, skipped, fallback }: PluginChoice,
   registry: ModelRegistry,
   adapted: { modelPath: string; adapters: AdapterFile[] },
   loader: ConvertOnLoad,
@@ -204,6 +206,7 @@ function buildRouter(
       llamaCpp: { version: pin.version, commit: pin.commit },
       plugins: plugins.map((path) => basename(path)),
       skippedPlugins: skipped,
+      ...(fallback === undefined ? {} : { fallback }),
       contextLength: config.ctx,
       ...choosePooling(config),
     },

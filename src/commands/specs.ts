@@ -112,6 +112,7 @@ const ENGINE_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.lora,
   SERVE_OPTIONS.ctx,
   SERVE_OPTIONS.threads,
+  SERVE_OPTIONS.backend,
   SERVE_OPTIONS.gpuLayers,
   SERVE_OPTIONS.batchSize,
   SERVE_OPTIONS.ubatchSize,

@@ -86,6 +86,7 @@ export interface Backends {
   /** File names in load order. */
   plugins: readonly string[];
   skippedPlugins: readonly { file: string; reason: string }[];
+  fallback?: string;
 }
 
 /** llama.cpp's own line stands last, and names the library that is missing. */
@@ -93,7 +94,7 @@ function lastLine(text: string): string {
   return text.trimEnd().split("\n").at(-1) ?? "";
 }
 
-/** Degraded: an engine is cooling off, or a model did not load. The server itself is up, or this would not run. */
+/** Degraded: an engine is cooling off, a model did not load, or another back end computes than the one asked for first. The server itself is up, or this would not run. */
 export function describeHealth(states: readonly SlotState[], backends: Backends, nowMs: number): Health {
   const cooling = states.filter(({ slot }) => slot.kind === "cooling" && slot.untilMs > nowMs);
   const failed = states.filter(({ slot, error }) => slot.kind !== "ready" && error !== null);
@@ -104,11 +105,12 @@ export function describeHealth(states: readonly SlotState[], backends: Backends,
     `${ready.length} ${ready.length === 1 ? "engine" : "engines"} up`,
     ...(asleep.length === 0 ? [] : [`${asleep.length} asleep`]),
     `backends ${backends.plugins.join(", ")}`,
+    ...(backends.fallback === undefined ? [] : [backends.fallback]),
     ...backends.skippedPlugins.map(({ file, reason }) => `without ${file}: ${lastLine(reason)}`),
     ...troubles.map(({ id, error }) => `${id}: ${error ?? "its engine died repeatedly"}`),
   ].join("; ");
   return {
-    status: troubles.length > 0 ? "degraded" : "healthy",
+    status: troubles.length > 0 || backends.fallback !== undefined ? "degraded" : "healthy",
     backends: { llamacpp: { available: true, ready: true, details } },
   };
 }

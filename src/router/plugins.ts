@@ -6,10 +6,12 @@ import { basename, dirname, join } from "node:path";
 import { readCpuIdentity } from "../hardware/cpu.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import type { BackendName } from "../protocol/backends.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { JobAnswer, JobQuestion } from "../protocol/messages.ts";
 import { runJob } from "./jobs.ts";
 import type { NativeFiles } from "./native-files.ts";
+import { chooseWanted } from "./wanted-backend.ts";
 
 export interface SkippedPlugin {
   file: string;
@@ -20,6 +22,8 @@ export interface PluginChoice {
   /** Absolute paths in load order: GPU back ends, then one CPU variant. */
   plugins: string[];
   skipped: SkippedPlugin[];
+  /** What is used in place of the back end that was asked for first; absent: nothing is. */
+  fallback?: string;
 }
 
 /** What the choice needs from outside; tests give their own. */
@@ -30,8 +34,15 @@ export interface PluginEffects {
   warn(message: string): void;
 }
 
-/** The best CPU variant that passes its self-test, and the GPU back ends that start. Throws when no CPU one does. */
-export async function choosePlugins(files: NativeFiles, effects: PluginEffects): Promise<PluginChoice> {
+/**
+ * The best CPU variant that passes its self-test, and the GPU back ends that start; of those that are `wanted` the first one
+ * that works. Throws when no CPU one does, or none that is wanted.
+ */
+export async function choosePlugins(
+  files: NativeFiles,
+  effects: PluginEffects,
+  wanted: readonly BackendName[] = [],
+): Promise<PluginChoice> {
   const known = effects.recall();
   if (known !== null) return known;
   const skipped: SkippedPlugin[] = [];
@@ -50,7 +61,15 @@ export async function choosePlugins(files: NativeFiles, effects: PluginEffects):
   };
 
   const plugins: string[] = [];
-  for (const path of files.gpuPlugins) if (await test(path)) plugins.push(path);
+  let fallback: string | null = null;
+  if (wanted.length === 0) {
+    for (const path of files.gpuPlugins) if (await test(path)) plugins.push(path);
+  } else {
+    const chosen = await chooseWanted(wanted, files.gpuPlugins, (path) => probeDevice(path, files, effects));
+    for (const { file, reason } of chosen.skipped) skip(file, reason);
+    if (chosen.plugin !== null) plugins.push(chosen.plugin);
+    fallback = chosen.fallback;
+  }
   const cpu = await firstPassing(await rankVariants(files, effects, skip), test);
   if (cpu === null) {
     const reasons = skipped.map(({ file, reason }) => `${file}: ${reason}`).join("; ");
@@ -60,9 +79,17 @@ export async function choosePlugins(files: NativeFiles, effects: PluginEffects):
       hint: "If the cache folder is mounted noexec, set XDG_CACHE_HOME or ML_OFFLOAD_NATIVE_DIR to another one.",
     });
   }
-  const choice = { plugins: [...plugins, cpu], skipped };
+  const choice = { plugins: [...plugins, cpu], skipped, ...(fallback === null ? {} : { fallback }) };
   effects.remember(choice);
   return choice;
+}
+
+/** Why a GPU back end is of no use here; null: it is. One that starts may find nothing to compute on. */
+async function probeDevice(plugin: string, files: NativeFiles, effects: PluginEffects): Promise<string | null> {
+  const result = await effects.ask({ job: "selftest", plugin, modelPath: files.demoModel });
+  if (result.kind === "failed") return result.reason;
+  const hasDevice = result.answer.job === "selftest" && result.answer.devices.length > 0;
+  return hasDevice ? null : "it finds no device here";
 }
 
 async function firstPassing(paths: string[], test: (path: string) => Promise<boolean>): Promise<string | null> {
@@ -91,9 +118,15 @@ async function rankVariants(
 }
 
 /** The real effects: children, and a small file in the cache folder. */
-export function pluginEffects(files: NativeFiles, cacheFolder: string, log: Logger, clock: Clock): PluginEffects {
+export function pluginEffects(
+  files: NativeFiles,
+  cacheFolder: string,
+  log: Logger,
+  clock: Clock,
+  wanted: readonly BackendName[] = [],
+): PluginEffects {
   const path = join(cacheFolder, "plugins.json");
-  const key = `${files.key} ${[...files.cpuPlugins, ...files.gpuPlugins].map((file) => basename(file)).join(" ")} ${readCpuIdentity()}`;
+  const key = `${files.key} ${[...files.cpuPlugins, ...files.gpuPlugins].map((file) => basename(file)).join(" ")} ${readCpuIdentity()}${wanted.length === 0 ? "" : ` for ${wanted.join(",")}`}`;
   return {
     ask: (question) => runJob(files.library, question, log, clock),
     recall: () => recall(path, key),

@@ -32,6 +32,8 @@ export interface RouterFacts extends CardSettings {
   /** File names in load order. */
   plugins: string[];
   skippedPlugins: SkippedPlugin[];
+  /** What is used in place of the back end that was asked for first; absent: nothing is. */
+  fallback?: string;
 }
 
 export interface RouterDependencies {

@@ -95,6 +95,12 @@ describe("describeHealth", () => {
     expect(health.backends.llamacpp.details).toContain("without libggml-cuda.so: libcudart.so.13: cannot open");
   });
 
+  test("another back end than the one that was asked for first is degraded", () => {
+    const health = describeHealth([], { ...BACKENDS, fallback: "cpu in place of cuda" }, 0);
+    expect(health.status).toBe("degraded");
+    expect(health.backends.llamacpp.details).toContain("; cpu in place of cuda");
+  });
+
   const state = (id: string, slot: Slot, error: string | null = null): SlotState => ({ id, slot, error });
   const health = (...states: SlotState[]) => describeHealth(states, BACKENDS, 500);
 

@@ -4,6 +4,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { listBackends } from "../../src/config/backend.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { JobQuestion } from "../../src/protocol/messages.ts";
@@ -24,6 +25,8 @@ const SCORES: Record<string, number> = { haswell: 5, amx: 9, x64: 1 };
 interface Host {
   /** Words in the names of plug-ins that die in their self-test. */
   dying?: string[];
+  /** Words in the names of plug-ins that start and find nothing to compute on. */
+  empty?: string[];
   scores?: Record<string, number>;
   scoring?: "fails" | "errors";
   recalled?: PluginChoice;
@@ -50,7 +53,8 @@ function makeEffects(host: Host = {}) {
     if ((host.dying ?? []).some((word) => question.plugin.includes(word))) {
       return { kind: "failed", reason: "the child ended with SIGILL" };
     }
-    return { kind: "answer", answer: { job: "selftest", devices: ["CPU"] } };
+    const isEmpty = (host.empty ?? []).some((word) => question.plugin.includes(word));
+    return { kind: "answer", answer: { job: "selftest", devices: isEmpty ? [] : ["CPU"] } };
   };
   const effects: PluginEffects = {
     ask,
@@ -142,5 +146,56 @@ describe("what is remembered", () => {
     const effects = effectsFor(FILES, blocked);
     effects.remember(choice);
     expect(effects.recall()).toBeNull();
+  });
+});
+
+describe("back ends that were asked for", () => {
+  const GPU: NativeFiles = { ...FILES, gpuPlugins: ["/n/libggml-cuda.so", "/n/libggml-vulkan.so"] };
+  const CPU = "/n/libggml-cpu-amx.so";
+
+  test("the first that works is used, and no other", async () => {
+    const { effects, asked } = makeEffects();
+    expect(await choosePlugins(GPU, effects, ["vulkan", "cuda", "cpu"])).toEqual({
+      plugins: ["/n/libggml-vulkan.so", CPU],
+      skipped: [],
+    });
+    expect(asked).not.toContain("/n/libggml-cuda.so");
+  });
+
+  test("one that dies, one without a device and one that is not built are named, and so is what is used instead", async () => {
+    const { effects, warnings } = makeEffects({ dying: ["cuda"], empty: ["vulkan"] });
+    const choice = await choosePlugins(GPU, effects, ["metal", "cuda", "vulkan", "cpu"]);
+    expect(choice).toEqual({
+      plugins: [CPU],
+      skipped: [
+        { file: "metal", reason: "this build has none" },
+        { file: "libggml-cuda.so", reason: "the child ended with SIGILL" },
+        { file: "libggml-vulkan.so", reason: "it finds no device here" },
+      ],
+      fallback: "cpu in place of metal",
+    });
+    expect(warnings).toHaveLength(3);
+  });
+
+  test("cpu alone asks no GPU", async () => {
+    const { effects, asked } = makeEffects();
+    expect(await choosePlugins(GPU, effects, ["cpu"])).toEqual({ plugins: [CPU], skipped: [] });
+    expect(asked).toEqual(["scores", CPU]);
+  });
+
+  test("when none works, the start is refused with the reasons", async () => {
+    const { effects, remembered } = makeEffects({ dying: ["cuda"] });
+    const thrown = await choosePlugins(GPU, effects, ["cuda", "metal"]).catch((error: unknown) => error);
+    expect(thrown).toMatchObject({
+      code: "plan_refused",
+      message:
+        "None of the back ends cuda, metal works here. libggml-cuda.so: the child ended with SIGILL; metal: this build has none",
+    });
+    expect(remembered).toEqual([]);
+  });
+
+  test("the setting is a list in order, by commas or several times", () => {
+    expect(listBackends([])).toEqual([]);
+    expect(listBackends(["vulkan,cpu", "cuda", "cpu"])).toEqual(["vulkan", "cpu", "cuda"]);
   });
 });
