@@ -118,8 +118,11 @@ describe("a folder that is named at the start", () => {
     }
     rmSync(folder, { recursive: true });
     const later = await start("named");
-    await waitFor("the cache to be cleaned up", () => listCache().files.length === 0);
-    await later.stop();
+    try {
+      await waitFor("the cache to be cleaned up", () => listCache().files.length === 0);
+    } finally {
+      await later.stop();
+    }
   }, 120_000);
 });
 
@@ -237,12 +240,15 @@ test.skipIf(process.platform !== "linux")(
     const folder = join(root, "Killed");
     writeSparseFolder(folder);
     const server = await start("killed", folder);
-    const pid = await holdConverter(server.pid);
-    server.kill("SIGKILL");
-    process.kill(pid, "SIGCONT");
-    await waitFor("the conversion to end", () => !isRunning(pid));
-    expect(listCache().files.filter((name) => name.includes("Killed"))).toEqual([]);
-    await server.stop();
+    try {
+      const pid = await holdConverter(server.pid);
+      server.kill("SIGKILL");
+      process.kill(pid, "SIGCONT");
+      await waitFor("the conversion to end", () => !isRunning(pid));
+      expect(listCache().files.filter((name) => name.includes("Killed"))).toEqual([]);
+    } finally {
+      await server.stop();
+    }
     const next = await start("killed", folder);
     try {
       expect((await chat(next, "Killed")).status).toBe(200);
