@@ -43,7 +43,6 @@ export async function convert(
   env: Environment,
   output: ConvertOutput = process,
 ): Promise<ExitCode> {
-  const outType = parseOutType(args.outType, "--outtype");
   const source = resolve(args.source);
   const stop = new AbortController();
   const onSignal = () => stop.abort();
@@ -53,6 +52,7 @@ export async function convert(
   const progress = lines ?? new ConvertProgress(output.stderr, () => performance.now());
   const startMs = performance.now();
   try {
+    const outType = parseOutType(args.outType, "--outtype");
     const isFile = statSync(source, { throwIfNoEntry: false })?.isFile() === true;
     const id = isFile ? nameGguf(basename(source)) : identify(source);
     const isPlain = outType === "auto" || isPlainType(outType);
