@@ -137,8 +137,8 @@ function findWeightType(weights: WeightSource): PlainType | null {
   return first.dtype === "BF16" ? "bf16" : "f16";
 }
 
-/** Which experts a token goes to hangs on small differences; ggml reads positions in single precision only. */
-const PLAIN_TENSORS = /(^position_embd|\.ffn_gate_inp(_shexp)?)\.weight$/;
+/** Which experts a token goes to hangs on small differences; ggml reads positions and token types in single precision only. */
+const PLAIN_TENSORS = /(^position_embd|^token_types|\.ffn_gate_inp(_shexp)?)\.weight$/;
 
 /** Norms and all that has one dimension stay in single precision: ggml's operations want them so. */
 function describeTensor(tensor: PlannedTensor, type: TargetType): GgufTensorInfo {

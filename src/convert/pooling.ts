@@ -33,9 +33,31 @@ export function readPooling(folder: string): number | null {
   });
 }
 
+/** What stands behind the pooling and is not computed: vectors are normalised by whoever asks for them. */
+export function noteModules(folder: string): string[] {
+  const others = listModules(folder).flatMap((module) => {
+    const kind = module.text("type")?.split(".").at(-1) ?? "unknown";
+    return ["Transformer", "Pooling", "Normalize"].includes(kind) ? [] : [kind.slice(0, 40)];
+  });
+  if (others.length === 0) return [];
+  return [`${MODULES_FILE} puts ${others.join(", ")} behind the model, which llama.cpp leaves out: embeddings differ`];
+}
+
 function findPoolingFolder(folder: string): string | null {
+  const pooling = listModules(folder).find((module) => module.text("type")?.endsWith("Pooling") === true);
+  if (pooling === undefined) return null;
+  const path = pooling.text("path") ?? "";
+  // The list is data from elsewhere: it must not lead out of the folder.
+  if (!/^[\w-]+$/.test(path)) throw damagedModel(`${MODULES_FILE} names a folder outside of the model's`);
+  return path;
+}
+
+/** Models have three or four. */
+const MODULES_MAX = 64;
+
+function listModules(folder: string): Fields[] {
   const text = readTextFile(folder, MODULES_FILE);
-  if (text === null) return null;
+  if (text === null) return [];
   let modules: unknown;
   try {
     modules = JSON.parse(text);
@@ -43,13 +65,7 @@ function findPoolingFolder(folder: string): string | null {
     throw damagedModel(`${MODULES_FILE} is not JSON: ${String(thrown).slice(0, 120)}`);
   }
   if (!Array.isArray(modules)) throw damagedModel(`${MODULES_FILE} holds no list`);
-  for (const module of modules) {
-    const fields = isRecord(module) ? new Fields(MODULES_FILE, module) : null;
-    if (fields?.text("type")?.endsWith("Pooling") !== true) continue;
-    const path = fields.text("path") ?? "";
-    // The list is data from elsewhere: it must not lead out of the folder.
-    if (!/^[\w-]+$/.test(path)) throw damagedModel(`${MODULES_FILE} names a folder outside of the model's`);
-    return path;
-  }
-  return null;
+  return modules
+    .slice(0, MODULES_MAX)
+    .flatMap((module) => (isRecord(module) ? [new Fields(MODULES_FILE, module)] : []));
 }

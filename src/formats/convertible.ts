@@ -26,6 +26,9 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["GraniteMoeSharedForCausalLM", { gguf: "granitemoe" }],
   ["DeepseekV2ForCausalLM", { gguf: "deepseek2" }],
   ["DeepseekV3ForCausalLM", { gguf: "deepseek2" }],
+  ["BertModel", { gguf: "bert" }],
+  ["BertForMaskedLM", { gguf: "bert" }],
+  ["BertForSequenceClassification", { gguf: "bert" }],
 ]);
 
 /** Element types of weights that are carried over as they are. */
@@ -38,4 +41,4 @@ export const ROUNDED_DTYPES: ReadonlySet<string> = new Set(["F32"]);
 export const CONVERTIBLE_FILE = /^model.*\.safetensors$/;
 
 /** Tokenizers that the converter reads, by the file that they are in. */
-export const CONVERTIBLE_TOKENIZERS: ReadonlySet<string> = new Set(["tokenizer.json", "tokenizer.model"]);
+export const CONVERTIBLE_TOKENIZERS: ReadonlySet<string> = new Set(["tokenizer.json", "tokenizer.model", "vocab.txt"]);

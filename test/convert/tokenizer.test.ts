@@ -195,7 +195,7 @@ describe("what can't be converted is told", () => {
     ["no tokenizer", {}, "neither tokenizer.json nor tokenizer.model"],
     ["an unknown way to cut", { "tokenizer.json": { ...json, pre_tokenizer: cutBy("\\w+") } }, "split \\w+"],
     ["a byte-level step with a space before", { "tokenizer.json": { ...json, pre_tokenizer: null } }, "(none)"],
-    ["another kind of model", { "tokenizer.json": { ...json, model: { type: "WordPiece" } } }, "WordPiece"],
+    ["another kind of model", { "tokenizer.json": { ...json, model: { type: "WordLevel" } } }, "WordLevel"],
     [
       "an id out of range",
       { "tokenizer.json": { ...json, model: { ...model, vocab: { a: 300 } } } },

@@ -22,6 +22,11 @@ export function tensor(name: string, dtype: string, shape: readonly number[]): T
 }
 
 const LAYERS = 2;
+const encoderTensors = (layers: number): TensorToWrite[] => [
+  tensor("bert.embeddings.word_embeddings.weight", "BF16", [4, 8]),
+  tensor("bert.embeddings.position_ids", "I64", [1, 16]),
+  ...Array.from({ length: layers }, (_, i) => tensor(`bert.encoder.layer.${i}.output.dense.weight`, "BF16", [8, 16])),
+];
 const layer = (index: number, dtype: string): TensorToWrite[] => [
   tensor(`model.layers.${index}.self_attn.q_proj.weight`, dtype, [8, 8]),
   tensor(`model.layers.${index}.mlp.up_proj.weight`, dtype, [16, 8]),
@@ -80,6 +85,10 @@ const changed = (name: string, files: Record<string, Uint8Array | null>, expecte
   return folder(name, Object.fromEntries(all), { format: "safetensors", verdict: "damaged", ...expected });
 };
 
+const encoder = {
+  "/m/config.json": config({ architectures: ["BertModel"], model_type: "bert" }),
+  [WEIGHTS]: writeSafetensors(encoderTensors(LAYERS)),
+};
 const shardNames = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] as const;
 const halves = [plainTensors().slice(0, 3), plainTensors().slice(3)];
 const shardFiles = Object.fromEntries(
@@ -323,6 +332,16 @@ export const HUGGING_FACE_FIXTURES: readonly Fixture[] = [
     "a template in a file of its own",
     { "/m/tokenizer_config.json": null, "/m/chat_template.jinja": encode("{{ x }}") },
     { verdict: "convertible", hasChatTemplate: true },
+  ),
+  changed(
+    "an encoder with its positions counted out",
+    { ...encoder, "/m/tokenizer.json": null, "/m/vocab.txt": encode("[PAD]\n[UNK]\n") },
+    { verdict: "convertible", tokenizer: "WordPiece (LlamaTokenizer)", architecture: "BertModel" },
+  ),
+  changed(
+    "an encoder that lacks a layer",
+    { ...encoder, [WEIGHTS]: writeSafetensors(encoderTensors(1)) },
+    { missing: "layer 1" },
   ),
   changed("a layer too few", { "/m/config.json": config({ num_hidden_layers: 3 }) }, { missing: "layer 2" }),
   changed("a million layers", { "/m/config.json": config({ num_hidden_layers: 1_000_000 }) }, { missing: "layer 2" }),

@@ -9,7 +9,8 @@ Everyday tests read the result and need no Python. Of each file it keeps, in ord
 value's bytes; short values as they are) and the tensors (type, dimensions, hash of the data).
 
 llama.cpp tells byte-level pre-tokenizers by a hash of token ids, which knows no vocabulary of a test: that one question
-is answered here with "qwen2", which is what the test's tokenizer.json is cut like.
+is answered here with "qwen2", which is what the test's tokenizer.json is cut like. Other kinds get the name that the
+converter here writes; it has no meaning for llama.cpp.
 """
 
 import hashlib
@@ -84,9 +85,14 @@ def describe(path):
     return {"metadata": metadata, "tensors": [list(tensor.values()) for tensor in tensors]}
 
 
+def name_pre_tokenizer(self, tokenizer):
+    kind = type(tokenizer.backend_tokenizer.model).__name__
+    return {"WordPiece": "bert-bge"}.get(kind, "qwen2")
+
+
 def main():
     folders = Path(sys.argv[1]).resolve()
-    TextModel.get_vocab_base_pre = lambda self, tokenizer: "qwen2"
+    TextModel.get_vocab_base_pre = name_pre_tokenizer
     groups, lines = sys.argv[2:], {}
     for folder in json.loads((folders / "folders.json").read_text()):
         if groups and folder["group"] not in groups:

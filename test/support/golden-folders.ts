@@ -4,6 +4,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OutType } from "../../src/convert/out-types.ts";
+import { EMBEDDERS } from "./golden-embedders.ts";
 import { FAMILIES } from "./golden-families.ts";
 import { CHAT_TEMPLATE, tinyPieces, tinyTokenizer, toSentencePieceModel } from "./hf-tokenizers.ts";
 import { TINY, type TinyDecoder, writeTinyFolder } from "./tiny-decoders.ts";
@@ -15,6 +16,8 @@ export interface GoldenFolder {
   outTypes: readonly OutType[];
   /** Keys that we write at another place. */
   elsewhere?: readonly string[];
+  /** Keys that llama.cpp's converter does not write, on purpose. */
+  adds?: readonly string[];
   write: (folder: string) => void;
 }
 
@@ -80,4 +83,5 @@ const CONVERSIONS: readonly GoldenFolder[] = [
 export const GOLDEN_GROUPS: Readonly<Record<string, readonly GoldenFolder[]>> = {
   conversions: CONVERSIONS,
   families: FAMILIES,
+  embedders: EMBEDDERS,
 };

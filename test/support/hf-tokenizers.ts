@@ -27,7 +27,7 @@ function byteCharacters(): string[] {
   });
 }
 
-const special = (id: number, content: string) => ({
+export const special = (id: number, content: string) => ({
   id,
   content,
   single_word: false,

@@ -136,7 +136,7 @@ export function roundTo(dtype: SourceDtype, value: number): number {
   return new Float32Array(bits.buffer)[0] ?? 0;
 }
 
-function encode(dtype: SourceDtype, values: Float32Array): Uint8Array {
+export function encode(dtype: SourceDtype, values: Float32Array): Uint8Array {
   if (dtype === "F32") return new Uint8Array(values.slice().buffer);
   if (dtype === "F16") return new Uint8Array(new Float16Array(values).buffer);
   const bits = new Uint32Array(values.slice().buffer);

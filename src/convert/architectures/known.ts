@@ -3,6 +3,7 @@
 import { AppError } from "../../protocol/errors.ts";
 import { damagedModel, Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
+import { BERT_NAMES, planBert } from "./bert.ts";
 import { DEEPSEEK_NAMES, planDeepseek } from "./deepseek2.ts";
 import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
 import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
@@ -32,6 +33,7 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: GRANITE_NAMES, plan: planGranite },
   { names: GRANITE_MOE_NAMES, plan: planGraniteMoe },
   { names: DEEPSEEK_NAMES, plan: planDeepseek },
+  { names: BERT_NAMES, plan: planBert },
 ];
 
 export const ARCHITECTURE_NAMES: readonly string[] = ARCHITECTURES.flatMap(({ names }) => names);

@@ -3,13 +3,16 @@
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { type Fields, readSmallFile } from "../json-file.ts";
+import { countTokenTypes } from "../token-types.ts";
 import { planByteBpe } from "./byte-bpe.ts";
 import { planChatTemplate } from "./chat-template.ts";
 import { isFallbackBpe, planFallbackBpe } from "./fallback-bpe.ts";
+import { planNormalizer } from "./normalizer.ts";
 import { planSentencePiece } from "./sentencepiece.ts";
 import { MODEL_BYTES_MAX } from "./sentencepiece-model.ts";
 import { planSpecialTokens } from "./special-tokens.ts";
 import { readTokenizerFiles, type TokenizerFiles, type TokenizerPlan } from "./tokenizer-files.ts";
+import { completeWordPiece, planWordPiece } from "./wordpiece.ts";
 
 /** CodeLlama's vocabulary: the tokens that frame what is to be filled in are named in no file. */
 const CODE_LLAMA_SIZE = 32_016;
@@ -25,15 +28,26 @@ const GRANITE_SIZE = 49_152;
 const LLAMA_FORMS: readonly string[] = ["llama", "granite", "granitemoe"];
 /** Their SentencePiece vocabularies put no space before a text. */
 const WITHOUT_SPACE: readonly string[] = ["gemma2", "gemma3"];
+/** Those that add a vector for the kind of text part. */
+const WITH_TOKEN_TYPES: ReadonlySet<string> = new Set(["bert"]);
 
 export function planTokenizer(folder: string, config: Fields, architecture: string): TokenizerPlan {
-  const files = readTokenizerFiles(folder, config);
+  const read = readTokenizerFiles(folder, config);
+  const wordPiece = completeWordPiece(read);
+  const files = wordPiece ?? read;
   const entries: [string, GgufEntry][] = [];
+  if (WITH_TOKEN_TYPES.has(architecture)) {
+    entries.push(["tokenizer.ggml.token_type_count", { type: "u32", value: countTokenTypes(config) }]);
+  }
   const isLlama = LLAMA_FORMS.includes(architecture);
   const addsSpace = isLlama ? (files.settings?.truth("add_prefix_space") ?? null) : null;
   if (addsSpace !== null) entries.push(["tokenizer.ggml.add_space_prefix", { type: "bool", value: addsSpace }]);
-  const { plan, idsMax } = planVocabulary(files, architecture);
+  const { plan, idsMax } =
+    wordPiece === null
+      ? planVocabulary(files, architecture)
+      : { plan: planWordPiece(wordPiece), idsMax: files.vocabularySize };
   entries.push(...plan.entries, ...planSpecialTokens(files, idsMax), ...planChatTemplate(files));
+  entries.push(...planNormalizer(files.tokenizer));
   if (isLlama && files.vocabularySize === CODE_LLAMA_SIZE) {
     for (const [key, value] of CODE_LLAMA_TOKENS) entries.push([`tokenizer.ggml.${key}`, { type: "u32", value }]);
   }

@@ -71,7 +71,7 @@ function describeResult(rounded: boolean, bytes: number): string {
 
 type Refusal = { reason: string; missing?: readonly string[] };
 
-function findRefusal({ found, config, method, adapter, weights, tokenizer }: ModelFacts): Refusal | null {
+function findRefusal({ found, config, method, adapter, tokenizer, tensors }: ModelFacts): Refusal | null {
   if (adapter) {
     return {
       reason: "a PEFT adapter: it changes a base model. llama.cpp takes adapters as GGUF; look for one of that kind.",
@@ -93,7 +93,10 @@ function findRefusal({ found, config, method, adapter, weights, tokenizer }: Mod
     const reason = `its weights are quantised (${found.quantization}), which is not converted. Fetch the original weights or a GGUF.`;
     return { reason };
   }
-  const others = [...weights.dtypes].filter((dtype) => !EXACT_DTYPES.has(dtype) && !ROUNDED_DTYPES.has(dtype));
+  // Positions counted out are integers, and no weights.
+  const numbers = [...tensors.values()].filter(({ name }) => !name.endsWith("position_ids"));
+  const dtypes = new Set(numbers.map(({ dtype }) => dtype));
+  const others = [...dtypes].filter((dtype) => !EXACT_DTYPES.has(dtype) && !ROUNDED_DTYPES.has(dtype));
   if (others.length > 0) return { reason: `it has weights of the type ${others.join(", ")}, which are not converted.` };
   const odd = (found.files ?? []).map((file) => basename(file)).find((file) => !CONVERTIBLE_FILE.test(file));
   if (odd !== undefined) {
@@ -112,7 +115,7 @@ function findRefusal({ found, config, method, adapter, weights, tokenizer }: Mod
 /** What config.json says and the tensors do not have. */
 function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, SafetensorsTensor>): string[] {
   const broken: string[] = [];
-  const embedding = TEXT_PREFIXES.map((prefix) => tensors.get(`${prefix}embed_tokens.weight`)).find(Boolean);
+  const embedding = [...tensors.values()].find(({ name }) => EMBEDDINGS.test(name));
   if (embedding === undefined) broken.push("the tensor model.embed_tokens.weight");
   else if (config.hiddenSize !== null && embedding.shape[1] !== config.hiddenSize) {
     broken.push(`embeddings of ${config.hiddenSize} numbers, as config.json says; they have ${embedding.shape[1]}`);
@@ -120,7 +123,7 @@ function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, Sa
   const layers = new Set<number>();
   for (const name of tensors.keys()) {
     const match = LAYER.exec(name);
-    if (match !== null) layers.add(Number(match[1]));
+    if (match !== null) layers.add(Number(match[1] ?? match[2]));
   }
   const expected = Math.min(config.layerCount ?? 0, LAYERS_MAX);
   for (let layer = 0; layer < expected; layer++) {
@@ -129,9 +132,14 @@ function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, Sa
   return broken;
 }
 
-/** Without a head on top, as for embeddings, the names begin one level lower; beside an image part, one higher. */
-const TEXT_PREFIXES = ["model.", "", "language_model.model.", "model.language_model."];
-const LAYER = /^(?:model\.language_model\.|language_model\.model\.|model\.)?layers\.(\d{1,6})\./;
+/**
+ * Without a head on top, as for embeddings, the names begin one level lower; beside an image part, one higher. The second
+ * form is that of BERT and its kin.
+ */
+const EMBEDDINGS =
+  /^(model\.language_model\.|language_model\.model\.|model\.)?embed_tokens\.weight$|(^|\.)embeddings\.word_embeddings\.weight$/;
+const LAYER =
+  /^(?:model\.language_model\.|language_model\.model\.|model\.)?layers\.(\d{1,6})\.|(?:^|\.)encoder\.layer\.(\d{1,6})\./;
 
 /** The deepest models have some 130 layers; a hostile config.json may say anything. */
 const LAYERS_MAX = 4_096;
