@@ -58,7 +58,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     batchSize: rows,
     microBatchSize: rows,
     outputs: rows,
-    sequences: EMBEDDING_INPUTS,
+    sequences: countInputs(rows),
     threads,
     embeddings: true,
     pooling,
@@ -78,10 +78,16 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     embedding,
     embeddingLimit: rows,
     canGenerate: !embeds,
-    parallel: embeds ? EMBEDDING_INPUTS : parallel,
+    parallel: embeds ? embedding.sequences : parallel,
     retainedMax: embeds ? 0 : retainedMax,
     pooling: POOLINGS[embedding.pooling] ?? "none",
   };
+}
+
+/** llama.cpp plans for as many rows of each input, and aborts where there are others than outputs. */
+function countInputs(rows: number): number {
+  for (let count = EMBEDDING_INPUTS; count > 1; count--) if (rows % count === 0) return count;
+  return 1;
 }
 
 /** The context of a smaller model that guesses for sequences of the main one. */

@@ -133,3 +133,9 @@ describe("pooling", () => {
     expect(planWith({ pooling: "cls" }, { ...ranker, hasRankHead: false })).toMatchObject({ pooling: "cls" });
   });
 });
+
+test("as many inputs of an embedding at once as its rows can be divided by", () => {
+  const inputs = (rows: number) => planWith({}, { causal: false, trainedContextLength: rows }).embedding.sequences;
+  expect([512, 62, 510, 61].map(inputs)).toEqual([16, 2, 15, 1]);
+  expect(planWith({}, { causal: false, trainedContextLength: 62 })).toMatchObject({ parallel: 2, embeddingLimit: 62 });
+});
