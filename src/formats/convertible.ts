@@ -29,6 +29,16 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["BertModel", { gguf: "bert" }],
   ["BertForMaskedLM", { gguf: "bert" }],
   ["BertForSequenceClassification", { gguf: "bert" }],
+  ["RobertaModel", { gguf: "bert" }],
+  ["RobertaForMaskedLM", { gguf: "bert" }],
+  ["RobertaForSequenceClassification", { gguf: "bert" }],
+  ["XLMRobertaModel", { gguf: "bert" }],
+  ["XLMRobertaForMaskedLM", { gguf: "bert" }],
+  ["XLMRobertaForSequenceClassification", { gguf: "bert" }],
+  ["NomicBertModel", { gguf: "nomic-bert" }],
+  ["ModernBertModel", { gguf: "modern-bert" }],
+  ["ModernBertForMaskedLM", { gguf: "modern-bert" }],
+  ["ModernBertForSequenceClassification", { gguf: "modern-bert" }],
 ]);
 
 /** Element types of weights that are carried over as they are. */
@@ -41,4 +51,9 @@ export const ROUNDED_DTYPES: ReadonlySet<string> = new Set(["F32"]);
 export const CONVERTIBLE_FILE = /^model.*\.safetensors$/;
 
 /** Tokenizers that the converter reads, by the file that they are in. */
-export const CONVERTIBLE_TOKENIZERS: ReadonlySet<string> = new Set(["tokenizer.json", "tokenizer.model", "vocab.txt"]);
+export const CONVERTIBLE_TOKENIZERS: ReadonlySet<string> = new Set([
+  "tokenizer.json",
+  "tokenizer.model",
+  "vocab.txt",
+  "sentencepiece.bpe.model",
+]);

@@ -10,7 +10,8 @@ import { NativeContext } from "../../src/ffi/context.ts";
 import { NativeModel } from "../../src/ffi/model.ts";
 import { convertFolder, readWritten } from "../support/convert-folder.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
-import { computeEmbedding, computeScore } from "../support/reference-encoder.ts";
+import { computeScore, computeStates, poolStates } from "../support/reference-encoder.ts";
+import { computeModernScore, computeRotaryStates } from "../support/reference-rotary-encoder.ts";
 import { TINY_ENCODERS, type TinyEncoderCase } from "../support/tiny-encoder-models.ts";
 import { makeEncoderTensors, writeEncoderFolder } from "../support/tiny-encoders.ts";
 
@@ -58,8 +59,11 @@ async function askLlama(path: string, { model: { width }, pooling }: TinyEncoder
 }
 
 function compute({ model, pooling }: TinyEncoderCase, tensors = makeEncoderTensors(model)): Float64Array {
-  if (pooling === "rank") return Float64Array.of(computeScore(model, tensors, TOKENS));
-  return computeEmbedding(model, tensors, TOKENS, pooling);
+  const isModern = model.modelType === "modernbert";
+  const isRotary = isModern || model.modelType === "nomic_bert";
+  if (pooling === "rank")
+    return Float64Array.of((isModern ? computeModernScore : computeScore)(model, tensors, TOKENS));
+  return poolStates((isRotary ? computeRotaryStates : computeStates)(model, tensors, TOKENS), pooling);
 }
 
 function relativeDifference(found: Float64Array, expected: Float64Array): number {

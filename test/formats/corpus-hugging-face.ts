@@ -319,6 +319,16 @@ export const HUGGING_FACE_FIXTURES: readonly Fixture[] = [
     { verdict: "convertible", tokenizer: "SentencePiece (LlamaTokenizer)" },
   ),
   changed(
+    "XLM-RoBERTa with SentencePiece's file",
+    {
+      ...encoder,
+      "/m/config.json": config({ architectures: ["XLMRobertaModel"], model_type: "xlm-roberta" }),
+      "/m/tokenizer.json": null,
+      "/m/sentencepiece.bpe.model": encode("\n\x0epieces"),
+    },
+    { verdict: "convertible", tokenizer: "SentencePiece (LlamaTokenizer)" },
+  ),
+  changed(
     "a SentencePiece tokenizer that is a page",
     { "/m/tokenizer.json": null, "/m/tokenizer.model": encode("<html>") },
     { missing: "SentencePiece" },

@@ -2,7 +2,7 @@
 
     npx -y bun@1.4.5 test/golden/write-folders.ts /tmp/folders
     python -m venv /tmp/venv
-    /tmp/venv/bin/pip install torch==2.6.0 numpy~=2.2.6 transformers==4.57.6 'sentencepiece<0.3' 'protobuf<5' pyyaml tqdm
+    /tmp/venv/bin/pip install torch==2.6.0 numpy~=2.2.6 transformers==4.57.6 'sentencepiece<0.3' 'protobuf>=7.36' pyyaml tqdm
     /tmp/venv/bin/python test/golden/make-goldens.py /tmp/folders [GROUP ...]
 
 Everyday tests read the result and need no Python. Of each file it keeps, in order, the metadata (type and a hash of the

@@ -4,6 +4,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GOLDEN_GROUPS } from "../support/golden-folders.ts";
+import { unigramJson, vendoredUnigram } from "../support/unigram-tokenizers.ts";
 
 const [root] = process.argv.slice(2);
 if (root === undefined) throw new Error("usage: write-folders.ts DIR");
@@ -13,3 +14,5 @@ const list = Object.entries(GOLDEN_GROUPS).flatMap(([group, folders]) =>
   folders.map(({ name, outTypes }) => ({ group, name, outTypes })),
 );
 writeFileSync(join(root, "folders.json"), JSON.stringify(list, null, 2));
+// Beside them the tokenizer that make-unigram-ids.py asks.
+writeFileSync(join(root, "unigram.json"), JSON.stringify(unigramJson(vendoredUnigram())["tokenizer.json"]));

@@ -15,8 +15,20 @@ const folder = (name: string, outTypes: GoldenFolder["outTypes"], adds: readonly
   },
 });
 
+/** What the script writes only where a tokenizer.json is there. */
+const FRAME_OF_PIECES: readonly string[] = [
+  ...["bos_token_id", "eos_token_id", "unknown_token_id", "seperator_token_id"],
+  ...["add_bos_token", "add_eos_token", "add_sep_token"],
+].map((key) => `tokenizer.ggml.${key}`);
+
 export const EMBEDDERS: readonly GoldenFolder[] = [
   folder("bert-mean", ["f32", "f16", "q8_0"]),
   folder("bert-cls", ["bf16"]),
   folder("bert-masked", ["f32"]),
+  folder("roberta", ["f32"]),
+  folder("xlm-roberta", ["f32", "f16"]),
+  folder("xlm-roberta-reranker", ["f16"], [...FRAME_OF_PIECES, "bert.pooling_type"]),
+  folder("nomic", ["f32"]),
+  folder("modern", ["f16"]),
+  folder("modern-reranker", ["f32"], ["modern-bert.pooling_type"]),
 ];

@@ -33,13 +33,7 @@ export function computeStates(model: TinyEncoder, tensors: Tensors, tokens: read
 }
 
 /** One vector of length one. */
-export function computeEmbedding(
-  model: TinyEncoder,
-  tensors: Tensors,
-  tokens: readonly number[],
-  pooling: "mean" | "cls",
-): Float64Array {
-  const states = computeStates(model, tensors, tokens);
+export function poolStates(states: readonly Float64Array[], pooling: "mean" | "cls"): Float64Array {
   const first = states[0] as Float64Array;
   // The length is one afterwards, so a sum is as good as a mean.
   const pooled = pooling === "cls" ? first : states.slice(1).reduce(sum, first);

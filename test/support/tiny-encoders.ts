@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { makeNormalSource } from "./gguf-builder.ts";
 import { writeSafetensors } from "./safetensors-writer.ts";
 import { encode, type NamedTensor, roundTo, type SourceDtype } from "./tiny-decoders.ts";
+import { addRotaryTensors, rotaryConfig } from "./tiny-rotary-encoders.ts";
 
 export interface TinyEncoder {
   architecture: string;
@@ -47,7 +48,10 @@ export const TINY_BERT: TinyEncoder = {
   labels: 0,
 };
 
+const isRotary = ({ modelType }: TinyEncoder): boolean => modelType === "nomic_bert" || modelType === "modernbert";
+
 export function encoderConfig(model: TinyEncoder): Record<string, unknown> {
+  if (isRotary(model)) return rotaryConfig(model);
   const labels = Array.from({ length: model.labels }, (_, id) => [String(id), `LABEL_${id}`]);
   return {
     architectures: [model.architecture],
@@ -62,7 +66,7 @@ export function encoderConfig(model: TinyEncoder): Record<string, unknown> {
     layer_norm_eps: model.epsilon,
     hidden_act: "gelu",
     position_embedding_type: "absolute",
-    pad_token_id: 0,
+    pad_token_id: Math.max(0, model.positionOffset - 1),
     torch_dtype: { F32: "float32", F16: "float16", BF16: "bfloat16" }[model.dtype],
     ...(model.labels === 0 ? {} : { id2label: Object.fromEntries(labels) }),
     ...model.config,
@@ -80,6 +84,10 @@ export function makeEncoderTensors(model: TinyEncoder): Map<string, NamedTensor>
     for (let i = 0; i < values.length; i++) values[i] = roundTo(model.dtype, mean + deviation * random());
     tensors.set(name, { shape, values });
   };
+  if (isRotary(model)) {
+    addRotaryTensors(model, add);
+    return tensors;
+  }
   addBertTensors(model, add);
   addHeadTensors(model, add);
   return tensors;
@@ -114,7 +122,9 @@ function addBertTensors({ prefix, width, inner, ...model }: TinyEncoder, add: Ad
 
 function addHeadTensors({ architecture, prefix, width, labels, vocabulary }: TinyEncoder, add: AddTensor): void {
   const isRoberta = architecture.includes("Roberta");
-  if (!isRoberta && !architecture.endsWith("MaskedLM")) addMatrix(add, `${prefix}pooler.dense`, width, width);
+  const hasPooler = !architecture.endsWith("MaskedLM") && !(isRoberta && labels > 0);
+  if (hasPooler) addMatrix(add, `${prefix}pooler.dense`, width, width);
+  if (isRoberta && architecture.endsWith("MaskedLM")) addNorm(add, "lm_head.layer_norm", width);
   if (architecture === "BertForMaskedLM") add("cls.predictions.bias", [vocabulary], 0, 1);
   if (labels === 0) return;
   if (isRoberta) addMatrix(add, "classifier.dense", width, width);
@@ -137,9 +147,11 @@ export function writeEncoderFolder(folder: string, model: TinyEncoder, files: Re
     data: encode(model.dtype, values),
   }));
   // Older checkpoints have their positions counted out.
-  const counted = BigInt64Array.from({ length: model.positions }, (_, i) => BigInt(i));
-  const name = `${model.prefix}embeddings.position_ids`;
-  tensors.push({ name, dtype: "I64", shape: [1, model.positions], data: new Uint8Array(counted.buffer) });
+  if (!isRotary(model)) {
+    const counted = BigInt64Array.from({ length: model.positions }, (_, i) => BigInt(i));
+    const name = `${model.prefix}embeddings.position_ids`;
+    tensors.push({ name, dtype: "I64", shape: [1, model.positions], data: new Uint8Array(counted.buffer) });
+  }
   writeFileSync(join(folder, "model.safetensors"), writeSafetensors(tensors));
 }
 

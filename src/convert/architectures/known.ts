@@ -10,10 +10,13 @@ import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
 import { GRANITE_NAMES, planGranite } from "./granite.ts";
 import { GRANITE_MOE_NAMES, planGraniteMoe } from "./granite-moe.ts";
 import { LLAMA_NAMES, planLlama } from "./llama.ts";
+import { MODERN_BERT_NAMES, planModernBert } from "./modern-bert.ts";
+import { NOMIC_BERT_NAMES, planNomicBert } from "./nomic-bert.ts";
 import { OLMO2_NAMES, planOlmo2 } from "./olmo2.ts";
 import { PHI3_NAMES, planPhi3 } from "./phi3.ts";
 import { planQwen2, QWEN2_NAMES } from "./qwen2.ts";
 import { planQwen3, QWEN3_NAMES } from "./qwen3.ts";
+import { planRoberta, ROBERTA_NAMES } from "./roberta.ts";
 
 export interface Architecture {
   names: readonly string[];
@@ -34,6 +37,9 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: GRANITE_MOE_NAMES, plan: planGraniteMoe },
   { names: DEEPSEEK_NAMES, plan: planDeepseek },
   { names: BERT_NAMES, plan: planBert },
+  { names: ROBERTA_NAMES, plan: planRoberta },
+  { names: NOMIC_BERT_NAMES, plan: planNomicBert },
+  { names: MODERN_BERT_NAMES, plan: planModernBert },
 ];
 
 export const ARCHITECTURE_NAMES: readonly string[] = ARCHITECTURES.flatMap(({ names }) => names);

@@ -12,7 +12,8 @@ import { planSentencePiece } from "./sentencepiece.ts";
 import { MODEL_BYTES_MAX } from "./sentencepiece-model.ts";
 import { planSpecialTokens } from "./special-tokens.ts";
 import { readTokenizerFiles, type TokenizerFiles, type TokenizerPlan } from "./tokenizer-files.ts";
-import { completeWordPiece, planWordPiece } from "./wordpiece.ts";
+import { framePieces, isUnigram, PIECES_FILE, planUnigram } from "./unigram.ts";
+import { completeWordPiece, isWordPiece, planWordPiece } from "./wordpiece.ts";
 
 /** CodeLlama's vocabulary: the tokens that frame what is to be filled in are named in no file. */
 const CODE_LLAMA_SIZE = 32_016;
@@ -29,25 +30,32 @@ const LLAMA_FORMS: readonly string[] = ["llama", "granite", "granitemoe"];
 /** Their SentencePiece vocabularies put no space before a text. */
 const WITHOUT_SPACE: readonly string[] = ["gemma2", "gemma3"];
 /** Those that add a vector for the kind of text part. */
-const WITH_TOKEN_TYPES: ReadonlySet<string> = new Set(["bert"]);
+const TOKEN_TYPES_KEY = "tokenizer.ggml.token_type_count";
+const WITH_TOKEN_TYPES: ReadonlySet<string> = new Set(["bert", "nomic-bert"]);
+/** ModernBERT's texts are framed, whatever its tokenizer says. */
+const FRAMED = "modern-bert";
+const ADDED_FRAME: TokenizerPlan["entries"] = ["bos", "eos", "sep"].map((kind) => [
+  `tokenizer.ggml.add_${kind}_token`,
+  { type: "bool", value: true },
+]);
 
 export function planTokenizer(folder: string, config: Fields, architecture: string): TokenizerPlan {
   const read = readTokenizerFiles(folder, config);
   const wordPiece = completeWordPiece(read);
-  const files = wordPiece ?? read;
+  const shifted =
+    wordPiece === null && read.tokenizer === null ? readSmallFile(folder, PIECES_FILE, MODEL_BYTES_MAX) : null;
+  const files = wordPiece ?? (shifted === null ? read : framePieces(read));
   const entries: [string, GgufEntry][] = [];
-  if (WITH_TOKEN_TYPES.has(architecture)) {
-    entries.push(["tokenizer.ggml.token_type_count", { type: "u32", value: countTokenTypes(config) }]);
-  }
+  const types = planTokenTypes(config, architecture);
+  if (wordPiece !== null) entries.push(...types);
+  if (architecture === FRAMED) entries.push(...ADDED_FRAME);
   const isLlama = LLAMA_FORMS.includes(architecture);
   const addsSpace = isLlama ? (files.settings?.truth("add_prefix_space") ?? null) : null;
   if (addsSpace !== null) entries.push(["tokenizer.ggml.add_space_prefix", { type: "bool", value: addsSpace }]);
-  const { plan, idsMax } =
-    wordPiece === null
-      ? planVocabulary(files, architecture)
-      : { plan: planWordPiece(wordPiece), idsMax: files.vocabularySize };
+  const { plan, idsMax } = planVocabulary(files, shifted, architecture, types);
   entries.push(...plan.entries, ...planSpecialTokens(files, idsMax), ...planChatTemplate(files));
   entries.push(...planNormalizer(files.tokenizer));
+  if (wordPiece === null && !plan.entries.some(([key]) => key === TOKEN_TYPES_KEY)) entries.push(...types);
   if (isLlama && files.vocabularySize === CODE_LLAMA_SIZE) {
     for (const [key, value] of CODE_LLAMA_TOKENS) entries.push([`tokenizer.ggml.${key}`, { type: "u32", value }]);
   }
@@ -61,10 +69,22 @@ export function planTokenizer(folder: string, config: Fields, architecture: stri
   return { entries, notes: plan.notes };
 }
 
-function planVocabulary(files: TokenizerFiles, architecture: string): { plan: TokenizerPlan; idsMax: number | null } {
+function planTokenTypes(config: Fields, architecture: string): TokenizerPlan["entries"] {
+  if (!WITH_TOKEN_TYPES.has(architecture)) return [];
+  return [[TOKEN_TYPES_KEY, { type: "u32", value: countTokenTypes(config) }]];
+}
+
+function planVocabulary(
+  files: TokenizerFiles,
+  shifted: Uint8Array | null,
+  architecture: string,
+  types: TokenizerPlan["entries"],
+): { plan: TokenizerPlan; idsMax: number | null } {
   const { tokenizer, folder, vocabularySize } = files;
+  if (isWordPiece(files)) return { plan: planWordPiece(files), idsMax: vocabularySize };
   const pieces = readSmallFile(folder, "tokenizer.model", MODEL_BYTES_MAX);
   if (pieces !== null) return { plan: planSentencePiece(files, pieces), idsMax: vocabularySize };
+  if (shifted !== null || isUnigram(files)) return { plan: planUnigram(files, shifted, types), idsMax: vocabularySize };
   if (tokenizer === null) {
     throw new AppError({
       code: "format_unsupported",

@@ -15,6 +15,17 @@ export interface SentencePieceModel {
   pieces: Piece[];
   /** Trained as a unigram model: its scores are log probabilities, not ranks of merges. */
   isUnigram: boolean;
+  normalizer: SentencePieceNormalizer;
+}
+
+/** How texts are made alike before they are cut. */
+export interface SentencePieceNormalizer {
+  /** A space before the text. */
+  addsPrefix: boolean;
+  /** Runs of spaces count as one. */
+  removesSpaces: boolean;
+  /** A compiled table of characters; empty where there is none. */
+  charsmap: Uint8Array;
 }
 
 /** The largest published files have 10 MB. */
@@ -25,17 +36,32 @@ const VARINT = 0;
 const FIXED64 = 1;
 const LENGTH = 2;
 const FIXED32 = 5;
-/** ModelProto: pieces = 1, trainer_spec = 2. SentencePiece: piece = 1, score = 2, type = 3. TrainerSpec: model_type = 3. */
+/** ModelProto: pieces = 1, trainer_spec = 2, normalizer_spec = 3. SentencePiece: piece = 1, score = 2, type = 3. TrainerSpec: model_type = 3. */
 const PIECES = 1;
 const TRAINER = 2;
+const NORMALIZER = 3;
 const UNIGRAM = 1;
 const NORMAL = 1;
 
-export function readSentencePieceModel(bytes: Uint8Array): SentencePieceModel {
-  const model: SentencePieceModel = { pieces: [], isUnigram: true };
+/** `file`: its name, for messages. */
+export function readSentencePieceModel(bytes: Uint8Array, file = "tokenizer.model"): SentencePieceModel {
+  try {
+    return readModel(bytes);
+  } catch (thrown) {
+    if (thrown instanceof MessageError) throw damagedModel(`${file} is no SentencePiece model: ${thrown.message}`);
+    throw thrown;
+  }
+}
+
+/** Bytes that are not the message that they should be. */
+class MessageError extends Error {}
+
+function readModel(bytes: Uint8Array): SentencePieceModel {
+  const model: SentencePieceModel = { pieces: [], isUnigram: true, normalizer: readNormalizer(new Uint8Array()) };
   for (const field of readMessage(bytes)) {
     if (field.number === PIECES && field.bytes !== null) model.pieces.push(readPiece(field.bytes));
     if (field.number === TRAINER && field.bytes !== null) model.isUnigram = readModelType(field.bytes) === UNIGRAM;
+    if (field.number === NORMALIZER && field.bytes !== null) model.normalizer = readNormalizer(field.bytes);
     if (model.pieces.length > PIECES_MAX) throw damaged(`it has over ${PIECES_MAX} pieces`);
   }
   if (model.pieces.length === 0) throw damaged("it holds no pieces");
@@ -58,6 +84,17 @@ function readModelType(bytes: Uint8Array): number {
   let type = UNIGRAM;
   for (const { number, value } of readMessage(bytes)) if (number === 3 && value !== null) type = value;
   return type;
+}
+
+/** precompiled_charsmap = 2, add_dummy_prefix = 3, remove_extra_whitespaces = 4; both are the standard. */
+function readNormalizer(bytes: Uint8Array): SentencePieceNormalizer {
+  const normalizer: SentencePieceNormalizer = { addsPrefix: true, removesSpaces: true, charsmap: new Uint8Array() };
+  for (const { number, bytes: inner, value } of readMessage(bytes)) {
+    if (number === 2 && inner !== null) normalizer.charsmap = inner;
+    if (number === 3 && value !== null) normalizer.addsPrefix = value !== 0;
+    if (number === 4 && value !== null) normalizer.removesSpaces = value !== 0;
+  }
+  return normalizer;
 }
 
 interface Field {
@@ -107,6 +144,6 @@ function* readMessage(bytes: Uint8Array): Generator<Field> {
   }
 }
 
-function damaged(why: string): Error {
-  return damagedModel(`tokenizer.model is no SentencePiece model: ${why}`);
+function damaged(why: string): MessageError {
+  return new MessageError(why);
 }

@@ -56,7 +56,9 @@ interface Found {
 
 function findTokenizer(source: FileSource, folder: string, has: (name: string) => boolean, thorough: boolean): Found {
   if (has("tokenizer.json")) return judgeTokenizerJson(source, join(folder, "tokenizer.json"), thorough);
-  if (has("tokenizer.model")) return judgeSentencePiece(source, join(folder, "tokenizer.model"));
+  for (const file of ["tokenizer.model", "sentencepiece.bpe.model"]) {
+    if (has(file)) return judgeSentencePiece(source, folder, file);
+  }
   if (has("vocab.json")) {
     return {
       kind: "BPE",
@@ -102,11 +104,11 @@ function isFilled(value: unknown, mayBeEmpty: boolean): boolean {
 }
 
 /** A SentencePiece model is a message whose first field is its first piece. */
-function judgeSentencePiece(source: FileSource, path: string): Found {
-  const head = source.use(path, (file) => readBytes(file, 0, HEAD_BYTES));
+function judgeSentencePiece(source: FileSource, folder: string, file: string): Found {
+  const head = source.use(join(folder, file), (opened) => readBytes(opened, 0, HEAD_BYTES));
   const whole = head[0] === 0x0a && (head[1] ?? 0) > 0;
-  const missing = whole ? [] : ["tokenizer.model is not a SentencePiece model"];
-  return { kind: "SentencePiece", file: "tokenizer.model", missing };
+  const missing = whole ? [] : [`${file} is not a SentencePiece model`];
+  return { kind: "SentencePiece", file, missing };
 }
 
 function readText(bytes: Uint8Array): string {

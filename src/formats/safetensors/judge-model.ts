@@ -137,9 +137,9 @@ function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, Sa
  * form is that of BERT and its kin.
  */
 const EMBEDDINGS =
-  /^(model\.language_model\.|language_model\.model\.|model\.)?embed_tokens\.weight$|(^|\.)embeddings\.word_embeddings\.weight$/;
+  /^(model\.language_model\.|language_model\.model\.|model\.)?embed_tokens\.weight$|(^|\.)embeddings\.(word|tok)_embeddings\.weight$/;
 const LAYER =
-  /^(?:model\.language_model\.|language_model\.model\.|model\.)?layers\.(\d{1,6})\.|(?:^|\.)encoder\.layer\.(\d{1,6})\./;
+  /^(?:model\.language_model\.|language_model\.model\.|model\.)?layers\.(\d{1,6})\.|(?:^|\.)encoder\.layers?\.(\d{1,6})\./;
 
 /** The deepest models have some 130 layers; a hostile config.json may say anything. */
 const LAYERS_MAX = 4_096;
