@@ -253,7 +253,7 @@ function parseConfigFile(file: ConfigFile): Record<string, unknown> {
 }
 
 function findMisspeltVariables(env: Environment): string[] {
-  const known = [...Object.values<OptionSpec>(SERVE_OPTIONS).map((spec) => variableOf(spec.name)), ...OTHER_VARIABLES];
+  const known = [...Object.values<OptionSpec>(SERVE_OPTIONS).map((spec) => variableOf(spec)), ...OTHER_VARIABLES];
   return Object.keys(env)
     .filter((name) => name.startsWith("ML_OFFLOAD_") && !known.includes(name))
     .map((name) => `the environment variable ${name} is not known and has no effect${suggest(name, known)}`);

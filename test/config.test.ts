@@ -35,6 +35,7 @@ describe("precedence", () => {
       model: [],
       modelsDir: ["/d/models"],
       discover: true,
+      modelConfigDir: "/c/models",
       alias: [],
       backend: [],
       convertType: "auto",

@@ -47,7 +47,7 @@ export function openConverting({ config, folders, log, onChange }: ConvertingOpt
     run: async (task) => {
       const result = await runConversion(task);
       // It was given its name when it was whole.
-      registry?.rescan(result.target);
+      registry?.rescan([result.target]);
       return result;
     },
     onChange,

@@ -53,6 +53,7 @@ function standardOf(option: OptionSpec): string {
   const standard = option.default;
   const plain = typeof standard === "number" || (typeof standard === "string" && standard !== "");
   if (option.name === "models_dir") return " (default: the data folder's models/)";
+  if (option.name === "model_config_dir") return " (default: the configuration folder's models/)";
   if (standard === true) return " (default on)";
   return plain ? ` (${choice}default ${standard})` : "";
 }

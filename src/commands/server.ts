@@ -8,7 +8,7 @@ import { encodeConversion } from "../api/manage/encode-conversion.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
 import { PROJECT_VERSION } from "../api/version.ts";
 import { listBackends } from "../config/backend.ts";
-import { describeGuessing, guessingFor } from "../config/guessing.ts";
+import { describeGuessing } from "../config/guessing.ts";
 import type { ServeConfig } from "../config.ts";
 import { endWithParent } from "../engine/parent.ts";
 import { readAvailableMemory } from "../hardware/memory.ts";
@@ -20,23 +20,22 @@ import type { Logger } from "../lib/log.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
 import { type AdapterFile, readAdapters } from "../models/adapter.ts";
 import { readAliases } from "../models/alias.ts";
-import { canPredict } from "../models/architecture.ts";
 import { checkDraftModel } from "../models/draft.ts";
 import { FolderWatch } from "../models/folder-watch.ts";
 import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import type { EventTopic } from "../protocol/events.ts";
-import type { EngineSettings } from "../protocol/messages.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
 import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
 import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
 import { Router } from "../router/router.ts";
-import { AliasFile } from "../state/alias-file.ts";
+import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
+import { choosePooling, describeStart } from "./engine-settings.ts";
 
 export interface StartOptions {
   config: ServeConfig;
@@ -148,16 +147,18 @@ export function openRegistry(
   findConverted: (folder: string) => string | null,
 ): ModelRegistry {
   const ownFolder = join(folders.data, "models");
-  // What was downloaded lies there, also when --models-dir names other folders.
+  // What was downloaded or sent lies there, also when --models-dir names other folders.
   const own: ModelPlace[] = config.modelsDir.includes(ownFolder) ? [] : [{ kind: "own", folder: ownFolder }];
   return new ModelRegistry({
     models: config.model,
     modelsDirs: config.modelsDir,
     demoPath: files.demoModel,
     aliases: readAliases(config.alias),
-    copies: new AliasFile(join(folders.state, "aliases.json"), log),
+    copies: new NameFile(join(folders.state, "aliases.json"), "copied names", log),
+    pins: new NameFile(join(folders.state, "pins.json"), "pinned models", log),
     ownFolder,
-    places: config.discover ? [...own, ...listPlaces(env)] : [],
+    ...(config.modelConfigDir === null ? {} : { modelFiles: { folder: config.modelConfigDir, env } }),
+    places: [...own, ...(config.discover ? listPlaces(env) : [])],
     ...(watch === undefined ? {} : { watch }),
     findConverted,
     logger: log,
@@ -193,8 +194,7 @@ function buildRouter(
   adapted: { modelPath: string; adapters: AdapterFile[] },
   loader: ConvertOnLoad,
 ): Router {
-  const settings = describeEngine(config, files, plugins, folders);
-  const guessing = describeGuessing(config);
+  const sources = { config, files, plugins, folders, adapted };
   return new Router({
     registry,
     log,
@@ -212,60 +212,14 @@ function buildRouter(
     },
     effects: {
       async startEngine(entry, signal) {
+        const start = describeStart(sources, entry, registry.defaultEntry()?.id === entry.id);
         const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
-        const engine = await EngineProcess.start({
-          libraryPath: files.library,
-          modelId: entry.id,
-          signal,
-          loadTimeoutMs: config.loadTimeoutSeconds * 1000,
-          log,
-          clock: systemClock,
-          settings: {
-            ...settings,
-            modelPath,
-            ...guessingFor(guessing, {
-              isDefault: registry.defaultEntry()?.id === entry.id,
-              canPredict: canPredict(entry.architecture),
-            }),
-            adapters: entry.path === adapted.modelPath ? adapted.adapters.map(({ file }) => file) : [],
-          },
-        });
+        const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
+        const settings = { ...start.settings, modelPath };
+        const engine = await EngineProcess.start({ ...options, ...start, settings });
         if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
         return engine;
       },
     },
   });
-}
-
-/** What is the same for every engine of this server. */
-function describeEngine(
-  config: ServeConfig,
-  files: NativeFiles,
-  plugins: string[],
-  folders: Folders,
-): Omit<EngineSettings, "modelPath" | "adapters" | "draft" | "head"> {
-  const buildKey = new Bun.CryptoHasher("sha256")
-    .update(JSON.stringify([pin.commit, files.buildId, plugins.map((path) => basename(path))]))
-    .digest("hex");
-  return {
-    plugins,
-    contextLength: config.ctx,
-    ...choosePooling(config),
-    parallel: config.parallel,
-    batchSize: config.batchSize,
-    microBatchSize: config.ubatchSize,
-    threads: config.threads,
-    gpuLayers: config.gpuLayers,
-    itlMsMax: config.itlMsMax,
-    speculates: describeGuessing(config).speculates,
-    shiftsContext: config.contextShift,
-    retainedMax: config.retained,
-    ...(config.checkpointBytes === 0 ? {} : { checkpointBytesMax: config.checkpointBytes }),
-    kvStore: config.kvStore ? { folder: join(folders.state, "kv"), bytesMax: config.kvStoreBytes, buildKey } : null,
-  };
-}
-
-/** Absent: the model's own. */
-function choosePooling({ pooling }: ServeConfig): Pick<EngineSettings, "pooling"> {
-  return pooling === "auto" ? {} : { pooling };
 }

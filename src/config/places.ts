@@ -1,6 +1,13 @@
 // Where models are looked for besides the models folders: a part of the table of `serve`'s options. Pure.
 
-import { switchOption } from "../lib/option.ts";
+import { join } from "node:path";
+import { type OptionSpec, pathOption, switchOption } from "../lib/option.ts";
+
+const modelConfigDir = pathOption({
+  name: "model_config_dir",
+  placeholder: "DIR",
+  description: "Folder of model files (JSON, YAML)",
+});
 
 export const PLACE_OPTIONS = {
   discover: switchOption(
@@ -10,4 +17,9 @@ export const PLACE_OPTIONS = {
     },
     true,
   ),
+  modelConfigDir: {
+    ...modelConfigDir,
+    variable: "MODEL_CONFIG_DIR",
+    default: (folders) => join(folders.config, "models"),
+  } satisfies OptionSpec<typeof modelConfigDir.schema>,
 };

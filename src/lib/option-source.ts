@@ -26,12 +26,12 @@ export function pickRaw(spec: OptionSpec, sources: OptionSources, fileValues: Re
   if (flag !== undefined) {
     return { origin: "flag", label: flagOf(spec.name), value: spec.kind === "list" ? flag : flag.at(-1) };
   }
-  const variable = sources.env[variableOf(spec.name)];
+  const variable = sources.env[variableOf(spec)];
   // An empty variable counts as unset: that is how shells and unit files switch one off.
   if (variable !== undefined && variable !== "") {
     const parts = variable.split(spec.paths === true ? delimiter : ",").map((part) => part.trim());
     const value = spec.kind === "list" ? parts.filter((part) => part !== "") : variable;
-    return { origin: "env", label: variableOf(spec.name), value };
+    return { origin: "env", label: variableOf(spec), value };
   }
   const inFile = fileValues[spec.name];
   if (inFile !== undefined && inFile !== null) {

@@ -16,6 +16,8 @@ export interface OptionSpec<S extends z.ZodType = z.ZodType> {
   expected: string;
   schema: S;
   default: z.output<S> | ((folders: Folders) => z.output<S>);
+  /** The environment variable, where it is not named by the rule. */
+  variable?: string;
   /** Paths are made absolute, and a list of them in an environment variable is split like PATH. */
   paths?: boolean;
 }
@@ -24,7 +26,8 @@ export interface OptionSpec<S extends z.ZodType = z.ZodType> {
 export type RawFlags = ReadonlyMap<string, readonly string[]>;
 
 export const flagOf = (name: string): string => `--${name.replaceAll("_", "-")}`;
-export const variableOf = (name: string): string => `ML_OFFLOAD_${name.toUpperCase()}`;
+export const variableOf = ({ name, variable }: Pick<OptionSpec, "name" | "variable">): string =>
+  variable ?? `ML_OFFLOAD_${name.toUpperCase()}`;
 
 type Text = { name: string; placeholder: string; description: string };
 

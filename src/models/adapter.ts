@@ -6,7 +6,7 @@ import { GgufError } from "../formats/gguf/gguf-error.ts";
 import { type GgufHeader, readGgufHeader } from "../formats/gguf/read-header.ts";
 import { NotAFileError, withFile } from "../formats/read-at.ts";
 import { AppError } from "../protocol/errors.ts";
-import { ADAPTERS_MAX, isScale, type LoraAdapter, SCALE_MAX } from "../protocol/lora.ts";
+import { ADAPTERS_MAX, isScale, type LoraAdapter, type LoraScale, SCALE_MAX } from "../protocol/lora.ts";
 
 export interface AdapterFile {
   /** Absolute. */
@@ -25,6 +25,11 @@ export function readAdapters(settings: readonly string[]): AdapterFile[] {
     message: `--lora names ${settings.length} adapters, at most ${ADAPTERS_MAX} are taken`,
     hint: HINT,
   });
+}
+
+/** Of `FILE[=SCALE]`, without a look at the files. */
+export function readScales(settings: readonly string[]): LoraScale[] {
+  return settings.map((setting, id) => ({ id, scale: splitSetting(setting).scale }));
 }
 
 function readAdapter(setting: string, id: number): AdapterFile {

@@ -4,13 +4,13 @@
 import { AppError } from "../protocol/errors.ts";
 import { isReservedName } from "./name.ts";
 
-/** Keeps names that were given at run time: alias → the model's id. */
+/** Keeps names across restarts: those that were given at run time (alias → the model's id), and pins (id → its file). */
 export interface AliasStore {
   entries(): ReadonlyMap<string, string>;
   /** Throws `invalid_request` when there is no room. */
-  set(alias: string, model: string): void;
+  set(name: string, value: string): void;
   /** True when it was there. */
-  delete(alias: string): boolean;
+  delete(name: string): boolean;
 }
 
 /** Names go into listings, logs and file names of others. */

@@ -27,7 +27,7 @@ export interface WithCompanions {
 /** A shorter name begins too many others to mean one of them. */
 const FAMILY_CHARS_MIN = 3;
 
-/** In the order given. What a person named stays, whatever it is. */
+/** In the order given. What a person named or described stays, whatever it is. */
 export function attachCompanions(read: readonly ReadModel[]): WithCompanions[] {
   const roles = read.map((model) => ({ model, kind: kindOf(model) }));
   const bases = roles
@@ -35,7 +35,8 @@ export function attachCompanions(read: readonly ReadModel[]): WithCompanions[] {
     .map(({ model }) => ({ model, companions: [] as Companion[], family: familyOf(basename(pathOf(model))) }));
   const left: ReadModel[] = [];
   for (const { model, kind } of roles) {
-    const targets = kind === null || model.found.explicit ? [] : findBases(model, kind, bases);
+    const targets =
+      kind === null || model.found.explicit || model.found.description !== null ? [] : findBases(model, kind, bases);
     if (kind === null || targets.length === 0) left.push(model);
     else for (const target of targets) target.companions.push(toCompanion(model, kind));
   }

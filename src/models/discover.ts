@@ -38,10 +38,14 @@ export function discoverModels({ models, modelsDirs, places = [] }: DiscoverOpti
   const found = new FoundModels();
   const budget = new WalkBudget();
   for (const path of models) addNamed(found, resolve(path), budget);
+  found.place = "models-dir";
   for (const folder of modelsDirs) {
     walkFolder(found, ownFolder(found, resolve(folder)), budget);
   }
-  for (const { kind, folder } of places) SEARCHES[kind](found, folder);
+  for (const { kind, folder } of places) {
+    found.place = kind;
+    SEARCHES[kind](found, folder);
+  }
   return found;
 }
 

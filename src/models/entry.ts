@@ -1,8 +1,11 @@
 // A model as the registry knows it: its files and what their headers say. Not a loaded model.
 
 import { AppError, type ErrorBody } from "../protocol/errors.ts";
+import type { ModelSettings } from "../protocol/model-settings.ts";
 import type { Companion } from "./companion.ts";
+import type { FoundPlace } from "./found.ts";
 import type { ModelManifest } from "./manifest.ts";
+import type { Described } from "./model-file/described.ts";
 
 export interface ModelEntry extends ModelManifest {
   id: string;
@@ -27,6 +30,15 @@ export interface ModelEntry extends ModelManifest {
   conversion: { file: string | null } | null;
   /** The embedded demo model: listings label it. */
   demo: boolean;
+  place: FoundPlace;
+  /** What its model file says; null: none describes it. */
+  described: Described | null;
+  /** How it is run, where that is not as the server's settings say. */
+  settings: ModelSettings;
+  /** Models with the same one can share an engine: their file, and what shapes an engine. */
+  engineKey: string;
+  /** Its engine is not put to sleep. */
+  pinned: boolean;
 }
 
 /** Throws the entry's error, if it has one. Call it before an engine is started. */

@@ -4,7 +4,9 @@
 import { readdirSync, realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join, sep } from "node:path";
 import type { ErrorBody } from "../protocol/errors.ts";
+import type { ModelDescription } from "./model-file/parse.ts";
 import { parseSplit, splitFileName } from "./name.ts";
+import type { ModelPlace } from "./places/places.ts";
 
 /** How a model is called where it was found. */
 export interface FoundNames {
@@ -19,6 +21,9 @@ export interface FoundNames {
   /** Its record says that it was checked when it was whole. */
   isChecked?: boolean;
 }
+
+/** Where something was found: by `--model`, in a models folder, by a model file, inside of the program, or at a place. */
+export type FoundPlace = "named" | "models-dir" | "model-file" | "built-in" | ModelPlace["kind"];
 
 export interface FoundModel extends FoundNames {
   /** `weights`: its one file is a folder of weights that must be converted before it is served. */
@@ -36,6 +41,9 @@ export interface FoundModel extends FoundNames {
   /** Parts are missing: a copy may be on its way. */
   incomplete: boolean;
   error: ErrorBody | null;
+  place: FoundPlace;
+  /** The model file that describes it. */
+  description: ModelDescription | null;
 }
 
 /** Models of one search: each is a header read and a line in listings. */
@@ -51,6 +59,8 @@ export class FoundModels {
   /** Folders that were read, or looked for: a change in them changes what is found. */
   readonly folders = new Set<string>();
   readonly #byFile = new Map<string, FoundModel>();
+  /** Of what is added from now on. */
+  place: FoundPlace = "named";
 
   get isFull(): boolean {
     return this.models.length >= MODELS_MAX;
@@ -84,7 +94,7 @@ export class FoundModels {
     { explicit = false, attached = [] }: { explicit?: boolean; attached?: readonly string[] } = {},
   ): void {
     const first = parts[0] ?? "";
-    const found = { ...emptyModel(names, explicit), attached };
+    const found = { ...emptyModel(names, explicit, this.place), attached };
     if (!this.#isNew(tryRealpath(first) ?? first, found)) return;
     const missing: string[] = [];
     for (const part of parts) {
@@ -107,7 +117,7 @@ export class FoundModels {
 
   /** A folder of weights is one model; folders inside of it are parts of it. */
   addWeights(folder: string, names: FoundNames, explicit: boolean): void {
-    const found: FoundModel = { ...emptyModel(names, explicit), kind: "weights", files: [folder] };
+    const found: FoundModel = { ...emptyModel(names, explicit, this.place), kind: "weights", files: [folder] };
     if (!this.#isNew(tryRealpath(folder) ?? folder, found)) return;
     this.folders.add(folder);
     for (const name of namesIn(folder)) {
@@ -124,7 +134,7 @@ export class FoundModels {
 
   /** Something under a model's name that can't be served, with the reason. */
   addRefused(path: string, names: FoundNames, explicit: boolean, error: ErrorBody): void {
-    const found = { ...emptyModel(names, explicit), files: [path], error };
+    const found = { ...emptyModel(names, explicit, this.place), files: [path], error };
     if (!this.#isNew(tryRealpath(path) ?? path, found)) return;
     const stats = statOrError(path);
     if (!("code" in stats)) found.modifiedMs = stats.mtimeMs;
@@ -142,7 +152,7 @@ export class FoundModels {
   }
 }
 
-function emptyModel(names: FoundNames, explicit: boolean): FoundModel {
+function emptyModel(names: FoundNames, explicit: boolean, place: FoundPlace): FoundModel {
   return {
     ...names,
     kind: "file",
@@ -154,6 +164,8 @@ function emptyModel(names: FoundNames, explicit: boolean): FoundModel {
     attached: [],
     incomplete: false,
     error: null,
+    place,
+    description: null,
   };
 }
 

@@ -1,20 +1,26 @@
 // From what was found and read to what is listed: entries with unambiguous ids, and which one of them is the default. Pure.
+// Looks at no file; what is listed is the registry's business.
 
+import { NO_SETTINGS } from "../protocol/model-settings.ts";
 import type { Companion, ReadModel } from "./companion.ts";
 import type { ModelEntry } from "./entry.ts";
 import { aliasesOf, type FoundModel } from "./found.ts";
+import { describeManifest, toDescribed } from "./model-file/described.ts";
 
 export function toEntry(
   { found, manifest, error, converted }: ReadModel,
   id: string,
   companions: readonly Companion[],
 ): ModelEntry {
+  const { description } = found;
+  const path = found.files[0] ?? "";
+  const settings = description?.settings ?? NO_SETTINGS;
   return {
-    ...manifest,
+    ...(description === null ? manifest : describeManifest(manifest, description).manifest),
     id,
     aliases: aliasesOf(found).filter((alias) => alias !== id),
     givenNames: [],
-    path: found.files[0] ?? "",
+    path,
     files: found.files,
     created: Math.floor(found.modifiedMs / 1000),
     sizeBytes: found.sizeBytes,
@@ -23,6 +29,11 @@ export function toEntry(
     explicit: found.explicit,
     conversion: converted === undefined || error !== null ? null : { file: converted },
     demo: false,
+    place: found.place,
+    described: description === null ? null : toDescribed(manifest, description),
+    settings,
+    engineKey: Object.keys(settings.engine).length === 0 ? path : `${path}\n${JSON.stringify(settings.engine)}`,
+    pinned: false,
   };
 }
 
@@ -49,6 +60,17 @@ export function pickDefault(entries: readonly ModelEntry[]): ModelEntry | null {
     servable[0] ??
     null
   );
+}
+
+/** In the order of the models. What a model file says comes first, then what names and paths say. */
+export function chooseIds(models: readonly FoundModel[], taken: Set<string>): string[] {
+  const ids = new Map<FoundModel, string>();
+  for (const isDescribed of [true, false]) {
+    for (const found of models) {
+      if ((found.description !== null) === isDescribed) ids.set(found, chooseId(found, taken));
+    }
+  }
+  return models.map((found) => ids.get(found) ?? found.name);
 }
 
 /** The plain name, else the path below its folder, else a number behind it: stable for a given set of files. */

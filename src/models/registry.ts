@@ -5,19 +5,22 @@
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { type Logger, silentLogger } from "../lib/log.ts";
 import { AppError } from "../protocol/errors.ts";
-import { type AliasStore, checkAlias } from "./alias.ts";
+import type { AliasStore } from "./alias.ts";
 import { findEntry, readSelector, selectEntry } from "./capability.ts";
+import { ModelChanges, type Renamed } from "./changes.ts";
 import { attachCompanions, type Companion, type ReadModel, toCompanion } from "./companion.ts";
 import { discoverModels, nameLoneRepositories } from "./discover.ts";
 import type { ModelEntry } from "./entry.ts";
 import type { FolderWatch } from "./folder-watch.ts";
 import type { FoundModel } from "./found.ts";
-import { chooseId, isReady, keyOf, pickDefault, toEntry } from "./make-entry.ts";
+import { chooseId, chooseIds, isReady, keyOf, pickDefault, toEntry } from "./make-entry.ts";
 import { type ManifestResult, readManifest, unreadManifest } from "./manifest.ts";
-import { DEFAULT_MODEL_NAMES, isReservedName, modelNotFound } from "./name.ts";
+import { describeModels } from "./model-file/describe.ts";
+import { ModelFileFolder, type ModelFileOptions } from "./model-file/folder.ts";
+import { DEFAULT_MODEL_NAMES, modelNotFound } from "./name.ts";
 import { indexNames, lookUp, type NameIndex } from "./name-index.ts";
 import type { ModelPlace } from "./places/places.ts";
-import { removeModelFiles } from "./removal.ts";
+import type { Removal } from "./removal.ts";
 import { isSettling } from "./settling.ts";
 import { explainUnlisted } from "./unlisted.ts";
 import { readWeightsFolder } from "./weights-folder.ts";
@@ -28,6 +31,8 @@ export interface RegistryOptions {
   modelsDirs: readonly string[];
   /** Folders of other programs; absent: none. */
   places?: readonly ModelPlace[];
+  /** Files that describe models; absent: there are none. */
+  modelFiles?: ModelFileOptions;
   /** Sees changes in all those folders; absent: they are looked at more often. */
   watch?: FolderWatch;
   /** The embedded demo model's file; null: none. Listed only while no other model can be served. */
@@ -38,6 +43,8 @@ export interface RegistryOptions {
   copies?: AliasStore;
   /** Finds the GGUF file that was made of a folder of weights; absent: none was. */
   findConverted?: (folder: string) => string | null;
+  /** Models whose engines stay, by id; absent: none can be pinned. */
+  pins?: AliasStore;
   /** The folder whose models may be deleted; absent: none. */
   ownFolder?: string;
   clock?: Clock;
@@ -67,15 +74,25 @@ export class ModelRegistry {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #manifests = new Map<string, ManifestResult>();
+  readonly #modelFiles: ModelFileFolder | null;
   #warned = new Set<string>();
   /** What was listed: it stays although it looks as if it were being written. */
   #listed: Set<string> | null = null;
   #view: View | null = null;
+  /** Paths of files that were put there by ourselves, in one step. */
+  readonly #whole = new Set<string>();
+  readonly #changes: ModelChanges;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
+    this.#modelFiles = options.modelFiles === undefined ? null : new ModelFileFolder(options.modelFiles);
+    this.#changes = new ModelChanges(options, {
+      resolve: (name) => this.resolve(name),
+      findName: (name) => lookUp(this.#currentView(MISS_SCAN_INTERVAL_MS), name),
+      rescan: (whole) => this.rescan(whole),
+    });
   }
 
   /** All entries, also the broken ones: the explicit ones in their order, then by path, then the demo. */
@@ -108,35 +125,12 @@ export class ModelRegistry {
 
   /** Gives a model a further name, kept across restarts. Throws `model_not_found` and `invalid_request`. */
   addAlias(model: string, alias: string): void {
-    checkAlias(alias, "destination");
-    const { copies } = this.#options;
-    const entry = this.resolve(model);
-    const taken = lookUp(this.#currentView(MISS_SCAN_INTERVAL_MS), alias);
-    if (copies === undefined || isReservedName(alias) || (taken !== null && !copies.entries().has(alias))) {
-      const message = `\`destination\` can't be ${JSON.stringify(alias)}: the name means something already`;
-      throw new AppError({ code: "invalid_request", message, hint: "Choose another name.", param: "destination" });
-    }
-    copies.set(alias, entry.id);
-    this.#takeView();
+    this.#changes.addAlias(model, alias);
   }
 
-  /**
-   * Takes back a name that `addAlias` gave (null), or deletes the files of the model with this id (its path). Throws
-   * `model_not_found` and `forbidden`.
-   */
-  remove(name: string): string | null {
-    if (this.#options.copies?.delete(name) === true) {
-      this.#takeView();
-      return null;
-    }
-    const entry = this.resolve(name);
-    if (entry.id !== name) {
-      const message = `${JSON.stringify(name)} is another name of ${entry.id}, and not one that was copied`;
-      throw new AppError({ code: "forbidden", message, hint: `Name ${entry.id} to delete its file.`, param: "model" });
-    }
-    removeModelFiles(entry, this.#options.ownFolder ?? null);
-    this.#takeView();
-    return entry.path;
+  /** Takes back a name that `addAlias` gave, or deletes what has this id. Throws `model_not_found` and `forbidden`. */
+  remove(name: string): Removal {
+    return this.#changes.remove(name);
   }
 
   /** Something has changed, or a file is still being written: the next listing may be another one. */
@@ -144,32 +138,51 @@ export class ModelRegistry {
     return this.#options.watch?.hasChanged === true || (this.#view?.settling.length ?? 0) > 0;
   }
 
-  /** Looks at the disk now. `whole`: a file that was put there when all of it was written. */
-  rescan(whole: string | null = null): void {
-    this.#takeView(whole);
+  /** Another name for a file of the own folder, or for a name that `addAlias` gave. Throws as `remove` and `addAlias` do. */
+  rename(model: string, name: string): Renamed {
+    return this.#changes.rename(model, name);
   }
 
-  #takeView(whole: string | null = null): View {
+  /** Whether its engine stays when nobody asks; kept across restarts. Throws `model_not_found`. */
+  pin(model: string, pinned: boolean): ModelEntry {
+    return this.#changes.pin(model, pinned);
+  }
+
+  /** Looks at the disk now. `whole`: files that appear there and need not be waited for. */
+  rescan(whole: readonly string[] = []): void {
+    for (const path of whole) this.#whole.add(path);
+    this.#takeView();
+  }
+
+  #takeView(): View {
     const discovery = discoverModels(this.#options);
+    const described = describeModels(
+      discovery.models,
+      this.#modelFiles?.read(discovery) ?? [],
+      this.#options.modelFiles?.env ?? {},
+    );
     for (const warning of discovery.warnings) {
       if (!this.#warned.has(warning)) this.#logger.warn(warning);
     }
     this.#warned = new Set(discovery.warnings);
     const used = new Set<string>();
-    const { settled, settling } = this.#readAll(discovery.models, used, whole);
-    const ids = new Set<string>();
+    const { settled, settling } = this.#readAll(described, used);
     const attached = attachCompanions(settled);
-    nameLoneRepositories(attached.map(({ model }) => model.found));
-    const entries = attached.map(({ model, companions }) =>
-      toEntry(model, chooseId(model.found, ids), [...companions, ...this.#readAttached(model.found, used)]),
+    const listed = attached.map(({ model }) => model.found);
+    nameLoneRepositories(listed);
+    const taken = new Set<string>();
+    const ids = chooseIds(listed, taken);
+    const entries = attached.map(({ model, companions }, at) =>
+      toEntry(model, ids[at] ?? "", [...companions, ...this.#readAttached(model.found, used)]),
     );
     // A folder that would have to be converted first is for those who name it.
     if (!entries.some((entry) => isReady(entry) || (entry.explicit && entry.error === null)))
-      entries.push(...this.#demoEntries(ids, used));
+      entries.push(...this.#demoEntries(taken, used));
     for (const key of this.#manifests.keys()) {
       if (!used.has(key)) this.#manifests.delete(key);
     }
-    const { aliases = [], copies, watch } = this.#options;
+    const { aliases = [], copies, pins, watch } = this.#options;
+    for (const entry of entries) entry.pinned = pins?.entries().has(entry.id) ?? false;
     const given = new Map([...(copies?.entries() ?? []), ...aliases]);
     const names = indexNames(entries, given, (word) => resolveWord(word, entries));
     watch?.follow(discovery.folders);
@@ -178,11 +191,7 @@ export class ModelRegistry {
   }
 
   /** What is there at the first look is told as it is: nobody can say yet whether it grows. */
-  #readAll(
-    models: readonly FoundModel[],
-    used: Set<string>,
-    whole: string | null,
-  ): { settled: ReadModel[]; settling: FoundModel[] } {
+  #readAll(models: readonly FoundModel[], used: Set<string>): { settled: ReadModel[]; settling: FoundModel[] } {
     const nowMs = this.#clock.wallMs();
     const settled: ReadModel[] = [];
     const settling: FoundModel[] = [];
@@ -190,7 +199,7 @@ export class ModelRegistry {
     for (const found of models) {
       const result = this.#manifestOf(found, used);
       const key = keyOf(found);
-      const isNew = this.#listed !== null && !this.#listed.has(key) && found.files[0] !== whole;
+      const isNew = this.#listed !== null && !this.#listed.has(key) && !this.#whole.has(found.files[0] ?? "");
       if (isNew && isSettling(found, result.incomplete, nowMs)) {
         settling.push(found);
         continue;
@@ -265,7 +274,7 @@ export class ModelRegistry {
     if (found === undefined) return [];
     const id = chooseId({ ...found, name: DEMO_ID, relativeName: DEMO_ID }, ids);
     const entry = toEntry({ ...this.#manifestOf(found, used), found }, id, []);
-    return [{ ...entry, aliases: [], explicit: false, demo: true }];
+    return [{ ...entry, aliases: [], explicit: false, demo: true, place: "built-in" }];
   }
 }
 

@@ -7,23 +7,47 @@ import { AppError } from "../protocol/errors.ts";
 import { recordName } from "../protocol/hub-name.ts";
 import type { ModelEntry } from "./entry.ts";
 
+/** What was removed. */
+export interface Removal {
+  /** A further name, a model file, or a model's own files. */
+  kind: "name" | "model-file" | "files";
+  /** Of the model's file that is gone; null: none is. */
+  path: string | null;
+}
+
+/** A model that a model file describes, or could not describe, loses that; its own files stay. */
+export function removeModel(entry: ModelEntry, ownFolder: string | null): Removal {
+  const modelFile = entry.described?.file ?? (entry.place === "model-file" ? entry.path : null);
+  if (modelFile === null) removeModelFiles(entry, ownFolder);
+  else unlinkFiles(entry.id, [modelFile]);
+  return { kind: modelFile === null ? "files" : "model-file", path: entry.path };
+}
+
 /** `ownFolder`: null when the server has none. Throws `forbidden`, or `internal` when a file can't be deleted. */
-export function removeModelFiles(entry: ModelEntry, ownFolder: string | null): void {
-  const reason = explainKeeping(entry, ownFolder);
-  if (reason !== null) {
-    const message = `${entry.id} is not this server's to delete: ${reason}`;
-    const hint = entry.demo ? "It goes when there is another model." : "Delete the file yourself.";
-    throw new AppError({ code: "forbidden", message, hint, param: "model" });
-  }
+function removeModelFiles(entry: ModelEntry, ownFolder: string | null): void {
+  const hint = entry.demo ? "It goes when there is another model." : "Delete the file yourself.";
+  assertOwn(entry, ownFolder, "delete", hint);
   // The record of its download goes with it.
   const records = entry.files.map((file) => join(dirname(file), recordName(basename(file))));
-  for (const file of [...entry.files, ...records]) {
+  unlinkFiles(entry.id, [...entry.files, ...records]);
+}
+
+/** Throws `forbidden` with the reason where the files are not this server's. */
+export function assertOwn(entry: ModelEntry, ownFolder: string | null, verb: string, hint: string): void {
+  const reason = explainKeeping(entry, ownFolder);
+  if (reason === null) return;
+  const message = `${entry.id} is not this server's to ${verb}: ${reason}`;
+  throw new AppError({ code: "forbidden", message, hint, param: "model" });
+}
+
+function unlinkFiles(id: string, files: readonly string[]): void {
+  for (const file of files) {
     try {
       // Of a link it takes the link: what that leads to stays.
       unlinkSync(file);
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code === "ENOENT") continue;
-      const message = `${entry.id} could not be deleted: ${(thrown as Error).message}`;
+      const message = `${id} could not be deleted: ${(thrown as Error).message}`;
       throw new AppError({ code: "internal", message, hint: "Check the permissions." }, { cause: thrown });
     }
   }

@@ -37,6 +37,7 @@ export const ERROR_KINDS = {
     hint: "Add the host with --allowed-host or the origin with --cors-origin.",
   },
   rate_limited: { status: 429, retryable: true, hint: "Slow down." },
+  conflict: { status: 409, retryable: false, hint: "Look at what is there, and choose another name or place." },
   payload_too_large: { status: 413, retryable: false, hint: "Send a smaller body." },
   not_supported: { status: 400, retryable: false, hint: "Leave the field out." },
   not_implemented: { status: 501, retryable: false, hint: "/swagger shows what this server can do." },

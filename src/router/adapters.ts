@@ -1,6 +1,8 @@
 // The LoRA adapters of the default model as the server sees them: their list, and the scales that requests get which
 // name none. The scales outlive an engine; which adapters are really loaded is the engine's business.
 
+import { readScales } from "../models/adapter.ts";
+import type { ModelEntry } from "../models/entry.ts";
 import type { GenerationRequest } from "../protocol/generation.ts";
 import { type LoraAdapter, type LoraScale, resolveScales } from "../protocol/lora.ts";
 
@@ -29,9 +31,11 @@ export class Adapters {
     this.#adapters = this.#adapters.map((adapter) => ({ ...adapter, scale: resolved[adapter.id] ?? 0 }));
   }
 
-  /** The request with the scales that it runs with: of its own, or the server's of this moment. */
-  apply(modelPath: string, request: GenerationRequest): GenerationRequest {
-    if ((request.lora?.length ?? 0) > 0 || modelPath !== this.#modelPath || this.#adapters.length === 0) return request;
-    return { ...request, lora: this.#adapters.map(({ id, scale }) => ({ id, scale })) };
+  /** The request with the scales that it runs with: of its own, the server's of this moment, or those of the model's file. */
+  apply({ path, settings }: Pick<ModelEntry, "path" | "settings">, request: GenerationRequest): GenerationRequest {
+    if ((request.lora?.length ?? 0) > 0) return request;
+    const isOurs = path === this.#modelPath && this.#adapters.length > 0;
+    const scales = isOurs ? this.#adapters : readScales(settings.engine.lora ?? []);
+    return scales.length === 0 ? request : { ...request, lora: scales.map(({ id, scale }) => ({ id, scale })) };
   }
 }

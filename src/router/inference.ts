@@ -1,5 +1,8 @@
 // The router as the API sees it: models, generations, embeddings, health. Types only.
 
+import type { FoundPlace } from "../models/found.ts";
+import type { Described } from "../models/model-file/described.ts";
+import type { Removal } from "../models/removal.ts";
 import type {
   CacheReport,
   EmbeddingInput,
@@ -22,6 +25,15 @@ export interface ModelCard {
   /** Those of the aliases that a person gave: in the configuration, or with a copy. */
   givenNames: string[];
   path: string;
+  /** Models with the same one can share an engine. */
+  engineKey: string;
+  /** What its model file calls it; null: nothing. */
+  displayName: string | null;
+  place: FoundPlace;
+  /** What its model file says; null: none describes it. */
+  described: Described | null;
+  /** Its engine is not put to sleep. */
+  pinned: boolean;
   /** Seconds since the epoch: the file's modification time. */
   created: number;
   sizeBytes: number;
@@ -115,12 +127,16 @@ export interface Inference {
   ): Promise<EmbeddingResult & { model: ModelCard }>;
   /** Starts the model's engine if it has none. Resolves when it can answer. */
   load(model: string | undefined, signal: AbortSignal): Promise<ModelCard>;
-  /** How long the model's engine stays without requests: 0 = not at all, null = for ever. Of one without an engine: nothing. */
-  keepFor(model: Pick<ModelCard, "id" | "path">, idleMs: number | null): void;
+  /** How long the model's engine stays without requests: 0 = not at all, null = for ever. Of one without an engine, and of a pinned one: nothing. */
+  keepFor(model: Pick<ModelCard, "id" | "engineKey" | "pinned">, idleMs: number | null): void;
   /** A further name of a model, kept across restarts. Throws `model_not_found`, and `invalid_request` for a name in use. */
   addAlias(model: string, alias: string): void;
-  /** Takes back a name that `addAlias` gave, or deletes a model of the server's own folder. Throws `forbidden` for others. */
-  remove(name: string): void;
+  /** Takes back a name that `addAlias` gave, or deletes a model file or a model of the server's own folder. Throws `forbidden` for others. */
+  remove(name: string): Removal["kind"];
+  /** Gives a file of the own folder, or a name that `addAlias` gave, another name: the model's id then. Throws `forbidden` for others. */
+  rename(model: string, name: string): string;
+  /** Whether the model's engine stays when nobody asks; kept across restarts. */
+  pin(model: string, pinned: boolean): ModelCard;
   /** What the model's vocabulary or template says of a text. */
   tell(model: string | undefined, question: TextQuestion, signal: AbortSignal): Promise<TextAnswer>;
   health(): Health;

@@ -24,11 +24,17 @@ export interface CardRuntime {
 export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSettings): ModelCard {
   const { info } = runtime;
   const pooling = choosePooling(entry, info, settings);
+  const taken = entry.described?.taken ?? [];
   return {
     id: entry.id,
     aliases: entry.aliases,
     givenNames: entry.givenNames,
     path: entry.path,
+    engineKey: entry.engineKey,
+    displayName: entry.described?.displayName ?? null,
+    place: entry.place,
+    described: entry.described,
+    pinned: entry.pinned,
     created: entry.created,
     sizeBytes: entry.sizeBytes,
     architecture: entry.architecture,
@@ -39,8 +45,10 @@ export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSe
     contextLength: info?.sequenceContextLength ?? expectedContext(entry.trainedContextLength, settings.contextLength),
     capabilities: {
       ...entry.capabilities,
-      embedding: pooling === null ? entry.embeddingPooling !== null : pooling !== "rank" && pooling !== "none",
-      rerank: pooling === "rank",
+      embedding:
+        !taken.includes("embedding") &&
+        (pooling === null ? entry.embeddingPooling !== null : pooling !== "rank" && pooling !== "none"),
+      rerank: pooling === "rank" && !taken.includes("rerank"),
     },
     embeddingPooling: pooling,
     ownPooling: entry.pooling,

@@ -5,6 +5,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { assertServable, type ModelEntry } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
+import type { Removal } from "../models/removal.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, EmbeddingResult, GenerationRequest } from "../protocol/generation.ts";
 import type { LoraAdapter, LoraScale } from "../protocol/lora.ts";
@@ -16,7 +17,9 @@ import { type EngineProcess, StartFailure } from "./engine-process.ts";
 import { flushEngine, type NamedEngine, prepareSleep, reportCache, reportEngine } from "./engine-report.ts";
 import type { BackendInfo, CacheOverview, Generation, Health, Inference, ModelCard } from "./inference.ts";
 import { type CardSettings, describeHealth, toCard } from "./model-card.ts";
-import { abortable, createPlace, type Place, present } from "./place.ts";
+import { assertAllowed, fillDefaults, idleMsOf, isRankInput, settingsOf } from "./model-settings.ts";
+import { abortable, type Place, present } from "./place.ts";
+import { Places } from "./places.ts";
 import type { SkippedPlugin } from "./plugins.ts";
 import { SleepTimer } from "./sleep-timer.ts";
 import { decide, NEW_SLOT, onDeath, onReady, onSlept, onStart, onStopped } from "./slot.ts";
@@ -53,7 +56,7 @@ const STOP_FLUSH_MS_MAX = 5_000;
 
 export class Router implements Inference {
   readonly #deps: RouterDependencies;
-  readonly #places = new Map<string, Place>();
+  readonly #places = new Places();
   readonly #crashes = new CrashTable();
   readonly #adapters: Adapters;
   /** Aborted when the router stops: loads in progress end with it. */
@@ -74,7 +77,8 @@ export class Router implements Inference {
 
   async generate(model: string | undefined, request: GenerationRequest, signal: AbortSignal): Promise<Generation> {
     const entry = this.#deps.registry.resolve(model);
-    const adapted = this.#adapters.apply(entry.path, request);
+    assertAllowed(entry, request.prompt.kind === "chat" ? "chat" : "completion");
+    const adapted = this.#adapters.apply(entry, fillDefaults(entry, request));
     const accepted = await EngineCall.generate(adapted, this.#callOptions(entry, signal));
     return { model: this.#card(entry), ...accepted };
   }
@@ -85,6 +89,7 @@ export class Router implements Inference {
     signal: AbortSignal,
   ): Promise<EmbeddingResult & { model: ModelCard }> {
     const entry = this.#deps.registry.resolve(model);
+    assertAllowed(entry, inputs.some(isRankInput) ? "rerank" : "embedding");
     const result = await EngineCall.embed(inputs, this.#callOptions(entry, signal));
     return { ...result, model: this.#card(entry) };
   }
@@ -95,10 +100,10 @@ export class Router implements Inference {
     return this.#card(entry);
   }
 
-  keepFor(model: Pick<ModelCard, "id" | "path">, idleMs: number | null): void {
-    const place = this.#places.get(model.path);
+  keepFor({ engineKey, pinned }: Pick<ModelCard, "id" | "engineKey" | "pinned">, idleMs: number | null): void {
+    const place = this.#places.find(engineKey);
     // It would else hold for an engine that somebody else starts.
-    if (place === undefined || (place.engine === null && place.starting === null)) return;
+    if (pinned || place === null || (place.engine === null && place.starting === null)) return;
     place.idleMs = idleMs;
     place.sleep?.setAfter(idleMs);
   }
@@ -107,10 +112,26 @@ export class Router implements Inference {
     this.#deps.registry.addAlias(model, alias);
   }
 
-  remove(name: string): void {
-    const path = this.#deps.registry.remove(name);
-    // Its engine has the file open still: it goes when its requests have ended.
-    if (path !== null) this.#places.get(path)?.sleep?.setAfter(0);
+  remove(name: string): Removal["kind"] {
+    const { kind, path } = this.#deps.registry.remove(name);
+    if (path !== null) this.#places.leave(path);
+    return kind;
+  }
+
+  rename(model: string, name: string): string {
+    const { id, path } = this.#deps.registry.rename(model, name);
+    if (path !== null) this.#places.leave(path);
+    return id;
+  }
+
+  pin(model: string, pinned: boolean): ModelCard {
+    const entry = this.#deps.registry.pin(model, pinned);
+    const place = this.#places.find(entry.engineKey);
+    if (place !== null) {
+      place.idleMs = idleMsOf(entry, this.#deps.sleepAfterMs);
+      place.sleep?.setAfter(place.idleMs);
+    }
+    return this.#card(entry);
   }
 
   async tell(model: string | undefined, question: TextQuestion, signal: AbortSignal): Promise<TextAnswer> {
@@ -118,7 +139,7 @@ export class Router implements Inference {
   }
 
   health(): Health {
-    const states = [...this.#places.values()];
+    const states = this.#places.all();
     return describeHealth(states, this.#deps.facts, this.#deps.clock.monotonicMs());
   }
 
@@ -129,7 +150,7 @@ export class Router implements Inference {
   }
 
   async cache(): Promise<CacheOverview> {
-    const asleep = [...this.#places.values()].filter(({ slot }) => slot.kind === "asleep");
+    const asleep = this.#places.all().filter(({ slot }) => slot.kind === "asleep");
     const slept = asleep.flatMap((place) => place.slept ?? []);
     return await reportCache(this.#running(), this.#deps.clock, slept);
   }
@@ -145,7 +166,7 @@ export class Router implements Inference {
   /** Ends all engines; requests that are still open end with `engine_crashed`. Graceful: what they keep is written. */
   async stop(graceful = false): Promise<void> {
     this.#stopping.abort();
-    const places = [...this.#places.values()];
+    const places = this.#places.all();
     for (const { sleep } of places) sleep?.stop();
     await Promise.allSettled(places.map((place) => place.starting).filter((start) => start !== null));
     const stopped = this.#running().map(async ({ engine }) => {
@@ -156,7 +177,7 @@ export class Router implements Inference {
   }
 
   #running(): NamedEngine[] {
-    return [...this.#places.values()].flatMap(({ id, engine }) => (engine === null ? [] : [{ model: id, engine }]));
+    return this.#places.all().flatMap(({ id, engine }) => (engine === null ? [] : [{ model: id, engine }]));
   }
 
   #callOptions(entry: ModelEntry, signal: AbortSignal): EngineCallOptions {
@@ -171,7 +192,7 @@ export class Router implements Inference {
   }
 
   #card(entry: ModelEntry): ModelCard {
-    const place = this.#places.get(entry.path);
+    const place = this.#places.find(entry.engineKey);
     const isDefault = this.#deps.registry.defaultEntry() === entry;
     const info = place?.engine?.info ?? null;
     return toCard(
@@ -183,7 +204,7 @@ export class Router implements Inference {
         isDefault,
         sleepsInMs: place?.sleep?.leftMs ?? null,
       },
-      this.#deps.facts,
+      settingsOf(entry, this.#deps.facts),
     );
   }
 
@@ -191,7 +212,7 @@ export class Router implements Inference {
   async #engineFor(entry: ModelEntry, signal: AbortSignal): Promise<EngineProcess> {
     assertServable(entry);
     if (this.#stopping.signal.aborted) throw new AppError({ code: "overloaded", message: "The server is stopping." });
-    const place = this.#placeOf(entry);
+    const place = this.#places.of(entry, idleMsOf(entry, this.#deps.sleepAfterMs), this.#deps.registry.list());
     const decision = decide(place.slot, this.#deps.clock.monotonicMs());
     switch (decision.kind) {
       case "grant":
@@ -210,20 +231,6 @@ export class Router implements Inference {
         throw new AppError({ code: "engine_crashed", message, hint: `Try again in ${seconds} s.` });
       }
     }
-  }
-
-  #standardIdleMs(): number | null {
-    return this.#deps.sleepAfterMs === 0 ? null : this.#deps.sleepAfterMs;
-  }
-
-  #placeOf(entry: Pick<ModelEntry, "id" | "path">): Place {
-    let place = this.#places.get(entry.path);
-    if (place === undefined) {
-      place = createPlace(entry.id, this.#standardIdleMs());
-      this.#places.set(entry.path, place);
-    }
-    place.id = entry.id;
-    return place;
   }
 
   async #start(entry: ModelEntry, place: Place): Promise<EngineProcess> {
@@ -269,7 +276,7 @@ export class Router implements Inference {
       sleep: () => {
         if (place.engine !== engine) return;
         place.engine = null;
-        place.idleMs = this.#standardIdleMs();
+        place.idleMs = idleMsOf(entry, this.#deps.sleepAfterMs);
         place.slot = onSlept(place.slot);
         place.leaving = engine.stop().finally(() => {
           place.leaving = null;
@@ -283,7 +290,7 @@ export class Router implements Inference {
     // One that was put to sleep has left its place before it ended.
     if (place.engine !== engine) return;
     place.engine = null;
-    place.idleMs = this.#standardIdleMs();
+    place.idleMs = idleMsOf(entry, this.#deps.sleepAfterMs);
     place.sleep?.stop();
     if (engine.stopping) {
       place.slot = onStopped(place.slot);

@@ -139,7 +139,7 @@ describe("copies", () => {
     registry.addAlias("a", "mine");
     registry.addAlias("mine", "mine2");
     expect([registry.resolve("mine").id, registry.resolve("mine2").id]).toEqual(["a", "a"]);
-    expect(registry.remove("mine")).toBeNull();
+    expect(registry.remove("mine")).toEqual({ kind: "name", path: null });
     expect(codeOf(() => registry.resolve("mine"))).toBe("model_not_found");
     expect(registry.resolve("mine2").id).toBe("a");
   });
@@ -162,7 +162,7 @@ describe("copies", () => {
 describe("deleting a model", () => {
   test("takes its file in the server's own folder", () => {
     const { root, registry } = registryOf({ "a.gguf": plain, "deep/b.gguf": plain });
-    expect(registry.remove("b")).toBe(join(root, "deep/b.gguf"));
+    expect(registry.remove("b")).toEqual({ kind: "files", path: join(root, "deep/b.gguf") });
     expect(existsSync(join(root, "deep/b.gguf"))).toBe(false);
     expect(registry.list().map(({ id }) => id)).toEqual(["a"]);
     expect(codeOf(() => registry.remove("b"))).toBe("model_not_found");

@@ -6,6 +6,7 @@ import { AppError } from "../../src/protocol/errors.ts";
 import type { GenerationEvent } from "../../src/protocol/generation.ts";
 import type { FromEngine, ToEngine } from "../../src/protocol/messages.ts";
 import type { CacheEntry, LoadedModelInfo } from "../../src/protocol/model-info.ts";
+import { NO_SETTINGS } from "../../src/protocol/model-settings.ts";
 import type { ExitReason } from "../../src/router/child.ts";
 import { EngineClient } from "../../src/router/engine-client.ts";
 import { crashError, type EngineProcess } from "../../src/router/engine-process.ts";
@@ -27,6 +28,11 @@ export function makeEntry(id: string, changes: Partial<ModelEntry> = {}): ModelE
     explicit: false,
     conversion: null,
     demo: false,
+    place: "models-dir",
+    described: null,
+    settings: NO_SETTINGS,
+    engineKey: path,
+    pinned: false,
     ...changes,
   };
 }

@@ -42,6 +42,11 @@ export function makeCard(changes: Partial<ModelCard> = {}): ModelCard {
     aliases: [],
     givenNames: [],
     path: DEMO_PATH,
+    engineKey: DEMO_PATH,
+    displayName: null,
+    place: "built-in",
+    described: null,
+    pinned: false,
     created: 1_700_000_000,
     sizeBytes: 1_300_000,
     architecture: "llama",
@@ -97,6 +102,7 @@ export class FakeInference implements Inference {
   keepCalls: [id: string, idleMs: number | null][] = [];
   aliasCalls: [model: string, alias: string][] = [];
   removeCalls: string[] = [];
+  renameCalls: [model: string, name: string][] = [];
   /** What questions about texts are answered with. */
   textAnswer: (question: TextQuestion) => TextAnswer = answerByLetters;
   tellCalls: { model: string | undefined; question: TextQuestion; signal: AbortSignal }[] = [];
@@ -156,10 +162,25 @@ export class FakeInference implements Inference {
     this.aliasCalls.push([model, alias]);
   }
 
-  remove(name: string): void {
+  remove(name: string): "files" {
     this.resolveModel(name);
     if (this.refusal !== null) throw this.refusal;
     this.removeCalls.push(name);
+    return "files";
+  }
+
+  rename(model: string, name: string): string {
+    this.resolveModel(model);
+    if (this.refusal !== null) throw this.refusal;
+    this.renameCalls.push([model, name]);
+    return name;
+  }
+
+  pin(model: string, pinned: boolean): ModelCard {
+    const card = this.resolveModel(model);
+    if (this.refusal !== null) throw this.refusal;
+    card.pinned = pinned;
+    return card;
   }
 
   async tell(model: string | undefined, question: TextQuestion, signal: AbortSignal): Promise<TextAnswer> {

@@ -28,9 +28,11 @@ export class RouterFixture {
   readonly removed: string[] = [];
   readonly aliases: [model: string, alias: string][] = [];
   readonly router: Router;
+  /** What the registry lists: tests change it as files would. */
+  readonly entries: ModelEntry[] = [makeEntry("a"), makeEntry("b"), BROKEN];
 
   constructor(sleepAfterMs = 0) {
-    const entries = [makeEntry("a"), makeEntry("b"), BROKEN];
+    const { entries } = this;
     const registry = {
       list: () => entries,
       defaultEntry: () => entries[0] ?? null,
@@ -41,8 +43,9 @@ export class RouterFixture {
       },
       remove: (name: string) => {
         this.removed.push(name);
-        return registry.resolve(name).path;
+        return { kind: "files", path: registry.resolve(name).path };
       },
+      pin: (name: string, pinned: boolean) => Object.assign(registry.resolve(name), { pinned }),
       addAlias: (model: string, alias: string) => void this.aliases.push([model, alias]),
     };
     this.router = new Router({

@@ -14,7 +14,7 @@ export function encodeAnthropicModel(card: ModelCard): AnthropicModelReply {
   return {
     id: card.id,
     type: "model",
-    display_name: card.id,
+    display_name: card.displayName ?? card.id,
     created_at: new Date(card.created * 1000).toISOString().replace(".000Z", "Z"),
     max_input_tokens: card.contextLength,
     max_tokens: card.contextLength,

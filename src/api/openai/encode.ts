@@ -193,6 +193,7 @@ export function encodeModel(card: ModelCard): ModelReply {
     created: card.created,
     owned_by: card.demo ? "demo" : "ml-offload",
     aliases: card.aliases,
+    display_name: card.displayName,
     context_length: card.contextLength,
     max_model_len: card.contextLength,
     trained_context_length: card.trainedContextLength,

@@ -209,6 +209,7 @@ export const ModelReply = Type.Object({
   created: Type.Integer({ description: "The file's modification time in seconds since the epoch." }),
   owned_by: Type.String(),
   aliases: Type.Array(Type.String()),
+  display_name: orNull(Type.String({ description: "As its model file calls it." })),
   context_length: orNull(Type.Integer({ description: "Most tokens of one request, prompt and answer." })),
   max_model_len: orNull(Type.Integer({ description: "The same number under vLLM's name." })),
   trained_context_length: orNull(Type.Integer()),

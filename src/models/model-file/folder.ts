@@ -1,0 +1,112 @@
+// The folder of model files: reads those that are there, each on its own, so that a wrong one costs nobody else. What they
+// say of models is used elsewhere (describe.ts).
+
+import { readFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import type { Environment } from "../../lib/paths.ts";
+import type { ErrorBody } from "../../protocol/errors.ts";
+import { type FoundModels, messageOf, statOrError } from "../found.ts";
+import { listFolder } from "../places/list-folder.ts";
+import {
+  guessId,
+  MODEL_FILE_BYTES_MAX,
+  MODEL_FILE_NAME,
+  type ModelDescription,
+  ModelFileError,
+  parseModelFile,
+} from "./parse.ts";
+
+export interface ModelFileFault {
+  file: string;
+  /** What it would be called. */
+  id: string;
+  error: ErrorBody;
+}
+
+export type ModelFileRead = { description: ModelDescription } | { fault: ModelFileFault };
+
+export interface ModelFileOptions {
+  folder: string;
+  /** For `~`. */
+  env: Environment;
+}
+
+/** Each is a model of its own; nobody describes more by hand. */
+const FILES_MAX = 1_024;
+
+interface KnownFile {
+  version: string;
+  read: ModelFileRead;
+}
+
+export class ModelFileFolder {
+  readonly #options: ModelFileOptions;
+  /** By path; read again when size or date have changed. */
+  #known = new Map<string, KnownFile>();
+
+  constructor(options: ModelFileOptions) {
+    this.#options = { ...options, folder: resolve(options.folder) };
+  }
+
+  /** In the order of their names; a folder that is not there has none. `found` is told what to watch and what was left out. */
+  read(found: FoundModels): ModelFileRead[] {
+    const { folder, env } = this.#options;
+    const names = listFolder(found, folder).filter((name) => MODEL_FILE_NAME.test(name));
+    if (names.length > FILES_MAX) found.warn(`of ${folder} only ${FILES_MAX} of ${names.length} model files are read`);
+    const fresh = new Map<string, KnownFile>();
+    for (const name of names.slice(0, FILES_MAX)) {
+      const file = join(folder, name);
+      const stats = statOrError(file);
+      const version = "code" in stats ? stats.code : `${stats.size}:${stats.mtimeMs}:${stats.ino}`;
+      const known = this.#known.get(file);
+      const read = known?.version === version ? known.read : readModelFile(file, env);
+      fresh.set(file, { version, read });
+      if ("fault" in read) found.warn(read.fault.error.message);
+    }
+    this.#known = fresh;
+    return refuseRepeated([...fresh.values()].map(({ read }) => read));
+  }
+}
+
+/** A mistake in it is a result. */
+export function readModelFile(file: string, env: Environment): ModelFileRead {
+  const stats = statOrError(file);
+  const refuse = (message: string): ModelFileRead => {
+    const error: ErrorBody = { code: "model_damaged", message, hint: "docs/models.md says what a model file is." };
+    return { fault: { file, id: basename(file).replace(MODEL_FILE_NAME, ""), error } };
+  };
+  if ("code" in stats) return refuse(`the model file ${file} can't be read: ${stats.message}`);
+  if (!stats.isFile()) return refuse(`the model file ${file} is not a regular file`);
+  if (stats.size > MODEL_FILE_BYTES_MAX) {
+    return refuse(`the model file ${file} has ${stats.size} bytes; at most ${MODEL_FILE_BYTES_MAX} are read`);
+  }
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (thrown) {
+    return refuse(`the model file ${file} can't be read: ${messageOf(thrown)}`);
+  }
+  try {
+    return { description: parseModelFile(file, text, env) };
+  } catch (thrown) {
+    if (!(thrown instanceof ModelFileError)) throw thrown;
+    return { fault: { file, id: guessId(file, text), error: thrown.body } };
+  }
+}
+
+/** Two of one name can't both be asked for: the first one stays. */
+function refuseRepeated(reads: readonly ModelFileRead[]): ModelFileRead[] {
+  const first = new Map<string, string>();
+  return reads.map((read) => {
+    if ("fault" in read) return read;
+    const { id, file } = read.description;
+    const other = first.get(id.toLowerCase());
+    if (other === undefined) {
+      first.set(id.toLowerCase(), file);
+      return read;
+    }
+    const message = `the model file ${file}: its \`model_id\` ${id} is that of ${basename(other)} already`;
+    const error: ErrorBody = { code: "model_damaged", message, hint: "Give one of them another model_id." };
+    return { fault: { file, id, error } };
+  });
+}

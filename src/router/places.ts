@@ -1,0 +1,52 @@
+// The places of models' engines, by what shapes an engine: two names of one file with the same settings have one place. Knows
+// which engines nobody can ask for any more; what becomes of a place's engine is decided elsewhere.
+
+import type { ModelEntry } from "../models/entry.ts";
+import { createPlace, type Place } from "./place.ts";
+
+export class Places {
+  readonly #places = new Map<string, Place>();
+
+  all(): Place[] {
+    return [...this.#places.values()];
+  }
+
+  find(engineKey: string): Place | null {
+    return this.#places.get(engineKey) ?? null;
+  }
+
+  /** Of a model that is asked for. Engines of the same file whose settings no listed model has any more go when they are idle. */
+  of(
+    entry: Pick<ModelEntry, "id" | "engineKey" | "path">,
+    idleMs: number | null,
+    listed: readonly ModelEntry[],
+  ): Place {
+    let place = this.#places.get(entry.engineKey);
+    if (place === undefined) {
+      place = createPlace(entry.id, idleMs);
+      this.#places.set(entry.engineKey, place);
+      const wanted = new Set(listed.map(({ engineKey }) => engineKey));
+      this.#leave((key) => isOf(key, entry.path) && key !== entry.engineKey && !wanted.has(key));
+    }
+    place.id = entry.id;
+    // What a request asked for ends with the engine; what the settings say may have changed since.
+    if (place.engine === null && place.starting === null) place.idleMs = idleMs;
+    return place;
+  }
+
+  /** Engines have their file open still: they go when their requests have ended. */
+  leave(path: string): void {
+    this.#leave((key) => isOf(key, path));
+  }
+
+  #leave(isMeant: (engineKey: string) => boolean): void {
+    for (const [key, place] of this.#places) {
+      if (isMeant(key)) place.sleep?.setAfter(0);
+    }
+  }
+}
+
+/** A key is the file's path, alone or with settings in the next line. */
+function isOf(engineKey: string, path: string): boolean {
+  return engineKey === path || engineKey.startsWith(`${path}\n`);
+}
