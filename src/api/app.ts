@@ -21,6 +21,8 @@ import { addRerankRoutes } from "./llama/rerank.ts";
 import { addTokenRoutes } from "./llama/tokenize.ts";
 import { addConvertRoutes } from "./manage/convert.ts";
 import { addInspectRoutes } from "./manage/inspect.ts";
+import { addLibraryRoutes } from "./manage/library.ts";
+import { addUploadRoutes } from "./manage/upload.ts";
 import { explainUnavailable } from "./ollama/errors.ts";
 import { addOllamaRoutes } from "./ollama/routes.ts";
 import { addChatRoute } from "./openai/chat.ts";
@@ -65,6 +67,8 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addInspectRoutes(elysia, api);
   addConvertRoutes(elysia, api);
   addEventRoutes(elysia, api);
+  addLibraryRoutes(elysia, api);
+  addUploadRoutes(elysia, api);
   addStreamRoutes(elysia, api);
   addModelRoutes(elysia, api);
   addChatRoute(elysia, api);

@@ -79,26 +79,36 @@ const SILENCE_MS_MAX = 60_000;
 /** Most bodies have arrived with their headers: a stream around each would cost more than all the rest of the reading. */
 const SHORT_BYTES = 64 * 1024;
 
-async function readBytes(request: Request, bytesMax: number, clock: Clock): Promise<Uint8Array> {
+/** All of it. Throws `payload_too_large` and `timeout`. */
+export async function readBytes(request: Request, bytesMax: number, clock: Clock): Promise<Uint8Array> {
   const length = Number(request.headers.get("Content-Length") ?? 0);
   if (length > bytesMax) throw tooLarge(bytesMax);
   if (length > 0 && length <= SHORT_BYTES) return await withinSilence(request.bytes(), clock);
-  if (request.body === null) return new Uint8Array(0);
-  const reader = request.body.getReader();
   const chunks: Uint8Array[] = [];
   let total = 0;
+  for await (const chunk of readChunks(request, clock)) {
+    total += chunk.byteLength;
+    if (total > bytesMax) throw tooLarge(bytesMax);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The body as it arrives. Throws `timeout` when nothing comes for too long. */
+export async function* readChunks(request: Request, clock: Clock): AsyncGenerator<Uint8Array, void> {
+  if (request.body === null) return;
+  const reader = request.body.getReader();
+  let isWhole = false;
   try {
     for (;;) {
       const { done, value } = await withinSilence(reader.read(), clock);
-      if (done) return Buffer.concat(chunks);
-      total += value.byteLength;
-      if (total > bytesMax) throw tooLarge(bytesMax);
-      chunks.push(value);
+      if (done) break;
+      yield value;
     }
-  } catch (thrown) {
+    isWhole = true;
+  } finally {
     // Not awaited: the rest of the body is nobody's business any more, however it ends.
-    void Promise.allSettled([reader.cancel()]);
-    throw thrown;
+    if (!isWhole) void Promise.allSettled([reader.cancel()]);
   }
 }
 

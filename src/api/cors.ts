@@ -10,7 +10,8 @@ const REQUEST_HEADERS_CHARS_MAX = 1024;
 
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const EXPOSED_HEADERS =
-  "X-Request-Id, request-id, Retry-After, X-MLO-Cache, X-MLO-Relaxed, X-MLO-Truncated, X-MLO-Stream";
+  "X-Request-Id, request-id, Retry-After, X-MLO-Cache, X-MLO-Relaxed, X-MLO-Truncated, X-MLO-Stream, " +
+  "Location, Upload-Offset, Upload-Length, Upload-Expires, Tus-Resumable, Tus-Version, Tus-Extension";
 
 /** `host` is the request's Host header: a page that we served ourselves is always welcome. */
 export function isOriginAllowed(origin: string, patterns: readonly string[], host: string): boolean {

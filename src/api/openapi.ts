@@ -26,6 +26,7 @@ import {
   TokenizeRequest,
 } from "./llama/text-schema.ts";
 import { ConversionListReply, ConversionReply, ConvertRequest } from "./manage/convert-schema.ts";
+import { LIBRARY_COMPONENTS } from "./manage/library-schema.ts";
 import { InspectReply, InspectRequest, ModelContentsReply } from "./manage/schema.ts";
 import { OLLAMA_COMPONENTS } from "./ollama/components.ts";
 import {
@@ -85,6 +86,7 @@ export const COMPONENTS: Record<string, TSchema> = {
   ConversionReply,
   ConversionListReply,
   ServerEventReply,
+  ...LIBRARY_COMPONENTS,
   LoraAdapterListReply,
   LoraScalesRequest,
   LoraScalesReply,

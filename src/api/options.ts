@@ -5,6 +5,7 @@ import type { ModelSource } from "../hub/hub.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { EventBus } from "../lib/event-bus.ts";
 import type { Logger } from "../lib/log.ts";
+import type { Uploads } from "../models/upload/uploads.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { ConversionService } from "../router/conversions.ts";
 import type { Inference } from "../router/inference.ts";
@@ -62,6 +63,8 @@ export interface ApiDependencies {
   conversions: ConversionService;
   /** What happens on the server, for whoever listens. */
   events: EventBus<EventTopic>;
+  /** Models and model files that clients send. */
+  uploads: Uploads;
   /** Responses and conversations. */
   state: State;
   options: ApiOptions;

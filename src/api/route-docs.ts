@@ -23,9 +23,16 @@ export interface RouteDocs {
   query?: readonly { name: string; description: string; schema: object }[];
   /** Request headers of ours, and others that matter. */
   headers?: readonly { name: string; description: string; schema: object }[];
-  body?: { schema: string; examples: Record<string, object> };
+  body?: {
+    schema: string;
+    examples: Record<string, object>;
+    /** What else is taken, besides JSON: media type → what it holds. */
+    others?: Record<string, object>;
+  };
   reply: {
     description: string;
+    /** Absent: 200. */
+    status?: number;
     /** A component's name, or several where the answer hangs on the request; absent for what is not JSON. */
     schema?: string | readonly string[];
     /** A component's name, or several: one `data:` line of the streamed answer. That of an error is among them. */
@@ -106,7 +113,8 @@ function describePathParameter(parameter: PathParameter): object {
 function describeBody(body: NonNullable<RouteDocs["body"]>): object {
   const examples = Object.entries(body.examples).map(([name, value]) => [name, { value }]);
   const json = { schema: refer(body.schema), examples: Object.fromEntries(examples) };
-  return { required: true, content: { "application/json": json } };
+  const others = Object.entries(body.others ?? {}).map(([type, schema]) => [type, { schema }]);
+  return { required: true, content: { "application/json": json, ...Object.fromEntries(others) } };
 }
 
 function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
@@ -128,7 +136,8 @@ function describeReply(reply: RouteDocs["reply"]): Record<string, object> {
   ]);
   const headers = named.length === 0 ? {} : { headers: Object.fromEntries(named) };
   const bodies = Object.keys(content).length === 0 ? {} : { content };
-  const responses: Record<string, object> = { 200: { description: reply.description, ...headers, ...bodies } };
+  const status = reply.status ?? 200;
+  const responses: Record<string, object> = { [status]: { description: reply.description, ...headers, ...bodies } };
   if (reply.alsoStatus !== undefined) {
     responses[reply.alsoStatus.status] = { description: reply.alsoStatus.description, content };
   }

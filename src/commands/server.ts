@@ -24,6 +24,7 @@ import { checkDraftModel } from "../models/draft.ts";
 import { FolderWatch } from "../models/folder-watch.ts";
 import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
+import { Uploads } from "../models/upload/uploads.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
@@ -94,6 +95,12 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
     hub: announceDownloads(openHub(env, folders, registry), events),
     conversions: converting.service,
     events,
+    uploads: new Uploads({
+      folders: { models: join(folders.data, "models"), modelFiles: config.modelConfigDir },
+      env,
+      clock: systemClock,
+      onPlaced: (path) => registry.rescan([path]),
+    }),
     state: new State({ folder: folders.state, log, clock: systemClock }),
     log,
     options: describeApi(config),

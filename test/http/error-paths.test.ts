@@ -4,6 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import { expectError, listErrorRoutes } from "../support/error-routes.ts";
 import { PROVOCATIONS } from "../support/provocations.ts";
+import { UPLOAD_PROVOCATIONS } from "../support/upload-provocations.ts";
 
 const ROUTES = await listErrorRoutes();
 
@@ -17,7 +18,7 @@ describe.each(ROUTES)("$name", (route) => {
     (code) => code !== "internal" || !(CONSTANT.test(route.name) || TABLE.test(route.name)),
   );
   test.each(codes)("%s", async (code) => {
-    const provoke = PROVOCATIONS[code];
+    const provoke = UPLOAD_PROVOCATIONS[route.name]?.[code] ?? PROVOCATIONS[code];
     if (provoke === undefined) throw new Error(`nobody knows how ${code} comes about: test/support/provocations.ts`);
     // Its query belongs to Anthropic's dialect, and so does the answer to a mistake in it.
     const dialect = route.name === "GET /v1/models" && code === "invalid_request" ? "anthropic" : route.dialect;

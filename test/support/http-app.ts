@@ -1,11 +1,15 @@
 // The HTTP app over a FakeInference, and short ways to ask it and to read its streams. Every answer is checked against
 // the OpenAPI document.
 
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createApp, type HttpApp } from "../../src/api/app.ts";
 import { buildOpenApi, type DocumentedRoute } from "../../src/api/openapi.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS } from "../../src/api/options.ts";
 import { EventBus } from "../../src/lib/event-bus.ts";
 import { silentLogger } from "../../src/lib/log.ts";
+import { Uploads } from "../../src/models/upload/uploads.ts";
 import type { EventTopic } from "../../src/protocol/events.ts";
 import { State } from "../../src/state/state.ts";
 import { DocumentJudge } from "./document-judge.ts";
@@ -21,6 +25,9 @@ export interface TestApp {
   conversions: FakeConversions;
   events: EventBus<EventTopic>;
   state: State;
+  uploads: Uploads;
+  /** Where uploads land; it is there once something has. */
+  folder: string;
   clock: FakeClock;
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
@@ -35,9 +42,10 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
   const events = new EventBus<EventTopic>(() => clock.wallMs());
   const options = { ...DEFAULT_API_OPTIONS, ...changes };
   const state = new State({ folder: stateFolder, log: silentLogger, clock });
-  const app = judgeAnswers(
-    createApp({ inference, hub, conversions, events, state, options, log: silentLogger, clock }),
-  );
+  const folder = newFolder();
+  const uploads = fakeUploads(folder, clock);
+  const parts = { inference, hub, conversions, events, uploads, state };
+  const app = judgeAnswers(createApp({ ...parts, options, log: silentLogger, clock }));
   return {
     app,
     inference,
@@ -45,6 +53,8 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
     conversions,
     events,
     state,
+    uploads,
+    folder,
     clock,
     get: (path, headers = {}) => app.handle(new Request(`http://localhost:9000${path}`, { headers })),
     post(path, body, init = {}) {
@@ -54,13 +64,27 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
   };
 }
 
+/** Made when something is written there; gone with the process. */
+const ROOT = join(tmpdir(), `mlo-http-${crypto.randomUUID()}`);
+process.on("exit", () => rmSync(ROOT, { recursive: true, force: true }));
+
+function newFolder(): string {
+  return join(ROOT, crypto.randomUUID());
+}
+
+export function fakeUploads(folder = newFolder(), clock = new FakeClock()): Uploads {
+  const folders = { models: join(folder, "models"), modelFiles: join(folder, "model-files") };
+  return new Uploads({ folders, env: {}, clock, onPlaced: () => {} });
+}
+
 // All apps have the same routes. Made before any test: whoever asks must not wait for it.
 const judge = new DocumentJudge(await buildOpenApi(listRoutes()));
 
 function listRoutes(): DocumentedRoute[] {
   const state = new State({ folder: null, log: silentLogger, clock: new FakeClock() });
   const inference = new FakeInference();
-  const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events: new EventBus<EventTopic>(() => 0) };
+  const events = new EventBus<EventTopic>(() => 0);
+  const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events, uploads: fakeUploads() };
   return createApp({ inference, ...parts, state, options: DEFAULT_API_OPTIONS, log: silentLogger }).routes();
 }
 

@@ -93,14 +93,8 @@ function failAll(makeError: () => Error): Provoke {
     const fail = () => {
       throw makeError();
     };
-    for (const part of [
-      app.inference,
-      app.hub,
-      app.conversions,
-      app.events,
-      app.state.responses,
-      app.state.conversations,
-    ]) {
+    const { inference, hub, conversions, events, uploads, state } = app;
+    for (const part of [inference, hub, conversions, events, uploads, state.responses, state.conversations]) {
       for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(part))) {
         if (name !== "constructor" && name !== "lastRequest") Object.assign(part, { [name]: fail });
       }
@@ -138,6 +132,7 @@ const nameNoModel: Provoke = (route) => {
 const BAD_REQUESTS: Record<string, Sent> = {
   "GET /v1/models": { path: "/v1/models?limit=0", headers: { "anthropic-version": "2023-06-01" } },
   "GET /v1/models/{model}": { path: "/v1/models/%zz" },
+  "DELETE /api/models/by-id/{model}": { path: "/api/models/by-id/%zz" },
   "GET /api/models/by-id/{model}": { path: "/api/models/by-id/%zz" },
   "GET /api/hub/search": { path: "/api/hub/search?limit=0" },
   "GET /api/events": { path: "/api/events?topics=weather" },
@@ -217,5 +212,6 @@ export const PROVOCATIONS: Partial<Record<ErrorCode, Provoke>> = {
   overloaded: overload,
   unauthorized: refuse("unauthorized"),
   rate_limited: refuse("rate_limited"),
+  conflict: refuse("conflict"),
   download_failed: refuse("download_failed"),
 };
