@@ -95,12 +95,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
     hub: announceDownloads(openHub(env, folders, registry), events),
     conversions: converting.service,
     events,
-    uploads: new Uploads({
-      folders: { models: join(folders.data, "models"), modelFiles: config.modelConfigDir },
-      env,
-      clock: systemClock,
-      onPlaced: (path) => registry.rescan([path]),
-    }),
+    uploads: openUploads(options, registry),
     state: new State({ folder: folders.state, log, clock: systemClock }),
     log,
     options: describeApi(config),
@@ -123,6 +118,15 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
       };
     },
   };
+}
+
+function openUploads({ config, folders, env }: StartOptions, registry: ModelRegistry): Uploads {
+  return new Uploads({
+    folders: { models: join(folders.data, "models"), modelFiles: config.modelConfigDir },
+    env,
+    clock: systemClock,
+    onPlaced: (path) => registry.rescan([path]),
+  });
 }
 
 function describeApi(config: ServeConfig): ApiOptions {

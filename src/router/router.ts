@@ -244,14 +244,8 @@ export class Router implements Inference {
       place.engine = engine;
       place.error = null;
       const { loadMs, contextLength, parallel, devices } = engine.info;
-      log.info("loaded", {
-        model: entry.id,
-        pid: engine.pid,
-        ms: Math.round(loadMs),
-        contextLength,
-        parallel,
-        devices,
-      });
+      const ms = Math.round(loadMs);
+      log.info("loaded", { model: entry.id, pid: engine.pid, ms, contextLength, parallel, devices });
       void engine.exited.then(() => this.#onExit(entry, place, engine));
       this.#watchIdle(entry, place, engine);
       return engine;
