@@ -157,10 +157,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "convert",
     operands: "SRC [DST]",
     operandsMax: 2,
-    summary: "Make a GGUF file of a SafeTensors folder, or of a GGUF in another type",
+    summary: "Make a GGUF file of a SafeTensors or PyTorch folder, or of a GGUF",
     options: Object.values(CONVERT_OPTIONS),
     notes: [
-      "SRC is a folder with config.json, a tokenizer and model*.safetensors, or a GGUF file in f32, f16 or bf16.",
+      "SRC is a folder with config.json, a tokenizer and model*.safetensors or pytorch_model*.bin; or a GGUF",
+      "file in f32, f16 or bf16.",
       `Types: auto ${PLAIN_TYPES.join(" ")}, and by llama.cpp's quantiser`,
       QUANTIZED_TYPES.filter((type) => !factsOf(type).needsImatrix).join(" "),
       `and with an --imatrix also ${QUANTIZED_TYPES.filter((type) => factsOf(type).needsImatrix).join(" ")}.`,

@@ -5,7 +5,7 @@ import { statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { encodeHeader, type GgufEntry, type GgufTensorInfo } from "../formats/gguf/write-header.ts";
 import { AppError } from "../protocol/errors.ts";
-import { ARCHITECTURE_NAMES, completeConfig, findArchitecture } from "./architectures/known.ts";
+import { completeConfig, findArchitecture } from "./architectures/known.ts";
 import { BLOCK, type TargetType, toSourceType } from "./encode-values.ts";
 import { planGeneral } from "./general-metadata.ts";
 import { refuseImatrix } from "./imatrix.ts";
@@ -13,9 +13,10 @@ import { type Fields, readJsonFile } from "./json-file.ts";
 import { labelTensors } from "./model-name.ts";
 import { type PlannedTensor, weightsOf } from "./model-plan.ts";
 import { factsOf, isPlainType, type OutType, PLAIN_TENSOR_TYPES, type PlainType } from "./out-types.ts";
+import { openWeights } from "./sources/open-weights.ts";
 import { streamTensor } from "./stream-tensor.ts";
 import { planTokenizer } from "./tokenizer/plan-tokenizer.ts";
-import { SafetensorsWeights, type WeightSource } from "./weights.ts";
+import { countElements, type WeightSource } from "./weights.ts";
 import { type ModelFile, type WriteOptions, writeModel } from "./write-model.ts";
 import { type Quantizing, type WrittenFile, writeQuantized } from "./write-quantized.ts";
 
@@ -48,8 +49,7 @@ export async function convertModel(request: ConvertRequest): Promise<ConvertRepo
   const stated = readConfig(source);
   const architecture = findArchitecture(stated);
   const config = completeConfig(stated, architecture);
-  refuseQuantized(config);
-  using weights: WeightSource = SafetensorsWeights.open(source);
+  using weights = openWeights(source, config);
   const outType = request.outType === "auto" ? (findWeightType(weights) ?? "f16") : request.outType;
   if (isPlainType(outType)) refuseImatrix(request.imatrix, outType);
   const { type, fileType } = choosePlain(outType, weights);
@@ -116,25 +116,13 @@ function readConfig(folder: string): Fields {
   });
 }
 
-/** Weights that are packed in another way than numbers of one type. */
-function refuseQuantized(config: Fields): void {
-  const packed = config.object("quantization_config") ?? config.object("quantization");
-  if (packed === null) return;
-  const method = packed.text("quant_method") ?? (config.value("quantization") === null ? "unknown" : "mlx");
-  throw new AppError({
-    code: "format_unsupported",
-    message: `the weights are quantised (${method.slice(0, 40)}), which is not converted yet`,
-    hint: `Use the original weights of the model; ${ARCHITECTURE_NAMES.join(", ")} in F32, F16 or BF16 are converted.`,
-  });
-}
-
 /** config.json's `torch_dtype` is not to be trusted: the weights themselves say. */
 function findWeightType(weights: WeightSource): PlainType | null {
-  const first = [...weights.tensors.values()].find(
-    ({ shape, dtype }) => shape.length >= 2 && (dtype === "BF16" || dtype === "F16"),
-  );
-  if (first === undefined) return null;
-  return first.dtype === "BF16" ? "bf16" : "f16";
+  for (const { shape, dtype, halfType } of weights.tensors.values()) {
+    const type = halfType ?? dtype;
+    if (shape.length >= 2 && (type === "BF16" || type === "F16")) return type === "BF16" ? "bf16" : "f16";
+  }
+  return null;
 }
 
 /** Which experts a token goes to hangs on small differences; ggml reads positions and token types in single precision only. */
@@ -156,8 +144,6 @@ function noteWiderTypes(infos: readonly GgufTensorInfo[], type: TargetType): str
   const wider = infos.filter((info) => type === "Q8_0" && info.type === "F16").length;
   return wider === 0 ? [] : [`${wider} tensors have rows that do not divide into blocks of ${BLOCK} and stay in F16`];
 }
-
-const countElements = (dims: readonly number[]): number => dims.reduce((product, size) => product * size, 1);
 
 /** The folder's name; in a Hugging Face cache, where that is a revision, the repository's. */
 export function identify(folder: string): string {

@@ -48,7 +48,24 @@ export const EXACT_DTYPES: ReadonlySet<string> = new Set(["F16", "BF16"]);
 export const ROUNDED_DTYPES: ReadonlySet<string> = new Set(["F32"]);
 
 /** The names of the files that the converter looks for. */
-export const CONVERTIBLE_FILE = /^model.*\.safetensors$/;
+export const CONVERTIBLE_FILE =
+  /^model.*\.safetensors$|^pytorch_model.*\.bin$|^model\.bin$|^(pytorch_)?model\.(pt|pth)$/;
+
+/** Ways of packing weights that the converter unpacks, and the bits that it knows of each; null: they have one kind. */
+const UNPACKED_METHODS: ReadonlyMap<string, readonly number[] | null> = new Map([
+  ["gptq", [2, 3, 4, 8]],
+  ["awq", [4]],
+  ["fp8", null],
+  ["mlx", [2, 3, 4, 5, 6, 8]],
+  ["compressed-tensors", [2, 3, 4, 5, 6, 7, 8]],
+  ["bitsandbytes", [4, 8]],
+  ["nvfp4", null],
+]);
+
+export function isUnpacked(method: string, bits: number | null): boolean {
+  const known = UNPACKED_METHODS.get(method);
+  return known === null || (known !== undefined && bits !== null && known.includes(bits));
+}
 
 /** Tokenizers that the converter reads, by the file that they are in. */
 export const CONVERTIBLE_TOKENIZERS: ReadonlySet<string> = new Set([

@@ -132,6 +132,7 @@ test("the command line", () => {
       allowRequantize: false,
       json: false,
       stopWithStdin: false,
+      base: null,
     },
   });
   const machine = parseArgv(["convert", "a", "--json", "--stop-with-stdin"]);

@@ -126,8 +126,7 @@ describe("configurations that can't be converted", () => {
   const refusals: [string, Record<string, unknown>, string, string][] = [
     ["another architecture", { architectures: ["FooForCausalLM"] }, "format_unsupported", "FooForCausalLM is not"],
     ["none", { architectures: undefined }, "model_damaged", 'lacks "architectures"'],
-    ["quantised weights", { quantization_config: { quant_method: "gptq" } }, "format_unsupported", "(gptq)"],
-    ["MLX's quantised weights", { quantization: { bits: 4, group_size: 64 } }, "format_unsupported", "(mlx)"],
+    ["weights of another packing", { quantization_config: { quant_method: "aqlm" } }, "format_unsupported", "(aqlm)"],
     ["no width", { hidden_size: undefined }, "model_damaged", 'config.json lacks "hidden_size"'],
     ["a width that is no number", { hidden_size: "64" }, "model_damaged", '"hidden_size" must be a whole number'],
     ["too many layers", { num_hidden_layers: 4096 }, "model_damaged", '"num_hidden_layers" must be at most'],

@@ -10,11 +10,13 @@ import { readGgufHeader } from "../../src/formats/gguf/read-header.ts";
 import { withFile } from "../../src/formats/read-at.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import { tinyPieces, tinyTokenizer, toFallbackJson, toSentencePieceModel } from "../support/hf-tokenizers.ts";
+import { PACKED_MODELS, type PackedModel, writePackedFolder } from "../support/packed-folders.ts";
 import { makeRandom } from "../support/random.ts";
 import { TINIEST, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
 import { writeFamilyFolder } from "../support/tiny-families.ts";
 import { TINY_FAMILIES } from "../support/tiny-family-models.ts";
 import { LLAMA3_SCALING } from "../support/tiny-models.ts";
+import { viewTensors, writeFolderOnly, writeTorchParts } from "../support/torch-folders.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-convert-mutations-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -23,6 +25,8 @@ const SMALL: TinyDecoder = {
   ...TINIEST,
   scaling: LLAMA3_SCALING,
 };
+/** Groups of 64 fill its rows. */
+const PACKED_SMALL: TinyDecoder = { ...SMALL, dtype: "F16", width: 64, heads: 2, headLength: 32, inner: 64 };
 const MUTATIONS = 400;
 
 type Random = ReturnType<typeof makeRandom>;
@@ -50,6 +54,24 @@ const FOLDERS: Readonly<Record<string, (folder: string) => void>> = {
   "Gemma 3 with images": writeFamily("gemma3-with-images"),
   Phi: writeFamily("phi-long"),
   "DeepSeek V3": writeFamily("deepseek3"),
+  "a PyTorch checkpoint": (folder) => {
+    writeFolderOnly(folder, SMALL);
+    writeTorchParts(folder, viewTensors(SMALL), 2);
+  },
+  ...Object.fromEntries(
+    [
+      "gptq-4-act-order",
+      "awq",
+      "mlx-3",
+      "mlx-mixed",
+      "fp8-ragged-block",
+      "packed-4-zeros",
+      "bitsandbytes-nf4-nested",
+    ].map((name) => [
+      `weights packed as ${name}`,
+      (folder: string) => writePackedFolder(folder, PACKED_MODELS[name] as PackedModel, PACKED_SMALL),
+    ]),
+  ),
 };
 
 function writeFamily(name: string): (folder: string) => void {

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { readGgufHeader } from "../../src/formats/gguf/read-header.ts";
 import { withFile } from "../../src/formats/read-at.ts";
 import { discoverModels } from "../../src/models/discover.ts";
-import { cleanEnvironment } from "../support/child-process.ts";
-import { LARGE, readRssAnon, writeSparseFolder } from "../support/sparse-folder.ts";
+import { startConvert, watchMemory } from "../support/convert-process.ts";
+import { LARGE, writeSparseFolder } from "../support/sparse-folder.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-convert-process-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -21,24 +21,11 @@ const models = join(home, ".local/share/ml-offload/models");
 
 beforeAll(() => writeSparseFolder(source, LARGE));
 
-function start(outType: string) {
-  const main = join(import.meta.dir, "../../src/main.ts");
-  return Bun.spawn([process.execPath, main, "convert", source, "--outtype", outType, "--force"], {
-    env: cleanEnvironment({ HOME: home }),
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-}
+const start = (outType: string) => startConvert(source, home, outType);
 
 test.skipIf(process.platform !== "linux").each(["bf16", "q8_0"])("memory stays bounded as %s", async (outType) => {
   const child = start(outType);
-  let largest = 0;
-  const timer = setInterval(() => {
-    largest = Math.max(largest, readRssAnon(child.pid));
-  }, 5);
-  const [code, out] = [await child.exited, await new Response(child.stdout).text()];
-  clearInterval(timer);
+  const { code, out, largest } = await watchMemory(child);
   expect(code).toBe(0);
   const { elementCount } = withFile(out.trim(), (file) => readGgufHeader(file));
   expect(elementCount).toBeGreaterThan(100e6);

@@ -6,7 +6,7 @@ import { streamTensor } from "../../src/convert/stream-tensor.ts";
 import type { Weight, WeightSource } from "../../src/convert/weights.ts";
 
 /** 6 rows of 2 numbers: 0 to 11. */
-const weight: Weight = { name: "w", path: "", dtype: "F32", shape: [6, 2], start: 0, end: 48 };
+const weight: Weight = { name: "w", dtype: "F32", shape: [6, 2] };
 const numbers = new Uint8Array(Float32Array.from({ length: 12 }, (_, i) => i).buffer);
 const source: WeightSource = {
   tensors: new Map([["w", weight]]),

@@ -132,6 +132,26 @@ function quantized(
     ...expected,
   });
 }
+/** Of a model that is whole: what stands beside its packed weights. */
+const PLAIN_REST = plainTensors().filter(({ name }) => !name.startsWith("model.layers.0."));
+const REST_PARAMETERS = PLAIN_REST.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+
+function unpacked(
+  name: string,
+  variant: string,
+  tensors: readonly TensorToWrite[],
+  settings: Record<string, unknown>,
+  expected: Partial<Expected> & { parameterCount: number },
+): Fixture {
+  return quantized(name, variant, [...PLAIN_REST, ...tensors], settings, {
+    verdict: "convertible-with-loss",
+    reason: "unpacks the weights",
+    command: "ml-offload convert /m",
+    ...expected,
+    parameterCount: expected.parameterCount + REST_PARAMETERS,
+  });
+}
+
 const q = (suffix: string, dtype: string, shape: readonly number[]): TensorToWrite =>
   tensor(`model.layers.0.self_attn.q_proj.${suffix}`, dtype, shape);
 const gptq = [
@@ -144,7 +164,7 @@ const awq = [q("qweight", "I32", [64, 2]), q("qzeros", "I32", [1, 2]), q("scales
 const mlx = [q("weight", "U32", [8, 8]), q("scales", "F16", [8, 1]), q("biases", "F16", [8, 1])];
 
 const QUANTIZED: readonly Fixture[] = [
-  quantized(
+  unpacked(
     "GPTQ",
     "gptq",
     gptq,
@@ -152,21 +172,36 @@ const QUANTIZED: readonly Fixture[] = [
     { parameterCount: 1024, quantization: "GPTQ 4-bit" },
   ),
   quantized("GPTQ that only its tensors tell", "gptq", gptq, null, { parameterCount: null, quantization: "GPTQ" }),
-  quantized("AWQ", "awq", awq, { quantization_config: { quant_method: "awq", bits: 4 } }, { parameterCount: 1024 }),
-  quantized(
+  unpacked("AWQ", "awq", awq, { quantization_config: { quant_method: "awq", bits: 4 } }, { parameterCount: 1024 }),
+  unpacked(
     "MLX",
     "mlx",
     mlx,
     { quantization: { group_size: 64, bits: 4 } },
     { parameterCount: 512, quantization: "MLX 4-bit" },
   ),
-  quantized(
+  unpacked(
     "FP8",
     "fp8",
     [q("weight", "F8_E4M3", [8, 8]), q("weight_scale_inv", "F32", [1, 1])],
     { quantization_config: { quant_method: "fp8" } },
     { parameterCount: 64 },
   ),
+  unpacked(
+    "NVFP4 of modelopt",
+    "nvfp4",
+    [q("weight", "U8", [8, 4]), q("weight_scale", "F8_E4M3", [8, 1]), q("weight_scale_2", "F32", [])],
+    { quantization_config: { quant_method: "modelopt", quant_algo: "NVFP4" } },
+    { parameterCount: 64 },
+  ),
+  quantized("GPTQ for Marlin", "gptq marlin", gptq, {
+    quantization_config: { quant_method: "gptq", bits: 4, checkpoint_format: "marlin" },
+  }),
+  quantized("GPTQ of 5 bits", "gptq", gptq, { quantization_config: { quant_method: "gptq", bits: 5 } }),
+  quantized("AWQ for GEMV", "awq gemv", awq, {
+    quantization_config: { quant_method: "awq", bits: 4, version: "GEMV" },
+  }),
+  quantized("MLX in MXFP4", "mlx mxfp4", mlx, { quantization: { group_size: 32, bits: 4, mode: "mxfp4" } }),
   quantized(
     "NVFP4",
     "nvfp4",
@@ -174,7 +209,7 @@ const QUANTIZED: readonly Fixture[] = [
     null,
     { parameterCount: 64 },
   ),
-  quantized(
+  unpacked(
     "compressed-tensors",
     "compressed-tensors",
     [q("weight_packed", "I32", [8, 2]), q("weight_scale", "BF16", [8, 1]), q("weight_shape", "I64", [2])],
@@ -187,7 +222,7 @@ const QUANTIZED: readonly Fixture[] = [
     },
     { parameterCount: 128, quantization: "compressed-tensors 4-bit" },
   ),
-  quantized(
+  unpacked(
     "bitsandbytes",
     "bitsandbytes",
     [q("weight", "U8", [32, 1]), q("weight.absmax", "F32", [1]), q("weight.quant_state.bitsandbytes__nf4", "U8", [8])],

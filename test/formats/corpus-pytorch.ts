@@ -18,6 +18,7 @@ import {
 } from "../support/pickle-writer.ts";
 import { writeZip } from "../support/zip-writer.ts";
 import { cut, type Expected, encode, type Fixture, json, latin } from "./corpus-fixture.ts";
+import { config, TOKENIZER_FILES } from "./corpus-hugging-face.ts";
 
 const PATH = "/m/pytorch_model.bin";
 const single = (name: string, bytes: Uint8Array, expected: Partial<Expected>): Fixture => ({
@@ -222,6 +223,55 @@ const index = {
   weight_map: { "embed.weight": "pytorch_model-00001-of-00002.bin", "norm.weight": "pytorch_model-00002-of-00002.bin" },
 };
 
+const LLAMA = [
+  { name: "model.embed_tokens.weight", shape: [4, 8], storageClass: "HalfStorage", key: "0" },
+  { name: "model.layers.0.self_attn.q_proj.weight", shape: [8, 8], storageClass: "HalfStorage", key: "1" },
+  { name: "model.norm.weight", shape: [8], storageClass: "HalfStorage", key: "2" },
+];
+const LLAMA_STORAGES = { "0": 64, "1": 128, "2": 16 };
+const LLAMA_FILES = { ...TOKENIZER_FILES, "/m/config.json": config({ num_hidden_layers: 1 }) };
+const inFolder = (name: string, files: Record<string, Uint8Array>, expected: Partial<Expected>): Fixture => ({
+  name,
+  path: "/m",
+  files: { ...LLAMA_FILES, ...files },
+  expected: { format: "pytorch", verdict: "convertible", command: "ml-offload convert /m", ...expected },
+});
+
+/** Whole models. */
+const CONVERTED: readonly Fixture[] = [
+  inFolder("a PyTorch model", { [PATH]: zipCheckpoint(stateDict(LLAMA), LLAMA_STORAGES) }, { parameterCount: 104 }),
+  inFolder(
+    "a PyTorch model in its trainer's dictionary",
+    {
+      [PATH]: zipCheckpoint(
+        pickle(dict([["state_dict", dict(LLAMA.map((tensor) => [tensor.name, tensorPiece(tensor)] as const))]])),
+        LLAMA_STORAGES,
+      ),
+    },
+    {},
+  ),
+  inFolder(
+    "a PyTorch model in 32 bits",
+    {
+      [PATH]: zipCheckpoint(
+        stateDict(LLAMA.map((tensor) => ({ ...tensor, storageClass: "FloatStorage" }))),
+        Object.fromEntries(Object.entries(LLAMA_STORAGES).map(([key, bytes]) => [key, 2 * bytes])),
+      ),
+    },
+    { verdict: "convertible-with-loss", reason: "rounds its 32-bit weights" },
+  ),
+  inFolder(
+    "a PyTorch model that lacks a layer",
+    { [PATH]: zipCheckpoint(stateDict(LLAMA.filter(({ key }) => key !== "1")), LLAMA_STORAGES) },
+    { verdict: "damaged", missing: "layer 0", command: null },
+  ),
+  inFolder(
+    "a PyTorch model of another name",
+    { "/m/some.bin": zipCheckpoint(stateDict(LLAMA), LLAMA_STORAGES) },
+    { verdict: "unsupported", reason: "give some.bin such a name", command: null },
+  ),
+];
+
 export const PYTORCH_FIXTURES: readonly Fixture[] = [
   whole,
   legacy,
@@ -274,8 +324,9 @@ export const PYTORCH_FIXTURES: readonly Fixture[] = [
       ),
       { "0": 4 },
     ),
-    { parameterCount: 4, quantization: "F8_E4M3" },
+    { parameterCount: 4, quantization: "FP8" },
   ),
+  ...CONVERTED,
   single("an empty list of layers", zipCheckpoint(pickle(list()), {}), { parameterCount: null }),
   ...MALICIOUS,
   ...LYING,

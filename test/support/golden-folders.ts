@@ -7,8 +7,10 @@ import type { OutType } from "../../src/convert/out-types.ts";
 import { EMBEDDERS } from "./golden-embedders.ts";
 import { FAMILIES } from "./golden-families.ts";
 import { CHAT_TEMPLATE, tinyPieces, tinyTokenizer, toSentencePieceModel } from "./hf-tokenizers.ts";
+import { PACKED_MODELS, type PackedModel, writePackedFolder } from "./packed-folders.ts";
 import { TINY, type TinyDecoder, writeTinyFolder } from "./tiny-decoders.ts";
 import { TINY_MODELS } from "./tiny-models.ts";
+import { plainTensors, viewTensors, writeFolderOnly, writeTorchParts, zipOf } from "./torch-folders.ts";
 
 export interface GoldenFolder {
   /** The folder's own name, which becomes the model's. */
@@ -79,9 +81,44 @@ const CONVERSIONS: readonly GoldenFolder[] = [
   },
 ];
 
+const torch = (name: string, write: (folder: string) => void): GoldenFolder => ({
+  name,
+  outTypes: ["f16"],
+  write: (folder) => {
+    writeFolderOnly(folder, TINY);
+    write(folder);
+  },
+});
+
+const packed = (name: string, outTypes: readonly OutType[] = ["f32"]): GoldenFolder => ({
+  name: `packed-${name}`,
+  outTypes,
+  write: (folder) => writePackedFolder(folder, PACKED_MODELS[name] as PackedModel),
+});
+
+/** What weights are read from besides SafeTensors, and how they may be packed in them. */
+const SOURCES: readonly GoldenFolder[] = [
+  torch("torch-archive", (folder) => writeFileSync(join(folder, "pytorch_model.bin"), zipOf(plainTensors(TINY)))),
+  torch("torch-views", (folder) => writeFileSync(join(folder, "pytorch_model.bin"), zipOf(viewTensors(TINY)))),
+  torch("torch-parts", (folder) => writeTorchParts(folder, plainTensors(TINY), 3)),
+  packed("gptq-2"),
+  packed("gptq-4-act-order", ["f32", "f16", "q8_0"]),
+  packed("gptq-8-act-order"),
+  packed("gptq-v2-8"),
+  packed("fp8-block", ["f32", "bf16"]),
+  packed("fp8-ragged-block"),
+  packed("fp8-modelopt"),
+  packed("fp8-rows"),
+  packed("int8-rows"),
+  packed("packed-4", ["f32", "f16"]),
+  packed("packed-4-zeros"),
+  packed("packed-8"),
+];
+
 /** The goldens of a group lie in test/golden/GROUP.jsonl. */
 export const GOLDEN_GROUPS: Readonly<Record<string, readonly GoldenFolder[]>> = {
   conversions: CONVERSIONS,
   families: FAMILIES,
   embedders: EMBEDDERS,
+  sources: SOURCES,
 };

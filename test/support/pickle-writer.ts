@@ -77,16 +77,19 @@ export function stateDict(
   return pickle(dict([...tensors.map((tensor) => [tensor.name, tensorPiece(tensor)] as const), ...extra]));
 }
 
-/** The archive that `torch.save` writes. */
+/** The archive that `torch.save` writes. A storage is its bytes, or so many zeros. */
 export function zipCheckpoint(
   pickled: Piece,
-  storages: Readonly<Record<string, number>>,
+  storages: Readonly<Record<string, number | Uint8Array>>,
   extra: readonly { name: string; data: Uint8Array }[] = [],
 ): Uint8Array {
   return writeZip([
     { name: "archive/data.pkl", data: pickled },
     { name: "archive/byteorder", data: latin("little") },
-    ...Object.entries(storages).map(([key, size]) => ({ name: `archive/data/${key}`, data: new Uint8Array(size) })),
+    ...Object.entries(storages).map(([key, size]) => ({
+      name: `archive/data/${key}`,
+      data: typeof size === "number" ? new Uint8Array(size) : size,
+    })),
     { name: "archive/version", data: latin("3\n") },
     ...extra,
   ]);
@@ -95,7 +98,7 @@ export function zipCheckpoint(
 /** The layout that `torch.save` wrote before version 1.6. `framed`: as by protocol 4, which begins with a frame. */
 export function legacyCheckpoint(
   pickled: Piece,
-  storages: readonly { key: string; elements: number; bytes: number }[],
+  storages: readonly { key: string; elements: number; bytes: number | Uint8Array }[],
   framed = false,
 ): Uint8Array {
   const mark = bytes(0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19);
@@ -106,7 +109,11 @@ export function legacyCheckpoint(
       ["little_endian", bytes(0x88)],
     ]),
   );
-  const data = storages.flatMap(({ elements, bytes: size }) => [u32(elements), u32(0), new Uint8Array(size)]);
+  const data = storages.flatMap(({ elements, bytes: size }) => [
+    u32(elements),
+    u32(0),
+    typeof size === "number" ? new Uint8Array(size) : size,
+  ]);
   return join(
     magic,
     pickle(int(1001)),

@@ -82,7 +82,9 @@ function readQuantizationFile(source: FileSource, folder: string): unknown {
 
 function readQuantization(config: Record<string, unknown>, beside: unknown): ConfigQuantization | null {
   const mlx = fieldOf(config, "quantization");
-  if (isRecord(mlx) && countOf(mlx.group_size) !== null) return { method: "mlx", bits: countOf(mlx.bits) };
+  if (isRecord(mlx) && countOf(mlx.group_size) !== null) {
+    return { method: specify("mlx", fieldOf(mlx, "mode"), ["affine"]), bits: countOf(mlx.bits) };
+  }
   const own = fieldOf(config, "quantization_config") ?? fieldOf(fieldOf(config, "text_config"), "quantization_config");
   const method = textOf(fieldOf(own, "quant_method"))?.toLowerCase();
   if (method !== undefined) return describeMethod(method, own);
@@ -101,10 +103,31 @@ function describeMethod(method: string, config: unknown): ConfigQuantization {
   if (method.includes("fp8")) return { method: "fp8", bits: 8 };
   if (method === "bitsandbytes") return { method, bits: fieldOf(config, "load_in_8bit") === true ? 8 : 4 };
   if (method === "mxfp4") return { method, bits: 4 };
+  if (method === "gptq") {
+    return { method: specify(method, fieldOf(config, "checkpoint_format"), ["gptq", "gptq_v2"]), bits };
+  }
+  if (method === "awq")
+    return { method: specify(method, fieldOf(config, "version"), ["gemm", "exllama", "ipex"]), bits };
   if (method !== "compressed-tensors") return { method, bits };
   const format = textOf(fieldOf(config, "format")) ?? "";
   const groups = fieldOf(config, "config_groups");
   const first = isRecord(groups) ? Object.values(groups)[0] : undefined;
   const own = countOf(fieldOf(fieldOf(first, "weights"), "num_bits"));
-  return { method: format.includes("nvfp4") ? "nvfp4" : method, bits: own ?? bits };
+  if (format.includes("nvfp4")) return { method: "nvfp4", bits: own ?? bits };
+  return { method: specify(method, format, COMPRESSED_FORMATS), bits: own ?? bits };
+}
+
+const COMPRESSED_FORMATS: readonly string[] = [
+  "",
+  "dense",
+  "float-quantized",
+  "int-quantized",
+  "naive-quantized",
+  "pack-quantized",
+];
+
+/** Variants of a method that are kept in another way than the usual ones are named after it. */
+function specify(method: string, variant: unknown, usual: readonly string[]): string {
+  const name = textOf(variant)?.toLowerCase() ?? null;
+  return name === null || usual.includes(name) ? method : `${method} ${name}`;
 }

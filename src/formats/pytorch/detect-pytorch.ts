@@ -6,11 +6,15 @@ import { type Finding, showText } from "../detection.ts";
 import type { FileSource } from "../file-source.ts";
 import { readModelConfig } from "../hugging-face/read-config.ts";
 import { readTokenizer } from "../hugging-face/read-tokenizer.ts";
+import { labelMethod } from "../safetensors/detect-safetensors.ts";
 import type { Shards } from "../safetensors/gather-shards.ts";
+import { judgeModel } from "../safetensors/judge-model.ts";
+import { judgeWeights, type WeightsKind, type WeightTensor } from "../safetensors/weights-kind.ts";
 import type { ZipEntry } from "../zip/read-zip.ts";
 import { DTYPE_BYTES } from "./allowed-globals.ts";
 import {
   isCheckpointError,
+  modelTensors,
   type PytorchCheckpoint,
   readPytorchCheckpoint,
   readZipCheckpoint,
@@ -45,7 +49,17 @@ export function detectPytorch(source: FileSource, folder: string, shards: Shards
     const reason = `${shards.missing.length} of its files are missing. Fetch them into the same folder.`;
     return { ...base, verdict: "damaged", missing: shards.missing, reason };
   }
-  return { ...base, ...describe(checkpoints, base.variant ?? null) };
+  const facts = describe(checkpoints, base.variant ?? null);
+  if (!("tensors" in facts)) return { ...base, ...facts };
+  const { tensors, weights, ...outcome } = facts;
+  const bits = known?.quantization?.bits ?? null;
+  const method = weights.method === null ? null : (known?.quantization?.method ?? weights.method);
+  const quantization = method === null ? weights.dtype : labelMethod(method, bits);
+  const found = { ...base, ...outcome, quantization };
+  if (config !== null && "problem" in config) {
+    return { ...found, verdict: "damaged", missing: [config.problem], reason: `${config.problem}. Fetch it again.` };
+  }
+  return judgeModel({ found, folder, config: known, tokenizer, weights, method, adapter: false, tensors });
 }
 
 type Outcome = Pick<Finding, "verdict" | "reason"> & Partial<Finding>;
@@ -68,31 +82,29 @@ function readOne(source: FileSource, path: string): PytorchCheckpoint | Outcome 
   }
 }
 
-function describe(checkpoints: readonly PytorchCheckpoint[], variant: string | null): Outcome {
-  const bytes = new Map<string, number>();
-  for (const { tensors } of checkpoints) {
-    for (const { dtype, shape } of tensors.values()) {
-      const size = shape.reduce((product, length) => product * length, DTYPE_BYTES.get(dtype) ?? 1);
-      bytes.set(dtype, (bytes.get(dtype) ?? 0) + size);
-    }
-  }
-  const [most] = [...bytes].sort((a, b) => b[1] - a[1]);
+interface CheckpointFacts extends Omit<Partial<Finding>, "verdict" | "reason"> {
+  tensors: ReadonlyMap<string, WeightTensor>;
+  weights: WeightsKind;
+}
+
+function describe(checkpoints: readonly PytorchCheckpoint[], variant: string | null): Outcome | CheckpointFacts {
+  const sizeOf = ({ dtype, shape }: WeightTensor): number =>
+    shape.reduce((product, length) => product * length, DTYPE_BYTES.get(dtype) ?? 1);
+  const list = checkpoints.flatMap(modelTensors);
+  const weights = judgeWeights(list.map((tensor) => ({ ...tensor, bytes: sizeOf(tensor) })));
   const refused = [...new Set(checkpoints.flatMap((checkpoint) => checkpoint.refused))];
   const facts = {
     variant: variant ?? checkpoints[0]?.layout ?? null,
     parameterCount: checkpoints.reduce((sum, checkpoint) => sum + checkpoint.elementCount, 0) || null,
-    quantization: most?.[0] ?? null,
+    quantization: weights.dtype,
   };
   if (refused.length > 0) {
-    const shown =
-      refused
-        .slice(0, 5)
-        .map((name) => showText(name))
-        .join(", ") + (refused.length > 5 ? ", …" : "");
+    const names = refused.slice(0, 5).map((name) => showText(name));
+    const shown = names.join(", ") + (refused.length > 5 ? ", …" : "");
     const reason = `its pickle asks for ${shown}, which was refused: a pickle is a program, and only tensors are read from one.`;
     return { ...facts, verdict: "unsupported", reason: `${reason} ${ORIGINAL}` };
   }
-  return { ...facts, verdict: "unsupported", reason: `a PyTorch checkpoint, which is not converted here. ${ORIGINAL}` };
+  return { ...facts, tensors: new Map(list.map((tensor) => [tensor.name, tensor])), weights };
 }
 
 /** A program that PyTorch has compiled: code lies beside the weights. */

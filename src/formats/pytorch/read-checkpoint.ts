@@ -216,3 +216,13 @@ export function readPytorchCheckpoint(file: ReadAt): PytorchCheckpoint | null {
 export function isCheckpointError(thrown: unknown): thrown is PickleError | ZipError | OutOfFileError {
   return thrown instanceof PickleError || thrown instanceof ZipError || thrown instanceof OutOfFileError;
 }
+
+const WRAPPER = "state_dict.";
+
+/** The tensors of the model: trainers keep them beside their own state. */
+export function modelTensors({ tensors }: PytorchCheckpoint): readonly PytorchTensor[] {
+  const all = [...tensors.values()];
+  const wrapped = all.filter(({ name }) => name.startsWith(WRAPPER));
+  if (wrapped.length === 0) return all;
+  return wrapped.map((tensor) => ({ ...tensor, name: tensor.name.slice(WRAPPER.length) }));
+}

@@ -8,13 +8,13 @@ import {
   CONVERTIBLE_FILE,
   CONVERTIBLE_TOKENIZERS,
   EXACT_DTYPES,
+  isUnpacked,
   ROUNDED_DTYPES,
 } from "../convertible.ts";
 import { type Finding, showText } from "../detection.ts";
 import type { ModelConfig } from "../hugging-face/read-config.ts";
 import type { TokenizerFacts } from "../hugging-face/read-tokenizer.ts";
-import type { SafetensorsTensor } from "./read-header.ts";
-import type { WeightsKind } from "./weights-kind.ts";
+import type { WeightsKind, WeightTensor } from "./weights-kind.ts";
 
 export interface ModelFacts {
   found: Omit<Finding, "verdict" | "reason">;
@@ -25,7 +25,7 @@ export interface ModelFacts {
   /** How its weights were quantised; null: they are plain numbers. */
   method: string | null;
   adapter: boolean;
-  tensors: ReadonlyMap<string, SafetensorsTensor>;
+  tensors: ReadonlyMap<string, WeightTensor>;
 }
 
 /** Of an f16 or bf16 weight. */
@@ -48,25 +48,37 @@ export function judgeModel(facts: ModelFacts): Finding {
     const reason = "its tokenizer is not whole, and no text can be read without it. Fetch the missing files.";
     return { ...found, verdict: "damaged", missing: tokenizer.missing, reason };
   }
-  const rounded = ROUNDED_DTYPES.has(facts.weights.dtype ?? "");
   const resultBytes = found.parameterCount == null ? null : found.parameterCount * HALF_BYTES;
   return {
     ...found,
-    verdict: rounded ? "convertible-with-loss" : "convertible",
-    reason: describeResult(rounded, resultBytes ?? 0),
+    ...describeResult(facts, resultBytes ?? 0),
     command: `ml-offload convert ${quotePath(facts.folder)}`,
     resultBytes,
     memoryBytes: resultBytes,
   };
 }
 
-function describeResult(rounded: boolean, bytes: number): string {
-  const what = rounded
-    ? "llama.cpp runs GGUF files. Converting makes one and rounds its 32-bit weights to 16 bits, unless told otherwise."
-    : "llama.cpp runs GGUF files. Converting makes one with the same 16-bit weights.";
-  if (bytes < LARGE_BYTES) return what;
+function describeResult(facts: ModelFacts, bytes: number): Pick<Finding, "verdict" | "reason"> {
+  const { verdict, reason } = describeLoss(facts);
+  if (bytes < LARGE_BYTES) return { verdict, reason };
   const small = ((bytes / HALF_BYTES) * SMALL_BYTES) / 1e9;
-  return `${what} With --outtype q4_k_m it takes about ${small.toFixed(1)} GB and answers nearly as well.`;
+  return {
+    verdict,
+    reason: `${reason} With --outtype q4_k_m it takes about ${small.toFixed(1)} GB and answers nearly as well.`,
+  };
+}
+
+function describeLoss({ found, method, weights }: ModelFacts): Pick<Finding, "verdict" | "reason"> {
+  const makes = "llama.cpp runs GGUF files. Converting makes one";
+  if (method !== null) {
+    const reason = `${makes} and unpacks the weights (${found.quantization}) to 16 bits: larger, and no better than they are. A GGUF of the original weights is better, where there is one.`;
+    return { verdict: "convertible-with-loss", reason };
+  }
+  if (ROUNDED_DTYPES.has(weights.dtype ?? "")) {
+    const reason = `${makes} and rounds its 32-bit weights to 16 bits, unless told otherwise.`;
+    return { verdict: "convertible-with-loss", reason };
+  }
+  return { verdict: "convertible", reason: `${makes} with the same 16-bit weights.` };
 }
 
 type Refusal = { reason: string; missing?: readonly string[] };
@@ -89,19 +101,20 @@ function findRefusal({ found, config, method, adapter, tokenizer, tensors }: Mod
     const reason = `the architecture ${showText(name)} is not among those that are converted (${known}). Look for a GGUF of it.`;
     return { reason };
   }
-  if (method !== null) {
-    const reason = `its weights are quantised (${found.quantization}), which is not converted. Fetch the original weights or a GGUF.`;
+  if (method !== null && (config.quantization === null || !isUnpacked(method, config.quantization.bits))) {
+    const reason = `its weights are quantised (${found.quantization}), in a way that is not converted. Fetch the original weights or a GGUF.`;
     return { reason };
   }
   // Positions counted out are integers, and no weights.
   const numbers = [...tensors.values()].filter(({ name }) => !name.endsWith("position_ids"));
   const dtypes = new Set(numbers.map(({ dtype }) => dtype));
   const others = [...dtypes].filter((dtype) => !EXACT_DTYPES.has(dtype) && !ROUNDED_DTYPES.has(dtype));
-  if (others.length > 0) return { reason: `it has weights of the type ${others.join(", ")}, which are not converted.` };
+  if (method === null && others.length > 0)
+    return { reason: `it has weights of the type ${others.join(", ")}, which are not converted.` };
   const odd = (found.files ?? []).map((file) => basename(file)).find((file) => !CONVERTIBLE_FILE.test(file));
   if (odd !== undefined) {
     return {
-      reason: `the converter looks for model.safetensors or model-*.safetensors: give ${showText(odd)} such a name.`,
+      reason: `the converter looks for model.safetensors, model-*.safetensors or pytorch_model.bin: give ${showText(odd)} such a name.`,
     };
   }
   const whole = tokenizer.missing.length === 0 && tokenizer.file !== null;
@@ -113,11 +126,12 @@ function findRefusal({ found, config, method, adapter, tokenizer, tensors }: Mod
 }
 
 /** What config.json says and the tensors do not have. */
-function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, SafetensorsTensor>): string[] {
+function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, WeightTensor>): string[] {
   const broken: string[] = [];
   const embedding = [...tensors.values()].find(({ name }) => EMBEDDINGS.test(name));
   if (embedding === undefined) broken.push("the tensor model.embed_tokens.weight");
-  else if (config.hiddenSize !== null && embedding.shape[1] !== config.hiddenSize) {
+  // Packed ones have fewer words than numbers.
+  else if (embedding.dtype !== "U32" && config.hiddenSize !== null && embedding.shape[1] !== config.hiddenSize) {
     broken.push(`embeddings of ${config.hiddenSize} numbers, as config.json says; they have ${embedding.shape[1]}`);
   }
   const layers = new Set<number>();
