@@ -155,6 +155,7 @@ function toConvertArguments(flags: RawFlags, [source, target]: readonly string[]
     allowRequantize: isSet(allowRequantize),
     json: isSet(json),
     stopWithStdin: isSet(stopWithStdin),
+    base: lastOf(flags, "base"),
   };
 }
 

@@ -1,8 +1,9 @@
-// `convert`: a SafeTensors folder, or a GGUF of plain numbers → a GGUF file of the type asked for, with progress on stderr
-// and the file's path on stdout. Ctrl-C leaves nothing behind.
+// `convert`: a model's or an adapter's folder, or a GGUF of plain numbers → a GGUF file of the type asked for, with progress on
+// stderr and the file's path on stdout. Ctrl-C leaves nothing behind.
 
 import { mkdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { convertAdapter, isAdapterFolder } from "../convert/adapter/convert-adapter.ts";
 import { type ConvertReport, convertModel, identify } from "../convert/convert-model.ts";
 import { labelSize, nameGguf } from "../convert/model-name.ts";
 import { isPlainType, type OutType, parseOutType } from "../convert/out-types.ts";
@@ -31,6 +32,8 @@ export interface ConvertArguments {
   json: boolean;
   /** Stops when stdin ends: whoever started it holds the other end, and it ends with him however he does. */
   stopWithStdin: boolean;
+  /** The model that an adapter is for; null: the adapter says it, or what is converted is none. */
+  base: string | null;
 }
 
 export interface ConvertOutput {
@@ -54,6 +57,8 @@ export async function convert(
   try {
     const outType = parseOutType(args.outType, "--outtype");
     const isFile = statSync(source, { throwIfNoEntry: false })?.isFile() === true;
+    const isAdapter = !isFile && isAdapterFolder(source);
+    if (args.base !== null && !isAdapter) throw notAnAdapter(source);
     const id = isFile ? nameGguf(basename(source)) : identify(source);
     const isPlain = outType === "auto" || isPlainType(outType);
     const request = {
@@ -67,17 +72,18 @@ export async function convert(
       force: args.force,
       imatrix: args.imatrix === null ? null : resolve(args.imatrix),
       signal: stop.signal,
-      quantize: isPlain && !isFile ? undefined : await prepareQuantizer(env),
+      quantize: isAdapter || (isPlain && !isFile) ? undefined : await prepareQuantizer(env),
       onProgress: (done: number, total: number, phase: ConversionPhase) => {
         progress.show(done, total, isPlain || isFile ? null : phase);
       },
     };
-    const { allowRequantize } = args;
-    const report = isFile ? await requantizeModel({ ...request, allowRequantize }) : await convertModel(request);
+    const { allowRequantize, base } = args;
+    const convertFolder = () => (isAdapter ? convertAdapter({ ...request, base }) : convertModel(request));
+    const report = await (isFile ? requantizeModel({ ...request, allowRequantize }) : convertFolder());
     progress.end();
     lines?.finish(report);
     if (lines !== null) return EXIT_CODES.ok;
-    output.stderr.write(describeReport(report, performance.now() - startMs));
+    output.stderr.write(describeReport(report, isAdapter ? USE_ADAPTER : USE_MODEL, performance.now() - startMs));
     output.stdout.write(`${report.target}\n`);
     return EXIT_CODES.ok;
   } catch (thrown) {
@@ -129,13 +135,21 @@ function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-function describeReport(report: ConvertReport, tookMs: number): string {
+function notAnAdapter(source: string): AppError {
+  const message = `--base is for adapters, and ${source} has no adapter_config.json`;
+  return new AppError({ code: "invalid_request", message, hint: "ml-offload convert --help describes it." });
+}
+
+const USE_MODEL = "serve it: ml-offload serve --model";
+const USE_ADAPTER = "use it: ml-offload serve --model BASE.gguf --lora";
+
+function describeReport(report: ConvertReport, use: string, tookMs: number): string {
   const { architecture, outType, tensorCount, parameterCount, bytes, notes, target } = report;
   const size = `${labelSize(parameterCount)} parameters in ${tensorCount} tensors, ${describeBytes(bytes)}`;
   return [
     `${architecture} as ${outType}: ${size}, in ${(tookMs / 1000).toFixed(1)} s`,
     ...notes.map((note) => `note: ${note}`),
-    `serve it: ml-offload serve --model ${quotePath(target)}`,
+    `${use} ${quotePath(target)}`,
     "",
   ].join("\n");
 }

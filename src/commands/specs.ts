@@ -9,6 +9,7 @@ import {
   integerOption,
   listOption,
   type OptionSpec,
+  pathOption,
   secondsOption,
   textOption,
 } from "../lib/option.ts";
@@ -91,6 +92,7 @@ export const CONVERT_OPTIONS = {
   force: booleanOption("force", "Replace a file that is there"),
   json: { ...JSON_OPTION, description: "Print each step as one line of JSON" },
   stopWithStdin: booleanOption("stop_with_stdin", "Stop when standard input ends, for programs that start it"),
+  base: pathOption(text("base", "PATH", "Of a LoRA adapter: the folder of its base model, or a GGUF of it")),
 };
 
 export const SEARCH_OPTIONS = {
@@ -160,8 +162,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: "Make a GGUF file of a SafeTensors or PyTorch folder, or of a GGUF",
     options: Object.values(CONVERT_OPTIONS),
     notes: [
-      "SRC is a folder with config.json, a tokenizer and model*.safetensors or pytorch_model*.bin; or a GGUF",
-      "file in f32, f16 or bf16.",
+      "SRC is a folder with config.json, a tokenizer and model*.safetensors or pytorch_model*.bin; a GGUF file in",
+      "f32, f16 or bf16; or the folder of a PEFT LoRA adapter, with --base, which becomes a file for serve --lora.",
       `Types: auto ${PLAIN_TYPES.join(" ")}, and by llama.cpp's quantiser`,
       QUANTIZED_TYPES.filter((type) => !factsOf(type).needsImatrix).join(" "),
       `and with an --imatrix also ${QUANTIZED_TYPES.filter((type) => factsOf(type).needsImatrix).join(" ")}.`,

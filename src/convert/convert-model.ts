@@ -21,7 +21,7 @@ import { type ModelFile, type WriteOptions, writeModel } from "./write-model.ts"
 import { type Quantizing, type WrittenFile, writeQuantized } from "./write-quantized.ts";
 
 /** Of quantised blocks; readers check it. */
-const QUANTIZATION_VERSION = 2;
+export const QUANTIZATION_VERSION = 2;
 
 export interface ConvertRequest extends WriteOptions, Quantizing {
   /** A folder with config.json, a tokenizer and model*.safetensors. */

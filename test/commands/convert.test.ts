@@ -8,6 +8,7 @@ import { parseArgv } from "../../src/commands/argv.ts";
 import { type ConvertArguments, convert } from "../../src/commands/convert.ts";
 import { ConvertProgress } from "../../src/commands/convert-progress.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
+import { ATTENTION_LORA, writePeftFolder } from "../support/peft-folders.ts";
 import { TINY, writeTinyFolder } from "../support/tiny-decoders.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-convert-command-"));
@@ -23,7 +24,7 @@ async function run(args: Partial<ConvertArguments>) {
     stderr: { write: (text: string) => err.push(text) },
   };
   const home = mkdtempSync(join(root, "home-"));
-  const plain = { outType: "auto", force: false, imatrix: null, allowRequantize: false };
+  const plain = { outType: "auto", force: false, imatrix: null, allowRequantize: false, base: null };
   const all = { source, target: null, ...plain, json: false, stopWithStdin: false, ...args };
   const result = await convert(all, { HOME: home }, output).then(
     (code) => ({ code, error: null }),
@@ -119,6 +120,19 @@ describe("as lines of JSON", () => {
   });
 });
 
+test("an adapter, with its base; and a base of what is none", async () => {
+  const adapter = join(root, "my-lora");
+  writePeftFolder(adapter, TINY, ATTENTION_LORA);
+  const { code, out, err } = await run({ source: adapter, base: source });
+  expect(code).toBe(0);
+  expect(out).toEndWith("/models/my-lora-F32.gguf\n");
+  expect(err).toContain("in 16 tensors");
+  expect(err).toEndWith(`use it: ml-offload serve --model BASE.gguf --lora ${out}`);
+  const { error } = await run({ base: adapter });
+  expect(error).toMatchObject({ code: "invalid_request" });
+  expect(error?.message).toContain("--base is for adapters");
+});
+
 test("the command line", () => {
   const parsed = parseArgv(["convert", "a", "b", "--outtype", "q8_0", "--force"]);
   expect(parsed).toEqual({
@@ -141,6 +155,7 @@ test("the command line", () => {
   expect(parseArgv(["convert", "a.gguf", "--imatrix", "m.gguf", "--allow-requantize"])).toMatchObject({
     convert: { imatrix: "m.gguf", allowRequantize: true },
   });
+  expect(parseArgv(["convert", "a", "--base", "b"])).toMatchObject({ convert: { source: "a", base: "b" } });
   expect(() => parseArgv(["convert"])).toThrow("convert needs a folder");
   expect(() => parseArgv(["convert", "a", "b", "c"])).toThrow('does not take the argument "c"');
 });

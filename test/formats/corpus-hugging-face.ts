@@ -163,6 +163,28 @@ const gptq = [
 const awq = [q("qweight", "I32", [64, 2]), q("qzeros", "I32", [1, 2]), q("scales", "F16", [1, 16])];
 const mlx = [q("weight", "U32", [8, 8]), q("scales", "F16", [8, 1]), q("biases", "F16", [8, 1])];
 
+const LORA = writeSafetensors([tensor("base_model.model.layers.0.q_proj.lora_A.weight", "F32", [4, 8])]);
+const adapterBut = (name: string, settings: Record<string, unknown> | null, expected: Partial<Expected>): Fixture =>
+  folder(
+    name,
+    {
+      "/m/adapter_model.safetensors": LORA,
+      ...(settings === null ? {} : { "/m/adapter_config.json": json({ peft_type: "LORA", ...settings }) }),
+    },
+    { format: "safetensors", verdict: "unsupported", variant: "peft-adapter", ...expected },
+  );
+const ADAPTERS: readonly Fixture[] = [
+  adapterBut(
+    "a PEFT adapter",
+    { base_model_name_or_path: "some/Base", modules_to_save: [], bias: "none" },
+    { verdict: "convertible", command: "ml-offload convert /m --base BASE", reason: "adapter of some/Base" },
+  ),
+  adapterBut("a PEFT adapter alone", null, { missing: "adapter_config.json" }),
+  adapterBut("a PEFT adapter with whole layers", { modules_to_save: ["lm_head"] }, { reason: "with modules_to_save" }),
+  adapterBut("a DoRA", { use_dora: true }, { reason: "with use_dora" }),
+  adapterBut("another PEFT adapter", { peft_type: "IA3" }, { reason: "of the type IA3" }),
+];
+
 const QUANTIZED: readonly Fixture[] = [
   unpacked(
     "GPTQ",
@@ -451,18 +473,7 @@ export const HUGGING_FACE_FIXTURES: readonly Fixture[] = [
     { reason: "two of the files" },
   ),
   ...QUANTIZED,
-  changed(
-    "a PEFT adapter",
-    {
-      [WEIGHTS]: null,
-      "/m/config.json": null,
-      "/m/adapter_config.json": json({ peft_type: "LORA" }),
-      "/m/adapter_model.safetensors": writeSafetensors([
-        tensor("base_model.model.layers.0.q_proj.lora_A.weight", "F32", [4, 8]),
-      ]),
-    },
-    { verdict: "unsupported", variant: "peft-adapter" },
-  ),
+  ...ADAPTERS,
   folder(
     "an image pipeline",
     { "/m/model_index.json": json({}), "/m/unet/diffusion_pytorch_model.safetensors": writeSafetensors([]) },

@@ -266,6 +266,14 @@ const CONVERTED: readonly Fixture[] = [
     { verdict: "damaged", missing: "layer 0", command: null },
   ),
   inFolder(
+    "a PEFT adapter as a PyTorch checkpoint",
+    {
+      "/m/adapter_config.json": json({ peft_type: "LORA" }),
+      "/m/adapter_model.bin": zipCheckpoint(stateDict(LLAMA), LLAMA_STORAGES),
+    },
+    { variant: "peft-adapter", command: "ml-offload convert /m --base BASE" },
+  ),
+  inFolder(
     "a PyTorch model of another name",
     { "/m/some.bin": zipCheckpoint(stateDict(LLAMA), LLAMA_STORAGES) },
     { verdict: "unsupported", reason: "give some.bin such a name", command: null },

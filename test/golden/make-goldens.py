@@ -15,6 +15,7 @@ converter here writes; it has no meaning for llama.cpp.
 
 import hashlib
 import json
+import runpy
 import struct
 import sys
 from pathlib import Path
@@ -101,7 +102,12 @@ def main():
             name = f"{folder['name']}-{outtype}"
             target = folders / f"{name}.gguf"
             sys.argv[1:] = [str(folders / folder["name"]), "--outfile", str(target), "--outtype", outtype]
-            convert_hf_to_gguf.main()
+            if "base" in folder:
+                # An adapter: another script, which is no module.
+                sys.argv += ["--base", str(folders / folder["base"])]
+                runpy.run_path(str(SOURCE / "convert_lora_to_gguf.py"), run_name="__main__")
+            else:
+                convert_hf_to_gguf.main()
             line = json.dumps({"name": name, **describe(target)}, ensure_ascii=False)
             lines.setdefault(folder["group"], []).append(line)
     for group, its in lines.items():

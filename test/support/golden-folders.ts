@@ -8,6 +8,7 @@ import { EMBEDDERS } from "./golden-embedders.ts";
 import { FAMILIES } from "./golden-families.ts";
 import { CHAT_TEMPLATE, tinyPieces, tinyTokenizer, toSentencePieceModel } from "./hf-tokenizers.ts";
 import { PACKED_MODELS, type PackedModel, writePackedFolder } from "./packed-folders.ts";
+import { ATTENTION_LORA, type PeftSpec, writeBase, writePeftFolder } from "./peft-folders.ts";
 import { TINY, type TinyDecoder, writeTinyFolder } from "./tiny-decoders.ts";
 import { TINY_MODELS } from "./tiny-models.ts";
 import { plainTensors, viewTensors, writeFolderOnly, writeTorchParts, zipOf } from "./torch-folders.ts";
@@ -122,3 +123,31 @@ export const GOLDEN_GROUPS: Readonly<Record<string, readonly GoldenFolder[]>> = 
   embedders: EMBEDDERS,
   sources: SOURCES,
 };
+
+export interface AdapterGolden extends GoldenFolder {
+  /** Writes the adapter, and its base under the same name with `-base` behind it. */
+  write: (folder: string) => void;
+}
+
+const adapter = (
+  name: string,
+  model: TinyDecoder,
+  spec: PeftSpec,
+  outTypes: readonly OutType[] = ["f32"],
+): AdapterGolden => ({
+  name,
+  outTypes,
+  write: (folder) => {
+    writeBase(`${folder}-base`, model);
+    writePeftFolder(folder, model, spec);
+  },
+});
+
+const WIDE_LORA: PeftSpec = { ranks: (path) => (/_proj$|lm_head$|embed_tokens$/.test(path) ? 4 : null), alpha: 8 };
+
+/** In test/golden/adapters.jsonl. */
+export const ADAPTER_GOLDENS: readonly AdapterGolden[] = [
+  adapter("lora-llama", TINY, WIDE_LORA, ["f32", "f16"]),
+  adapter("lora-llama-pickled", TINY, { ...ATTENTION_LORA, isPickle: true, alpha: 3 }),
+  adapter("lora-qwen3", { ...TINY, architecture: "Qwen3ForCausalLM", headLength: 32 }, WIDE_LORA),
+];

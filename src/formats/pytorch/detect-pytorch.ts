@@ -1,9 +1,10 @@
 // What a PyTorch checkpoint is: by its archive's names or its first pickled number. Its pickle is read as data and never
 // executed; names outside of the allowed list are told.
 
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { type Finding, showText } from "../detection.ts";
 import type { FileSource } from "../file-source.ts";
+import { ADAPTER_CONFIG, judgeAdapter } from "../hugging-face/judge-adapter.ts";
 import { readModelConfig } from "../hugging-face/read-config.ts";
 import { readTokenizer } from "../hugging-face/read-tokenizer.ts";
 import { labelMethod } from "../safetensors/detect-safetensors.ts";
@@ -56,10 +57,11 @@ export function detectPytorch(source: FileSource, folder: string, shards: Shards
   const method = weights.method === null ? null : (known?.quantization?.method ?? weights.method);
   const quantization = method === null ? weights.dtype : labelMethod(method, bits);
   const found = { ...base, ...outcome, quantization };
+  if (source.stat(join(folder, ADAPTER_CONFIG))?.kind === "file") return judgeAdapter(source, folder, found);
   if (config !== null && "problem" in config) {
     return { ...found, verdict: "damaged", missing: [config.problem], reason: `${config.problem}. Fetch it again.` };
   }
-  return judgeModel({ found, folder, config: known, tokenizer, weights, method, adapter: false, tensors });
+  return judgeModel({ found, folder, config: known, tokenizer, weights, method, tensors });
 }
 
 type Outcome = Pick<Finding, "verdict" | "reason"> & Partial<Finding>;

@@ -4,6 +4,7 @@
 import { basename } from "node:path";
 import type { Finding } from "../detection.ts";
 import type { FileSource } from "../file-source.ts";
+import { ADAPTER_CONFIG, judgeAdapter } from "../hugging-face/judge-adapter.ts";
 import { type ModelConfig, readModelConfig } from "../hugging-face/read-config.ts";
 import { readTokenizer, type TokenizerFacts } from "../hugging-face/read-tokenizer.ts";
 import { isZeroAtEnd } from "../zero-tail.ts";
@@ -38,13 +39,13 @@ export function detectSafetensors(source: FileSource, place: SafetensorsPlace): 
   if (config !== null && "problem" in config) return damaged(facts.found, [config.problem], config.problem);
   const absent = findAbsent(shards, read);
   if (absent.length > 0) return damaged(facts.found, absent, "tensors that the index lists are in none of its files");
-  const adapter = facts.adapter;
-  const empty = adapter ? undefined : shards.files.find((file) => source.use(file, isZeroAtEnd));
+  const isAdapter = facts.found.variant === "peft-adapter";
+  const empty = isAdapter ? undefined : shards.files.find((file) => source.use(file, isZeroAtEnd));
   if (empty !== undefined) {
     const what = `the end of ${basename(empty)} is zeros: a download that reserved its space and did not finish`;
     return damaged(facts.found, [`the end of ${basename(empty)}`], what);
   }
-  return judgeModel(facts);
+  return isAdapter ? judgeAdapter(source, folder, facts.found) : judgeModel(facts);
 }
 
 export function damaged(found: Omit<Finding, "verdict" | "reason">, missing: readonly string[], what: string): Finding {
@@ -126,7 +127,7 @@ function describeModel(
 ): ModelFacts {
   const tensors = [...read.tensors.values()];
   const weights = judgeWeights(tensors.map((tensor) => ({ ...tensor, bytes: tensor.end - tensor.start })));
-  const adapter = place.names.includes("adapter_config.json") || tensors.some(({ name }) => /\.lora_[AB]\./.test(name));
+  const adapter = place.names.includes(ADAPTER_CONFIG) || tensors.some(({ name }) => /\.lora_[AB]\./.test(name));
   // config.json knows which of the ways that share names it is; without it the tensors tell.
   const method = weights.method === null ? null : (config?.quantization?.method ?? weights.method);
   const bits = config?.quantization?.bits ?? null;
@@ -137,7 +138,7 @@ function describeModel(
     parameterCount: weights.count(bits),
     quantization: label,
   };
-  return { found, folder: place.folder, config, tokenizer, weights, method, adapter, tensors: read.tensors };
+  return { found, folder: place.folder, config, tokenizer, weights, method, tensors: read.tensors };
 }
 
 const METHOD_NAMES: Readonly<Record<string, string>> = {

@@ -24,7 +24,6 @@ export interface ModelFacts {
   weights: WeightsKind;
   /** How its weights were quantised; null: they are plain numbers. */
   method: string | null;
-  adapter: boolean;
   tensors: ReadonlyMap<string, WeightTensor>;
 }
 
@@ -83,12 +82,7 @@ function describeLoss({ found, method, weights }: ModelFacts): Pick<Finding, "ve
 
 type Refusal = { reason: string; missing?: readonly string[] };
 
-function findRefusal({ found, config, method, adapter, tokenizer, tensors }: ModelFacts): Refusal | null {
-  if (adapter) {
-    return {
-      reason: "a PEFT adapter: it changes a base model. llama.cpp takes adapters as GGUF; look for one of that kind.",
-    };
-  }
+function findRefusal({ found, config, method, tokenizer, tensors }: ModelFacts): Refusal | null {
   if (config === null) {
     const reason = "weights alone: without the config.json of its folder nothing tells what they compute.";
     return { reason, missing: ["config.json"] };

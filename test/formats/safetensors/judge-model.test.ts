@@ -14,7 +14,6 @@ function factsOf(parameterCount: number): ModelFacts {
     tokenizer: { name: "BPE", file: "tokenizer.json", hasChatTemplate: true, missing: [] },
     weights: { method: null, dtype: "BF16", dtypes: new Set(["BF16"]), count: () => parameterCount },
     method: null,
-    adapter: false,
     tensors: new Map([[tensor.name, tensor]]),
   };
 }
