@@ -10,7 +10,9 @@ import { convertAdapter, isAdapterFolder } from "../../src/convert/adapter/conve
 import type { ConvertReport } from "../../src/convert/convert-model.ts";
 import type { OutType } from "../../src/convert/out-types.ts";
 import { readAdapters } from "../../src/models/adapter.ts";
+import { AppError } from "../../src/protocol/errors.ts";
 import { convertFolder, readWritten } from "../support/convert-folder.ts";
+import { mutateFile } from "../support/folder-mutations.ts";
 import { ADAPTER_GOLDENS } from "../support/golden-folders.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
 import {
@@ -23,8 +25,9 @@ import {
   writeMerged,
   writePeftFolder,
 } from "../support/peft-folders.ts";
+import { makeRandom } from "../support/random.ts";
 import { writeSafetensors } from "../support/safetensors-writer.ts";
-import { TINY, type TinyDecoder } from "../support/tiny-decoders.ts";
+import { TINIEST, TINY, type TinyDecoder } from "../support/tiny-decoders.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-convert-adapter-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -248,4 +251,34 @@ describe("what is no adapter for llama.cpp", () => {
     writeFileSync(join(peft, "adapter_config.json"), JSON.stringify(peftConfig(ATTENTION_LORA, "x")).slice(0, 40));
     expect((await failureOf(base)).message).toContain("adapter_config.json is not JSON");
   });
+});
+
+test("400 mutations of adapters and their bases give a file or an error", async () => {
+  const random = makeRandom(5);
+  const [peft, base, gguf] = [join(root, "mutated"), join(root, "mutated-base"), join(root, "mutated-base.gguf")];
+  writeBase(base, TINIEST);
+  const whole = readFileSync((await convertFolder(base)).path);
+  writeBase(base, TINIEST);
+  const outcomes = new Map<string, number>();
+  for (let round = 0; round < 400; round++) {
+    rmSync(peft, { recursive: true, force: true });
+    writePeftFolder(peft, TINIEST, { ...ATTENTION_LORA, isPickle: round % 3 === 0 });
+    const isBase = round % 4 === 0;
+    const names = readdirSync(peft).sort();
+    const name = names[random(names.length)] as string;
+    const path = isBase ? gguf : join(peft, name);
+    writeFileSync(path, mutateFile(isBase ? "x" : name, new Uint8Array(isBase ? whole : readFileSync(path)), random));
+    const outcome = await convert(peft, isBase ? gguf : base).then(
+      () => "whole",
+      (thrown: unknown) => {
+        if (!(thrown instanceof AppError) || thrown.code === "internal")
+          throw new Error(`round ${round}, ${path}`, { cause: thrown });
+        return thrown.code;
+      },
+    );
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+  }
+  expect(outcomes.get("whole") ?? 0).toBeGreaterThan(20);
+  expect(outcomes.get("model_damaged") ?? 0).toBeGreaterThan(20);
+  expect(outcomes.get("format_unsupported") ?? 0).toBeGreaterThan(20);
 });

@@ -9,6 +9,7 @@ import { convertModel } from "../../src/convert/convert-model.ts";
 import { readGgufHeader } from "../../src/formats/gguf/read-header.ts";
 import { withFile } from "../../src/formats/read-at.ts";
 import { AppError } from "../../src/protocol/errors.ts";
+import { mutateFile } from "../support/folder-mutations.ts";
 import { tinyPieces, tinyTokenizer, toFallbackJson, toSentencePieceModel } from "../support/hf-tokenizers.ts";
 import { PACKED_MODELS, type PackedModel, writePackedFolder } from "../support/packed-folders.ts";
 import { makeRandom } from "../support/random.ts";
@@ -28,8 +29,6 @@ const SMALL: TinyDecoder = {
 /** Groups of 64 fill its rows. */
 const PACKED_SMALL: TinyDecoder = { ...SMALL, dtype: "F16", width: 64, heads: 2, headLength: 32, inner: 64 };
 const MUTATIONS = 400;
-
-type Random = ReturnType<typeof makeRandom>;
 
 const FOLDERS: Readonly<Record<string, (folder: string) => void>> = {
   "byte-level BPE": (folder) => {
@@ -80,56 +79,6 @@ function writeFamily(name: string): (folder: string) => void {
   return (folder) => writeFamilyFolder(folder, family, tinyTokenizer());
 }
 
-const ODD_VALUES: readonly unknown[] = [
-  null,
-  true,
-  -1,
-  0,
-  1,
-  3,
-  0.5,
-  1e308,
-  2 ** 31,
-  2 ** 53,
-  "",
-  "x",
-  "../../x",
-  [],
-  [[]],
-  {},
-  { a: 1 },
-  "\ud800",
-  "__proto__",
-];
-
-/** One value replaced or left out, somewhere. */
-function mutateJson(value: unknown, random: Random): unknown {
-  const places: { holder: Record<string, unknown>; key: string }[] = [];
-  const copy = { root: structuredClone(value) } as Record<string, unknown>;
-  const visit = (holder: Record<string, unknown>) => {
-    for (const [key, inner] of Object.entries(holder)) {
-      places.push({ holder, key });
-      if (typeof inner === "object" && inner !== null) visit(inner as Record<string, unknown>);
-    }
-  };
-  visit(copy);
-  // Half of them near the top, where most of the meaning is.
-  const bound = random(2) === 0 ? Math.min(places.length, 30) : places.length;
-  const { holder, key } = places[random(bound)] as (typeof places)[number];
-  if (random(4) === 0 && holder !== copy && !Array.isArray(holder)) delete holder[key];
-  else holder[key] = ODD_VALUES[random(ODD_VALUES.length)];
-  return copy.root;
-}
-
-/** Bytes changed near the beginning, where headers are, or the end cut off. */
-function mutateBytes(bytes: Uint8Array, random: Random): Uint8Array {
-  const copy = bytes.slice();
-  if (random(5) === 0) return copy.subarray(0, random(copy.length));
-  const bound = Math.min(copy.length, 1 + random(6000));
-  for (let count = 1 + random(3); count > 0; count--) copy[random(bound)] = random(256);
-  return copy;
-}
-
 describe.each(Object.entries(FOLDERS))("a folder with %s", (name, write) => {
   const source = join(root, name.replaceAll(" ", "-"));
   beforeAll(() => write(source));
@@ -143,11 +92,7 @@ describe.each(Object.entries(FOLDERS))("a folder with %s", (name, write) => {
       rmSync(folder, { recursive: true, force: true });
       cpSync(source, folder, { recursive: true });
       const file = names[random(names.length)] as string;
-      const bytes = new Uint8Array(readFileSync(join(source, file)));
-      const asJson = file.endsWith(".json") && random(4) !== 0;
-      const mutated = asJson
-        ? JSON.stringify(mutateJson(JSON.parse(new TextDecoder().decode(bytes)), random))
-        : mutateBytes(bytes, random);
+      const mutated = mutateFile(file, new Uint8Array(readFileSync(join(source, file))), random);
       writeFileSync(join(folder, file), mutated);
       const outcome = await tryConvert(folder, `round ${round}, ${file}`);
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
