@@ -11,6 +11,7 @@ import { ModelRegistry } from "../../src/models/registry.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { smallModel } from "../support/raw-gguf.ts";
 import { TINIEST, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
+import { plainTensors, writeFolderOnly, zipOf } from "../support/torch-folders.ts";
 
 const DEMO = join(import.meta.dir, "../../src/demo/demo.gguf");
 let root = "";
@@ -31,6 +32,16 @@ const named = (path: string): ModelEntry[] => [...registryOf({ models: [path] })
 const summary = ({ id, conversion, error }: ModelEntry) => ({ id, conversion, code: error?.code ?? null });
 
 describe("a folder that can be converted", () => {
+  test("of PyTorch's checkpoints too", () => {
+    const folder = join(root, "Torch");
+    const model = { ...TINIEST, dtype: "BF16" as const };
+    writeFolderOnly(folder, model);
+    writeFileSync(join(folder, "pytorch_model.bin"), zipOf(plainTensors(model)));
+    expect(named(folder)).toMatchObject([
+      { id: "Torch", path: folder, architecture: "llama", conversion: { file: null } },
+    ]);
+  });
+
   test("is a model with what its files tell, and no error", () => {
     const folder = writeTiny("It's tiny");
     const [entry, ...rest] = named(folder);

@@ -3,6 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
+import { CONVERTIBLE_FILE } from "../../formats/convertible.ts";
 import type { FoundModels, FoundNames } from "../found.ts";
 
 /** True when the folder is one: a configuration, weights, and no GGUF file that could be served in their place. */
@@ -14,7 +15,8 @@ export function addWeightsFolder(
   explicit = false,
 ): boolean {
   const has = (pattern: RegExp): boolean => entries.some((name) => pattern.test(name));
-  if (!entries.includes("config.json") || !has(/\.safetensors$/i) || has(/\.gguf$/i)) return false;
+  const hasWeights = has(/\.safetensors$/i) || has(CONVERTIBLE_FILE);
+  if (!entries.includes("config.json") || !hasWeights || has(/\.gguf$/i)) return false;
   // The parts of an image pipeline are no models of their own.
   if (existsSync(join(folder, "..", "model_index.json"))) return false;
   found.addWeights(folder, names, explicit);
