@@ -37,10 +37,10 @@ export const ConversionReply = Type.Object({
   phase: Type.Union([Type.Literal("write"), Type.Literal("quantize"), Type.Null()], {
     description: "Small types are written as plain numbers first, and quantised then; null: there is one phase alone.",
   }),
-  done_bytes: Type.Integer({ description: "Of this phase." }),
-  total_bytes: orNull(Type.Integer()),
-  asked_at: Type.Integer({ description: "Milliseconds since the epoch." }),
-  ended_at: orNull(Type.Integer()),
+  doneBytes: Type.Integer({ description: "Of this phase." }),
+  totalBytes: orNull(Type.Integer()),
+  askedAt: Type.Integer({ description: "Milliseconds since the epoch." }),
+  endedAt: orNull(Type.Integer()),
   notes: Type.Array(Type.String(), { description: "What to know about the result." }),
   error: orNull(
     Type.Object({
