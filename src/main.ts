@@ -45,7 +45,7 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
     }
     case "show": {
       const { show } = await import("./commands/show.ts");
-      return show(invocation, process.env, process.cwd());
+      return await show(invocation, process.env, process.cwd());
     }
     case "pull": {
       const { pull } = await import("./commands/pull.ts");

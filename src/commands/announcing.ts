@@ -12,6 +12,7 @@ import type { EventTopic } from "../protocol/events.ts";
 export function announceDownloads(source: ModelSource, events: EventBus<EventTopic>): ModelSource {
   return {
     search: (query) => source.search(query),
+    look: (text, read, signal) => source.look(text, read, signal),
     async pull(asked, options) {
       const tell = (event: object, replaces: string | null = null): void =>
         events.publish("download", { asked, ...event }, replaces);

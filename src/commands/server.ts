@@ -183,6 +183,7 @@ function openHub(env: Environment, folders: Folders, registry: ModelRegistry): M
   const open = (): Hub => new Hub({ settings: readHubSettings(env), root, availableMemoryBytes: readAvailableMemory });
   return {
     search: async (query) => await open().search(query),
+    look: async (text, read, signal) => await open().look(text, read, signal),
     async pull(text, options) {
       const pulled = await open().pull(text, options);
       registry.rescan();

@@ -1,11 +1,13 @@
 // What `show` prints for people. Pure. Texts out of files lose what could move the cursor.
 
+import type { Fit, Look } from "../hub/look.ts";
 import type { Inspection } from "../models/inspect.ts";
 
 /** A chat template takes pages: its beginning tells which one it is. `--json` has it whole. */
 const VALUE_CHARACTERS_MAX = 100;
 
-export function renderInspection(shown: Inspection): string {
+/** `more` are facts that the files themselves do not tell. */
+export function renderInspection(shown: Inspection, more: readonly (readonly [string, string])[] = []): string {
   const { guidance } = shown;
   const facts: readonly (readonly [string, string | null])[] = [
     ["format", shown.variant === null ? shown.format : `${shown.format} (${shown.variant})`],
@@ -22,6 +24,7 @@ export function renderInspection(shown: Inspection): string {
     ["weights in memory", guidance.memoryBytes === null ? null : bytesInWords(guidance.memoryBytes)],
     ["tensors", shown.tensorCount === 0 ? null : String(shown.tensorCount)],
     ...shown.missing.map((line) => ["missing", line] as const),
+    ...more,
     ["verdict", shown.verdict],
   ];
   const known = facts.filter((fact): fact is [string, string] => fact[1] !== null);
@@ -41,6 +44,20 @@ export function renderInspection(shown: Inspection): string {
     ),
     "",
   ].join("\n");
+}
+
+/** Whether there is room for a model of the Hub on this machine. */
+export function renderFit({ downloadBytes, memory, disk }: Omit<Look<unknown>, "found">): [string, string][] {
+  const tell = ({ neededBytes, availableBytes, fits }: Fit): string => {
+    const needed = neededBytes === null ? "not known" : bytesInWords(neededBytes);
+    const available = availableBytes === null ? "" : ` of ${bytesInWords(availableBytes)} that may be used`;
+    return `${needed}${available}${fits === null ? "" : fits ? ": fits" : ": does not fit"}`;
+  };
+  return [
+    ["download", bytesInWords(downloadBytes)],
+    ["memory here", tell(memory)],
+    ["disk here", tell(disk)],
+  ];
 }
 
 function section(title: string, rows: readonly (readonly [string, string])[]): string[] {

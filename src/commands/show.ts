@@ -1,17 +1,22 @@
-// `show PATH|NAME [FILTER]`: what a file or folder is, whether it runs, its metadata and tensors. Starts no server and loads
-// no model.
+// `show PATH|NAME [FILTER]`: what a file or folder is, whether it runs, its metadata and tensors; of a model of the Hub, before
+// it is downloaded. Starts no server and loads no model.
 
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { loadConfig } from "../config.ts";
+import { readAvailableMemory } from "../hardware/memory.ts";
+import { Hub } from "../hub/hub.ts";
+import { readHubSettings } from "../hub/settings.ts";
 import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { inspectWhole } from "../models/inspect.ts";
+import { AppError } from "../protocol/errors.ts";
+import { isRepository } from "../protocol/hub-name.ts";
 import { locateNativeFiles } from "../router/native-files.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { openRegistry } from "./server.ts";
-import { renderInspection } from "./show-text.ts";
+import { renderFit, renderInspection } from "./show-text.ts";
 
 export interface ShowArguments {
   /** A path, or the name of a model that `serve` would list. */
@@ -27,11 +32,56 @@ export async function show(
   env: Environment,
   cwd: string,
 ): Promise<ExitCode> {
-  const own = resolve(cwd, args.subject);
-  const path = existsSync(own) ? own : await findModel(args.subject, flags, configPath, env, cwd);
-  const found = inspectWhole(path, { ...args, thorough: true });
+  const place = await choosePlace(args.subject, flags, configPath, env, cwd);
+  if (typeof place !== "string") return await showRemote(place.hub, args, env);
+  const found = inspectWhole(place, { ...args, thorough: true });
   process.stdout.write(args.json ? `${JSON.stringify(found, null, 2)}\n` : renderInspection(found));
   return EXIT_CODES.ok;
+}
+
+/** What lies at the path, else the model of that name, else the Hub's; `hf:` before a name asks for the Hub's in any case. */
+async function choosePlace(
+  subject: string,
+  flags: RawFlags,
+  configPath: string | null,
+  env: Environment,
+  cwd: string,
+): Promise<string | { hub: string }> {
+  const own = resolve(cwd, subject);
+  if (existsSync(own)) return own;
+  if (subject.startsWith("hf:")) return { hub: subject };
+  try {
+    return await findModel(subject, flags, configPath, env, cwd);
+  } catch (thrown) {
+    const isUnknown = thrown instanceof AppError && thrown.code === "model_not_found";
+    if (isUnknown && isRepository(subject.split(":")[0] ?? "")) return { hub: subject };
+    throw thrown;
+  }
+}
+
+async function showRemote(name: string, args: ShowArguments, env: Environment): Promise<ExitCode> {
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  const hub = new Hub({
+    settings: readHubSettings(env),
+    root: join(resolveFolders(env).data, "models"),
+    availableMemoryBytes: () => readAvailableMemory(),
+  });
+  try {
+    const { found, ...look } = await hub.look(
+      name,
+      (source, path) => inspectWhole(path, { ...args, source }),
+      stop.signal,
+    );
+    const shown = args.json
+      ? `${JSON.stringify({ ...found, hub: look }, null, 2)}\n`
+      : renderInspection(found, renderFit(look));
+    process.stdout.write(shown);
+    return EXIT_CODES.ok;
+  } catch (thrown) {
+    if (stop.signal.aborted) return EXIT_CODES.interrupted;
+    throw thrown;
+  }
 }
 
 /** As the server would resolve it, the demo model included. Throws `model_not_found` with the nearest names. */

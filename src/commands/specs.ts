@@ -180,6 +180,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [...Object.values(SHOW_OPTIONS), SERVE_OPTIONS.modelsDir, configFile],
     notes: [
       "FILTER is a part of the metadata keys and tensor names to print.",
+      "hf:owner/repo[:tag], and such a name that is not here, is a model of the Hugging Face Hub: its headers are",
+      "read without downloading it, and it is told whether it fits here.",
       "docs/formats.md lists the formats that are told apart, and what to do about each.",
     ],
   },

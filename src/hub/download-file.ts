@@ -1,10 +1,10 @@
 // Fetches one file: several pieces at once, each tried again where it stopped, into a partial file that outlives a kill.
 // Whether the bytes are the right ones is found out afterwards (checksum.ts); that they all are of one content, here.
 
-import { Alarm } from "../lib/alarm.ts";
 import { AppError } from "../protocol/errors.ts";
 import { type ByteRange, missingRanges } from "./byte-ranges.ts";
 import { PartialFile, type PartialOptions, removePartial } from "./partial-file.ts";
+import { type Arrived, readBody } from "./read-body.ts";
 import type { Reply, Request, Requester } from "./requester.ts";
 
 export interface DownloadSource {
@@ -172,32 +172,12 @@ class Transfer {
   }
 
   /** Writes what comes, up to `end`. A body that breaks off is a result; a disk that is full is not. */
-  async #readBody({ response, cancel }: Reply, start: number, end: number): Promise<Arrived> {
+  async #readBody(reply: Reply, start: number, end: number): Promise<Arrived> {
     const { requester, onProgress } = this.options;
-    const { stallMs } = requester.limits;
-    let stalled = false;
-    const stall = new Alarm(requester.clock, stallMs, () => {
-      stalled = true;
-      cancel();
+    return await readBody(requester, reply, end - start, async (bytes, at) => {
+      await this.partial.write(start + at, bytes);
+      onProgress(this.partial.doneBytes, this.partial.sizeBytes);
     });
-    let at = start;
-    const reader = response.body?.getReader();
-    try {
-      while (reader !== undefined && at < end) {
-        stall.set();
-        const chunk = await readChunk(reader);
-        stall.clear();
-        if (typeof chunk === "string") return { bytes: at - start, why: stalled ? "it sent nothing more" : chunk };
-        const bytes = chunk.subarray(0, end - at);
-        await this.partial.write(at, bytes);
-        at += bytes.byteLength;
-        onProgress(this.partial.doneBytes, this.partial.sizeBytes);
-      }
-    } finally {
-      stall.dispose();
-      cancel();
-    }
-    return { bytes: at - start, why: "it ended too early" };
   }
 
   async #endOrPause(attempt: number, why: string): Promise<void> {
@@ -209,24 +189,8 @@ class Transfer {
   }
 }
 
-interface Arrived {
-  bytes: number;
-  /** Why there are no more, where more were due. */
-  why: string;
-}
-
-/** The next bytes, or why there are none. */
-async function readChunk(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array | string> {
-  try {
-    const { done, value } = await reader.read();
-    return done || value === undefined ? "it ended too early" : value;
-  } catch (thrown) {
-    return thrown instanceof Error ? thrown.message : String(thrown);
-  }
-}
-
 /** `bytes 0-99/1234` of a 206; null: it is none. */
-function readContentRange(response: Response): { start: number; total: number } | null {
+export function readContentRange(response: Response): { start: number; total: number } | null {
   if (response.status !== 206) return null;
   const match = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15})$/.exec(response.headers.get("Content-Range") ?? "");
   return match === null ? null : { start: Number(match[1]), total: Number(match[2]) };

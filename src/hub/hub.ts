@@ -4,12 +4,14 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, rmdir, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import type { Detection } from "../formats/detection.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { AppError } from "../protocol/errors.ts";
 import { recordName } from "../protocol/hub-name.ts";
 import { hashFile } from "./checksum.ts";
 import { downloadFile, SourceChangedError } from "./download-file.ts";
 import { HUB_LIMITS, type HubLimits } from "./limits.ts";
+import { type Look, lookInto, type ReadHeaders } from "./look.ts";
 import { explainDisk, type PartialOptions, removeNotes, removePartial } from "./partial-file.ts";
 import { type PlannedFile, type PullPlan, planPull } from "./plan.ts";
 import { lockPull } from "./pull-lock.ts";
@@ -53,6 +55,8 @@ export interface ModelSource {
   pull(text: string, pull: PullOptions): Promise<{ name: string; folder: string }>;
   /** Throws AppError. */
   search(query: SearchQuery): Promise<SearchHit[]>;
+  /** Reads headers of `owner/repo[:tag]` without downloading it. Throws AppError. */
+  look<T extends Detection>(text: string, read: ReadHeaders<T>, signal: AbortSignal): Promise<Look<T>>;
 }
 
 /** What a person can see. */
@@ -89,6 +93,19 @@ export class Hub implements ModelSource {
       query,
       this.#options.availableMemoryBytes(),
     );
+  }
+
+  async look<T extends Detection>(text: string, read: ReadHeaders<T>, signal: AbortSignal): Promise<Look<T>> {
+    const { settings, availableMemoryBytes, freeDiskBytes = readFreeBytes, root } = this.#options;
+    const reference = parseReference(text, settings.endpoint);
+    const options = {
+      requester: this.#createRequester(() => {}),
+      memoryBytes: availableMemoryBytes(),
+      freeDiskBytes: async () => await freeDiskBytes(nearestFolder(root)),
+      diskReserveBytes: DISK_RESERVE_BYTES,
+      signal,
+    };
+    return await lookInto(reference, options, read);
   }
 
   /** Throws when nobody may be asked. */
@@ -213,6 +230,11 @@ async function removeEmpty(folder: string): Promise<void> {
   } catch (_kept) {
     // Something has arrived in it, which the next try goes on from.
   }
+}
+
+/** The models folder is made by the first download. */
+function nearestFolder(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : nearestFolder(dirname(path));
 }
 
 async function readFreeBytes(folder: string): Promise<number | null> {

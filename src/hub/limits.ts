@@ -12,6 +12,9 @@ export interface HubLimits {
   headersMs: number;
   /** Without a byte of an answer. */
   stallMs: number;
+  /** A connection that brings less than `slowBytesMin` within so long is given up for a new one. */
+  slowMs: number;
+  slowBytesMin: number;
   /** Pieces at once. */
   connections: number;
   pieceBytes: number;
@@ -27,6 +30,9 @@ export const HUB_LIMITS: HubLimits = {
   retryAfterMsMax: 300_000,
   headersMs: 30_000,
   stallMs: 60_000,
+  // A kilobyte a second: slower than any network of today, and no silence that `stallMs` would meet.
+  slowMs: 60_000,
+  slowBytesMin: 60_000,
   // More bring nothing: the Hub's storage gives a connection some 100 MB/s.
   connections: 4,
   // Small enough that a slow piece does not hold up the end, large enough that its request does not count.

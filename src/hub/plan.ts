@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { AppError } from "../protocol/errors.ts";
 import type { DownloadSource } from "./download-file.ts";
 import type { PullReference } from "./reference.ts";
-import { isSafePath, listRepository } from "./repository.ts";
+import { isSafePath, listRepository, sourceOf } from "./repository.ts";
 import type { Requester } from "./requester.ts";
 import { chooseVariant, listVariants } from "./variant.ts";
 
@@ -40,20 +40,15 @@ export async function planPull(reference: PullReference, options: PlanOptions): 
   const { repo, tag: wanted, revision } = reference;
   const listed = await listRepository(requester, repo, revision, signal);
   const { tag, files } = chooseVariant(listVariants(listed), { repo, wanted, memoryBytes });
-  const { endpoint } = requester.settings;
-  const encode = (path: string): string => path.split("/").map(encodeURIComponent).join("/");
   return {
     name: `${repo}:${tag}`,
     repo,
     tag,
     revision,
     folder: join(root, repo, tag),
-    files: files.map(({ path, sizeBytes, sha256 }) => ({
-      url: `${endpoint}/${repo}/resolve/${encode(revision)}/${encode(path)}`,
-      asked: { what: `${repo}/${path}`, page: `${endpoint}/${repo}` },
-      fileName: path.slice(path.lastIndexOf("/") + 1),
-      sizeBytes,
-      sha256,
+    files: files.map((file) => ({
+      ...sourceOf(requester.settings, repo, revision, file),
+      fileName: file.path.slice(file.path.lastIndexOf("/") + 1),
     })),
   };
 }

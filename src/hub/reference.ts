@@ -1,4 +1,4 @@
-// What a person asks to download: `owner/repo`, `owner/repo:tag`, an address of the Hub, or that of a GGUF file
+// What a person asks to download: `owner/repo`, `owner/repo:tag`, either with `hf:` before it, an address of the Hub, or that of a GGUF file
 // elsewhere. Pure.
 
 import { AppError } from "../protocol/errors.ts";
@@ -17,7 +17,7 @@ export function parseReference(text: string, endpoint: string): PullReference {
   const trimmed = text.trim();
   const hosts = [...HUB_HOSTS, new URL(endpoint).host];
   if (/^https?:\/\//i.test(trimmed)) return parseAddress(trimmed, hosts);
-  const bare = trimmed.replace(/^hf:\/\//i, "");
+  const bare = trimmed.replace(/^hf:(\/\/)?/i, "");
   const host = hosts.find((name) => bare.toLowerCase().startsWith(`${name}/`));
   return parseName(host === undefined ? bare : bare.slice(host.length + 1), text);
 }

@@ -4,7 +4,8 @@
 import { listFiles } from "@huggingface/hub";
 import { AppError } from "../protocol/errors.ts";
 import { createLibraryFetch } from "./library-fetch.ts";
-import type { Requester } from "./requester.ts";
+import type { Request, Requester } from "./requester.ts";
+import type { HubSettings } from "./settings.ts";
 
 export interface RepositoryFile {
   /** Inside the repository. */
@@ -42,6 +43,22 @@ export async function listRepository(
     if (Number.isSafeInteger(sizeBytes) && sizeBytes >= 0) files.push({ path, sizeBytes, sha256 });
   }
   return files;
+}
+
+/** Where a file of a revision is fetched from. */
+export function sourceOf(
+  { endpoint }: HubSettings,
+  repo: string,
+  revision: string,
+  { path, sizeBytes, sha256 }: RepositoryFile,
+): { url: string; asked: Request["asked"]; sizeBytes: number; sha256: string | null } {
+  const encode = (text: string): string => text.split("/").map(encodeURIComponent).join("/");
+  return {
+    url: `${endpoint}/${repo}/resolve/${encode(revision)}/${encode(path)}`,
+    asked: { what: `${repo}/${path}`, page: `${endpoint}/${repo}` },
+    sizeBytes,
+    sha256,
+  };
 }
 
 function tooMany(repo: string): AppError {

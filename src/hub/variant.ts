@@ -5,6 +5,8 @@ import { AppError } from "../protocol/errors.ts";
 import { hubTag, quantizationOf } from "../protocol/hub-name.ts";
 import type { RepositoryFile } from "./repository.ts";
 
+export type CompanionKind = "projector" | "adapter" | "draft";
+
 export interface Variant {
   /** What stands behind the colon of its name; no two of a repository have the same. */
   tag: string;
@@ -14,30 +16,89 @@ export interface Variant {
 }
 
 /** The rest is for the KV cache, for compute buffers, and for what the files do not show. */
-const MEMORY_SHARE = 0.7;
+export const MEMORY_SHARE = 0.7;
 /** Weights that were not quantised: twice the size of Q8_0, and no better to tell apart. */
 const UNQUANTIZED = /^(BF16|F16|F32)$/;
-const NO_MODEL = /(^|[-._/])(mmproj|imatrix|lora|adapter)([-._/]|$)/i;
+const NO_MODEL = /(^|[-._/])(imatrix)([-._/]|$)/i;
+/** Parts that go with a model, by what their names say. */
+const COMPANIONS: Readonly<Record<CompanionKind, RegExp>> = {
+  projector: /(^|[-._/])mmproj([-._/]|$)/i,
+  adapter: /(^|[-._/])(lora|adapter)([-._/]|$)/i,
+  draft: /(^|[-._/])draft([-._]|$)[^/]*$/i,
+};
 const PART = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i;
 
-/** By path. A model whose parts are not all there is left out. */
+export interface Companion extends Variant {
+  kind: CompanionKind;
+}
+
+/** By path. A model whose parts are not all there is left out; what goes with a model is none. */
 export function listVariants(files: readonly RepositoryFile[]): Variant[] {
+  const ofKind = (kind: CompanionKind | null): RepositoryFile[][] =>
+    groupParts(files.filter(({ path }) => !NO_MODEL.test(path) && companionKind(path) === kind));
+  const models = ofKind(null);
+  const tags = new Set<string>();
+  // Of a repository of draft models these are the models.
+  return (models.length > 0 ? models : ofKind("draft")).map((parts) => {
+    const path = parts[0]?.path ?? "";
+    let tag = hubTag(path);
+    if (tags.has(tag)) tag = stemOf(path).replaceAll("/", "-");
+    tags.add(tag);
+    return { tag, files: parts, sizeBytes: sumBytes(parts) };
+  });
+}
+
+/** Projectors, adapters and draft models, by path. Their tags are their names: quantisations are those of models. */
+export function listCompanions(files: readonly RepositoryFile[]): Companion[] {
+  const found = files.map((file) => ({ file, kind: companionKind(file.path) }));
+  return (["projector", "draft", "adapter"] as const).flatMap((kind) =>
+    groupParts(found.filter((one) => one.kind === kind).map(({ file }) => file)).map((parts) => {
+      const tag = stemOf(parts[0]?.path ?? "").replaceAll("/", "-");
+      return { kind, tag, files: parts, sizeBytes: sumBytes(parts) };
+    }),
+  );
+}
+
+/** Of several projectors, or drafts, one is enough: the first of these, else the smallest. All adapters: each is another. */
+export function chooseCompanions(companions: readonly Companion[]): Companion[] {
+  const best = (kind: CompanionKind): Companion[] => {
+    const sorted = companions.filter((one) => one.kind === kind).toSorted((a, b) => a.sizeBytes - b.sizeBytes);
+    const preferred = COMPANION_TYPES.map((type) => sorted.find(({ tag }) => quantizationIn(tag) === type));
+    return [preferred.find((one) => one !== undefined) ?? sorted[0]].filter((one) => one !== undefined);
+  };
+  return [...best("projector"), ...best("draft"), ...companions.filter(({ kind }) => kind === "adapter")];
+}
+
+/** Projectors and drafts are small: what rounding saves is little. */
+const COMPANION_TYPES = ["F16", "BF16", "Q8_0"];
+
+function quantizationIn(tag: string): string | null {
+  return quantizationOf(tag.replace(/mmproj/i, ""));
+}
+
+function companionKind(path: string): CompanionKind | null {
+  if (NO_MODEL.test(path)) return null;
+  return (["projector", "adapter", "draft"] as const).find((kind) => COMPANIONS[kind].test(path)) ?? null;
+}
+
+function stemOf(path: string): string {
+  return path.replace(/\.gguf$/i, "").replace(/-\d{5}-of-\d{5}$/, "");
+}
+
+function sumBytes(files: readonly RepositoryFile[]): number {
+  return files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}
+
+/** Files of one model together; those of which one is missing are left out. */
+function groupParts(files: readonly RepositoryFile[]): RepositoryFile[][] {
   const groups = new Map<string, RepositoryFile[]>();
-  const sorted = files.filter(({ path }) => /\.gguf$/i.test(path) && !NO_MODEL.test(path));
+  const sorted = files.filter(({ path }) => /\.gguf$/i.test(path));
   for (const file of sorted.toSorted((a, b) => (a.path < b.path ? -1 : 1))) {
     const part = PART.exec(file.path);
     const key = part === null ? file.path : `${part[1]}-of-${part[3]}`;
     groups.set(key, [...(groups.get(key) ?? []), file]);
   }
-  const tags = new Set<string>();
-  return [...groups.values()].filter(isWhole).map((parts) => {
-    const path = parts[0]?.path ?? "";
-    const stem = path.replace(/\.gguf$/i, "").replace(/-\d{5}-of-\d{5}$/, "");
-    let tag = hubTag(path);
-    if (tags.has(tag)) tag = stem.replaceAll("/", "-");
-    tags.add(tag);
-    return { tag, files: parts, sizeBytes: parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
-  });
+  return [...groups.values()].filter(isWhole);
 }
 
 /** Parts are sorted by path, so their numbers must be those from one on. */
@@ -54,6 +115,8 @@ export function fitsMemory(sizeBytes: number, memoryBytes: number | null): boole
 
 export interface Choice {
   repo: string;
+  /** What else may be named. */
+  companions?: readonly Companion[];
   /** A tag or a path; null: whichever fits. */
   wanted: string | null;
   /** Null: not known, so nothing is held against it. */
@@ -61,13 +124,19 @@ export interface Choice {
 }
 
 /** Throws `model_not_found` or `out_of_memory` with what there is. */
-export function chooseVariant(variants: readonly Variant[], { repo, wanted, memoryBytes }: Choice): Variant {
+export function chooseVariant(variants: readonly Variant[], choice: Choice): Variant {
+  const { repo, wanted, memoryBytes, companions = [] } = choice;
+  const named = wanted === null ? undefined : findNamed([...variants, ...companions], wanted);
+  if (named !== undefined) return named;
   if (variants.length === 0) {
     const message = `${repo} has no GGUF file of a model`;
     const hint = "Search the Hub for a repository of the same name with -GGUF behind it.";
     throw new AppError({ code: "model_not_found", message, hint, param: "model" });
   }
-  if (wanted !== null) return findWanted(variants, repo, wanted);
+  if (wanted !== null) {
+    const message = `${repo} has no model ${JSON.stringify(wanted)}`;
+    throw new AppError({ code: "model_not_found", message, hint: `It has ${listTags(variants)}.`, param: "model" });
+  }
   const fitting = variants.filter(({ sizeBytes }) => fitsMemory(sizeBytes, memoryBytes) !== false);
   const quantized = fitting.filter(({ tag }) => !UNQUANTIZED.test(tag));
   const [best] = (quantized.length > 0 ? quantized : fitting).toSorted((a, b) => b.sizeBytes - a.sizeBytes);
@@ -80,16 +149,14 @@ export function chooseVariant(variants: readonly Variant[], { repo, wanted, memo
   });
 }
 
-function findWanted(variants: readonly Variant[], repo: string, wanted: string): Variant {
+function findNamed(variants: readonly Variant[], wanted: string): Variant | undefined {
   const folded = wanted.toLowerCase();
   const same = (text: string): boolean => text.toLowerCase() === folded;
-  const found =
+  return (
     variants.find(({ tag }) => same(tag)) ??
     variants.find(({ files }) => files.some(({ path }) => same(path) || same(path.split("/").at(-1) ?? ""))) ??
-    variants.find(({ files }) => same(quantizationOf(files[0]?.path ?? "") ?? ""));
-  if (found !== undefined) return found;
-  const message = `${repo} has no model ${JSON.stringify(wanted)}`;
-  throw new AppError({ code: "model_not_found", message, hint: `It has ${listTags(variants)}.`, param: "model" });
+    variants.find(({ files }) => same(quantizationOf(files[0]?.path ?? "") ?? ""))
+  );
 }
 
 function listTags(variants: readonly Variant[]): string {

@@ -3,12 +3,13 @@
 
 import { detectFormat, NothingThereError } from "../formats/detect.ts";
 import type { Detection } from "../formats/detection.ts";
+import { diskFiles, type FileSource } from "../formats/file-source.ts";
 import { GgufError } from "../formats/gguf/gguf-error.ts";
 import { readGgufHeader } from "../formats/gguf/read-header.ts";
 import type { GgufValue } from "../formats/gguf/read-metadata.ts";
 import { readNpz } from "../formats/npz/read-npz.ts";
 import { isCheckpointError, readPytorchCheckpoint } from "../formats/pytorch/read-checkpoint.ts";
-import { type ReadAt, withFile } from "../formats/read-at.ts";
+import type { ReadAt } from "../formats/read-at.ts";
 import { readSafetensorsHeader, SafetensorsError } from "../formats/safetensors/read-header.ts";
 import { AppError } from "../protocol/errors.ts";
 
@@ -33,12 +34,20 @@ export interface Inspection extends Detection, Contents {
 }
 
 /** Throws `model_not_found`, and `forbidden` where the system refuses to read. `thorough` looks through a large tokenizer. */
-export function inspectPath(path: string, options: { thorough?: boolean } = {}): Detection {
+export function inspectPath(path: string, options: { thorough?: boolean; source?: FileSource } = {}): Detection {
   try {
     return detectFormat(path, options);
   } catch (thrown) {
     throw explainFailure(thrown, path);
   }
+}
+
+export interface InspectOptions {
+  filter: string | null;
+  tensors: boolean;
+  thorough?: boolean;
+  /** Where the files are; by default on disk. */
+  source?: FileSource;
 }
 
 /**
@@ -47,10 +56,10 @@ export function inspectPath(path: string, options: { thorough?: boolean } = {}):
  */
 export function inspectWhole(
   path: string,
-  { filter, tensors, thorough = false }: { filter: string | null; tensors: boolean; thorough?: boolean },
+  { filter, tensors, thorough = false, source = diskFiles }: InspectOptions,
 ): Inspection {
-  const detection = inspectPath(path, { thorough });
-  const contents = readContents(detection);
+  const detection = inspectPath(path, { thorough, source });
+  const contents = readContents(detection, source);
   const wanted = filter?.toLowerCase() ?? "";
   const matches = (text: string): boolean => text.toLowerCase().includes(wanted);
   return {
@@ -62,12 +71,12 @@ export function inspectWhole(
 }
 
 /** Of the formats whose contents can be listed; empty for the others and for files that are damaged. */
-function readContents({ format, files, verdict }: Detection): Contents {
+function readContents({ format, files, verdict }: Detection, source: FileSource): Contents {
   const read = READERS[format];
   const contents: Contents = { metadata: [], tensors: [] };
   if (read === undefined || verdict === "damaged") return contents;
   for (const file of files) {
-    const part = readPart(read, file);
+    const part = readPart(read, file, source);
     // Parts of a split model repeat what the first one says.
     const known = new Set(contents.metadata.map(({ key }) => key));
     contents.metadata.push(...part.metadata.filter(({ key }) => !known.has(key)));
@@ -79,9 +88,9 @@ function readContents({ format, files, verdict }: Detection): Contents {
 type Reader = (file: ReadAt, path: string) => Contents;
 
 /** What can't be read, such as a version that is not supported, has no contents to list: its verdict says why. */
-function readPart(read: Reader, path: string): Contents {
+function readPart(read: Reader, path: string, source: FileSource): Contents {
   try {
-    return withFile(path, (file) => read(file, path));
+    return source.use(path, (file) => read(file, path));
   } catch (thrown) {
     const expected = thrown instanceof GgufError || thrown instanceof SafetensorsError || isCheckpointError(thrown);
     if (expected) return { metadata: [], tensors: [] };

@@ -1,13 +1,14 @@
 // `show`: what it collects and prints, on the demo model, on folders of others, and on names.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgv } from "../../src/commands/argv.ts";
 import { renderInspection } from "../../src/commands/show-text.ts";
 import { inspectWhole } from "../../src/models/inspect.ts";
 import { AppError } from "../../src/protocol/errors.ts";
+import { startLoopbackHub } from "../support/loopback-hub.ts";
 import { stateDict, zipCheckpoint } from "../support/pickle-writer.ts";
 import { rawGguf, stringEntry } from "../support/raw-gguf.ts";
 
@@ -103,4 +104,33 @@ test("texts of a file can't steer a terminal", () => {
   const text = renderInspection(inspectWhole(path, { filter: null, tensors: true }));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there.
   expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
+});
+
+test("a model of the Hub is shown before it is downloaded", async () => {
+  await using server = startLoopbackHub({ "tiny-Q8_0.gguf": readFileSync(DEMO) });
+  const show = async (...args: string[]) => {
+    const child = Bun.spawn([process.execPath, join(ROOT, "src/main.ts"), "show", ...args], {
+      env: { PATH: process.env.PATH ?? "", HOME: folder, HF_ENDPOINT: server.endpoint },
+      cwd: folder,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+    return { code: await child.exited, out, err };
+  };
+  const { out, code } = await show("owner/tiny-GGUF");
+  expect([code, out]).toEqual([0, expect.stringContaining("ml-offload pull owner/tiny-GGUF:Q8_0")]);
+  expect(out).toContain("general.architecture");
+  expect(out).toMatch(/memory here .*: fits/);
+  const { out: json } = await show("hf:owner/tiny-GGUF:q8_0", "token_embd", "--json");
+  expect(JSON.parse(json)).toMatchObject({
+    path: "hf:owner/tiny-GGUF:Q8_0",
+    verdict: "runs",
+    tensors: [{ name: "token_embd.weight", file: "tiny-Q8_0.gguf" }],
+    hub: { name: "owner/tiny-GGUF:Q8_0", disk: { fits: expect.any(Boolean) } },
+  });
+  const none = await show("owner/none");
+  expect([none.code, none.err]).toEqual([1, expect.stringContaining("owner/none does not exist")]);
+  const before = server.asked.length;
+  expect((await show("nobody-has-this")).code).toBe(1);
+  expect(server.asked.length).toBe(before);
 });

@@ -34,6 +34,19 @@ test("a folder of something else gets its verdict", async () => {
   }
 });
 
+test("a model of the Hub by its name, where no model here has it", async () => {
+  const { post, hub, inference } = createTestApp();
+  inference.cards.push(makeCard({ id: "owner/here:Q8_0", isDefault: false }));
+  for (const path of ["hf:owner/repo", "owner/repo:Q8_0", "hf:demo", "hf:owner/here:Q8_0"]) {
+    expect(await readJson(await post(INSPECT, { path }))).toMatchObject({
+      verdict: "runs",
+      hub: { name: "owner/repo:Q8_0", downloadBytes: expect.any(Number), memory: { fits: null }, disk: { fits: null } },
+    });
+  }
+  expect(await readJson(await post(INSPECT, { path: "owner/here:Q8_0" }))).toMatchObject({ hub: null });
+  expect(hub.looks).toEqual(["hf:owner/repo", "owner/repo:Q8_0", "hf:demo", "hf:owner/here:Q8_0"]);
+});
+
 test("what is not there, and what is no path", async () => {
   const { post } = createTestApp();
   expect(await readError(await post(INSPECT, { path: "/no/such/file" }))).toMatchObject({

@@ -1,6 +1,10 @@
 // Stands in for the Hub: tells the events that a test gives it, or refuses.
 
+import { join } from "node:path";
+import type { Detection } from "../../src/formats/detection.ts";
+import { diskFiles } from "../../src/formats/file-source.ts";
 import type { ModelSource, PullEvent, PullOptions } from "../../src/hub/hub.ts";
+import type { Look, ReadHeaders } from "../../src/hub/look.ts";
 import type { SearchHit, SearchQuery } from "../../src/hub/search.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 
@@ -20,6 +24,24 @@ export class FakeHub implements ModelSource {
     this.queries.push(query);
     if (this.refusal !== null) throw this.refusal;
     return this.hits;
+  }
+
+  readonly looks: string[] = [];
+
+  /** Whatever is asked for is the demo model. */
+  async look<T extends Detection>(text: string, read: ReadHeaders<T>): Promise<Look<T>> {
+    this.looks.push(text);
+    if (this.refusal !== null) throw this.refusal;
+    const found = read(diskFiles, join(import.meta.dir, "../../src/demo/demo.gguf"));
+    const fit = { neededBytes: found.sizeBytes, availableBytes: null, fits: null };
+    return {
+      name: "owner/repo:Q8_0",
+      repo: "owner/repo",
+      downloadBytes: found.sizeBytes,
+      memory: fit,
+      disk: fit,
+      found,
+    };
   }
 
   async pull(text: string, { signal, onEvent }: PullOptions): Promise<{ name: string; folder: string }> {

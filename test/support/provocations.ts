@@ -48,7 +48,7 @@ function refuse(code: ErrorCode): Provoke {
     app.inference.refusal = refusal;
     app.hub.refusal = refusal;
     app.conversions.refusal = refusal;
-    return send(app, route);
+    return send(app, route, asksHub(route) ? { body: { path: "hf:owner/repo" } } : {});
   };
 }
 
@@ -178,13 +178,19 @@ async function followAnothers(): Promise<Response> {
 }
 
 const askTooMuch: Provoke = async (route) => {
-  if (asksModel(route) || / \/api\/(pull|hub\/search)$/.test(route.name)) return refuse("not_supported")(route);
+  if (asksModel(route) || asksHub(route) || / \/api\/(pull|hub\/search)$/.test(route.name))
+    return refuse("not_supported")(route);
   if (route.name === "GET /v1/responses/{response_id}") return followAnothers();
   const app = createApp();
   const { id } = (await (await app.post("/v1/conversations", {})).json()) as Json;
   const path = route.path.replace(/conv_\w+/, id);
   return send(app, route, { path, body: { items: PICTURE } });
 };
+
+/** With another body than the one of its example. */
+function asksHub(route: ErrorRoute): boolean {
+  return route.name === "POST /api/models/inspect";
+}
 
 /** Only what asks a model is given up when its client leaves. */
 export function asksModel(route: ErrorRoute): boolean {

@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import type { Elysia } from "elysia";
 import { inspectPath, inspectWhole } from "../../models/inspect.ts";
 import { AppError } from "../../protocol/errors.ts";
+import { isRepository } from "../../protocol/hub-name.ts";
 import { BodyReader } from "../body.ts";
 import { isLocalAddress } from "../host-check.ts";
 import { decodeModelId } from "../openai/models.ts";
@@ -20,9 +21,14 @@ export function addInspectRoutes(app: Elysia, api: ApiContext): void {
     "/api/models/inspect",
     async ({ request }) => {
       const { path } = await bodies.read(request, api.options.bodyBytesMax, api.clock);
-      const found = inspectPath(choosePath(path, api, "path"));
-      const reply: InspectReply = { ...found, files: [...found.files], missing: [...found.missing] };
-      return Response.json(reply);
+      const place = choosePlace(path, api);
+      if (typeof place === "string") return Response.json(encodeFound(inspectPath(place), null));
+      const { found, ...hub } = await api.hub.look(
+        place.hub,
+        (source, remote) => inspectPath(remote, { source }),
+        request.signal,
+      );
+      return Response.json(encodeFound(found, hub));
     },
     { detail: INSPECT_DOCS },
   );
@@ -36,6 +42,22 @@ export function addInspectRoutes(app: Elysia, api: ApiContext): void {
     },
     { detail: BY_ID_DOCS },
   );
+}
+
+function encodeFound(found: ReturnType<typeof inspectPath>, hub: InspectReply["hub"]): InspectReply {
+  return { ...found, files: [...found.files], missing: [...found.missing], hub };
+}
+
+/** What is here by its path or name, else the Hub's of that name; `hf:` asks for the Hub's in any case. */
+function choosePlace(path: string, api: ApiContext): string | { hub: string } {
+  if (path.startsWith("hf:")) return { hub: path };
+  try {
+    return choosePath(path, api, "path");
+  } catch (thrown) {
+    const isUnknown = thrown instanceof AppError && thrown.code === "model_not_found";
+    if (isUnknown && isRepository(path.split(":")[0] ?? "")) return { hub: path };
+    throw thrown;
+  }
 }
 
 /** An absolute path, for programs on this machine; anything else is a model's name. */
@@ -72,10 +94,20 @@ const INSPECT_DOCS = describeRoute({
   summary: "Tell what a file or folder is",
   description:
     "By its bytes: its format, whether it runs, and what to do where it does not. Paths are told about only while the " +
-    "server listens on a loopback address; `docs/formats.md` lists the formats.",
+    "server listens on a loopback address; `docs/formats.md` lists the formats. Of a model of the Hugging Face Hub the " +
+    "headers are read without downloading it, and `hub` tells whether there is room for it here.",
   body: { schema: "InspectRequest", examples: { model: { path: "demo" } } },
   reply: { schema: "InspectReply", description: "What lies there." },
-  errors: ["invalid_request", "model_not_found", "payload_too_large", "timeout"],
+  errors: [
+    "invalid_request",
+    "model_not_found",
+    "payload_too_large",
+    "timeout",
+    "unauthorized",
+    "rate_limited",
+    "not_supported",
+    "download_failed",
+  ],
 });
 
 const BY_ID_DOCS = describeRoute({

@@ -11,7 +11,9 @@ export const InspectRequest = Type.Object({
   path: Type.String({
     minLength: 1,
     maxLength: PATH_LENGTH_MAX,
-    description: "An absolute path of a file or folder, or a model's id.",
+    description:
+      "An absolute path of a file or folder, a model's id, or `owner/repo[:tag]` of the Hugging Face Hub, which `hf:` " +
+      "before it asks for in any case.",
   }),
 });
 export type InspectRequest = Static<typeof InspectRequest>;
@@ -35,8 +37,14 @@ const FACTS = {
 const REASON = Type.String({ description: "Why, and what to do." });
 const MEMORY = orNull(Type.Integer({ description: "For the weights alone: the context comes on top." }));
 
+const FIT = Type.Object({
+  neededBytes: orNull(Type.Integer()),
+  availableBytes: orNull(Type.Integer({ description: "Of that what may be used." })),
+  fits: orNull(Type.Boolean({ description: "Null: not known." })),
+});
+
 export const InspectReply = Type.Object({
-  path: Type.String(),
+  path: Type.String({ description: "`hf:` and its name where it is on the Hub." }),
   ...FACTS,
   guidance: Type.Object({
     reason: REASON,
@@ -44,6 +52,18 @@ export const InspectReply = Type.Object({
     sizeBytes: orNull(Type.Integer({ description: "Of what the command makes, or of the model that runs." })),
     memoryBytes: MEMORY,
   }),
+  hub: orNull(
+    Type.Object(
+      {
+        name: orNull(Type.String({ description: "As `pull` takes it; null: it fetches no files of this kind." })),
+        repo: Type.String(),
+        downloadBytes: Type.Integer(),
+        memory: FIT,
+        disk: FIT,
+      },
+      { description: "Of a model that is on the Hub and not here; files are then paths of its repository." },
+    ),
+  ),
 });
 export type InspectReply = Static<typeof InspectReply>;
 
