@@ -1,7 +1,7 @@
 // The command line → a typed invocation. Pure: prints nothing, reads nothing, exits nothing.
 // What it can't understand is an `invalid_request` that names the nearest word.
 
-import type { SearchTask } from "../hub/search.ts";
+import type { SearchQuery } from "../hub/search.ts";
 import { findNearest } from "../lib/nearest.ts";
 import { flagOf, type OptionSpec, type RawFlags } from "../lib/option.ts";
 import { AppError } from "../protocol/errors.ts";
@@ -40,10 +40,7 @@ export interface BenchArguments {
   json: boolean;
 }
 
-export interface SearchArguments {
-  words: string;
-  task: SearchTask | null;
-  limit: number;
+export interface SearchArguments extends Omit<Required<SearchQuery>, "signal"> {
   json: boolean;
 }
 
@@ -100,15 +97,8 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
       if (model === undefined) throw usageError("pull needs a model: owner/repo[:tag] or an address", "pull");
       return { command: "pull", model, json: isOn(flags, "json") };
     }
-    case "search": {
-      const task = checkOption("search", SEARCH_OPTIONS.task, flags);
-      const limit = checkOption("search", SEARCH_OPTIONS.limit, flags);
-      const words = operands.join(" ");
-      return {
-        command: "search",
-        search: { words, task: task === "any" ? null : task, limit, json: isOn(flags, "json") },
-      };
-    }
+    case "search":
+      return { command: "search", search: toSearchArguments(flags, operands) };
     case "bench":
       return { command: "bench", bench: toBenchArguments(flags) };
     case "engine":
@@ -162,6 +152,21 @@ function toConvertArguments(flags: RawFlags, [source, target]: readonly string[]
 function toShowArguments(flags: RawFlags, [subject, filter]: readonly string[]): ShowArguments {
   if (subject === undefined) throw usageError("show needs a path or a model's name", "show");
   return { subject, filter: filter ?? null, tensors: isOn(flags, "tensors"), json: isOn(flags, "json") };
+}
+
+function toSearchArguments(flags: RawFlags, operands: readonly string[]): SearchArguments {
+  const task = checkOption("search", SEARCH_OPTIONS.task, flags);
+  const capability = checkOption("search", SEARCH_OPTIONS.can, flags);
+  return {
+    words: operands.join(" "),
+    task: task === "any" ? null : task,
+    capability: capability === "any" ? null : capability,
+    bytesMin: checkOption<number | null>("search", SEARCH_OPTIONS.minSize, flags),
+    bytesMax: checkOption<number | null>("search", SEARCH_OPTIONS.maxSize, flags),
+    fits: isOn(flags, "fits"),
+    limit: checkOption("search", SEARCH_OPTIONS.limit, flags),
+    json: isOn(flags, "json"),
+  };
 }
 
 function toBenchArguments(flags: RawFlags): BenchArguments {

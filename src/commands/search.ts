@@ -10,7 +10,7 @@ import { type Environment, resolveFolders } from "../lib/paths.ts";
 import type { SearchArguments } from "./argv.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 
-export async function search({ words, task, limit, json }: SearchArguments, env: Environment): Promise<ExitCode> {
+export async function search({ json, ...query }: SearchArguments, env: Environment): Promise<ExitCode> {
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   const hub = new Hub({
@@ -19,7 +19,7 @@ export async function search({ words, task, limit, json }: SearchArguments, env:
     availableMemoryBytes: () => readAvailableMemory(),
   });
   try {
-    const hits = await hub.search({ words, task, limit, signal: stop.signal });
+    const hits = await hub.search({ ...query, signal: stop.signal });
     process.stdout.write(json ? `${JSON.stringify(hits, null, 2)}\n` : renderHits(hits));
     return EXIT_CODES.ok;
   } catch (thrown) {

@@ -11,6 +11,7 @@ import {
   type OptionSpec,
   pathOption,
   secondsOption,
+  sizeOption,
   textOption,
 } from "../lib/option.ts";
 
@@ -101,6 +102,14 @@ export const SEARCH_OPTIONS = {
     ["any", "chat", "embedding", "rerank", "vision"],
     "any",
   ),
+  can: choiceOption(
+    text("can", "CAPABILITY", "What their chat templates speak of"),
+    ["any", "tools", "reasoning"],
+    "any",
+  ),
+  minSize: sizeOption(text("min_size", "SIZE", "Only models of at least this size, such as 2GB")),
+  maxSize: sizeOption(text("max_size", "SIZE", "Only models of at most this size, such as 8GB")),
+  fits: booleanOption("fits", "Only models that fit into memory"),
   limit: integerOption(text("limit", "N", "Most repositories to show"), 1, 50, 10),
   json: JSON_OPTION,
 };

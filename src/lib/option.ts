@@ -59,6 +59,21 @@ export function secondsOption(text: Text, min: number, max: number, standard: nu
   return { ...text, kind: "value", expected, schema, default: standard } satisfies OptionSpec<typeof schema>;
 }
 
+const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
+
+/** Bytes, as a number or as `1.5GB`, in thousands as the Hub shows them; null: not given. */
+export function sizeOption(text: Text) {
+  const schema = z
+    .string()
+    .regex(/^\d{1,12}(\.\d{1,6})?\s?[kmgt]?b?$/i)
+    .transform((size): number | null => {
+      const unit = /[kmgt]/i.exec(size)?.[0].toLowerCase() ?? "";
+      return Math.round(Number.parseFloat(size) * (SIZE_UNITS[unit] ?? 1));
+    });
+  const expected = "a size such as 500MB or 8GB";
+  return { ...text, kind: "value" as const, expected, schema, default: null };
+}
+
 /** `others`: further words, and YAML's booleans, by what they mean. */
 export function choiceOption<const T extends readonly string[]>(
   text: Text,

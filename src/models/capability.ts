@@ -4,6 +4,7 @@
 import type { GgufHeader } from "../formats/gguf/read-header.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { Capabilities, Pooling } from "../protocol/model-info.ts";
+import { judgeTemplate } from "../protocol/template-capabilities.ts";
 import type { ModelEntry } from "./entry.ts";
 import { AUTO_NAME } from "./name.ts";
 
@@ -24,9 +25,6 @@ const INFILL_KEYS = [
   ["tokenizer.ggml.prefix_token_id", "tokenizer.ggml.suffix_token_id"],
 ] as const;
 
-/** Variables and marks by which templates of reasoning models are written. */
-const REASONING = /<\/?think|enable_thinking|reasoning_content|reasoning_effort|\bthinking\b/;
-
 export interface HeaderFacts {
   header: GgufHeader;
   /** False for parts that are no text model. */
@@ -44,8 +42,7 @@ export function judgeCapabilities({ header, model, generates, pooling }: HeaderF
     completion: generates,
     embedding: model && pooling !== "rank",
     rerank: model && pooling === "rank",
-    tools: /\btools\b/.test(template),
-    reasoning: REASONING.test(template),
+    ...judgeTemplate(template),
     infill: generates && INFILL_KEYS.some((keys) => keys.every((key) => header.metadata.has(key))),
     vision: false,
   };

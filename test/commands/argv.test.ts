@@ -109,11 +109,25 @@ test("pull", () => {
 });
 
 test("search", () => {
-  const plain = { words: "", task: null, limit: 10, json: false };
+  const plain = {
+    words: "",
+    task: null,
+    capability: null,
+    bytesMin: null,
+    bytesMax: null,
+    fits: false,
+    limit: 10,
+    json: false,
+  };
   expect(parseArgv(["search"])).toEqual({ command: "search", search: plain });
   expect(parseArgv(["search", "small", "--task", "chat", "words", "--limit=3", "--json"])).toEqual({
     command: "search",
-    search: { words: "small words", task: "chat", limit: 3, json: true },
+    search: { ...plain, words: "small words", task: "chat", limit: 3, json: true },
+  });
+  const narrow = ["--can", "tools", "--min-size", "500MB", "--max-size=1.5 GB", "--fits"];
+  expect(parseArgv(["search", ...narrow])).toEqual({
+    command: "search",
+    search: { ...plain, capability: "tools", bytesMin: 500_000_000, bytesMax: 1_500_000_000, fits: true },
   });
 });
 
@@ -143,6 +157,8 @@ describe("refuses", () => {
     [["run", "m", "--server", "localhost"], /--server must be a URL/],
     [["run", "m", "--json=maybe"], /--json must be true or false/],
     [["search", "--task", "poems"], /--task must be one of any, chat/],
+    [["search", "--can", "fly"], /--can must be one of any, tools/],
+    [["search", "--max-size", "big"], /--max-size must be a size such as/],
     [["search", "--limit", "0"], /--limit must be a whole number from 1/],
     [["pull"], /pull needs a model: owner\/repo/],
     [["pull", "a/b", "c/d"], /does not take the argument "c\/d"/],

@@ -1,9 +1,8 @@
 // The shapes of the answers about the Hub: the only source of their types and documentation.
 
-import { type Static, Type } from "@sinclair/typebox";
+import { type Static, type TSchema, Type } from "@sinclair/typebox";
 
-const orNull = <S extends ReturnType<typeof Type.String> | ReturnType<typeof Type.Boolean>>(schema: S) =>
-  Type.Union([schema, Type.Null()]);
+const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
 export const HubSearchReply = Type.Object({
   models: Type.Array(
@@ -13,13 +12,22 @@ export const HubSearchReply = Type.Object({
       likes: Type.Integer(),
       gated: Type.Boolean({ description: "Its files are given only to who accepts terms." }),
       updated_at: orNull(Type.String()),
+      architecture: orNull(Type.String({ description: "As the Hub read it in one of the files; null: not told." })),
+      context_length: orNull(Type.Integer()),
+      parameter_count: orNull(Type.Integer()),
+      capabilities: orNull(
+        Type.Object(
+          { tools: Type.Boolean(), reasoning: Type.Boolean() },
+          { description: "By its chat template; null: not told." },
+        ),
+      ),
       variants: Type.Array(
         Type.Object({
           tag: Type.String({ description: "`owner/repo:tag` names it." }),
           size_bytes: Type.Integer(),
           fits: orNull(Type.Boolean({ description: "Into the memory that is free; null: not known." })),
         }),
-        { description: "Its models, the smallest first." },
+        { description: "Its models of the sizes that were asked for, the smallest first." },
       ),
       pull: orNull(Type.String({ description: "What is downloaded for `owner/repo` alone; null: nothing fits." })),
       error: orNull(Type.String({ description: "Why its files could not be listed." })),

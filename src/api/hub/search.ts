@@ -1,7 +1,7 @@
 // GET /api/hub/search: models of the Hugging Face Hub that could be downloaded, with what fits here.
 
 import type { Elysia } from "elysia";
-import { SEARCH_LIMIT_MAX, SEARCH_TASKS, type SearchHit, type SearchTask } from "../../hub/search.ts";
+import { SEARCH_CAPABILITIES, SEARCH_LIMIT_MAX, SEARCH_TASKS, type SearchHit } from "../../hub/search.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { readInteger, readQueryText } from "../list-pages.ts";
 import type { ApiContext } from "../options.ts";
@@ -21,7 +21,11 @@ export function addHubSearchRoute(app: Elysia, api: ApiContext): void {
       if (words.length > WORDS_CHARS_MAX) throw invalid("q", `must be at most ${WORDS_CHARS_MAX} characters`);
       const hits = await api.hub.search({
         words,
-        task: readTask(readQueryText(query, "task")),
+        task: readChoice(query, "task", SEARCH_TASKS),
+        capability: readChoice(query, "capability", SEARCH_CAPABILITIES),
+        bytesMin: readInteger(query, "min_bytes", 0, Number.MAX_SAFE_INTEGER) ?? null,
+        bytesMax: readInteger(query, "max_bytes", 0, Number.MAX_SAFE_INTEGER) ?? null,
+        fits: readChoice(query, "fits", ["true", "false"]) === "true",
         limit: readInteger(query, "limit", 1, SEARCH_LIMIT_MAX) ?? LIMIT_DEFAULT,
         signal: request.signal,
       });
@@ -31,24 +35,30 @@ export function addHubSearchRoute(app: Elysia, api: ApiContext): void {
   );
 }
 
-function readTask(text: string | null): SearchTask | null {
+function readChoice<const T extends string>(query: URLSearchParams, name: string, choices: readonly T[]): T | null {
+  const text = readQueryText(query, name);
   if (text === null) return null;
-  const found = SEARCH_TASKS.find((task) => task === text);
+  const found = choices.find((choice) => choice === text);
   if (found !== undefined) return found;
-  throw invalid("task", `must be one of ${SEARCH_TASKS.join(", ")}`);
+  throw invalid(name, `must be one of ${choices.join(", ")}`);
 }
 
 function invalid(param: string, problem: string): AppError {
   return new AppError({ code: "invalid_request", message: `the query's \`${param}\` ${problem}`, param });
 }
 
-function encodeHit({ repo, downloads, likes, gated, updatedAt, variants, choice, error }: SearchHit) {
+function encodeHit(hit: SearchHit): HubSearchReply["models"][number] {
+  const { repo, downloads, likes, gated, architecture, capabilities, variants, choice, error } = hit;
   return {
     repo,
     downloads,
     likes,
     gated,
-    updated_at: updatedAt,
+    updated_at: hit.updatedAt,
+    architecture,
+    context_length: hit.contextLength,
+    parameter_count: hit.parameterCount,
+    capabilities,
     variants: variants.map(({ tag, sizeBytes, fits }) => ({ tag, size_bytes: sizeBytes, fits })),
     pull: choice === null ? null : `${repo}:${choice}`,
     error,
@@ -69,6 +79,14 @@ const DOCS = describeRoute({
       schema: { type: "string", maxLength: WORDS_CHARS_MAX },
     },
     { name: "task", description: "What the model is for; absent: anything.", schema: { enum: [...SEARCH_TASKS] } },
+    {
+      name: "capability",
+      description: "What its chat template speaks of; absent: anything.",
+      schema: { enum: [...SEARCH_CAPABILITIES] },
+    },
+    { name: "min_bytes", description: "Models of at least so many bytes.", schema: { type: "integer", minimum: 0 } },
+    { name: "max_bytes", description: "Models of at most so many bytes.", schema: { type: "integer", minimum: 0 } },
+    { name: "fits", description: "`true`: only what fits into memory.", schema: { enum: ["true", "false"] } },
     {
       name: "limit",
       description: "Most repositories.",
