@@ -49,7 +49,7 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
     }
     case "pull": {
       const { pull } = await import("./commands/pull.ts");
-      return await pull(invocation, process.env);
+      return await pull(invocation.pull, process.env);
     }
     case "search": {
       const { search } = await import("./commands/search.ts");

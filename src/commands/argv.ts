@@ -6,6 +6,7 @@ import { findNearest } from "../lib/nearest.ts";
 import { flagOf, type OptionSpec, type RawFlags } from "../lib/option.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { ConvertArguments } from "./convert.ts";
+import type { PullArguments } from "./pull.ts";
 import type { ShowArguments } from "./show.ts";
 import {
   BENCH_OPTIONS,
@@ -52,7 +53,7 @@ export type Invocation =
   | { command: "run"; flags: RawFlags; configPath: string | null; run: RunArguments }
   | { command: "convert"; convert: ConvertArguments }
   | { command: "show"; flags: RawFlags; configPath: string | null; show: ShowArguments }
-  | { command: "pull"; model: string; json: boolean }
+  | { command: "pull"; pull: PullArguments }
   | { command: "search"; search: SearchArguments }
   | { command: "bench"; bench: BenchArguments }
   | { command: "engine"; job: string | null; flags: RawFlags };
@@ -95,7 +96,12 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
     case "pull": {
       const [model] = operands;
       if (model === undefined) throw usageError("pull needs a model: owner/repo[:tag] or an address", "pull");
-      return { command: "pull", model, json: isOn(flags, "json") };
+      const outType = checkOption("pull", CONVERT_OPTIONS.outType, flags);
+      const [converts, companions, json] = ["convert", "companions", "json"].map((name) => isOn(flags, name));
+      return {
+        command: "pull",
+        pull: { model, converts: converts === true, outType, companions: companions === true, json: json === true },
+      };
     }
     case "search":
       return { command: "search", search: toSearchArguments(flags, operands) };

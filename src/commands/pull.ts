@@ -7,12 +7,24 @@ import { Hub, type PullEvent } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { systemClock } from "../lib/clock.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
+import { quotePath } from "../lib/shell-quote.ts";
 import { toAppError } from "../protocol/errors.ts";
+import { convert } from "./convert.ts";
 import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { ProgressLine } from "./progress-line.ts";
 
-export async function pull({ model, json }: { model: string; json: boolean }, env: Environment): Promise<ExitCode> {
+export interface PullArguments {
+  model: string;
+  /** Makes a GGUF file of what is none. */
+  converts: boolean;
+  outType: string;
+  companions: boolean;
+  json: boolean;
+}
+
+export async function pull(args: PullArguments, env: Environment): Promise<ExitCode> {
+  const { model, json } = args;
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
   const { stderr } = process;
@@ -20,14 +32,29 @@ export async function pull({ model, json }: { model: string; json: boolean }, en
     { write: (text) => stderr.write(text), isTty: stderr.isTTY === true, columns: stderr.columns },
     systemClock,
   );
-  const onEvent = json ? printJson : (event: PullEvent) => tell(line, event);
+  const onEvent = json ? printJson : (event: PullEvent) => tell(line, event, /^https?:/i.test(model));
   try {
     const hub = new Hub({
       settings: readHubSettings(env),
       root: join(resolveFolders(env).data, "models"),
       availableMemoryBytes: () => readAvailableMemory(),
     });
-    const { name } = await hub.pull(model, { signal: stop.signal, onEvent });
+    const options = { takesWeights: true, takesCompanions: args.companions, signal: stop.signal, onEvent };
+    const { name, weightsFolder } = await hub.pull(model, options);
+    if (weightsFolder !== null && args.converts) {
+      const { outType } = args;
+      const settings = {
+        target: null,
+        outType,
+        base: null,
+        imatrix: null,
+        allowRequantize: false,
+        force: false,
+        stopWithStdin: false,
+      };
+      return await convert({ source: weightsFolder, json, ...settings }, env);
+    }
+    if (weightsFolder !== null) line.note(`Make a GGUF file of it: ml-offload convert ${quotePath(weightsFolder)}`);
     if (!json) process.stdout.write(`${name}\n`);
     return EXIT_CODES.ok;
   } catch (thrown) {
@@ -44,7 +71,8 @@ function printJson(event: PullEvent): void {
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }
 
-function tell(line: ProgressLine, event: PullEvent): void {
+/** What the Hub keeps in its git alone has no checksum, and nobody need wonder: an address is another matter. */
+function tell(line: ProgressLine, event: PullEvent, isAddress: boolean): void {
   switch (event.type) {
     case "planned":
       line.note(`Downloading ${event.name}`);
@@ -59,7 +87,8 @@ function tell(line: ProgressLine, event: PullEvent): void {
       line.note(`${event.why}: beginning anew`);
       return;
     case "verifying":
-      line.note(event.sha256 === null ? `${event.file} has no checksum to compare with` : `Checking ${event.file}`);
+      if (event.sha256 !== null) line.note(`Checking ${event.file}`);
+      else if (isAddress) line.note(`${event.file} has no checksum to compare with`);
       return;
     case "done":
       line.note(event.wasThere ? `${event.name} is there already` : `${event.name} is in ${event.folder}`);

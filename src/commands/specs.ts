@@ -96,6 +96,13 @@ export const CONVERT_OPTIONS = {
   base: pathOption(text("base", "PATH", "Of a LoRA adapter: the folder of its base model, or a GGUF of it")),
 };
 
+export const PULL_OPTIONS = {
+  convert: booleanOption("convert", "Make a GGUF file of weights that are none"),
+  outType: CONVERT_OPTIONS.outType,
+  companions: booleanOption("companions", "Also take a projector, a draft model and the adapters that it has"),
+  json: { ...JSON_OPTION, description: "Print each step as one line of JSON" },
+};
+
 export const SEARCH_OPTIONS = {
   task: choiceOption(
     text("task", "TASK", "What the models are for"),
@@ -199,11 +206,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "MODEL",
     operandsMax: 1,
     summary: "Download a model into the models folder",
-    options: [{ ...JSON_OPTION, description: "Print each step as one line of JSON" }],
+    options: Object.values(PULL_OPTIONS),
     notes: [
       "MODEL is owner/repo or owner/repo:TAG of the Hugging Face Hub, or the address of a GGUF file.",
-      "Without a TAG it is the largest quantisation that fits into memory. The same command goes on",
-      "with what an earlier one left. HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are respected.",
+      "Without a TAG it is the largest quantisation that fits into memory; of a repository without GGUF files,",
+      "the weights that can be converted (TAG safetensors). The same command goes on with what an earlier one left.",
+      "HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are respected.",
     ],
   },
   {

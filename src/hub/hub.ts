@@ -2,17 +2,18 @@
 // hidden folder, so that a model is listed when all of it is there and checked, and never before.
 
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, rmdir, stat, statfs } from "node:fs/promises";
+import { rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { detectFormat } from "../formats/detect.ts";
 import type { Detection } from "../formats/detection.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { AppError } from "../protocol/errors.ts";
-import { recordName } from "../protocol/hub-name.ts";
 import { hashFile } from "./checksum.ts";
+import { DISK_RESERVE_BYTES, nearestFolder, readFreeBytes } from "./disk-space.ts";
 import { downloadFile, SourceChangedError } from "./download-file.ts";
 import { HUB_LIMITS, type HubLimits } from "./limits.ts";
-import { type Look, lookInto, type ReadHeaders } from "./look.ts";
-import { explainDisk, type PartialOptions, removeNotes, removePartial } from "./partial-file.ts";
+import { type Look, type LookOptions, lookInto, type ReadHeaders } from "./look.ts";
+import { type PartialOptions, removeNotes, removePartial } from "./partial-file.ts";
 import { type PlannedFile, type PullPlan, planPull } from "./plan.ts";
 import { lockPull } from "./pull-lock.ts";
 import { isComplete, writeRecord } from "./records.ts";
@@ -20,7 +21,9 @@ import { type PullReference, parseReference } from "./reference.ts";
 import { type Fetch, Requester } from "./requester.ts";
 import { type SearchHit, type SearchQuery, searchHub } from "./search.ts";
 import type { HubSettings } from "./settings.ts";
+import { makeFolder, publish, removeEmpty } from "./staging.ts";
 import { formatBytes } from "./variant.ts";
+import { WEIGHTS_TAG } from "./weights-set.ts";
 
 export type PullEvent =
   | { type: "planned"; name: string; totalBytes: number | null }
@@ -45,14 +48,25 @@ export interface HubOptions {
 }
 
 export interface PullOptions {
+  /** Takes weights that must be converted, where there is no GGUF file. */
+  takesWeights?: boolean;
+  /** Takes what goes with the model too: a projector, a draft model, adapters. */
+  takesCompanions?: boolean;
   signal: AbortSignal;
   onEvent: (event: PullEvent) => void;
+}
+
+export interface Pulled {
+  name: string;
+  folder: string;
+  /** The folder of weights that must be converted; null: it is a GGUF file. */
+  weightsFolder: string | null;
 }
 
 /** What finds and downloads models: the API knows no more of it. */
 export interface ModelSource {
   /** `owner/repo[:tag]` or an address. Throws AppError. */
-  pull(text: string, pull: PullOptions): Promise<{ name: string; folder: string }>;
+  pull(text: string, pull: PullOptions): Promise<Pulled>;
   /** Throws AppError. */
   search(query: SearchQuery): Promise<SearchHit[]>;
   /** Reads headers of `owner/repo[:tag]` without downloading it. Throws AppError. */
@@ -61,9 +75,6 @@ export interface ModelSource {
 
 /** What a person can see. */
 const PROGRESS_INTERVAL_MS = 100;
-/** Kept free: a disk without a byte breaks other programs, and our own state is on it too. */
-const DISK_RESERVE_BYTES = 256 * 1024 * 1024;
-
 export class Hub implements ModelSource {
   readonly #options: HubOptions;
 
@@ -71,7 +82,7 @@ export class Hub implements ModelSource {
     this.#options = options;
   }
 
-  async pull(text: string, pull: PullOptions): Promise<{ name: string; folder: string }> {
+  async pull(text: string, pull: PullOptions): Promise<Pulled> {
     const reference = parseReference(text, this.#options.settings.endpoint);
     const requester = this.#createRequester(pull.onEvent);
     for (let restart = 0; ; restart++) {
@@ -96,16 +107,9 @@ export class Hub implements ModelSource {
   }
 
   async look<T extends Detection>(text: string, read: ReadHeaders<T>, signal: AbortSignal): Promise<Look<T>> {
-    const { settings, availableMemoryBytes, freeDiskBytes = readFreeBytes, root } = this.#options;
-    const reference = parseReference(text, settings.endpoint);
-    const options = {
-      requester: this.#createRequester(() => {}),
-      memoryBytes: availableMemoryBytes(),
-      freeDiskBytes: async () => await freeDiskBytes(nearestFolder(root)),
-      diskReserveBytes: DISK_RESERVE_BYTES,
-      signal,
-    };
-    return await lookInto(reference, options, read);
+    const reference = parseReference(text, this.#options.settings.endpoint);
+    const options = this.#lookOptions(this.#createRequester(() => {}));
+    return await lookInto(reference, { ...options, signal }, read);
   }
 
   /** Throws when nobody may be asked. */
@@ -124,24 +128,51 @@ export class Hub implements ModelSource {
     });
   }
 
-  async #pullOnce(
-    reference: PullReference,
-    requester: Requester,
-    pull: PullOptions,
-  ): Promise<{ name: string; folder: string }> {
+  async #pullOnce(reference: PullReference, requester: Requester, pull: PullOptions): Promise<Pulled> {
     const { root, availableMemoryBytes } = this.#options;
+    const { signal, onEvent, takesWeights = false, takesCompanions = false } = pull;
     const memoryBytes = availableMemoryBytes();
-    const plan = await planPull(reference, { requester, root, memoryBytes, signal: pull.signal });
-    const { name, folder, files } = plan;
-    const wasThere = await isComplete(folder, plan);
-    if (!wasThere) {
-      const known = files.every(({ sizeBytes }) => sizeBytes !== null);
-      const totalBytes = known ? files.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0) : null;
-      pull.onEvent({ type: "planned", name, totalBytes });
-      await this.#fetchAll(plan, requester, pull);
+    const options = { requester, root, memoryBytes, takesWeights, takesCompanions, signal };
+    const plans = await planPull(reference, options);
+    for (const plan of plans) {
+      const { name, folder, files, weightsFolder } = plan;
+      const wasThere = await isComplete(folder, plan);
+      if (!wasThere) {
+        if (weightsFolder !== null) await this.#checkWeights(reference, requester, signal);
+        const known = files.every(({ sizeBytes }) => sizeBytes !== null);
+        const totalBytes = known ? files.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0) : null;
+        onEvent({ type: "planned", name, totalBytes });
+        await this.#fetchAll(plan, requester, pull);
+      }
+      onEvent({ type: "done", name, folder: weightsFolder ?? folder, wasThere });
     }
-    pull.onEvent({ type: "done", name, folder, wasThere });
-    return { name, folder };
+    const { name, folder, weightsFolder } = plans[0];
+    return { name, folder: weightsFolder ?? folder, weightsFolder };
+  }
+
+  /** Gigabytes that nothing here can use are not fetched, unless they were asked for by their tag. */
+  async #checkWeights(reference: PullReference, requester: Requester, signal: AbortSignal): Promise<void> {
+    if (reference.kind === "url" || reference.tag !== null) return;
+    const { found } = await lookInto(reference, { ...this.#lookOptions(requester), signal }, (source, path) =>
+      detectFormat(path, { source }),
+    );
+    if (found.verdict.startsWith("convertible")) return;
+    throw new AppError({
+      code: "format_unsupported",
+      message: `${reference.repo} is not downloaded: ${found.guidance.reason}`,
+      hint: `ml-offload pull ${reference.repo}:${WEIGHTS_TAG} fetches it all the same; ml-offload search finds GGUF files.`,
+      param: "model",
+    });
+  }
+
+  #lookOptions(requester: Requester): Omit<LookOptions, "signal"> {
+    const { availableMemoryBytes, freeDiskBytes = readFreeBytes, root } = this.#options;
+    return {
+      requester,
+      memoryBytes: availableMemoryBytes(),
+      freeDiskBytes: async () => await freeDiskBytes(nearestFolder(root)),
+      diskReserveBytes: DISK_RESERVE_BYTES,
+    };
   }
 
   async #fetchAll(plan: PullPlan, requester: Requester, pull: PullOptions): Promise<void> {
@@ -152,11 +183,7 @@ export class Hub implements ModelSource {
       const message = `the models folder has another ${basename(folder)} already`;
       throw new AppError({ code: "invalid_request", message, hint: "Move it away, or fetch the file by other means." });
     }
-    try {
-      await mkdir(staging, { recursive: true });
-    } catch (thrown) {
-      throw explainDisk(thrown, staging);
-    }
+    await makeFolder(staging);
     const unlock = lockPull(hidden("pull.lock"), name);
     try {
       for (const file of plan.files) await this.#fetchOne(plan, file, staging, requester, pull);
@@ -180,6 +207,7 @@ export class Hub implements ModelSource {
     const { fileName, sha256 } = file;
     const { signal, onEvent } = pull;
     const path = join(staging, `${fileName}.part`);
+    await makeFolder(dirname(path));
     const { openFile } = this.#options;
     const { sizeBytes, commit } = await downloadFile(file, {
       requester,
@@ -224,29 +252,6 @@ function thinOut(clock: Clock, tell: (doneBytes: number, totalBytes: number) => 
   };
 }
 
-async function removeEmpty(folder: string): Promise<void> {
-  try {
-    await rmdir(folder);
-  } catch (_kept) {
-    // Something has arrived in it, which the next try goes on from.
-  }
-}
-
-/** The models folder is made by the first download. */
-function nearestFolder(path: string): string {
-  return existsSync(path) || dirname(path) === path ? path : nearestFolder(dirname(path));
-}
-
-async function readFreeBytes(folder: string): Promise<number | null> {
-  try {
-    const { bavail, bsize } = await statfs(folder);
-    return bavail * bsize;
-  } catch (_unknown) {
-    // A file system that does not tell: a full disk is then met while writing.
-    return null;
-  }
-}
-
 /** Wrong bytes are removed: going on from them would never end well. */
 async function verifyFile(path: string, file: PlannedFile, sizeBytes: number, signal: AbortSignal): Promise<void> {
   const { size } = await stat(path);
@@ -257,21 +262,4 @@ async function verifyFile(path: string, file: PlannedFile, sizeBytes: number, si
     size === sizeBytes ? `SHA-256 ${found} in place of ${file.sha256}` : `${size} bytes in place of ${sizeBytes}`;
   const message = `${file.asked.what} arrived with ${what}, and was removed`;
   throw new AppError({ code: "download_failed", message, hint: "Try again; a proxy on the way may change files." });
-}
-
-/** One rename makes the model appear. What was there before, of an older revision, goes. */
-async function publish(staging: string, { folder, files }: PullPlan, replaced: string): Promise<void> {
-  const expected = files.flatMap(({ fileName }) => [fileName, recordName(fileName)]);
-  try {
-    // Of a try before the repository's files changed.
-    for (const name of await readdir(staging)) {
-      if (!expected.includes(name)) await rm(join(staging, name), { recursive: true, force: true });
-    }
-    await rm(replaced, { recursive: true, force: true });
-    if (existsSync(folder)) await rename(folder, replaced);
-    await rename(staging, folder);
-    await rm(replaced, { recursive: true, force: true });
-  } catch (thrown) {
-    throw explainDisk(thrown, folder);
-  }
 }

@@ -9,7 +9,7 @@ import type { PullReference } from "./reference.ts";
 import { type Need, RemoteFiles } from "./remote-files.ts";
 import { listRepository, type RepositoryFile, sourceOf } from "./repository.ts";
 import type { Requester } from "./requester.ts";
-import { chooseVariant, fitsMemory, listVariants, MEMORY_SHARE } from "./variant.ts";
+import { chooseVariant, fitsMemory, listCompanions, listVariants, MEMORY_SHARE } from "./variant.ts";
 import { listWeightsSet, WEIGHTS_TAG } from "./weights-set.ts";
 
 /** Reads headers, such as the detector: `path` is a file's or a folder's in `source`. May be called several times. */
@@ -88,13 +88,18 @@ export async function lookInto<T extends Detection>(
     found: {
       ...found,
       path: `hf:${name ?? repo}`,
-      guidance: { ...guidance, command: isUseful && name !== null ? pullCommand(name, found) : null },
+      guidance: { ...guidance, command: isUseful && name !== null ? pullCommand(name, found) : keepCommand(command) },
     },
   };
 }
 
 function pullCommand(name: string, { verdict }: Detection): string {
   return `ml-offload pull ${name}${verdict === "runs" ? "" : " --convert"}`;
+}
+
+/** What leads to other files is of use from here too; what would be done with these is not. */
+function keepCommand(command: string | null): string | null {
+  return command !== null && /^ml-offload (pull|search) /.test(command) ? command : null;
 }
 
 interface Subject {
@@ -118,14 +123,12 @@ function chooseSubject(listed: RepositoryFile[], { repo, wanted, memoryBytes }: 
   const weights = listWeightsSet(listed);
   const isWeights = wanted === null ? variants.length === 0 : wanted.toLowerCase() === WEIGHTS_TAG;
   if (weights !== null && isWeights) return { tag: WEIGHTS_TAG, files: weights, view: weights, path: "." };
-  if (variants.length > 0) {
+  const companions = listCompanions(listed);
+  if (variants.length > 0 || (companions.length > 0 && wanted !== null)) {
     const fitting = variants.some(({ sizeBytes }) => fitsMemory(sizeBytes, memoryBytes) !== false);
     const smallest = variants.toSorted((a, b) => a.sizeBytes - b.sizeBytes)[0]?.tag ?? null;
-    const { tag, files } = chooseVariant(variants, {
-      repo,
-      wanted: wanted ?? (fitting ? null : smallest),
-      memoryBytes,
-    });
+    const choice = { repo, companions, wanted: wanted ?? (fitting ? null : smallest), memoryBytes };
+    const { tag, files } = chooseVariant(variants, choice);
     return { tag, files, view: files, path: files[0]?.path ?? "." };
   }
   const view = listed.slice(0, OTHER_FILES_MAX);

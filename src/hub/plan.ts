@@ -5,12 +5,13 @@ import { join } from "node:path";
 import { AppError } from "../protocol/errors.ts";
 import type { DownloadSource } from "./download-file.ts";
 import type { PullReference } from "./reference.ts";
-import { isSafePath, listRepository, sourceOf } from "./repository.ts";
+import { isSafePath, listRepository, type RepositoryFile, sourceOf } from "./repository.ts";
 import type { Requester } from "./requester.ts";
-import { chooseVariant, listVariants } from "./variant.ts";
+import { chooseCompanions, chooseVariant, listCompanions, listVariants, type Variant } from "./variant.ts";
+import { listWeightsSet, WEIGHTS_TAG } from "./weights-set.ts";
 
 export interface PlannedFile extends DownloadSource {
-  /** In the model's folder. */
+  /** In the model's folder; with slashes where the repository has folders that belong to the model. */
   fileName: string;
 }
 
@@ -23,6 +24,8 @@ export interface PullPlan {
   /** The folder that appears when everything is there. Absolute. */
   folder: string;
   files: PlannedFile[];
+  /** Where in that folder the model lies, which is no GGUF file and must be converted; null: it is one. */
+  weightsFolder: string | null;
 }
 
 export interface PlanOptions {
@@ -30,26 +33,56 @@ export interface PlanOptions {
   /** The models folder. */
   root: string;
   memoryBytes: number | null;
+  /** Weights that must be converted are taken where there is no GGUF file. */
+  takesWeights: boolean;
+  /** What goes with the model is planned as well. */
+  takesCompanions: boolean;
   signal: AbortSignal;
 }
 
-/** Throws AppError. */
-export async function planPull(reference: PullReference, options: PlanOptions): Promise<PullPlan> {
-  if (reference.kind === "url") return planAddress(reference.url, options.root);
-  const { requester, root, memoryBytes, signal } = options;
+/** The model, then what goes with it. Throws AppError. */
+export async function planPull(reference: PullReference, options: PlanOptions): Promise<[PullPlan, ...PullPlan[]]> {
+  if (reference.kind === "url") return [planAddress(reference.url, options.root)];
+  const { requester, memoryBytes, signal, takesWeights, takesCompanions } = options;
   const { repo, tag: wanted, revision } = reference;
   const listed = await listRepository(requester, repo, revision, signal);
-  const { tag, files } = chooseVariant(listVariants(listed), { repo, wanted, memoryBytes });
+  const variants = listVariants(listed);
+  const weights = takesWeights ? listWeightsSet(listed) : null;
+  const isWeights = wanted === null ? variants.length === 0 : wanted.toLowerCase() === WEIGHTS_TAG;
+  if (weights !== null && isWeights) return [planWeights(reference, weights, options)];
+  const companions = listCompanions(listed);
+  const model = chooseVariant(variants, { repo, companions, wanted, memoryBytes });
+  const others = takesCompanions ? chooseCompanions(companions).filter(({ tag }) => tag !== model.tag) : [];
+  return [planFiles(reference, model, options), ...others.map((one) => planFiles(reference, one, options))];
+}
+
+type RepoReference = Extract<PullReference, { kind: "repo" }>;
+
+function planFiles({ repo, revision }: RepoReference, { tag, files }: Variant, options: PlanOptions): PullPlan {
   return {
     name: `${repo}:${tag}`,
     repo,
     tag,
     revision,
-    folder: join(root, repo, tag),
+    folder: join(options.root, repo, tag),
     files: files.map((file) => ({
-      ...sourceOf(requester.settings, repo, revision, file),
+      ...sourceOf(options.requester.settings, repo, revision, file),
       fileName: file.path.slice(file.path.lastIndexOf("/") + 1),
     })),
+    weightsFolder: null,
+  };
+}
+
+/** In a folder that is called as the model is: what is made of it gets its name. */
+function planWeights(reference: RepoReference, files: readonly RepositoryFile[], options: PlanOptions): PullPlan {
+  const own = reference.repo.slice(reference.repo.indexOf("/") + 1);
+  // An empty file says nothing, and no server gives a part of it.
+  const filled = files.filter(({ sizeBytes }) => sizeBytes > 0);
+  const plan = planFiles(reference, { tag: WEIGHTS_TAG, files: filled, sizeBytes: 0 }, options);
+  return {
+    ...plan,
+    files: plan.files.map((file, at) => ({ ...file, fileName: `${own}/${filled[at]?.path}` })),
+    weightsFolder: join(plan.folder, own),
   };
 }
 
@@ -63,7 +96,7 @@ function planAddress(address: string, root: string): PullPlan {
   const asked = { what: `${url.host}/${fileName}`, page: null };
   const name = fileName.replace(/\.gguf$/i, "");
   const file = { url: address, asked, fileName, sizeBytes: null, sha256: null };
-  return { name, repo: null, tag: null, revision: null, folder: join(root, name), files: [file] };
+  return { name, repo: null, tag: null, revision: null, folder: join(root, name), files: [file], weightsFolder: null };
 }
 
 function decodeName(part: string): string | null {

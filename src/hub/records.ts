@@ -1,7 +1,7 @@
 // The records beside downloaded files: written when a file was checked, and read to see what need not be fetched again.
 
 import { readFile, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { decodeRecord, encodeRecord, type PullRecord, RECORD_BYTES_MAX, recordName } from "../protocol/hub-name.ts";
 import { explainDisk } from "./partial-file.ts";
 import type { PlannedFile, PullPlan } from "./plan.ts";
@@ -15,7 +15,7 @@ export async function isComplete(folder: string, { files }: Pick<PullPlan, "file
 }
 
 async function isThere(folder: string, { fileName, url, sizeBytes, sha256 }: PlannedFile): Promise<boolean> {
-  const record = await readRecord(join(folder, recordName(fileName)));
+  const record = await readRecord(recordPath(folder, fileName));
   if (record === null) return false;
   // Without a checksum nobody can tell whether the source has something else by now: the address has to do.
   const same = sha256 === null ? record.url === url : record.sha256 === sha256;
@@ -26,6 +26,12 @@ async function isThere(folder: string, { fileName, url, sizeBytes, sha256 }: Pla
     // Somebody deleted the file and left its record.
     return false;
   }
+}
+
+/** Beside its file. */
+export function recordPath(folder: string, fileName: string): string {
+  const path = join(folder, fileName);
+  return join(dirname(path), recordName(basename(path)));
 }
 
 async function readRecord(path: string): Promise<PullRecord | null> {
@@ -44,7 +50,7 @@ export async function writeRecord(
   { repo, tag, revision }: PullPlan,
   { sizeBytes, commit }: { sizeBytes: number; commit: string | null },
 ): Promise<void> {
-  const path = join(folder, recordName(fileName));
+  const path = recordPath(folder, fileName);
   const record = { repo, tag, url, revision: commit ?? revision, sizeBytes, sha256 };
   try {
     await writeFile(path, encodeRecord(record));

@@ -104,8 +104,13 @@ test("bench", () => {
 });
 
 test("pull", () => {
-  expect(parseArgv(["pull", "owner/repo:Q4_0"])).toEqual({ command: "pull", model: "owner/repo:Q4_0", json: false });
-  expect(parseArgv(["pull", "--json", "owner/repo"])).toEqual({ command: "pull", model: "owner/repo", json: true });
+  const plain = { model: "owner/repo:Q4_0", converts: false, outType: "auto", companions: false, json: false };
+  expect(parseArgv(["pull", "owner/repo:Q4_0"])).toEqual({ command: "pull", pull: plain });
+  const flags = ["--json", "--companions", "--convert", "--outtype", "q8_0"];
+  expect(parseArgv(["pull", ...flags, "owner/repo:Q4_0"])).toEqual({
+    command: "pull",
+    pull: { ...plain, converts: true, outType: "q8_0", companions: true, json: true },
+  });
 });
 
 test("search", () => {

@@ -9,7 +9,7 @@ import { readAvailableMemory } from "../../src/hardware/memory.ts";
 import { addRange, areRanges, type ByteRange, countBytes, missingRanges } from "../../src/hub/byte-ranges.ts";
 import { parseReference } from "../../src/hub/reference.ts";
 import { readHubSettings } from "../../src/hub/settings.ts";
-import { chooseVariant, formatBytes, listVariants } from "../../src/hub/variant.ts";
+import { chooseCompanions, chooseVariant, formatBytes, listCompanions, listVariants } from "../../src/hub/variant.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
@@ -113,6 +113,43 @@ describe("the models of a repository", () => {
     const names = ["m-Q8_0.gguf", "m-Q4_K_M-00001-of-00002.gguf", "m-Q4_K_M-00002-of-00002.gguf"];
     expect(tagsOf(...names, "mmproj-F16.gguf", "imatrix.gguf", "x-lora.gguf", "README.md")).toEqual(["Q4_K_M", "Q8_0"]);
     expect(listVariants(names.map((path) => file(path)))[0]).toMatchObject({ sizeBytes: 2e9 });
+  });
+
+  test("what goes with a model is none, and is chosen apart", () => {
+    const paths = [
+      "m-Q4_0.gguf",
+      "mmproj-m-F16.gguf",
+      "mmproj-m-Q8_0.gguf",
+      "mmproj-m-F32.gguf",
+      "Small-DRAFT-0.5B-Q4_0.gguf",
+      "Small-DRAFT-0.5B-Q8_0.gguf",
+      "pirate-lora-F16.gguf",
+      "lora/poet.gguf",
+      "imatrix.gguf",
+    ];
+    const files = paths.map((path, at) => file(path, at + 1));
+    expect(listVariants(files).map(({ tag }) => tag)).toEqual(["Q4_0"]);
+    const companions = listCompanions(files);
+    expect(companions.map(({ kind, tag }) => [kind, tag])).toEqual([
+      ["projector", "mmproj-m-F16"],
+      ["projector", "mmproj-m-F32"],
+      ["projector", "mmproj-m-Q8_0"],
+      ["draft", "Small-DRAFT-0.5B-Q4_0"],
+      ["draft", "Small-DRAFT-0.5B-Q8_0"],
+      ["adapter", "lora-poet"],
+      ["adapter", "pirate-lora-F16"],
+    ]);
+    expect(chooseCompanions(companions).map(({ tag }) => tag)).toEqual([
+      "mmproj-m-F16",
+      "Small-DRAFT-0.5B-Q8_0",
+      "lora-poet",
+      "pirate-lora-F16",
+    ]);
+    // By its name, one is taken as a model is; alone in a repository, drafts are its models.
+    const wanted = { repo: "o/r", memoryBytes: null, companions };
+    expect(chooseVariant(listVariants(files), { ...wanted, wanted: "mmproj-m-q8_0" }).tag).toBe("mmproj-m-Q8_0");
+    expect(chooseVariant(listVariants(files), { ...wanted, wanted: "lora/poet.gguf" }).tag).toBe("lora-poet");
+    expect(tagsOf("Small-DRAFT-0.5B-Q4_0.gguf")).toEqual(["Q4_0"]);
   });
 
   test("lack those of which a part is missing", () => {

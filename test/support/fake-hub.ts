@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import type { Detection } from "../../src/formats/detection.ts";
 import { diskFiles } from "../../src/formats/file-source.ts";
-import type { ModelSource, PullEvent, PullOptions } from "../../src/hub/hub.ts";
+import type { ModelSource, PullEvent, Pulled, PullOptions } from "../../src/hub/hub.ts";
 import type { Look, ReadHeaders } from "../../src/hub/look.ts";
 import type { SearchHit, SearchQuery } from "../../src/hub/search.ts";
 import { AppError } from "../../src/protocol/errors.ts";
@@ -44,7 +44,7 @@ export class FakeHub implements ModelSource {
     };
   }
 
-  async pull(text: string, { signal, onEvent }: PullOptions): Promise<{ name: string; folder: string }> {
+  async pull(text: string, { signal, onEvent }: PullOptions): Promise<Pulled> {
     this.asked.push(text);
     this.signals.push(signal);
     if (this.refusal !== null) throw this.refusal;
@@ -55,6 +55,6 @@ export class FakeHub implements ModelSource {
     }
     if (this.failure !== null) throw this.failure;
     onEvent({ type: "done", name: text, folder: "/models", wasThere: this.events.length === 0 });
-    return { name: text, folder: "/models" };
+    return { name: text, folder: "/models", weightsFolder: null };
   }
 }

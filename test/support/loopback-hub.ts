@@ -13,7 +13,14 @@ export interface Asked {
 }
 
 /** What goes wrong with a request: an answer in place of the right one, or how its body fails. */
-export type Fault = Response | { breakAfterBytes: number } | { stallAfterBytes: number } | "no-ranges" | null;
+export type Fault =
+  | Response
+  | { breakAfterBytes: number }
+  | { stallAfterBytes: number }
+  /** So many bytes a millisecond or so, without an end. */
+  | { trickleBytes: number }
+  | "no-ranges"
+  | null;
 
 export interface LoopbackHub extends AsyncDisposable {
   endpoint: string;
@@ -152,13 +159,14 @@ function streamBytes(hub: LoopbackHub, bytes: Uint8Array, fault: Fault): Readabl
   const shape = fault !== null && typeof fault === "object" && !(fault instanceof Response) ? fault : null;
   const breakAt = shape !== null && "breakAfterBytes" in shape ? shape.breakAfterBytes : Number.POSITIVE_INFINITY;
   const stallAt = shape !== null && "stallAfterBytes" in shape ? shape.stallAfterBytes : Number.POSITIVE_INFINITY;
+  const trickle = shape !== null && "trickleBytes" in shape ? shape.trickleBytes : null;
   let at = 0;
   return new ReadableStream({
     async pull(controller) {
-      if (hub.slownessMs > 0) await Bun.sleep(hub.slownessMs);
+      if (hub.slownessMs > 0 || trickle !== null) await Bun.sleep(Math.max(1, hub.slownessMs));
       if (at >= stallAt) return await new Promise<void>(() => {});
       if (at >= breakAt) return controller.close();
-      const end = Math.min(bytes.length, at + CHUNK_BYTES, Math.max(at, breakAt), Math.max(at, stallAt));
+      const end = Math.min(bytes.length, at + (trickle ?? CHUNK_BYTES), Math.max(at, breakAt), Math.max(at, stallAt));
       // A copy: what is given to a stream may be taken away.
       if (end > at) controller.enqueue(bytes.slice(at, end));
       hub.servedBytes += end - at;
