@@ -1,5 +1,6 @@
 // Texts have the same tokens after a conversion: llama.cpp's own vocabularies are put back into a Hugging Face folder,
-// converted, and asked for the ids that llama.cpp's tests expect of them. Further: which tokens frame a text.
+// converted, and asked for the ids that llama.cpp's tests expect of them, and for those that its own vocabularies give for
+// 500 lines in many scripts. Further: which tokens frame a text.
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -8,9 +9,11 @@ import { join } from "node:path";
 import { Fields } from "../../src/convert/json-file.ts";
 import { planTokenizer } from "../../src/convert/tokenizer/plan-tokenizer.ts";
 import { readSentencePieceModel } from "../../src/convert/tokenizer/sentencepiece-model.ts";
+import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
 import type { GgufEntry } from "../../src/formats/gguf/write-header.ts";
 import { convertFolder } from "../support/convert-folder.ts";
 import { finish } from "../support/finish.ts";
+import { cacheModel } from "../support/gguf-builder.ts";
 import {
   CHAT_TEMPLATE,
   cutBy,
@@ -25,7 +28,10 @@ import {
   toSentencePieceModel,
 } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
+import type { ModelSpec } from "../support/model-specs.ts";
+import { makeMultilingualLines } from "../support/multilingual-text.ts";
 import { TINIEST, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
+import type { TokenizerName } from "../support/tokenizers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-convert-tokens-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -64,28 +70,66 @@ const SOURCES: [string, string, TinyDecoder["architecture"], (name: string) => R
 ];
 
 describe.skipIf(!HAS_NATIVE)("ids of a multilingual text", () => {
-  test.each(SOURCES)("%s", async (title, name, architecture, files) => {
-    const source = join(folder, title.replaceAll(/\W+/g, "-"));
-    // More rows than tokens, as real models have: the rest are unused tokens.
-    const vocabulary = readVocabulary(name).tokens.length + 3;
-    writeTinyFolder(source, { ...SMALL, architecture, vocabulary }, files(name));
-    const { path } = await convertFolder(source, "bf16");
-    const [converted, original] = [readVocabularyOf(path), readVocabulary(name)];
-    expect(converted.tokens.slice(0, -3)).toEqual(original.tokens);
-    // tokenizer.json does not tell the unknown token from other special ones.
-    const types = Array.from(original.types, (type) => (type === 2 && "tokenizer.json" in files(name) ? 3 : type));
-    expect([...converted.types.slice(0, -3)]).toEqual(types);
-    expect(converted.merges).toEqual(original.merges);
-    using backend = await loadModelFile(path);
-    const expectations = readExpectations(name);
-    expect(expectations.length).toBeGreaterThan(40);
-    for (const { text, ids } of expectations) {
-      const pieces = { kind: "pieces", pieces: [text], addSpecial: false, parseSpecial: false } as const;
-      const { tokens } = finish(backend.readText({ ...pieces, pieces: [...pieces.pieces] }));
-      expect({ text, ids: [...tokens] }).toEqual({ text, ids });
+  test.each(SOURCES)(
+    "%s",
+    async (title, name, architecture, files) => {
+      const source = join(folder, title.replaceAll(/\W+/g, "-"));
+      // More rows than tokens, as real models have: the rest are unused tokens.
+      const vocabulary = readVocabulary(name).tokens.length + 3;
+      writeTinyFolder(source, { ...SMALL, architecture, vocabulary }, files(name));
+      const { path } = await convertFolder(source, "bf16");
+      const [converted, original] = [readVocabularyOf(path), readVocabulary(name)];
+      expect(converted.tokens.slice(0, -3)).toEqual(original.tokens);
+      // tokenizer.json does not tell the unknown token from other special ones.
+      const types = Array.from(original.types, (type) => (type === 2 && "tokenizer.json" in files(name) ? 3 : type));
+      expect([...converted.types.slice(0, -3)]).toEqual(types);
+      expect(converted.merges).toEqual(original.merges);
+      using backend = await loadModelFile(path);
+      const expectations = readExpectations(name);
+      expect(expectations.length).toBeGreaterThan(40);
+      for (const { text, ids } of expectations) expect({ text, ids: idsOf(backend, text) }).toEqual({ text, ids });
+      // The same vocabulary as llama.cpp's own converter left it, in another model.
+      using vendored = await loadModelFile(cacheModel({ ...VENDORED, tokenizer: name as TokenizerName }));
+      for (const text of LINES)
+        expect({ text, ids: idsOf(backend, text) }).toEqual({ text, ids: idsOf(vendored, text) });
+    },
+    60_000,
+  );
+
+  test("the text has 500 lines of many scripts, and no two are alike", () => {
+    expect(new Set(LINES).size).toBe(500);
+    const text = LINES.join("");
+    for (const script of ["Latin", "Greek", "Cyrillic", "Hebrew", "Arabic", "Devanagari", "Thai", "Han", "Hangul"]) {
+      expect([script, (text.match(new RegExp(`\\p{Script=${script}}`, "gu")) ?? []).length > 50]).toEqual([
+        script,
+        true,
+      ]);
     }
   });
 });
+
+const LINES = makeMultilingualLines(1, 500);
+const VENDORED: Omit<ModelSpec, "tokenizer"> = {
+  shape: "llama",
+  layers: 1,
+  width: 32,
+  heads: 1,
+  kvHeads: 1,
+  headSize: 32,
+  feedForward: 32,
+  contextLength: 64,
+  seed: 1,
+  weights: "Q8_0",
+  embeddings: "Q8_0",
+  repeated: "all",
+};
+
+function idsOf(backend: LlamaBackend, text: string): number[] {
+  const { tokens } = finish(
+    backend.readText({ kind: "pieces", pieces: [text], addSpecial: false, parseSpecial: false }),
+  );
+  return [...tokens];
+}
 
 /** Entries of a folder with these files; config.json as given. */
 function plan(files: Record<string, unknown>, config: Record<string, unknown> = {}, architecture = "llama") {

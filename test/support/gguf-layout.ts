@@ -143,7 +143,7 @@ class Cursor {
   text(): string {
     const length = this.u64();
     this.skip(length);
-    return new TextDecoder().decode(this.#bytes.subarray(this.at - length, this.at));
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.#bytes.subarray(this.at - length, this.at));
   }
 
   skip(count: number): void {

@@ -42,6 +42,8 @@ const TRAINER = 2;
 const NORMALIZER = 3;
 const UNIGRAM = 1;
 const NORMAL = 1;
+/** A byte-order mark is a piece like others: without this it would become an empty one. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** `file`: its name, for messages. */
 export function readSentencePieceModel(bytes: Uint8Array, file = "tokenizer.model"): SentencePieceModel {
@@ -71,7 +73,7 @@ function readModel(bytes: Uint8Array): SentencePieceModel {
 function readPiece(bytes: Uint8Array): Piece {
   const piece: Piece = { text: "", score: 0, type: NORMAL };
   for (const { number, bytes: inner, value } of readMessage(bytes)) {
-    if (number === 1 && inner !== null) piece.text = new TextDecoder().decode(inner);
+    if (number === 1 && inner !== null) piece.text = decoder.decode(inner);
     if (number === 2 && inner?.byteLength === 4)
       piece.score = new DataView(inner.buffer, inner.byteOffset).getFloat32(0, true);
     if (number === 3 && value !== null) piece.type = value;

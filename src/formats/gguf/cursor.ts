@@ -7,7 +7,8 @@ import { GgufError } from "./gguf-error.ts";
 /** One buffer, whatever the file holds: headers are walked, not loaded. */
 const BUFFER_BYTES = 256 * 1024;
 
-const decoder = new TextDecoder();
+/** Texts are what their bytes are: a byte-order mark in front is a part of them. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export class Cursor {
   readonly #file: ReadAt;
