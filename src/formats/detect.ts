@@ -6,6 +6,7 @@ import { detectFile } from "./detect-file.ts";
 import { detectFolder } from "./detect-folder.ts";
 import { type Detection, type Finding, toDetection } from "./detection.ts";
 import { diskFiles, type FileSource } from "./file-source.ts";
+import { addOrigin } from "./origin.ts";
 
 export interface DetectOptions {
   /** Where the files are; by default on disk. */
@@ -32,10 +33,11 @@ export function detectFormat(path: string, { source = diskFiles, thorough = fals
   }
   if (facts.kind === "folder") {
     const { found, own } = detectFolder(source, path, thorough);
-    return toDetection(path, own, found);
+    return toDetection(path, own, addOrigin(source, path, path, found));
   }
   const own = { files: [path], sizeBytes: facts.sizeBytes };
-  return toDetection(path, own, detectByListOrFile(source, path, thorough));
+  const found = detectByListOrFile(source, path, thorough);
+  return toDetection(path, own, addOrigin(source, path, dirname(path), found));
 }
 
 /** A model's own list of its files stands for the folder that it describes. */

@@ -101,6 +101,59 @@ function tar(names: readonly string[]): Uint8Array {
   return new Uint8Array(Buffer.concat([...blocks, Buffer.alloc(1024)]));
 }
 
+const card = (front: string): Uint8Array =>
+  encode(`---\nlicense: mit\n${front}\n---\n# A model\nbase_model: no/this\n`);
+const unsupported = (format: Expected["format"], command: string | null): Expected => ({
+  format,
+  verdict: "unsupported",
+  command,
+});
+/** Where the weights are that they were made from. */
+const ORIGINS: readonly Fixture[] = [
+  folder(
+    "ONNX whose card names the original",
+    { "/r/README.md": card("base_model: owner/original-1B"), "/r/onnx/model.onnx": onnx(null) },
+    {
+      ...unsupported("onnx", "ml-offload pull owner/original-1B --convert"),
+      reason: "Its card names owner/original-1B as what it was made from.",
+    },
+    "/r/onnx/model.onnx",
+  ),
+  folder(
+    "TFLite whose card names originals in a list",
+    {
+      "/r/README.md": card('tags: [x]\nbase_model:\n  - "owner/first"\n  - owner/second'),
+      "/r/a.tflite": flatbuffer("TFL3"),
+    },
+    unsupported("tflite", "ml-offload pull owner/first --convert"),
+    "/r",
+  ),
+  folder(
+    "ONNX whose card leads elsewhere",
+    { "/tiny-model-onnx/README.md": card("base_model: ../../etc/passwd"), "/tiny-model-onnx/model.onnx": onnx(null) },
+    unsupported("onnx", "ml-offload search tiny model"),
+    "/tiny-model-onnx/model.onnx",
+  ),
+  folder(
+    "TFLite beside a card of another folder",
+    { "/README.md": card("base_model: owner/other"), "/m/gemma-3-1b-it-int8.tflite": flatbuffer("TFL3") },
+    unsupported("tflite", "ml-offload search gemma 3 1b it"),
+    "/m/gemma-3-1b-it-int8.tflite",
+  ),
+  folder(
+    "ExecuTorch in a cache of the Hub",
+    { "/hub/models--owner--Llama-Small-8bit/x/a.pte": flatbuffer("ET12") },
+    unsupported("executorch", "ml-offload search Llama Small"),
+    "/hub/models--owner--Llama-Small-8bit/x/a.pte",
+  ),
+  folder(
+    "a TensorRT engine without a name",
+    { "/m/model.engine": fill(latin("ftrt\0\0\0\0"), 512) },
+    unsupported("tensorrt", null),
+    "/m/model.engine",
+  ),
+];
+
 const RUNTIMES: readonly Fixture[] = [
   ONNX,
   { ...ONNX, name: "a folder with an ONNX model", path: "/m" },
@@ -121,6 +174,7 @@ const RUNTIMES: readonly Fixture[] = [
     verdict: "damaged",
     reason: "outside",
   }),
+  ...ORIGINS,
   file("a Core ML network", "/m/a.mlmodel", mlmodel(500), {
     format: "coreml",
     variant: "mlmodel",
