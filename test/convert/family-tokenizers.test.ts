@@ -1,12 +1,11 @@
 // The tokenizers of Gemma, Phi and DeepSeek: llama.cpp's own vocabularies are put back into a Hugging Face folder,
-// converted, and asked for the ids that llama.cpp's tests expect of them.
+// converted, and asked for the ids that llama.cpp's tests expect of them, and that its own vocabularies give for 500 lines.
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { convertFolder } from "../support/convert-folder.ts";
-import { finish } from "../support/finish.ts";
 import {
   readDeepseekSteps,
   readExpectations,
@@ -19,20 +18,19 @@ import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
 import { TINIEST, writeTinyFolder } from "../support/tiny-decoders.ts";
 import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
 import { TINY_FAMILIES } from "../support/tiny-family-models.ts";
+import type { TokenizerName } from "../support/tokenizers.ts";
+import { idsOf, LINES, loadVendored } from "../support/vendored-ids.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-family-tokens-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function compareIds(path: string, name: string): Promise<void> {
+async function compareIds(path: string, name: TokenizerName): Promise<void> {
   using backend = await loadModelFile(path);
   const expectations = readExpectations(name);
   expect(expectations.length).toBeGreaterThan(40);
-  for (const { text, ids } of expectations) {
-    const { tokens } = finish(
-      backend.readText({ kind: "pieces", pieces: [text], addSpecial: false, parseSpecial: false }),
-    );
-    expect({ text, ids: [...tokens] }).toEqual({ text, ids });
-  }
+  for (const { text, ids } of expectations) expect({ text, ids: idsOf(backend, text) }).toEqual({ text, ids });
+  using vendored = await loadVendored(name);
+  for (const text of LINES) expect({ text, ids: idsOf(backend, text) }).toEqual({ text, ids: idsOf(vendored, text) });
 }
 
 /** Gemma's tokenizer hangs on its architecture. */

@@ -9,11 +9,8 @@ import { join } from "node:path";
 import { Fields } from "../../src/convert/json-file.ts";
 import { planTokenizer } from "../../src/convert/tokenizer/plan-tokenizer.ts";
 import { readSentencePieceModel } from "../../src/convert/tokenizer/sentencepiece-model.ts";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
 import type { GgufEntry } from "../../src/formats/gguf/write-header.ts";
 import { convertFolder } from "../support/convert-folder.ts";
-import { finish } from "../support/finish.ts";
-import { cacheModel } from "../support/gguf-builder.ts";
 import {
   CHAT_TEMPLATE,
   cutBy,
@@ -28,10 +25,9 @@ import {
   toSentencePieceModel,
 } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";
-import type { ModelSpec } from "../support/model-specs.ts";
-import { makeMultilingualLines } from "../support/multilingual-text.ts";
 import { TINIEST, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
 import type { TokenizerName } from "../support/tokenizers.ts";
+import { idsOf, LINES, loadVendored } from "../support/vendored-ids.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-convert-tokens-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -89,7 +85,7 @@ describe.skipIf(!HAS_NATIVE)("ids of a multilingual text", () => {
       expect(expectations.length).toBeGreaterThan(40);
       for (const { text, ids } of expectations) expect({ text, ids: idsOf(backend, text) }).toEqual({ text, ids });
       // The same vocabulary as llama.cpp's own converter left it, in another model.
-      using vendored = await loadModelFile(cacheModel({ ...VENDORED, tokenizer: name as TokenizerName }));
+      using vendored = await loadVendored(name as TokenizerName);
       for (const text of LINES)
         expect({ text, ids: idsOf(backend, text) }).toEqual({ text, ids: idsOf(vendored, text) });
     },
@@ -107,29 +103,6 @@ describe.skipIf(!HAS_NATIVE)("ids of a multilingual text", () => {
     }
   });
 });
-
-const LINES = makeMultilingualLines(1, 500);
-const VENDORED: Omit<ModelSpec, "tokenizer"> = {
-  shape: "llama",
-  layers: 1,
-  width: 32,
-  heads: 1,
-  kvHeads: 1,
-  headSize: 32,
-  feedForward: 32,
-  contextLength: 64,
-  seed: 1,
-  weights: "Q8_0",
-  embeddings: "Q8_0",
-  repeated: "all",
-};
-
-function idsOf(backend: LlamaBackend, text: string): number[] {
-  const { tokens } = finish(
-    backend.readText({ kind: "pieces", pieces: [text], addSpecial: false, parseSpecial: false }),
-  );
-  return [...tokens];
-}
 
 /** Entries of a folder with these files; config.json as given. */
 function plan(files: Record<string, unknown>, config: Record<string, unknown> = {}, architecture = "llama") {

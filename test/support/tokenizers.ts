@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { type MetadataEntry, readInts, readStrings, scanGguf } from "./gguf-layout.ts";
 import type { MetadataValue } from "./gguf-writer.ts";
 
-export type TokenizerName = "llama-bpe" | "llama-spm" | "qwen2" | "gemma-4" | "refact" | "bert-bge";
+export type TokenizerName =
+  | "llama-bpe"
+  | "llama-spm"
+  | "qwen2"
+  | "gemma-4"
+  | "refact"
+  | "bert-bge"
+  | "phi-3"
+  | "deepseek-llm";
 
 export interface Tokenizer {
   /** Every `tokenizer.*` entry but the chat template, which belongs to a model. */
@@ -45,7 +53,7 @@ export function readTokenizer(name: TokenizerName): Tokenizer {
   };
   const tokens = readStrings(bytes, find("tokenizer.ggml.tokens"));
   const types = readInts(bytes, find("tokenizer.ggml.token_type"));
-  const byteLevel = name === "llama-bpe" || name === "qwen2" || name === "refact";
+  const byteLevel = ["llama-bpe", "qwen2", "refact", "deepseek-llm"].includes(name);
   const readable = Uint8Array.from(tokens, (token, id) =>
     types[id] === NORMAL_TOKEN && !/^<.+>$/.test(token) && (!byteLevel || isWholeText(token)) ? 1 : 0,
   );
