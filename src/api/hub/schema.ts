@@ -11,7 +11,7 @@ export const HubSearchReply = Type.Object({
       downloads: Type.Integer({ description: "In the last month." }),
       likes: Type.Integer(),
       gated: Type.Boolean({ description: "Its files are given only to who accepts terms." }),
-      updated_at: orNull(Type.String()),
+      updatedAt: orNull(Type.String()),
       architecture: orNull(Type.String({ description: "As the Hub read it in one of the files; null: not told." })),
       context_length: orNull(Type.Integer()),
       parameter_count: orNull(Type.Integer()),
@@ -24,7 +24,7 @@ export const HubSearchReply = Type.Object({
       variants: Type.Array(
         Type.Object({
           tag: Type.String({ description: "`owner/repo:tag` names it." }),
-          size_bytes: Type.Integer(),
+          sizeBytes: Type.Integer(),
           fits: orNull(Type.Boolean({ description: "Into the memory that is free; null: not known." })),
         }),
         { description: "Its models of the sizes that were asked for, the smallest first." },
