@@ -12,6 +12,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["LLaMAForCausalLM", { gguf: "llama" }],
   ["LlamaModel", { gguf: "llama" }],
   ["MistralForCausalLM", { gguf: "llama" }],
+  ["MixtralForCausalLM", { gguf: "llama" }],
   ["Qwen2ForCausalLM", { gguf: "qwen2" }],
   ["Qwen2Model", { gguf: "qwen2" }],
   ["Qwen3ForCausalLM", { gguf: "qwen3" }],

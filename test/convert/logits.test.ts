@@ -6,14 +6,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { OutType, PlainType } from "../../src/convert/out-types.ts";
-import { NativeContext } from "../../src/ffi/context.ts";
-import { NativeModel } from "../../src/ffi/model.ts";
 import { convertFolder } from "../support/convert-folder.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
+import { askLlama, PROMPT, relativeDifference } from "../support/llama-logits.ts";
 import { computeLogits } from "../support/reference-decoder.ts";
 import { makeTensors, TINY, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
-import { LLAMA3_SCALING, TINY_MODELS } from "../support/tiny-models.ts";
+import { EXPERT_MODELS, LLAMA3_SCALING, TINY_MODELS } from "../support/tiny-models.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-convert-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -23,8 +22,6 @@ const DIFFERENCE_MAX = 1e-3;
 /** Weights and, in the products with them, activations are rounded. */
 const ROUNDED_MAX: Record<Exclude<PlainType, "f32">, number> = { f16: 2e-3, bf16: 2e-2, q8_0: 3e-2 };
 
-const TOKENS = Array.from({ length: 48 }, (_, i) => (i * 37 + 11) % 256);
-
 async function convert(model: TinyDecoder, outType: OutType): Promise<string> {
   const source = join(folder, Bun.hash(JSON.stringify(model)).toString(36));
   writeTinyFolder(source, model, tinyTokenizer());
@@ -32,49 +29,14 @@ async function convert(model: TinyDecoder, outType: OutType): Promise<string> {
   return path;
 }
 
-async function askLlama(path: string, vocabulary: number): Promise<Float64Array> {
-  const { library } = await openLlama();
-  using job = NativeModel.load(library, path, { gpuLayers: 0 });
-  while (job.poll().kind === "running") Bun.sleepSync(1);
-  using model = job.take();
-  using context = NativeContext.make(model, {
-    contextLength: 256,
-    batchSize: 64,
-    microBatchSize: 64,
-    outputs: 1,
-    sequences: 1,
-    threads: 1,
-    embeddings: false,
-    pooling: -1,
-    flashAttention: false,
-  });
-  const length = TOKENS.length;
-  context.decode({
-    length,
-    tokens: Int32Array.from(TOKENS),
-    positions: Int32Array.from(TOKENS, (_, i) => i),
-    sequences: new Int32Array(length),
-    outputs: Int8Array.from(TOKENS, (_, i) => Number(i === length - 1)),
-  });
-  const { tokens, logits } = context.topLogits(length - 1, vocabulary);
-  const all = new Float64Array(vocabulary).fill(Number.NaN);
-  for (const [i, token] of tokens.entries()) all[token] = logits[i] ?? Number.NaN;
-  return all;
-}
-
-function relativeDifference(found: Float64Array, expected: Float64Array): number {
-  const norm = (values: Float64Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
-  return norm(found.map((value, i) => value - (expected[i] ?? Number.NaN))) / norm(expected);
-}
-
 describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {
   beforeAll(async () => {
     await openLlama();
   });
 
-  test.each(Object.entries(TINY_MODELS))("%s: as the definition says", async (_, model) => {
+  test.each(Object.entries({ ...TINY_MODELS, ...EXPERT_MODELS }))("%s: as the definition says", async (_, model) => {
     const path = await convert(model, "f32");
-    const expected = computeLogits(model, makeTensors(model), TOKENS);
+    const expected = computeLogits(model, makeTensors(model), PROMPT);
     expect(relativeDifference(await askLlama(path, model.vocabulary), expected)).toBeLessThan(DIFFERENCE_MAX);
   });
 
@@ -82,7 +44,7 @@ describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {
     for (const architecture of ["LlamaForCausalLM", "Qwen3ForCausalLM"] as const) {
       const model: TinyDecoder = { ...TINY, architecture, headLength: 32 };
       const path = await convert(model, outType as OutType);
-      const expected = computeLogits(model, makeTensors(model), TOKENS);
+      const expected = computeLogits(model, makeTensors(model), PROMPT);
       expect(relativeDifference(await askLlama(path, model.vocabulary), expected)).toBeLessThan(limit);
     }
   });
@@ -91,7 +53,7 @@ describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {
     const model = { ...TINY, contextLength: 250 };
     const found = await askLlama(await convert(model, "f32"), model.vocabulary);
     const tensors = makeTensors(model);
-    const difference = (of: TinyDecoder) => relativeDifference(found, computeLogits(of, tensors, TOKENS));
+    const difference = (of: TinyDecoder) => relativeDifference(found, computeLogits(of, tensors, PROMPT));
     expect(difference(model)).toBeLessThan(DIFFERENCE_MAX);
     expect(difference({ ...model, scaling: LLAMA3_SCALING })).toBeGreaterThan(10 * DIFFERENCE_MAX);
     expect(difference({ ...model, epsilon: 1e-2 })).toBeGreaterThan(DIFFERENCE_MAX);

@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OutType } from "../../src/convert/out-types.ts";
 import { EMBEDDERS } from "./golden-embedders.ts";
+import { EXPERT_CONVERSIONS } from "./golden-experts.ts";
 import { FAMILIES } from "./golden-families.ts";
 import { CHAT_TEMPLATE, tinyPieces, tinyTokenizer, toSentencePieceModel } from "./hf-tokenizers.ts";
 import { PACKED_MODELS, type PackedModel, writePackedFolder } from "./packed-folders.ts";
@@ -119,6 +120,7 @@ const SOURCES: readonly GoldenFolder[] = [
 /** The goldens of a group lie in test/golden/GROUP.jsonl. */
 export const GOLDEN_GROUPS: Readonly<Record<string, readonly GoldenFolder[]>> = {
   conversions: CONVERSIONS,
+  experts: EXPERT_CONVERSIONS,
   families: FAMILIES,
   embedders: EMBEDDERS,
   sources: SOURCES,

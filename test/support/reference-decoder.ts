@@ -1,6 +1,7 @@
 // The forward pass of Llama, Qwen2 and Qwen3 from their definition, in plain TypeScript and double precision, over the
 // tensors as transformers names and lays them out. It shares no code with the converter or with llama.cpp.
 
+import { feedForward, mixExperts } from "./reference-experts.ts";
 import type { NamedTensor, TinyDecoder } from "./tiny-decoders.ts";
 
 /** Logits of the last token. */
@@ -38,15 +39,8 @@ export function computeLogits(
     for (const [position, state] of states.entries()) {
       add(state, linear("self_attn.o_proj", attended[position] as Float64Array));
       const input = normalise(state, get(`${at}post_attention_layernorm.weight`).values, model.epsilon);
-      const gate = linear("mlp.gate_proj", input);
-      const up = linear("mlp.up_proj", input);
-      add(
-        state,
-        linear(
-          "mlp.down_proj",
-          gate.map((value, i) => (value / (1 + Math.exp(-value))) * (up[i] as number)),
-        ),
-      );
+      const mixed = mixExperts(model, input, linear);
+      add(state, mixed ?? feedForward(linear, ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"], input));
     }
   }
   const last = normalise(states.at(-1) as Float64Array, get("norm.weight").values, model.epsilon);

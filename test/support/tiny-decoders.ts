@@ -5,11 +5,20 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeNormalSource } from "./gguf-builder.ts";
 import { writeSafetensors } from "./safetensors-writer.ts";
+import { type ExpertArchitecture, expertConfig, listExpertMatrices, type TinyExperts } from "./tiny-experts.ts";
 
 export type SourceDtype = "F32" | "F16" | "BF16";
 
+export type TinyArchitecture =
+  | "LlamaForCausalLM"
+  | "LlamaModel"
+  | "MistralForCausalLM"
+  | "Qwen2ForCausalLM"
+  | "Qwen3ForCausalLM"
+  | ExpertArchitecture;
+
 export interface TinyDecoder {
-  architecture: "LlamaForCausalLM" | "LlamaModel" | "MistralForCausalLM" | "Qwen2ForCausalLM" | "Qwen3ForCausalLM";
+  architecture: TinyArchitecture;
   dtype: SourceDtype;
   parts: number;
   layers: number;
@@ -28,6 +37,8 @@ export interface TinyDecoder {
   /** Of the other projections. */
   hasOtherBias: boolean;
   scaling: Record<string, unknown> | null;
+  /** In place of one feed-forward part. */
+  experts?: TinyExperts;
   /** Further fields of config.json. */
   config?: Record<string, unknown>;
 }
@@ -66,7 +77,12 @@ const MODEL_TYPES: Record<TinyDecoder["architecture"], string> = {
   MistralForCausalLM: "mistral",
   Qwen2ForCausalLM: "qwen2",
   Qwen3ForCausalLM: "qwen3",
+  MixtralForCausalLM: "mixtral",
+  Qwen2MoeForCausalLM: "qwen2_moe",
+  Qwen3MoeForCausalLM: "qwen3_moe",
 };
+
+const HEAD_NORMS: ReadonlySet<TinyArchitecture> = new Set(["Qwen3ForCausalLM", "Qwen3MoeForCausalLM"]);
 
 export function configOf(model: TinyDecoder): Record<string, unknown> {
   return {
@@ -88,6 +104,7 @@ export function configOf(model: TinyDecoder): Record<string, unknown> {
     bos_token_id: 256,
     eos_token_id: 257,
     torch_dtype: { F32: "float32", F16: "float16", BF16: "bfloat16" }[model.dtype],
+    ...expertConfig(model),
     ...model.config,
   };
 }
@@ -118,10 +135,13 @@ export function makeTensors(model: TinyDecoder): Map<string, NamedTensor> {
     matrix(`${at}self_attn.k_proj`, keyValueHeads * headLength, width, model.hasQkvBias);
     matrix(`${at}self_attn.v_proj`, keyValueHeads * headLength, width, model.hasQkvBias);
     matrix(`${at}self_attn.o_proj`, width, heads * headLength, model.hasOtherBias);
-    matrix(`${at}mlp.gate_proj`, inner, width, model.hasOtherBias);
-    matrix(`${at}mlp.up_proj`, inner, width, model.hasOtherBias);
-    matrix(`${at}mlp.down_proj`, width, inner, model.hasOtherBias);
-    if (model.architecture !== "Qwen3ForCausalLM") continue;
+    for (const [name, rows, columns] of listExpertMatrices(model)) matrix(`${at}${name}`, rows, columns, false);
+    if (model.experts === undefined) {
+      matrix(`${at}mlp.gate_proj`, inner, width, model.hasOtherBias);
+      matrix(`${at}mlp.up_proj`, inner, width, model.hasOtherBias);
+      matrix(`${at}mlp.down_proj`, width, inner, model.hasOtherBias);
+    }
+    if (!HEAD_NORMS.has(model.architecture)) continue;
     add(`${at}self_attn.q_norm.weight`, [headLength], 1, 0.2);
     add(`${at}self_attn.k_norm.weight`, [headLength], 1, 0.2);
   }

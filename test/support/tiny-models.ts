@@ -39,3 +39,17 @@ export const TINY_MODELS: Readonly<Record<string, TinyDecoder>> = {
   qwen3: { ...TINY, architecture: "Qwen3ForCausalLM", headLength: 32, dtype: "BF16", parts: 2 },
   "qwen3-tied": { ...TINY, architecture: "Qwen3ForCausalLM", headLength: 32, isTied: true, dtype: "F16" },
 };
+
+const EXPERTS = { count: 6, used: 2, inner: 64, sharedInner: 0 };
+
+export const EXPERT_MODELS: Readonly<Record<string, TinyDecoder>> = {
+  mixtral: { ...TINY, architecture: "MixtralForCausalLM", theta: 1_000_000, experts: EXPERTS },
+  "mixtral-parts": {
+    ...TINY,
+    architecture: "MixtralForCausalLM",
+    dtype: "BF16",
+    parts: 3,
+    isTied: true,
+    experts: { ...EXPERTS, count: 12, used: 3 },
+  },
+};

@@ -26,6 +26,8 @@ export interface DecoderKind {
     contextLength: number;
     keyValueHeads: number | null;
     headLength: "divided" | "unset" | number;
+    /** Where it is not 10,000. */
+    theta?: number;
     /** Of the norms, where it is not 1e-6. */
     epsilon?: number;
   };
@@ -97,7 +99,7 @@ export function planDecoder(
   const rope = planRope(config, {
     headLength: sizes.headLength,
     trainedContext: sizes.contextLength,
-    thetaDefault: 10_000,
+    thetaDefault: kind.defaults.theta ?? 10_000,
     takesFactors: kind.takesRopeFactors,
   });
   const metadata = new Map<string, GgufEntry>();
@@ -139,13 +141,17 @@ function layTensors(slots: SlotTable, weights: ReadonlyMap<string, Weight>, rope
   return [{ name: "rope_freqs.weight", dims, source: { kind: "values", values: rope.factors } }, ...tensors];
 }
 
-function listSlots(kind: DecoderKind, sizes: DecoderSizes): SlotTable {
-  const { width, inner, vocabulary, headLength, heads, keyValueHeads } = sizes;
-  const slots = new SlotTable({ architecture: kind.name, prefix: "model.", ignored: COMPUTED_BUFFERS });
+function placeHeads(slots: SlotTable, { vocabulary, width }: DecoderSizes): void {
   slots.place("model.embed_tokens.weight", "token_embd.weight", [vocabulary, width]);
-  slots.place("model.norm.weight", "output_norm.weight", [width]);
   // Where it is absent, the embeddings serve as the output head.
   slots.place("lm_head.weight", "output.weight", [vocabulary, width], { required: false });
+}
+
+function listSlots(kind: DecoderKind, sizes: DecoderSizes): SlotTable {
+  const { width, inner, headLength, heads, keyValueHeads } = sizes;
+  const slots = new SlotTable({ architecture: kind.name, prefix: "model.", ignored: COMPUTED_BUFFERS });
+  placeHeads(slots, sizes);
+  slots.place("model.norm.weight", "output_norm.weight", [width]);
   const projections: [string, string, number, number, number | null][] = [
     ["self_attn.q_proj", "attn_q", heads * headLength, width, heads],
     ["self_attn.k_proj", "attn_k", keyValueHeads * headLength, width, keyValueHeads],

@@ -10,6 +10,7 @@ import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
 import { GRANITE_NAMES, planGranite } from "./granite.ts";
 import { GRANITE_MOE_NAMES, planGraniteMoe } from "./granite-moe.ts";
 import { LLAMA_NAMES, planLlama } from "./llama.ts";
+import { MIXTRAL_NAMES, planMixtral } from "./mixtral.ts";
 import { MODERN_BERT_NAMES, planModernBert } from "./modern-bert.ts";
 import { NOMIC_BERT_NAMES, planNomicBert } from "./nomic-bert.ts";
 import { OLMO2_NAMES, planOlmo2 } from "./olmo2.ts";
@@ -27,6 +28,7 @@ export interface Architecture {
 
 const ARCHITECTURES: readonly Architecture[] = [
   { names: LLAMA_NAMES, plan: planLlama },
+  { names: MIXTRAL_NAMES, plan: planMixtral },
   { names: QWEN2_NAMES, plan: planQwen2 },
   { names: QWEN3_NAMES, plan: planQwen3 },
   { names: GEMMA2_NAMES, plan: planGemma2 },

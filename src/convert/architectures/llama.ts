@@ -10,7 +10,7 @@ export const LLAMA_NAMES: readonly string[] = [
   "MistralForCausalLM",
 ];
 
-const LLAMA: DecoderKind = {
+export const LLAMA: DecoderKind = {
   name: "llama",
   permutesHeads: true,
   takesRopeFactors: true,
@@ -25,7 +25,10 @@ const MISTRAL: DecoderKind = {
 };
 
 export function planLlama(input: PlanInput): ModelPlan {
-  const kind = input.config.text("model_type") === "mistral" ? MISTRAL : LLAMA;
+  return planLlamaForm(input.config.text("model_type") === "mistral" ? MISTRAL : LLAMA, input);
+}
+
+export function planLlamaForm(kind: DecoderKind, input: PlanInput): ModelPlan {
   const sizes = readSizes(input.config, kind);
   const plan = planDecoder(kind, sizes, input);
   plan.metadata.set("llama.vocab_size", { type: "u32", value: sizes.vocabulary });

@@ -1,0 +1,80 @@
+// What of a model with experts can't be converted, and what is said: experts that are missing or too many, heads that do
+// not divide.
+
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { convertFolder } from "../support/convert-folder.ts";
+import { tinyTokenizer } from "../support/hf-tokenizers.ts";
+import { configOf, makeTensors, type NamedTensor, type TinyDecoder } from "../support/tiny-decoders.ts";
+import { writeFamilyFolder } from "../support/tiny-families.ts";
+import { EXPERT_MODELS } from "../support/tiny-models.ts";
+
+const root = mkdtempSync(join(tmpdir(), "mlo-variants-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+type Tensors = Map<string, NamedTensor>;
+
+interface Change {
+  config?: Record<string, unknown>;
+  tensors?: (tensors: Tensors) => void;
+}
+
+function modelOf(name: string): { config: Record<string, unknown>; tensors: Tensors } {
+  const model = EXPERT_MODELS[name] as TinyDecoder;
+  return { config: configOf(model), tensors: makeTensors(model) };
+}
+
+let count = 0;
+
+async function refusalOf(name: string, change: Change): Promise<{ code: string; message: string; hint: string }> {
+  const { config, tensors } = modelOf(name);
+  change.tensors?.(tensors);
+  const source = join(root, `${name}-${count++}`);
+  const changed = { config: { ...config, ...change.config }, tensors, dtype: "F32", parts: 1 } as const;
+  writeFamilyFolder(source, { ...changed, compute: () => new Float64Array(), differenceMax: 0 }, tinyTokenizer());
+  const failed = await convertFolder(source).then(null, (thrown: unknown) => thrown);
+  expect(existsSync(`${source}-f32.gguf`)).toBeFalse();
+  return failed as { code: string; message: string; hint: string };
+}
+
+const without = (name: string): Change => ({ tensors: (tensors) => tensors.delete(name) });
+const DAMAGED = "model_damaged";
+
+const REFUSALS: readonly [model: string, what: string, change: Change, code: string, message: string][] = [
+  [
+    "mixtral",
+    "an expert's matrix is missing",
+    without("model.layers.1.block_sparse_moe.experts.3.w2.weight"),
+    DAMAGED,
+    "1 tensors are missing: model.layers.1.block_sparse_moe.experts.3.w2.weight",
+  ],
+  [
+    "mixtral",
+    "the router is missing",
+    without("model.layers.0.block_sparse_moe.gate.weight"),
+    DAMAGED,
+    "1 tensors are missing: model.layers.0.block_sparse_moe.gate.weight",
+  ],
+  ["mixtral", "fewer experts", { config: { num_local_experts: 4 } }, DAMAGED, "config.json says [4, 64]"],
+  ["mixtral", "more experts", { config: { num_local_experts: 7 } }, DAMAGED, "config.json says [7, 64]"],
+  ["mixtral", "far more experts", { config: { num_local_experts: 1000 } }, DAMAGED, "1000 experts in each of 2 layers"],
+  [
+    "mixtral",
+    "too many experts",
+    { config: { num_local_experts: 5000 } },
+    DAMAGED,
+    '"num_local_experts" must be at most',
+  ],
+  ["mixtral", "more are used than there are", { config: { num_experts_per_tok: 7 } }, DAMAGED, "at most 6, as many as"],
+  ["mixtral", "experts of another size", { config: { intermediate_size: 96 } }, DAMAGED, "config.json says [96, 64]"],
+  ["mixtral", "heads that do not divide", { config: { num_key_value_heads: 3 } }, DAMAGED, "a divisor of the 4"],
+];
+
+test.each(REFUSALS)("%s: %s", async (model, _, change, code, message) => {
+  const refusal = await refusalOf(model, change);
+  expect(refusal).toMatchObject({ code });
+  expect(refusal.message).toContain(message);
+  expect(refusal.hint.length).toBeGreaterThan(10);
+});
