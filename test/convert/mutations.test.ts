@@ -50,6 +50,18 @@ const FOLDERS: Readonly<Record<string, (folder: string) => void>> = {
     }),
   "BPE with byte fallback": (folder) =>
     writeTinyFolder(folder, SMALL, { "tokenizer.json": toFallbackJson(tinyPieces()) }),
+  experts: (folder) =>
+    writeTinyFolder(
+      folder,
+      {
+        ...TINIEST,
+        architecture: "Qwen2MoeForCausalLM",
+        parts: 2,
+        hasQkvBias: true,
+        experts: { count: 3, used: 2, inner: 32, sharedInner: 32 },
+      },
+      tinyTokenizer(),
+    ),
   "Gemma 3 with images": writeFamily("gemma3-with-images"),
   Phi: writeFamily("phi-long"),
   "DeepSeek V3": writeFamily("deepseek3"),

@@ -41,6 +41,7 @@ async function refusalOf(name: string, change: Change): Promise<{ code: string; 
 
 const without = (name: string): Change => ({ tensors: (tensors) => tensors.delete(name) });
 const DAMAGED = "model_damaged";
+const UNSUPPORTED = "format_unsupported";
 
 const REFUSALS: readonly [model: string, what: string, change: Change, code: string, message: string][] = [
   [
@@ -70,6 +71,24 @@ const REFUSALS: readonly [model: string, what: string, change: Change, code: str
   ["mixtral", "more are used than there are", { config: { num_experts_per_tok: 7 } }, DAMAGED, "at most 6, as many as"],
   ["mixtral", "experts of another size", { config: { intermediate_size: 96 } }, DAMAGED, "config.json says [96, 64]"],
   ["mixtral", "heads that do not divide", { config: { num_key_value_heads: 3 } }, DAMAGED, "a divisor of the 4"],
+  ["qwen3moe", "weights as they come", { config: { norm_topk_prob: false } }, UNSUPPORTED, "norm_topk_prob false"],
+  ["qwen2moe", "weights that sum up to one", { config: { norm_topk_prob: true } }, UNSUPPORTED, "norm_topk_prob true"],
+  ["qwen3moe", "layers without experts", { config: { mlp_only_layers: [0] } }, UNSUPPORTED, "layers without experts"],
+  ["qwen3moe", "every other layer", { config: { decoder_sparse_step: 2 } }, UNSUPPORTED, "layers without experts"],
+  [
+    "qwen3moe",
+    "an expert is missing",
+    without("model.layers.0.mlp.experts.5.up_proj.weight"),
+    DAMAGED,
+    "1 tensors are missing: model.layers.0.mlp.experts.5.up_proj.weight",
+  ],
+  [
+    "qwen2moe",
+    "the shared expert is missing",
+    without("model.layers.1.mlp.shared_expert.down_proj.weight"),
+    DAMAGED,
+    "1 tensors are missing: model.layers.1.mlp.shared_expert.down_proj.weight",
+  ],
 ];
 
 test.each(REFUSALS)("%s: %s", async (model, _, change, code, message) => {

@@ -52,4 +52,28 @@ export const EXPERT_MODELS: Readonly<Record<string, TinyDecoder>> = {
     isTied: true,
     experts: { ...EXPERTS, count: 12, used: 3 },
   },
+  qwen3moe: { ...TINY, architecture: "Qwen3MoeForCausalLM", headLength: 32, experts: EXPERTS },
+  "qwen3moe-parts": {
+    ...TINY,
+    architecture: "Qwen3MoeForCausalLM",
+    dtype: "BF16",
+    parts: 3,
+    isTied: true,
+    experts: { ...EXPERTS, count: 12, used: 4 },
+  },
+  "qwen3moe-yarn": { ...TINY, architecture: "Qwen3MoeForCausalLM", headLength: 32, experts: EXPERTS, scaling: YARN },
+  qwen2moe: {
+    ...TINY,
+    architecture: "Qwen2MoeForCausalLM",
+    hasQkvBias: true,
+    experts: { ...EXPERTS, sharedInner: 80 },
+  },
+  "qwen2moe-parts": {
+    ...TINY,
+    architecture: "Qwen2MoeForCausalLM",
+    dtype: "F16",
+    parts: 2,
+    hasQkvBias: true,
+    experts: { ...EXPERTS, used: 3, sharedInner: 96 },
+  },
 };

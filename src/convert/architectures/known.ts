@@ -16,7 +16,9 @@ import { NOMIC_BERT_NAMES, planNomicBert } from "./nomic-bert.ts";
 import { OLMO2_NAMES, planOlmo2 } from "./olmo2.ts";
 import { PHI3_NAMES, planPhi3 } from "./phi3.ts";
 import { planQwen2, QWEN2_NAMES } from "./qwen2.ts";
+import { planQwen2Moe, QWEN2_MOE_NAMES } from "./qwen2-moe.ts";
 import { planQwen3, QWEN3_NAMES } from "./qwen3.ts";
+import { planQwen3Moe, QWEN3_MOE_NAMES } from "./qwen3-moe.ts";
 import { planRoberta, ROBERTA_NAMES } from "./roberta.ts";
 
 export interface Architecture {
@@ -30,7 +32,9 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: LLAMA_NAMES, plan: planLlama },
   { names: MIXTRAL_NAMES, plan: planMixtral },
   { names: QWEN2_NAMES, plan: planQwen2 },
+  { names: QWEN2_MOE_NAMES, plan: planQwen2Moe },
   { names: QWEN3_NAMES, plan: planQwen3 },
+  { names: QWEN3_MOE_NAMES, plan: planQwen3Moe },
   { names: GEMMA2_NAMES, plan: planGemma2 },
   { names: GEMMA3_NAMES, plan: planGemma3, defaults: GEMMA3_DEFAULTS },
   { names: PHI3_NAMES, plan: planPhi3 },
