@@ -19,6 +19,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Qwen3ForCausalLM", { gguf: "qwen3" }],
   ["Qwen3Model", { gguf: "qwen3" }],
   ["Qwen3MoeForCausalLM", { gguf: "qwen3moe" }],
+  ["GPT2LMHeadModel", { gguf: "gpt2" }],
   ["Gemma2ForCausalLM", { gguf: "gemma2" }],
   ["Gemma3ForCausalLM", { gguf: "gemma3" }],
   ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],
@@ -43,6 +44,12 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["ModernBertForMaskedLM", { gguf: "modern-bert" }],
   ["ModernBertForSequenceClassification", { gguf: "modern-bert" }],
 ]);
+
+/**
+ * Masks and frequencies that older versions of transformers saved with the weights: whoever runs the model computes them
+ * anew.
+ */
+export const COMPUTED_TENSORS = /\.(attention|attn)\.(bias|masked_bias)$|\.rotary_emb\.inv_freq$/;
 
 /** Element types of weights that are carried over as they are. */
 export const EXACT_DTYPES: ReadonlySet<string> = new Set(["F16", "BF16"]);

@@ -11,10 +11,11 @@ import { withFile } from "../../src/formats/read-at.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import { mutateFile } from "../support/folder-mutations.ts";
 import { tinyPieces, tinyTokenizer, toFallbackJson, toSentencePieceModel } from "../support/hf-tokenizers.ts";
+import { LAYER_NORM_MODELS } from "../support/layer-norm-models.ts";
 import { PACKED_MODELS, type PackedModel, writePackedFolder } from "../support/packed-folders.ts";
 import { makeRandom } from "../support/random.ts";
 import { TINIEST, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
-import { writeFamilyFolder } from "../support/tiny-families.ts";
+import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
 import { TINY_FAMILIES } from "../support/tiny-family-models.ts";
 import { LLAMA3_SCALING } from "../support/tiny-models.ts";
 import { viewTensors, writeFolderOnly, writeTorchParts } from "../support/torch-folders.ts";
@@ -62,6 +63,7 @@ const FOLDERS: Readonly<Record<string, (folder: string) => void>> = {
       },
       tinyTokenizer(),
     ),
+  "layer norms": (folder) => writeFamilyFolder(folder, LAYER_NORM_MODELS.gpt2 as TinyFamily, tinyTokenizer()),
   "Gemma 3 with images": writeFamily("gemma3-with-images"),
   Phi: writeFamily("phi-long"),
   "DeepSeek V3": writeFamily("deepseek3"),

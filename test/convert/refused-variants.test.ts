@@ -1,5 +1,5 @@
-// What of a model with experts can't be converted, and what is said: experts that are missing or too many, heads that do
-// not divide.
+// What of a model with experts, or with layer norms, can't be converted, and what is said: experts that are missing or
+// too many, heads that do not divide, and variants that llama.cpp would compute as something else.
 
 import { afterAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { convertFolder } from "../support/convert-folder.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
+import { LAYER_NORM_MODELS } from "../support/layer-norm-models.ts";
 import { configOf, makeTensors, type NamedTensor, type TinyDecoder } from "../support/tiny-decoders.ts";
 import { writeFamilyFolder } from "../support/tiny-families.ts";
 import { EXPERT_MODELS } from "../support/tiny-models.ts";
@@ -22,6 +23,8 @@ interface Change {
 }
 
 function modelOf(name: string): { config: Record<string, unknown>; tensors: Tensors } {
+  const family = LAYER_NORM_MODELS[name];
+  if (family !== undefined) return { config: family.config, tensors: new Map(family.tensors) };
   const model = EXPERT_MODELS[name] as TinyDecoder;
   return { config: configOf(model), tensors: makeTensors(model) };
 }
@@ -89,6 +92,37 @@ const REFUSALS: readonly [model: string, what: string, change: Change, code: str
     DAMAGED,
     "1 tensors are missing: model.layers.1.mlp.shared_expert.down_proj.weight",
   ],
+  [
+    "gpt2",
+    "heads that do not divide",
+    { config: { n_head: 5 } },
+    DAMAGED,
+    '"n_head" must be a divisor of the width 64',
+  ],
+  ["gpt2", "another activation", { config: { activation_function: "relu" } }, UNSUPPORTED, '"relu"'],
+  ["gpt2", "scaled by the layer", { config: { scale_attn_by_inverse_layer_idx: true } }, UNSUPPORTED, "scales the"],
+  ["gpt2", "not scaled", { config: { scale_attn_weights: false } }, UNSUPPORTED, "scales the attention"],
+  ["gpt2", "fewer positions", { config: { n_positions: 128 } }, DAMAGED, "shape [256, 64]; config.json says [128, 64]"],
+  ["gpt2", "too many layers", { config: { n_layer: 5000 } }, DAMAGED, '"n_layer" must be at most 1024'],
+  [
+    "gpt2",
+    "projections the other way round",
+    {
+      tensors: (tensors) => {
+        const name = "transformer.h.0.mlp.c_fc.weight";
+        tensors.set(name, { ...(tensors.get(name) as NamedTensor), shape: [256, 64] });
+      },
+    },
+    DAMAGED,
+    "has the shape [256, 64]; config.json says [64, 256]",
+  ],
+  [
+    "gpt2",
+    "a bias is missing",
+    without("transformer.h.1.attn.c_attn.bias"),
+    DAMAGED,
+    "transformer.h.1.attn.c_attn.bias",
+  ],
 ];
 
 test.each(REFUSALS)("%s: %s", async (model, _, change, code, message) => {
@@ -96,4 +130,16 @@ test.each(REFUSALS)("%s: %s", async (model, _, change, code, message) => {
   expect(refusal).toMatchObject({ code });
   expect(refusal.message).toContain(message);
   expect(refusal.hint.length).toBeGreaterThan(10);
+});
+
+test("masks that older versions saved are left out", async () => {
+  for (const [name, masks] of [["gpt2", ["transformer.h.0.attn.bias", "transformer.h.0.attn.masked_bias"]]] as const) {
+    const { config, tensors } = modelOf(name);
+    const plain = tensors.size;
+    for (const mask of masks) tensors.set(mask, { shape: [1, 1, 2, 2], values: new Float32Array(4) });
+    const source = join(root, `${name}-masks`);
+    const rest = { dtype: "F32", parts: 1, compute: () => new Float64Array(), differenceMax: 0 } as const;
+    writeFamilyFolder(source, { config, tensors, ...rest }, tinyTokenizer());
+    expect((await convertFolder(source)).report.tensorCount).toBe(plain);
+  }
 });

@@ -38,7 +38,30 @@ const SMALL: TinyDecoder = {
   dtype: "BF16",
 };
 
-const SOURCES: [string, string, TinyDecoder["architecture"], (name: string) => Record<string, unknown>][] = [
+type Source = [
+  title: string,
+  vocabulary: string,
+  architecture: TinyDecoder["architecture"],
+  files: (name: string) => Record<string, unknown>,
+];
+
+/** By GPT-2's pattern, after single digits where those are cut off first. */
+const gpt2Cut = (cutsDigits: boolean): Record<string, unknown> => {
+  const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
+  return cutsDigits ? { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, bytes] } : bytes;
+};
+
+const gpt2Like = (title: string, vocabulary: string, cutsDigits: boolean): Source => [
+  title,
+  vocabulary,
+  "Qwen2ForCausalLM",
+  () => {
+    const json = toByteLevelJson(readVocabulary(vocabulary), QWEN2_PATTERN, false) as object;
+    return { "tokenizer.json": { ...json, pre_tokenizer: gpt2Cut(cutsDigits) } };
+  },
+];
+
+const SOURCES: readonly Source[] = [
   [
     "Llama 3's tokenizer.json",
     "llama-bpe",
@@ -63,6 +86,7 @@ const SOURCES: [string, string, TinyDecoder["architecture"], (name: string) => R
     "LlamaForCausalLM",
     (name) => ({ "tokenizer.json": toFallbackJson(readVocabulary(name)) }),
   ],
+  gpt2Like("GPT-2's tokenizer.json", "gpt-2", false),
 ];
 
 describe.skipIf(!HAS_NATIVE)("ids of a multilingual text", () => {

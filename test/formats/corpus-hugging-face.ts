@@ -53,6 +53,22 @@ export const TOKENIZER_FILES: Readonly<Record<string, Uint8Array>> = {
   "/m/tokenizer_config.json": json({ tokenizer_class: "LlamaTokenizer", chat_template: "{{ x }}" }),
 };
 
+/** As it is published: its own names of sizes, no prefix, and the attention's masks. */
+const GPT2_CONFIG = {
+  architectures: ["GPT2LMHeadModel"],
+  model_type: "gpt2",
+  n_embd: 8,
+  n_layer: 2,
+  n_positions: 1024,
+};
+const gpt2Tensors = (layers: number): TensorToWrite[] => [
+  tensor("wte.weight", "BF16", [4, 8]),
+  ...Array.from({ length: layers }, (_, index) => [
+    tensor(`h.${index}.attn.c_attn.weight`, "BF16", [8, 24]),
+    tensor(`h.${index}.attn.bias`, "U8", [1, 1, 4, 4]),
+  ]).flat(),
+];
+
 const BESIDE = { "/m/config.json": config(), ...TOKENIZER_FILES };
 const folder = (name: string, files: Record<string, Uint8Array>, expected: Expected, path = "/m"): Fixture => ({
   name,
@@ -323,6 +339,16 @@ export const HUGGING_FACE_FIXTURES: readonly Fixture[] = [
       },
       { verdict: "convertible", architecture: "Gemma3ForConditionalGeneration" },
     ),
+  ),
+  changed(
+    "GPT-2 with masks among its weights",
+    { "/m/config.json": json(GPT2_CONFIG), [WEIGHTS]: writeSafetensors(gpt2Tensors(2)) },
+    { verdict: "convertible", architecture: "GPT2LMHeadModel", contextLength: 1024 },
+  ),
+  changed(
+    "GPT-2 without its last layer",
+    { "/m/config.json": json(GPT2_CONFIG), [WEIGHTS]: writeSafetensors(gpt2Tensors(1)) },
+    { verdict: "damaged", missing: "the tensors of layer 1" },
   ),
   changed(
     "an architecture that is not converted",

@@ -1,6 +1,7 @@
 // What Llama, Qwen2 and Qwen3 have in common: the tensors of a decoder with RMS norms, rotary positions and a gated
 // feed-forward part, checked against config.json before anything is written. What differs is in their own files.
 
+import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
 import { damagedModel, type Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput, PlannedTensor } from "../model-plan.ts";
@@ -55,8 +56,6 @@ export interface DecoderSizes {
 
 /** Deeper ones are not known, and every layer is looked for by name. */
 const LAYERS_MAX = 1_024;
-/** Masks and frequencies that older versions of transformers saved with the weights. */
-export const COMPUTED_BUFFERS = /\.(attention\.masked_bias|attention\.bias|rotary_emb\.inv_freq)$/;
 
 export function readSizes(config: Fields, { defaults }: Pick<DecoderKind, "defaults">): DecoderSizes {
   const width = config.requiredSize("hidden_size");
@@ -149,7 +148,7 @@ function placeHeads(slots: SlotTable, { vocabulary, width }: DecoderSizes): void
 
 function listSlots(kind: DecoderKind, sizes: DecoderSizes): SlotTable {
   const { width, inner, headLength, heads, keyValueHeads } = sizes;
-  const slots = new SlotTable({ architecture: kind.name, prefix: "model.", ignored: COMPUTED_BUFFERS });
+  const slots = new SlotTable({ architecture: kind.name, prefix: "model.", ignored: COMPUTED_TENSORS });
   placeHeads(slots, sizes);
   slots.place("model.norm.weight", "output_norm.weight", [width]);
   const projections: [string, string, number, number, number | null][] = [

@@ -1,9 +1,10 @@
 // The tensors of DeepSeek V2 and V3, by transformers' names.
 
+import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import type { Fields } from "../json-file.ts";
 import type { Slice } from "../model-plan.ts";
 import type { Weight } from "../weights.ts";
-import { COMPUTED_BUFFERS, type DecoderSizes } from "./decoder.ts";
+import type { DecoderSizes } from "./decoder.ts";
 import { stackExperts } from "./experts.ts";
 import { SlotTable } from "./slots.ts";
 
@@ -27,7 +28,7 @@ export interface DeepseekSizes extends DecoderSizes {
 
 export function listDeepseekSlots(sizes: DeepseekSizes, config: Fields): SlotTable {
   const { vocabulary, width } = sizes;
-  const slots = new SlotTable({ architecture: "deepseek2", prefix: "model.", ignored: COMPUTED_BUFFERS });
+  const slots = new SlotTable({ architecture: "deepseek2", prefix: "model.", ignored: COMPUTED_TENSORS });
   slots.place("model.embed_tokens.weight", "token_embd.weight", [vocabulary, width]);
   slots.place("model.norm.weight", "output_norm.weight", [width]);
   const head = { sources: [{ name: "lm_head.weight", shape: [vocabulary, width] }], required: false };

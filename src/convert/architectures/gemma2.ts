@@ -1,11 +1,12 @@
 // Gemma 2: norms that are stored less one, before and behind both parts of a layer; soft caps; a window in every other
 // layer; GELU. The output head is the embeddings. What Gemma 3 has in common with it is exported.
 
+import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import type { Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { planRope } from "../rope-scaling.ts";
 import { checkActivation, checkLayerTypes, refuseVariant, requireNumber } from "./checks.ts";
-import { COMPUTED_BUFFERS, type DecoderSizes, readSizes } from "./decoder.ts";
+import { type DecoderSizes, readSizes } from "./decoder.ts";
 import { KeyList } from "./key-list.ts";
 import { SlotTable } from "./slots.ts";
 
@@ -68,7 +69,7 @@ export function noteQueryScale(config: Fields, sizes: DecoderSizes, layers27B: n
 /** Everything but the output head. */
 export function listGemmaSlots(name: string, sizes: DecoderSizes): SlotTable {
   const { width, inner, headLength, heads, keyValueHeads } = sizes;
-  const slots = new SlotTable({ architecture: name, prefix: "model.", ignored: COMPUTED_BUFFERS });
+  const slots = new SlotTable({ architecture: name, prefix: "model.", ignored: COMPUTED_TENSORS });
   const norm = (from: string, to: string) => slots.place(`${from}.weight`, `${to}.weight`, [width], { map: addOne });
   slots.place("model.embed_tokens.weight", "token_embd.weight", [sizes.vocabulary, width]);
   norm("model.norm", "output_norm");

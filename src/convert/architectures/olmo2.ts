@@ -1,9 +1,10 @@
 // OLMo 2: Llama's form with the norms behind each part of a layer instead of before it, and one norm over all heads of Q
 // and one over those of K.
 
+import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { refuseVariant } from "./checks.ts";
-import { COMPUTED_BUFFERS, type DecoderKind, type DecoderSizes, planDecoder, readSizes } from "./decoder.ts";
+import { type DecoderKind, type DecoderSizes, planDecoder, readSizes } from "./decoder.ts";
 import { SlotTable } from "./slots.ts";
 
 export const OLMO2_NAMES: readonly string[] = ["Olmo2ForCausalLM"];
@@ -27,7 +28,7 @@ export function planOlmo2(input: PlanInput): ModelPlan {
 }
 
 function listSlots({ vocabulary, width, inner, layers, heads, keyValueHeads, headLength }: DecoderSizes): SlotTable {
-  const slots = new SlotTable({ architecture: OLMO2.name, prefix: "model.", ignored: COMPUTED_BUFFERS });
+  const slots = new SlotTable({ architecture: OLMO2.name, prefix: "model.", ignored: COMPUTED_TENSORS });
   slots.place("model.embed_tokens.weight", "token_embd.weight", [vocabulary, width]);
   slots.place("model.norm.weight", "output_norm.weight", [width]);
   // llama.cpp does not take the embeddings in its place.

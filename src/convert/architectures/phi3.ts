@@ -1,10 +1,11 @@
 // Phi 3, Phi 4 and Phi 4 mini: Llama's form with Q, K and V in one weight, and the two inner projections in another;
 // only a part of a head turns; two lists of factors for short and for long contexts.
 
+import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import { damagedModel, type Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput, PlannedTensor } from "../model-plan.ts";
 import { checkActivation, refuseVariant } from "./checks.ts";
-import { COMPUTED_BUFFERS, type DecoderSizes, noteWindow, readSizes } from "./decoder.ts";
+import { type DecoderSizes, noteWindow, readSizes } from "./decoder.ts";
 import { KeyList } from "./key-list.ts";
 import { SlotTable } from "./slots.ts";
 
@@ -120,7 +121,7 @@ function factorTensors(rope: LongRope | null): PlannedTensor[] {
 }
 
 function listSlots({ vocabulary, width, inner, layers, heads, keyValueHeads, headLength }: DecoderSizes): SlotTable {
-  const slots = new SlotTable({ architecture: NAME, prefix: "model.", ignored: COMPUTED_BUFFERS });
+  const slots = new SlotTable({ architecture: NAME, prefix: "model.", ignored: COMPUTED_TENSORS });
   slots.place("model.embed_tokens.weight", "token_embd.weight", [vocabulary, width]);
   slots.place("model.norm.weight", "output_norm.weight", [width]);
   // Where it is absent, the embeddings serve as the output head.

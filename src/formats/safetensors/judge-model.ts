@@ -4,6 +4,7 @@
 import { basename } from "node:path";
 import { quotePath } from "../../lib/shell-quote.ts";
 import {
+  COMPUTED_TENSORS,
   CONVERTIBLE_ARCHITECTURES,
   CONVERTIBLE_FILE,
   CONVERTIBLE_TOKENIZERS,
@@ -99,8 +100,9 @@ function findRefusal({ found, config, method, tokenizer, tensors }: ModelFacts):
     const reason = `its weights are quantised (${found.quantization}), in a way that is not converted. Fetch the original weights or a GGUF.`;
     return { reason };
   }
-  // Positions counted out are integers, and no weights.
-  const numbers = [...tensors.values()].filter(({ name }) => !name.endsWith("position_ids"));
+  // Positions counted out, masks and frequencies are no weights.
+  const isComputed = ({ name }: { name: string }) => name.endsWith("position_ids") || COMPUTED_TENSORS.test(name);
+  const numbers = [...tensors.values()].filter((tensor) => !isComputed(tensor));
   const dtypes = new Set(numbers.map(({ dtype }) => dtype));
   const others = [...dtypes].filter((dtype) => !EXACT_DTYPES.has(dtype) && !ROUNDED_DTYPES.has(dtype));
   if (method === null && others.length > 0)
@@ -119,10 +121,25 @@ function findRefusal({ found, config, method, tokenizer, tensors }: ModelFacts):
   return null;
 }
 
+/**
+ * Decoders: without a head on top, as for embeddings, the names begin one level lower; beside an image part, one higher.
+ * The others are those of BERT and its kin and of GPT-2.
+ */
+const EMBEDDINGS: readonly RegExp[] = [
+  /^(model\.language_model\.|language_model\.model\.|model\.)?embed_tokens\.weight$/,
+  /(^|\.)embeddings\.(word|tok)_embeddings\.weight$/,
+  /^(transformer\.)?wte\.weight$/,
+];
+const LAYERS: readonly RegExp[] = [
+  /^(?:model\.language_model\.|language_model\.model\.|model\.)?layers\.(\d{1,6})\./,
+  /(?:^|\.)encoder\.layers?\.(\d{1,6})\./,
+  /^(?:transformer\.)?h\.(\d{1,6})\./,
+];
+
 /** What config.json says and the tensors do not have. */
 function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, WeightTensor>): string[] {
   const broken: string[] = [];
-  const embedding = [...tensors.values()].find(({ name }) => EMBEDDINGS.test(name));
+  const embedding = [...tensors.values()].find(({ name }) => EMBEDDINGS.some((form) => form.test(name)));
   if (embedding === undefined) broken.push("the tensor model.embed_tokens.weight");
   // Packed ones have fewer words than numbers.
   else if (embedding.dtype !== "U32" && config.hiddenSize !== null && embedding.shape[1] !== config.hiddenSize) {
@@ -130,8 +147,10 @@ function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, We
   }
   const layers = new Set<number>();
   for (const name of tensors.keys()) {
-    const match = LAYER.exec(name);
-    if (match !== null) layers.add(Number(match[1] ?? match[2]));
+    for (const form of LAYERS) {
+      const layer = form.exec(name)?.[1];
+      if (layer !== undefined) layers.add(Number(layer));
+    }
   }
   const expected = Math.min(config.layerCount ?? 0, LAYERS_MAX);
   for (let layer = 0; layer < expected; layer++) {
@@ -139,15 +158,6 @@ function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, We
   }
   return broken;
 }
-
-/**
- * Without a head on top, as for embeddings, the names begin one level lower; beside an image part, one higher. The second
- * form is that of BERT and its kin.
- */
-const EMBEDDINGS =
-  /^(model\.language_model\.|language_model\.model\.|model\.)?embed_tokens\.weight$|(^|\.)embeddings\.(word|tok)_embeddings\.weight$/;
-const LAYER =
-  /^(?:model\.language_model\.|language_model\.model\.|model\.)?layers\.(\d{1,6})\.|(?:^|\.)encoder\.layers?\.(\d{1,6})\./;
 
 /** The deepest models have some 130 layers; a hostile config.json may say anything. */
 const LAYERS_MAX = 4_096;

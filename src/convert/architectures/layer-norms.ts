@@ -1,0 +1,78 @@
+// What GPT-2 and its like have in common: layer norms and projections with biases, and one projection before
+// and one behind a GELU. The sizes under the names that each has for them, and the keys and slots that all share.
+
+import type { GgufEntry } from "../../formats/gguf/write-header.ts";
+import { AppError } from "../../protocol/errors.ts";
+import type { Fields } from "../json-file.ts";
+import type { Placement, SlotTable } from "./slots.ts";
+
+/** config.json's names, with what transformers assumes where they are silent and it is not the whole model. */
+export interface LayerNormFields {
+  width: string;
+  /** Four times the width where config.json is silent. */
+  inner: string;
+  layers: string;
+  heads: string;
+  contextLength: readonly [name: string, standard: number];
+  epsilon: string;
+  activation: readonly [name: string, standard: string];
+}
+
+export interface LayerNormSizes {
+  vocabulary: number;
+  width: number;
+  inner: number;
+  layers: number;
+  heads: number;
+  contextLength: number;
+  epsilon: number;
+}
+
+/** Deeper ones are not known, and every layer is looked for by name. */
+const LAYERS_MAX = 1_024;
+/** llama.cpp has one GELU, by tanh; the exact one differs by less than half-precision numbers do. */
+const ACTIVATIONS: readonly string[] = ["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"];
+
+export function readLayerNormSizes(config: Fields, fields: LayerNormFields): LayerNormSizes {
+  const width = config.requiredSize(fields.width);
+  const heads = config.requiredSize(fields.heads);
+  const layers = config.requiredSize(fields.layers);
+  if (layers > LAYERS_MAX) throw config.wrong(fields.layers, `at most ${LAYERS_MAX}`);
+  if (width % heads !== 0) throw config.wrong(fields.heads, `a divisor of the width ${width}`);
+  const [activationName, standard] = fields.activation;
+  const activation = config.text(activationName) ?? standard;
+  if (!ACTIVATIONS.includes(activation)) {
+    throw refuseVariant(`config.json asks for the activation "${activation.slice(0, 40)}"; this architecture has gelu`);
+  }
+  return {
+    vocabulary: config.requiredSize("vocab_size"),
+    width,
+    inner: config.size(fields.inner) ?? 4 * width,
+    layers,
+    heads,
+    contextLength: config.size(fields.contextLength[0]) ?? fields.contextLength[1],
+    epsilon: config.number(fields.epsilon) ?? 1e-5,
+  };
+}
+
+export function refuseVariant(message: string): AppError {
+  return new AppError({ code: "format_unsupported", message, hint: "The model is a variant that can't be converted." });
+}
+
+export type Keys = Map<string, GgufEntry>;
+
+export const u32 = (value: number): GgufEntry => ({ type: "u32", value });
+export const f32 = (value: number): GgufEntry => ({ type: "f32", value });
+
+/** A norm or a projection: a weight, and a bias as long as what comes out of it. */
+export function placeWithBias(
+  slots: SlotTable,
+  from: string,
+  to: string,
+  shape: readonly number[],
+  placement: Placement = {},
+): void {
+  const outputs = placement.transposed === true ? shape.at(-1) : shape[0];
+  slots.place(`${from}.weight`, `${to}.weight`, shape, placement);
+  slots.place(`${from}.bias`, `${to}.bias`, [outputs ?? 1]);
+}

@@ -1,0 +1,17 @@
+// The tiny models with layer norms that the converter is tested with, by names that are good as folder names.
+
+import type { TinyFamily } from "./tiny-families.ts";
+import { makeGpt2 } from "./tiny-gpt2.ts";
+
+const GPT2 = { dtype: "F32", parts: 1, inner: null, prefix: "transformer.", isTied: true } as const;
+
+export const LAYER_NORM_MODELS: Readonly<Record<string, TinyFamily>> = {
+  gpt2: makeGpt2(GPT2),
+  "gpt2-bf16-parts": makeGpt2({ ...GPT2, dtype: "BF16", parts: 2, prefix: "", isTied: false }),
+  "gpt2-f16": makeGpt2({ ...GPT2, dtype: "F16" }),
+};
+
+/** What llama.cpp's converter does not take, or takes for something else. */
+export const LAYER_NORM_MODELS_BEYOND: Readonly<Record<string, TinyFamily>> = {
+  "gpt2-narrow": makeGpt2({ ...GPT2, inner: 96 }),
+};
