@@ -20,6 +20,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Qwen3Model", { gguf: "qwen3" }],
   ["Qwen3MoeForCausalLM", { gguf: "qwen3moe" }],
   ["GPT2LMHeadModel", { gguf: "gpt2" }],
+  ["Starcoder2ForCausalLM", { gguf: "starcoder2" }],
   ["Gemma2ForCausalLM", { gguf: "gemma2" }],
   ["Gemma3ForCausalLM", { gguf: "gemma3" }],
   ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],

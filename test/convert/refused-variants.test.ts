@@ -123,6 +123,10 @@ const REFUSALS: readonly [model: string, what: string, change: Change, code: str
     DAMAGED,
     "transformer.h.1.attn.c_attn.bias",
   ],
+  ["starcoder2", "no biases", { config: { use_bias: false } }, UNSUPPORTED, "leaves out the biases"],
+  ["starcoder2", "odd heads", { config: { num_attention_heads: 64 } }, DAMAGED, "heads of 1 elements can't be rotated"],
+  ["starcoder2", "grouped heads", { config: { num_key_value_heads: 3 } }, DAMAGED, "a divisor of the 4"],
+  ["starcoder2", "longrope", { config: { rope_scaling: { type: "longrope" } } }, UNSUPPORTED, '"longrope"'],
 ];
 
 test.each(REFUSALS)("%s: %s", async (model, _, change, code, message) => {

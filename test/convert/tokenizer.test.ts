@@ -87,6 +87,8 @@ const SOURCES: readonly Source[] = [
     (name) => ({ "tokenizer.json": toFallbackJson(readVocabulary(name)) }),
   ],
   gpt2Like("GPT-2's tokenizer.json", "gpt-2", false),
+  gpt2Like("StarCoder's tokenizer.json", "starcoder", true),
+  gpt2Like("Refact's tokenizer.json", "refact", true),
 ];
 
 describe.skipIf(!HAS_NATIVE)("ids of a multilingual text", () => {

@@ -2,13 +2,18 @@
 
 import type { TinyFamily } from "./tiny-families.ts";
 import { makeGpt2 } from "./tiny-gpt2.ts";
+import { makeStarcoder2 } from "./tiny-starcoder2.ts";
 
 const GPT2 = { dtype: "F32", parts: 1, inner: null, prefix: "transformer.", isTied: true } as const;
+const STARCODER2 = { dtype: "F32", parts: 1, keyValueHeads: 2, isTied: true, theta: 100_000, factor: 1 } as const;
 
 export const LAYER_NORM_MODELS: Readonly<Record<string, TinyFamily>> = {
   gpt2: makeGpt2(GPT2),
   "gpt2-bf16-parts": makeGpt2({ ...GPT2, dtype: "BF16", parts: 2, prefix: "", isTied: false }),
   "gpt2-f16": makeGpt2({ ...GPT2, dtype: "F16" }),
+  starcoder2: makeStarcoder2(STARCODER2),
+  "starcoder2-bf16-parts": makeStarcoder2({ ...STARCODER2, dtype: "BF16", parts: 2, isTied: false }),
+  "starcoder2-yarn": makeStarcoder2({ ...STARCODER2, theta: 1_000, factor: 4 }),
 };
 
 /** What llama.cpp's converter does not take, or takes for something else. */

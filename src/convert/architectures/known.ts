@@ -21,6 +21,7 @@ import { planQwen2Moe, QWEN2_MOE_NAMES } from "./qwen2-moe.ts";
 import { planQwen3, QWEN3_NAMES } from "./qwen3.ts";
 import { planQwen3Moe, QWEN3_MOE_NAMES } from "./qwen3-moe.ts";
 import { planRoberta, ROBERTA_NAMES } from "./roberta.ts";
+import { planStarcoder2, STARCODER2_NAMES } from "./starcoder2.ts";
 
 export interface Architecture {
   names: readonly string[];
@@ -37,6 +38,7 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: QWEN3_NAMES, plan: planQwen3 },
   { names: QWEN3_MOE_NAMES, plan: planQwen3Moe },
   { names: GPT2_NAMES, plan: planGpt2 },
+  { names: STARCODER2_NAMES, plan: planStarcoder2 },
   { names: GEMMA2_NAMES, plan: planGemma2 },
   { names: GEMMA3_NAMES, plan: planGemma3, defaults: GEMMA3_DEFAULTS },
   { names: PHI3_NAMES, plan: planPhi3 },

@@ -1,4 +1,4 @@
-// What GPT-2 and its like have in common: layer norms and projections with biases, and one projection before
+// What GPT-2 and StarCoder2 have in common: layer norms and projections with biases, and one projection before
 // and one behind a GELU. The sizes under the names that each has for them, and the keys and slots that all share.
 
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
