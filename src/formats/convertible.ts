@@ -21,6 +21,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Qwen3MoeForCausalLM", { gguf: "qwen3moe" }],
   ["GPT2LMHeadModel", { gguf: "gpt2" }],
   ["Starcoder2ForCausalLM", { gguf: "starcoder2" }],
+  ["GPTNeoXForCausalLM", { gguf: "gptneox" }],
   ["Gemma2ForCausalLM", { gguf: "gemma2" }],
   ["Gemma3ForCausalLM", { gguf: "gemma3" }],
   ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],

@@ -10,7 +10,7 @@ import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { LAYER_NORM_MODELS, LAYER_NORM_MODELS_BEYOND } from "../support/layer-norm-models.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
 import { askLlama, PROMPT, relativeDifference } from "../support/llama-logits.ts";
-import { writeFamilyFolder } from "../support/tiny-families.ts";
+import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
 import { VOCABULARY } from "../support/tiny-layer-norms.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-layer-norms-"));
@@ -29,5 +29,17 @@ describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {
     const { path } = await convertFolder(source, "f32");
     const difference = relativeDifference(await askLlama(path, VOCABULARY), family.compute(PROMPT));
     expect(difference).toBeLessThan(family.differenceMax);
+  });
+
+  test("the comparison notices another base, another scaling and another output head", async () => {
+    const plain = LAYER_NORM_MODELS.gptneox as TinyFamily;
+    const source = join(folder, "noticed");
+    writeFamilyFolder(source, plain, tinyTokenizer());
+    const found = await askLlama((await convertFolder(source, "f32")).path, VOCABULARY);
+    expect(relativeDifference(found, plain.compute(PROMPT))).toBeLessThan(plain.differenceMax);
+    for (const name of ["gptneox-theta", "gptneox-linear", "gptneox-tied"]) {
+      const other = LAYER_NORM_MODELS_BEYOND[name] as TinyFamily;
+      expect(relativeDifference(found, other.compute(PROMPT))).toBeGreaterThan(10 * plain.differenceMax);
+    }
   });
 });

@@ -63,7 +63,7 @@ const FOLDERS: Readonly<Record<string, (folder: string) => void>> = {
       },
       tinyTokenizer(),
     ),
-  "layer norms": (folder) => writeFamilyFolder(folder, LAYER_NORM_MODELS.gpt2 as TinyFamily, tinyTokenizer()),
+  "layer norms": (folder) => writeFamilyFolder(folder, LAYER_NORM_MODELS.gptneox as TinyFamily, tinyTokenizer()),
   "Gemma 3 with images": writeFamily("gemma3-with-images"),
   Phi: writeFamily("phi-long"),
   "DeepSeek V3": writeFamily("deepseek3"),

@@ -127,6 +127,12 @@ const REFUSALS: readonly [model: string, what: string, change: Change, code: str
   ["starcoder2", "odd heads", { config: { num_attention_heads: 64 } }, DAMAGED, "heads of 1 elements can't be rotated"],
   ["starcoder2", "grouped heads", { config: { num_key_value_heads: 3 } }, DAMAGED, "a divisor of the 4"],
   ["starcoder2", "longrope", { config: { rope_scaling: { type: "longrope" } } }, UNSUPPORTED, '"longrope"'],
+  ["gptneox", "no biases", { config: { attention_bias: false } }, UNSUPPORTED, "leaves out the biases"],
+  ["gptneox", "nothing is rotated", { config: { rotary_pct: 0 } }, DAMAGED, "0 of the 16 elements of a head"],
+  ["gptneox", "an odd part is rotated", { config: { rotary_pct: 0.2 } }, DAMAGED, "3 of the 16 elements of a head"],
+  ["gptneox", "more than all is rotated", { config: { rotary_pct: 2 } }, DAMAGED, "32 of the 16 elements of a head"],
+  ["gptneox", "heads that do not divide", { config: { num_attention_heads: 7 } }, DAMAGED, "a divisor of the width 64"],
+  ["gptneox", "no output head", without("embed_out.weight"), DAMAGED, "1 tensors are missing: embed_out.weight"],
 ];
 
 test.each(REFUSALS)("%s: %s", async (model, _, change, code, message) => {
@@ -137,7 +143,10 @@ test.each(REFUSALS)("%s: %s", async (model, _, change, code, message) => {
 });
 
 test("masks that older versions saved are left out", async () => {
-  for (const [name, masks] of [["gpt2", ["transformer.h.0.attn.bias", "transformer.h.0.attn.masked_bias"]]] as const) {
+  for (const [name, masks] of [
+    ["gpt2", ["transformer.h.0.attn.bias", "transformer.h.0.attn.masked_bias"]],
+    ["gptneox", ["gpt_neox.layers.0.attention.bias", "gpt_neox.layers.1.attention.rotary_emb.inv_freq"]],
+  ] as const) {
     const { config, tensors } = modelOf(name);
     const plain = tensors.size;
     for (const mask of masks) tensors.set(mask, { shape: [1, 1, 2, 2], values: new Float32Array(4) });

@@ -87,6 +87,8 @@ const SOURCES: readonly Source[] = [
     (name) => ({ "tokenizer.json": toFallbackJson(readVocabulary(name)) }),
   ],
   gpt2Like("GPT-2's tokenizer.json", "gpt-2", false),
+  // MPT has GPT-NeoX's.
+  gpt2Like("GPT-NeoX's tokenizer.json", "mpt", false),
   gpt2Like("StarCoder's tokenizer.json", "starcoder", true),
   gpt2Like("Refact's tokenizer.json", "refact", true),
 ];

@@ -351,6 +351,19 @@ export const HUGGING_FACE_FIXTURES: readonly Fixture[] = [
     { verdict: "damaged", missing: "the tensors of layer 1" },
   ),
   changed(
+    "GPT-NeoX",
+    {
+      "/m/config.json": config({ architectures: ["GPTNeoXForCausalLM"] }),
+      [WEIGHTS]: writeSafetensors([
+        tensor("gpt_neox.embed_in.weight", "F16", [4, 8]),
+        ...[0, 1].map((index) => tensor(`gpt_neox.layers.${index}.attention.dense.weight`, "F16", [8, 8])),
+        tensor("gpt_neox.layers.0.attention.bias", "U8", [1, 1, 4, 4]),
+        tensor("embed_out.weight", "F16", [4, 8]),
+      ]),
+    },
+    { verdict: "convertible", quantization: "F16" },
+  ),
+  changed(
     "an architecture that is not converted",
     { "/m/config.json": config({ architectures: ["FooForCausalLM"] }) },
     { verdict: "unsupported", reason: "FooForCausalLM" },

@@ -12,6 +12,8 @@ export const LAYER_NORM_CONVERSIONS: readonly GoldenFolder[] = Object.entries(LA
   ([name, family]) => ({
     name: `tiny-${name}`,
     outTypes: name.endsWith("-parts") ? ROUNDED : ["f32"],
+    // The script leaves it out; without it a listing can't say how a file is quantised.
+    ...(name.startsWith("gptneox") ? { adds: ["general.file_type"] } : {}),
     write: (folder) => writeFamilyFolder(folder, family, tinyTokenizer()),
   }),
 );

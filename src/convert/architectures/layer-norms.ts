@@ -1,9 +1,11 @@
-// What GPT-2 and StarCoder2 have in common: layer norms and projections with biases, and one projection before
+// What GPT-2, GPT-NeoX and StarCoder2 have in common: layer norms and projections with biases, and one projection before
 // and one behind a GELU. The sizes under the names that each has for them, and the keys and slots that all share.
 
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
 import { AppError } from "../../protocol/errors.ts";
 import type { Fields } from "../json-file.ts";
+import type { PlannedTensor } from "../model-plan.ts";
+import type { Weight } from "../weights.ts";
 import type { Placement, SlotTable } from "./slots.ts";
 
 /** config.json's names, with what transformers assumes where they are silent and it is not the whole model. */
@@ -75,4 +77,30 @@ export function placeWithBias(
   const outputs = placement.transposed === true ? shape.at(-1) : shape[0];
   slots.place(`${from}.weight`, `${to}.weight`, shape, placement);
   slots.place(`${from}.bias`, `${to}.bias`, [outputs ?? 1]);
+}
+
+/**
+ * Of a fused projection whose rows are Q, K and V of one head after the other: all of Q, then all of K, then all of V.
+ * `columns`: null for its bias.
+ */
+export function placeInterleaved(
+  slots: SlotTable,
+  name: string,
+  target: string,
+  { heads, headLength, columns }: { heads: number; headLength: number; columns: number | null },
+): void {
+  const shape = [3 * heads * headLength, ...(columns === null ? [] : [columns])];
+  const make = ([weight]: readonly Weight[]): PlannedTensor[] => {
+    if (weight === undefined) return [];
+    const slices = [0, 1, 2].flatMap((part) =>
+      Array.from({ length: heads }, (_, head) => ({
+        weight,
+        fromRow: (3 * head + part) * headLength,
+        rows: headLength,
+        heads: null,
+      })),
+    );
+    return [{ name: target, dims: shape.toReversed(), source: { kind: "slices", slices } }];
+  };
+  slots.add({ sources: [{ name, shape }], required: true, make });
 }

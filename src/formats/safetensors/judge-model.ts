@@ -123,17 +123,19 @@ function findRefusal({ found, config, method, tokenizer, tensors }: ModelFacts):
 
 /**
  * Decoders: without a head on top, as for embeddings, the names begin one level lower; beside an image part, one higher.
- * The others are those of BERT and its kin and of GPT-2.
+ * The others are those of BERT and its kin, of GPT-2 and of GPT-NeoX.
  */
 const EMBEDDINGS: readonly RegExp[] = [
   /^(model\.language_model\.|language_model\.model\.|model\.)?embed_tokens\.weight$/,
   /(^|\.)embeddings\.(word|tok)_embeddings\.weight$/,
   /^(transformer\.)?wte\.weight$/,
+  /^gpt_neox\.embed_in\.weight$/,
 ];
 const LAYERS: readonly RegExp[] = [
   /^(?:model\.language_model\.|language_model\.model\.|model\.)?layers\.(\d{1,6})\./,
   /(?:^|\.)encoder\.layers?\.(\d{1,6})\./,
   /^(?:transformer\.)?h\.(\d{1,6})\./,
+  /^gpt_neox\.layers\.(\d{1,6})\./,
 ];
 
 /** What config.json says and the tensors do not have. */
