@@ -152,13 +152,6 @@ describe("configurations that can't be converted", () => {
     writeTinyFolder(folder, { ...TINY, architecture: "Qwen2ForCausalLM", scaling: LLAMA3_SCALING }, tinyTokenizer());
     expect((await refusalOf(folder)).message).toContain('"llama3"');
   });
-
-  test("a reranker of Qwen3, by its card", async () => {
-    const folder = join(root, "reranker");
-    writeTinyFolder(folder, { ...TINY, architecture: "Qwen3ForCausalLM" }, tinyTokenizer());
-    writeFileSync(join(folder, "README.md"), "# Qwen3-Reranker-0.6B\n");
-    expect((await refusalOf(folder)).message).toContain("reranker");
-  });
 });
 
 describe("folders that can't be converted", () => {

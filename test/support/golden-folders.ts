@@ -8,6 +8,7 @@ import { EMBEDDERS } from "./golden-embedders.ts";
 import { EXPERT_CONVERSIONS } from "./golden-experts.ts";
 import { FAMILIES } from "./golden-families.ts";
 import { LAYER_NORM_CONVERSIONS } from "./golden-layer-norms.ts";
+import { RERANKER_CONVERSIONS } from "./golden-rerankers.ts";
 import { CHAT_TEMPLATE, tinyPieces, tinyTokenizer, toSentencePieceModel } from "./hf-tokenizers.ts";
 import { PACKED_MODELS, type PackedModel, writePackedFolder } from "./packed-folders.ts";
 import { ATTENTION_LORA, type PeftSpec, writeBase, writePeftFolder } from "./peft-folders.ts";
@@ -123,6 +124,7 @@ export const GOLDEN_GROUPS: Readonly<Record<string, readonly GoldenFolder[]>> = 
   conversions: CONVERSIONS,
   experts: EXPERT_CONVERSIONS,
   "layer-norms": LAYER_NORM_CONVERSIONS,
+  rerankers: RERANKER_CONVERSIONS,
   families: FAMILIES,
   embedders: EMBEDDERS,
   sources: SOURCES,

@@ -34,6 +34,8 @@ export interface DecoderKind {
   };
   /** In place of one feed-forward part in every layer. */
   experts?: ExpertLayers;
+  /** In place of embeddings and output head as they are. */
+  placeHeads?: (slots: SlotTable, sizes: DecoderSizes) => void;
 }
 
 export interface ExpertLayers {
@@ -149,7 +151,7 @@ function placeHeads(slots: SlotTable, { vocabulary, width }: DecoderSizes): void
 function listSlots(kind: DecoderKind, sizes: DecoderSizes): SlotTable {
   const { width, inner, headLength, heads, keyValueHeads } = sizes;
   const slots = new SlotTable({ architecture: kind.name, prefix: "model.", ignored: COMPUTED_TENSORS });
-  placeHeads(slots, sizes);
+  (kind.placeHeads ?? placeHeads)(slots, sizes);
   slots.place("model.norm.weight", "output_norm.weight", [width]);
   const projections: [string, string, number, number, number | null][] = [
     ["self_attn.q_proj", "attn_q", heads * headLength, width, heads],
