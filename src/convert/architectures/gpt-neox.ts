@@ -5,6 +5,7 @@ import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import { damagedModel, type Fields } from "../json-file.ts";
 import { type ModelPlan, type PlanInput, takeWhole } from "../model-plan.ts";
 import { planRope } from "../rope-scaling.ts";
+import { refuseVariant } from "./checks.ts";
 import {
   f32,
   type Keys,
@@ -13,7 +14,6 @@ import {
   placeInterleaved,
   placeWithBias,
   readLayerNormSizes,
-  refuseVariant,
   u32,
 } from "./layer-norms.ts";
 import { SlotTable } from "./slots.ts";

@@ -3,6 +3,7 @@
 import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import type { Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
+import { refuseVariant } from "./checks.ts";
 import {
   f32,
   type Keys,
@@ -10,7 +11,6 @@ import {
   type LayerNormSizes,
   placeWithBias,
   readLayerNormSizes,
-  refuseVariant,
   u32,
 } from "./layer-norms.ts";
 import { SlotTable } from "./slots.ts";

@@ -2,10 +2,10 @@
 // and one behind a GELU. The sizes under the names that each has for them, and the keys and slots that all share.
 
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
-import { AppError } from "../../protocol/errors.ts";
 import type { Fields } from "../json-file.ts";
 import type { PlannedTensor } from "../model-plan.ts";
 import type { Weight } from "../weights.ts";
+import { refuseVariant } from "./checks.ts";
 import type { Placement, SlotTable } from "./slots.ts";
 
 /** config.json's names, with what transformers assumes where they are silent and it is not the whole model. */
@@ -55,10 +55,6 @@ export function readLayerNormSizes(config: Fields, fields: LayerNormFields): Lay
     contextLength: config.size(fields.contextLength[0]) ?? fields.contextLength[1],
     epsilon: config.number(fields.epsilon) ?? 1e-5,
   };
-}
-
-export function refuseVariant(message: string): AppError {
-  return new AppError({ code: "format_unsupported", message, hint: "The model is a variant that can't be converted." });
 }
 
 export type Keys = Map<string, GgufEntry>;

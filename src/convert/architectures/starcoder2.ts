@@ -4,6 +4,7 @@ import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import { damagedModel } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { planRope } from "../rope-scaling.ts";
+import { refuseVariant } from "./checks.ts";
 import { noteWindow } from "./decoder.ts";
 import {
   f32,
@@ -12,7 +13,6 @@ import {
   type LayerNormSizes,
   placeWithBias,
   readLayerNormSizes,
-  refuseVariant,
   u32,
 } from "./layer-norms.ts";
 import { SlotTable } from "./slots.ts";
