@@ -178,16 +178,20 @@ describe("in parts", () => {
     }
     const begin = (headers: Record<string, string>) => app.post(PATH, "", { headers });
     const metadata = `filename ${btoa("m.gguf")}`;
-    for (const headers of [
-      { "Tus-Resumable": "0.2.0", "Upload-Length": "5", "Upload-Metadata": metadata },
-      { "Tus-Resumable": "1.0.0", "Upload-Metadata": metadata },
-      { "Tus-Resumable": "1.0.0", "Upload-Length": "-5", "Upload-Metadata": metadata },
-      { "Tus-Resumable": "1.0.0", "Upload-Length": "5" },
-      { "Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": `filename ${btoa("../m.gguf")}` },
-      { "Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": `${metadata},sha256 ${btoa("x")}` },
-      { "Tus-Resumable": "1.0.0", "Upload-Defer-Length": "1", "Upload-Metadata": metadata },
-    ]) {
-      expect([headers, (await readError(await begin(headers))).code]).toEqual([headers, "invalid_request"]);
+    for (const [param, headers] of [
+      ["Tus-Resumable", { "Tus-Resumable": "0.2.0", "Upload-Length": "5", "Upload-Metadata": metadata }],
+      ["Upload-Length", { "Tus-Resumable": "1.0.0", "Upload-Metadata": metadata }],
+      ["Upload-Length", { "Tus-Resumable": "1.0.0", "Upload-Length": "-5", "Upload-Metadata": metadata }],
+      ["name", { "Tus-Resumable": "1.0.0", "Upload-Length": "5" }],
+      ["name", { "Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": `filename ${btoa("../m.gguf")}` }],
+      [
+        "sha256",
+        { "Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": `${metadata},sha256 ${btoa("x")}` },
+      ],
+      ["Upload-Length", { "Tus-Resumable": "1.0.0", "Upload-Defer-Length": "1", "Upload-Metadata": metadata }],
+    ] as const) {
+      const error = await readError(await begin(headers));
+      expect([headers, error.code, error.param]).toEqual([headers, "invalid_request", param]);
     }
   });
 

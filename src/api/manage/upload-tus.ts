@@ -17,8 +17,9 @@ export function isTus(request: Request): boolean {
   const version = request.headers.get("Tus-Resumable");
   if (version === null) return false;
   if (version === VERSION) return true;
-  const message = `tus ${version.slice(0, 20)} is not spoken here, but ${VERSION}`;
-  throw new AppError({ code: "invalid_request", message, hint: `Send Tus-Resumable: ${VERSION}.` });
+  const message = `tus ${JSON.stringify(version.slice(0, 20))} is not spoken here, but ${VERSION}`;
+  const hint = `Send Tus-Resumable: ${VERSION}.`;
+  throw new AppError({ code: "invalid_request", message, hint, param: "Tus-Resumable" });
 }
 
 export function describeTus({ offset, sizeBytes, expiresMs }: UploadStatus): Record<string, string> {
@@ -42,7 +43,7 @@ export interface Creation {
 export function readCreation(request: Request): Creation {
   if (request.headers.has("Upload-Defer-Length")) {
     const message = "an upload whose length comes later is not taken";
-    throw new AppError({ code: "invalid_request", message, hint: "Send Upload-Length." });
+    throw new AppError({ code: "invalid_request", message, hint: "Send Upload-Length.", param: "Upload-Length" });
   }
   const metadata = readMetadata(request.headers.get("Upload-Metadata") ?? "");
   return {
@@ -59,7 +60,8 @@ export function readLength(request: Request, header: string): number {
   const text = request.headers.get(header) ?? "";
   const value = Number(text);
   if (/^\d{1,16}$/.test(text) && Number.isSafeInteger(value)) return value;
-  throw new AppError({ code: "invalid_request", message: `the header ${header} must be a number of bytes` });
+  const message = `the header ${header} must be a number of bytes`;
+  throw new AppError({ code: "invalid_request", message, param: header });
 }
 
 /** `filename d29ybGQ=,sha256 …` → names and their texts. */

@@ -48,7 +48,8 @@ export function addUploadRoutes(app: Elysia, api: ApiContext): void {
     async ({ params, request }) => {
       const { offset, sizeBytes } = api.uploads.status(params.upload);
       if (!(request.headers.get("Content-Type") ?? "").startsWith(OFFSET_TYPE)) {
-        throw new AppError({ code: "invalid_request", message: `the Content-Type must be ${OFFSET_TYPE}` });
+        const message = `the Content-Type must be ${OFFSET_TYPE}`;
+        throw new AppError({ code: "invalid_request", message, param: "Content-Type" });
       }
       const asked = readLength(request, "Upload-Offset");
       if (asked !== offset) {
