@@ -273,7 +273,13 @@ describe("a model file", () => {
   test("with a mistake is not, and says in which line it is", async () => {
     const made = makeUploads();
     const wrong = Buffer.from("model_id: x\npath: m\nsettings: {ctx: -1}\n");
-    expect(store(made, wrong)).rejects.toThrow(/line 3: `settings\.ctx`/);
+    const thrown = await store(made, wrong).catch((error: AppError) => error);
+    expect(thrown).toMatchObject({ code: "invalid_request", param: "settings.ctx" });
+    expect((thrown as AppError).message).toStartWith("the model file x.yaml, line 3: `settings.ctx`");
+    const unknown = await store(made, Buffer.from("model_id: x\npath: m\ncontext: 5\n")).catch(
+      (error: AppError) => error,
+    );
+    expect(unknown).toMatchObject({ code: "invalid_request", param: "context" });
     expect(await codeOf(store(made, Buffer.alloc(100_000, "x")))).toBe("payload_too_large");
     expect(existsSync(made.files)).toBe(false);
     expect(readdirSync(made.models)).toEqual([]);

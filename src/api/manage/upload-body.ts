@@ -41,6 +41,7 @@ export async function receiveForm(request: Request, boundary: string, api: ApiCo
         code: "invalid_request",
         message: "the form holds a second file",
         hint: "Send one at a time.",
+        param: "file",
       });
     }
     const wanted = {
@@ -56,6 +57,7 @@ export async function receiveForm(request: Request, boundary: string, api: ApiCo
     code: "invalid_request",
     message: "the form holds no file",
     hint: "Send it with its file name.",
+    param: "file",
   });
 }
 

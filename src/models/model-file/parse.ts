@@ -124,23 +124,22 @@ function describeIssue(file: string, text: string, issue: z.core.$ZodIssue | und
     const line = findKeyLine(text, [...path, key]);
     const known = `Known ones are ${listKeys(path).join(", ")}.`;
     const hint = near === undefined ? known : `Did you mean ${near}? ${known}`;
-    return fault(file, line, `\`${shown}\` is no key of a model file${more}`, hint);
+    return fault(file, line, `\`${shown}\` is no key of a model file${more}`, hint, shown);
   }
-  const name = path.length === 0 ? "it" : `\`${path.join(".")}\``;
-  return fault(file, findKeyLine(text, path), `${name} is wrong: ${issue?.message ?? "it can't be read"}${more}`);
+  const key = path.join(".");
+  const what = `${key === "" ? "it" : `\`${key}\``} is wrong: ${issue?.message ?? "it can't be read"}${more}`;
+  return fault(file, findKeyLine(text, path), what, KEYS_HINT, key);
 }
 
-function fault(
-  file: string,
-  line: number | null,
-  what: string,
-  hint = "docs/models.md lists the keys.",
-): ModelFileError {
+const KEYS_HINT = "docs/models.md lists the keys.";
+
+function fault(file: string, line: number | null, what: string, hint = KEYS_HINT, key = ""): ModelFileError {
   const at = line === null ? file : `${file}, line ${line}`;
   return new ModelFileError({
     code: "model_damaged",
     message: `the model file ${at}: ${what}`,
     hint: `Correct the file; it is read again by itself. ${hint}`,
+    ...(key === "" ? {} : { param: key }),
   });
 }
 

@@ -53,8 +53,10 @@ export async function finishModelFile(
     check(parseModelFile(path, text, env));
   } catch (thrown) {
     if (!(thrown instanceof ModelFileError)) throw thrown;
-    const hint = thrown.body.hint ?? "docs/models.md lists the keys.";
-    throw new AppError({ code: "invalid_request", message: thrown.body.message, hint }, { cause: thrown });
+    const { hint = "docs/models.md lists the keys.", param = "file" } = thrown.body;
+    // Where it would have come to lie is nobody's business who sends it.
+    const message = thrown.body.message.replace(path, basename(path));
+    throw new AppError({ code: "invalid_request", message, hint, param }, { cause: thrown });
   }
   mkdirSync(dirname(path), { recursive: true });
   // The folder may lie on another disk than the part does.
