@@ -142,7 +142,9 @@ export class Conversions {
   }
 
   #findOpen(matches: (request: ConversionRequest) => boolean): Entry | undefined {
-    return [...this.#entries.values()].find(({ job, request }) => isOpen(job) && matches(request));
+    // One that is being cancelled is open until its process has ended: who asks again does not want its end.
+    const goesOn = ({ job, stop }: Entry): boolean => isOpen(job) && !stop.signal.aborted;
+    return [...this.#entries.values()].find((entry) => goesOn(entry) && matches(entry.request));
   }
 
   #add(request: ConversionRequest): Entry {

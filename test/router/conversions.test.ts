@@ -78,6 +78,17 @@ describe("one conversion", () => {
     expect(fixture.runs).toHaveLength(2);
   });
 
+  test("that is being cancelled is joined by nobody: asked again, it begins anew", async () => {
+    const fixture = new Fixture();
+    const first = fixture.start("a");
+    const cancelled = fixture.conversions.cancel(first.id);
+    const second = fixture.start("a");
+    expect(second.id).not.toBe(first.id);
+    expect((await cancelled).state).toBe("cancelled");
+    await settle();
+    expect(fixture.states()).toEqual(["a cancelled", "a running"]);
+  });
+
   test("to a name that is taken is refused, before and when the name is settled", async () => {
     const fixture = new Fixture();
     writeFileSync(join(folder, "taken.gguf"), "x");
