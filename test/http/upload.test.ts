@@ -90,6 +90,20 @@ describe("in one request", () => {
     }
   });
 
+  test("a form that is refused behind its file leaves nothing of it", async () => {
+    const file = (name: string): string =>
+      `--B\r\nContent-Disposition: form-data; name="file"; filename="${name}.yaml"\r\n\r\nmodel_id: ${name}\npath: m\r\n`;
+    for (const rest of ["--B", "--Bx", "--B\r\nbroken", `${file("y")}--B--\r\n`]) {
+      const app = createTestApp();
+      const headers = { "Content-Type": "multipart/form-data; boundary=B" };
+      const response = await app.post(PATH, `${file("x")}${rest}`, { headers });
+      expect([rest, (await readError(response)).code]).toEqual([rest, "invalid_request"]);
+      const modelFiles = join(app.folder, "model-files");
+      expect([rest, existsSync(modelFiles) ? readdirSync(modelFiles) : []]).toEqual([rest, []]);
+      expect(listModels(app)).toEqual([]);
+    }
+  });
+
   test("a model file, called as its model, and one that names paths to a server that others reach", async () => {
     const app = createTestApp();
     const file = { model_id: "owner/nice:Q4", path: "m" };

@@ -27,38 +27,43 @@ export async function receiveBody(request: Request, query: URLSearchParams, api:
   return await store(wanted, readChunks(request, api.clock), api);
 }
 
-/** `sha256`, `name` and `replace` stand before the file, as their meaning is needed before its bytes. */
+/**
+ * `sha256`, `name` and `replace` stand before the file, as their meaning is needed before its bytes. The file appears when all
+ * of the form was understood: a refusal leaves nothing.
+ */
 export async function receiveForm(request: Request, boundary: string, api: ApiContext): Promise<Uploaded> {
   const fields = new Map<string, string>();
-  let uploaded: Uploaded | null = null;
-  for await (const part of readParts(readChunks(request, api.clock), boundary)) {
-    if (part.fileName === null) {
-      fields.set(part.name, await readText(part, FIELD_BYTES_MAX));
-      continue;
+  let id: string | null = null;
+  try {
+    for await (const part of readParts(readChunks(request, api.clock), boundary)) {
+      if (part.fileName === null) {
+        fields.set(part.name, await readText(part, FIELD_BYTES_MAX));
+        continue;
+      }
+      if (id !== null) throw wrongForm("holds a second file", "Send one at a time.");
+      const begun = await api.uploads.create(readFormFields(fields, part.fileName));
+      id = begun.id;
+      await api.uploads.append(id, 0, part.chunks);
     }
-    if (uploaded !== null) {
-      throw new AppError({
-        code: "invalid_request",
-        message: "the form holds a second file",
-        hint: "Send one at a time.",
-        param: "file",
-      });
-    }
-    const wanted = {
-      name: fields.get("name") ?? part.fileName,
-      sizeBytes: null,
-      sha256: readSha256(fields.get("sha256") ?? null),
-      replaces: readSwitch(fields.get("replace") ?? null, "replace"),
-    };
-    uploaded = await store(wanted, part.chunks, api);
+    if (id === null) throw wrongForm("holds no file", "Send it with its file name.");
+    return await finish(id, api);
+  } finally {
+    if (id !== null) api.uploads.discard(id);
   }
-  if (uploaded !== null) return uploaded;
-  throw new AppError({
-    code: "invalid_request",
-    message: "the form holds no file",
-    hint: "Send it with its file name.",
-    param: "file",
-  });
+}
+
+function readFormFields(fields: ReadonlyMap<string, string>, fileName: string): UploadRequest {
+  return {
+    name: fields.get("name") ?? fileName,
+    sizeBytes: null,
+    sha256: readSha256(fields.get("sha256") ?? null),
+    replaces: readSwitch(fields.get("replace") ?? null, "replace"),
+    resumes: false,
+  };
+}
+
+function wrongForm(what: string, hint: string): AppError {
+  return new AppError({ code: "invalid_request", message: `the form ${what}`, hint, param: "file" });
 }
 
 /** A model file without a name: it is called as the model. */
@@ -93,10 +98,14 @@ async function store(
   const { id } = await api.uploads.create({ ...wanted, resumes: false });
   try {
     await api.uploads.append(id, 0, chunks);
-    return await api.uploads.finish(id, (description) => checkModelFilePaths(description, api));
+    return await finish(id, api);
   } finally {
     api.uploads.discard(id);
   }
+}
+
+async function finish(id: string, api: ApiContext): Promise<Uploaded> {
+  return await api.uploads.finish(id, (description) => checkModelFilePaths(description, api));
 }
 
 /** Who is not on this machine may describe the models that are listed, and not make us look at paths. Throws `forbidden`. */
