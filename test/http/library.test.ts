@@ -35,8 +35,11 @@ test("everything is listed, with places for programs on this machine alone", asy
     { id: "b", error: "it is damaged", place: "ollama", modelFile: null, loaded: false },
   ]);
   const open = createTestApp({ host: "0.0.0.0" });
+  const error = "/srv/own/m-00002-of-2.gguf is damaged; the model file /home/somebody/files/a.yaml names it";
+  open.inference.cards = [makeCard({ id: "a", described, path: "/srv/own/m-00001-of-2.gguf", error })];
   const [shown] = (await readJson(await open.get("/api/models/list"))).models;
   expect(shown.path).toBeNull();
+  expect(shown.error).toBe("m-00002-of-2.gguf is damaged; the model file a.yaml names it");
 });
 
 test("names with slashes are removed by their path, and what was removed is told", async () => {

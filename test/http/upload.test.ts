@@ -119,6 +119,8 @@ describe("in one request", () => {
     for (const path of ["/etc/passwd", "../../x", "~/x", "x.gguf", "a/../../b"]) {
       expect(await readError(await open.post(PATH, { model_id: "x", path }))).toMatchObject({ code: "forbidden" });
     }
+    const { error } = await readJson(await open.post(PATH, { model_id: "x", path: "m", colour: "red" }));
+    expect(error.message).toBe("the model file x.json, line 1: `colour` is no key of a model file");
     const draft = { model_id: "x", path: "m", settings: { draft_model: "d" } };
     expect((await readError(await open.post(PATH, draft))).code).toBe("forbidden");
     expect((await open.post(PATH, { model_id: "x", path: "owner/repo:Q4" })).status).toBe(200);

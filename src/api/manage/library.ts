@@ -1,7 +1,7 @@
 // GET /api/models/list, DELETE /api/models/by-id/*, POST /api/models/copy, rename, pin and unpin: what there is on the disk, and
 // what people change about it. What may be changed is decided in models/, not here.
 
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import type { Elysia } from "elysia";
 import type { ModelCard } from "../../router/inference.ts";
 import { BodyReader } from "../body.ts";
@@ -106,8 +106,16 @@ function encodeCard(card: ModelCard, isLocal: boolean): Listed {
     sleepsInMs: card.sleepsInMs,
     default: card.isDefault,
     demo: card.demo,
-    error: card.error,
+    error: describeTrouble(card, isLocal),
   };
+}
+
+/** Why a model can't be served. Who is not on this machine gets the names of its files alone. */
+export function describeTrouble({ error, path, described }: ModelCard, isLocal: boolean): string | null {
+  if (isLocal || error === null) return error;
+  // The message may name another part of a split model, which lies in the same folder.
+  const folders = [path, described?.file ?? path].map((file) => `${dirname(file)}/`);
+  return folders.reduce((text, folder) => text.replaceAll(folder, ""), error);
 }
 
 function encodeModelFile({ file, content, withoutEffect }: NonNullable<ModelCard["described"]>): Listed["modelFile"] {

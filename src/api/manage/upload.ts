@@ -7,7 +7,9 @@ import type { Uploaded } from "../../models/upload/finish.ts";
 import type { UploadStatus } from "../../models/upload/ticket.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { readChunks } from "../body.ts";
+import { isLocalAddress } from "../host-check.ts";
 import type { ApiContext } from "../options.ts";
+import { describeTrouble } from "./library.ts";
 import { UPLOAD_DELETE_DOCS, UPLOAD_DOCS, UPLOAD_PATCH_DOCS, UPLOAD_STATUS_DOCS } from "./library-docs.ts";
 import type { UploadReply, UploadStatusReply } from "./library-schema.ts";
 import { readBoundary } from "./multipart.ts";
@@ -102,5 +104,6 @@ async function finish(id: string, api: ApiContext): Promise<Uploaded> {
 
 function encodeUploaded({ kind, path, sizeBytes, sha256 }: Uploaded, api: ApiContext): UploadReply {
   const card = api.inference.listModels().find((other) => other.path === path || other.described?.file === path);
-  return { kind, name: basename(path), id: card?.id ?? null, sizeBytes, sha256, error: card?.error ?? null };
+  const error = card === undefined ? null : describeTrouble(card, isLocalAddress(api.options.host));
+  return { kind, name: basename(path), id: card?.id ?? null, sizeBytes, sha256, error };
 }
