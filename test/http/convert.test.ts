@@ -59,6 +59,7 @@ describe("starting one", () => {
     ["no source", {}, "invalid_request", "source"],
     ["a name that climbs", { source: folder, name: "../x" }, "invalid_request", "name"],
     ["a name with a folder", { source: folder, name: "a/b" }, "invalid_request", "name"],
+    ["a name that asks for a model by itself", { source: folder, name: "default.gguf" }, "invalid_request", "name"],
     ["a hidden name", { source: folder, name: ".x" }, "invalid_request", "name"],
     ["a NUL", { source: "/a\0b" }, "invalid_request", "source"],
   ])("%s is refused", async (_, body, code, param) => {

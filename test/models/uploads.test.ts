@@ -145,6 +145,9 @@ describe("refused at once", () => {
       "/etc/passwd",
       "C:m.gguf",
       "m.gguf.",
+      "default.gguf",
+      "auto.gguf",
+      "default-00001-of-00001.gguf",
     ]) {
       expect([name, await codeOf(uploads.create(wanted({ name })))]).toEqual([name, "invalid_request"]);
     }

@@ -3,6 +3,7 @@
 
 import type { Elysia } from "elysia";
 import { inspectPath } from "../../models/inspect.ts";
+import { isReservedName } from "../../models/name.ts";
 import { explainDetection } from "../../models/weights-folder.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { BodyReader } from "../body.ts";
@@ -21,6 +22,7 @@ export function addConvertRoutes(app: Elysia, api: ApiContext): void {
     async ({ request }) => {
       const body = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const name = body.name?.replace(/\.gguf$/i, "") ?? null;
+      if (name !== null && isReservedName(name)) throw reserved(name);
       const source = chooseSource(body.source, api);
       const job = api.conversions.start({ label: body.source, source, outType: body.outtype ?? "auto", name });
       if (body.wait === true) await untilEnded(job.id, api);
@@ -63,6 +65,11 @@ function chooseSource(named: string, api: ApiContext): string {
   if (refusal !== null) throw new AppError({ ...refusal, param: "source" });
   if (found.verdict === "runs") throw noNeed(named);
   return path;
+}
+
+function reserved(name: string): AppError {
+  const message = `\`name\` ${JSON.stringify(name)} asks for a model by itself and can't be the name of one`;
+  return new AppError({ code: "invalid_request", message, hint: "Choose another name.", param: "name" });
 }
 
 function noNeed(named: string): AppError {

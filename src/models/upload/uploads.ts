@@ -9,7 +9,7 @@ import type { Environment } from "../../lib/paths.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { checkFileName } from "../file-name.ts";
 import { MODEL_FILE_BYTES_MAX, MODEL_FILE_NAME, type ModelDescription } from "../model-file/parse.ts";
-import { isGgufName } from "../name.ts";
+import { idFromFileName, isGgufName, isReservedName } from "../name.ts";
 import { finishModel, finishModelFile, type Uploaded } from "./finish.ts";
 import { explainDisk, PartWriter } from "./part-writer.ts";
 import {
@@ -213,6 +213,10 @@ export class Uploads {
     if (!isModel && !MODEL_FILE_NAME.test(name)) {
       const message = `\`name\` ${JSON.stringify(name)} must end in .gguf, or in .json, .yaml or .yml for a model file`;
       throw new AppError({ code: "invalid_request", message, hint: "Name the file.", param: "name" });
+    }
+    if (isModel && isReservedName(idFromFileName(name))) {
+      const message = `\`name\` ${JSON.stringify(name)} asks for a model by itself and can't be the name of one`;
+      throw new AppError({ code: "invalid_request", message, hint: "Choose another name.", param: "name" });
     }
     if (!isModel && (sizeBytes ?? 0) > MODEL_FILE_BYTES_MAX) {
       const message = `a model file has at most ${MODEL_FILE_BYTES_MAX} bytes`;
