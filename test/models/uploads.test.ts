@@ -183,6 +183,20 @@ describe("refused at once", () => {
     for (let count = 0; count < 16; count++) await uploads.create(wanted({ name: `m${count}.gguf` }));
     expect(await codeOf(uploads.create(wanted()))).toBe("overloaded");
   });
+
+  test("more than some at a time, but not for long by those of which nothing comes", async () => {
+    const { uploads, models } = makeUploads();
+    const begun = await uploads.create(wanted({ name: "begun.gguf" }));
+    await uploads.append(begun.id, 0, pieces(model.subarray(0, 100)));
+    const ids = [begun.id];
+    for (let count = 0; count < 15; count++) ids.push((await uploads.create(wanted({ name: `m${count}.gguf` }))).id);
+    expect(await codeOf(uploads.create(wanted()))).toBe("overloaded");
+    const past = new Date(Date.now() - 11 * 60_000);
+    for (const id of ids) utimesSync(join(models, `.upload-${id}.part`), past, past);
+    await uploads.create(wanted());
+    expect(uploads.status(begun.id).offset).toBe(100);
+    expect(() => uploads.status(ids[1] ?? "")).toThrow("there is no such upload");
+  });
 });
 
 describe("refused while it arrives", () => {

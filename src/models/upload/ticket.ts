@@ -28,7 +28,9 @@ export interface UploadStatus extends Ticket {
 }
 
 /** An upload that nobody goes on with is removed after this. */
-export const TICKET_MS_MAX = 24 * 60 * 60 * 1000;
+const TICKET_MS_MAX = 24 * 60 * 60 * 1000;
+/** One of which nothing has come: its client has no work to lose, and places for uploads are few. */
+const EMPTY_TICKET_MS_MAX = 10 * 60 * 1000;
 
 const TICKET_BYTES_MAX = 4096;
 const TICKET_NAME = /^\.upload-([0-9a-f]{32})\.json$/;
@@ -73,8 +75,18 @@ export function readTicket(folder: string, id: string): Ticket | null {
   };
 }
 
+export interface Part {
+  bytes: number;
+  changedMs: number;
+}
+
+/** When it is removed unless more comes. */
+export function expiryOf({ bytes, changedMs }: Part): number {
+  return changedMs + (bytes === 0 ? EMPTY_TICKET_MS_MAX : TICKET_MS_MAX);
+}
+
 /** How much has arrived, and when the last of it did; null: nothing is there. */
-export function readPart(folder: string, id: string): { bytes: number; changedMs: number } | null {
+export function readPart(folder: string, id: string): Part | null {
   const stats = statSync(partPath(folder, id), { throwIfNoEntry: false });
   return stats === undefined ? null : { bytes: stats.size, changedMs: stats.mtimeMs };
 }
@@ -87,7 +99,7 @@ export function listTickets(folder: string, nowMs: number, isActive: (id: string
     const part = readPart(folder, id);
     if (isActive(id) && ticket !== null) return [ticket];
     const isOrphan = ticket?.pid === process.pid || (ticket !== null && ticket.pid !== null && !isRunning(ticket.pid));
-    if (ticket !== null && part !== null && !isOrphan && nowMs - part.changedMs < TICKET_MS_MAX) return [ticket];
+    if (ticket !== null && part !== null && !isOrphan && nowMs < expiryOf(part)) return [ticket];
     removeTicket(folder, id);
     return [];
   });

@@ -13,13 +13,13 @@ import { idFromFileName, isGgufName, isReservedName } from "../name.ts";
 import { finishModel, finishModelFile, type Uploaded } from "./finish.ts";
 import { explainDisk, PartWriter } from "./part-writer.ts";
 import {
+  expiryOf,
   listTickets,
   newTicketId,
   partPath,
   readPart,
   readTicket,
   removeTicket,
-  TICKET_MS_MAX,
   type Ticket,
   type UploadStatus,
   writeTicket,
@@ -94,7 +94,11 @@ export class Uploads {
     }
     if (others.length >= UPLOADS_MAX) {
       const message = `${UPLOADS_MAX} uploads are on their way already`;
-      throw new AppError({ code: "overloaded", message, hint: "Finish or delete some of them." });
+      throw new AppError({
+        code: "overloaded",
+        message,
+        hint: "Finish or delete some of them; those of which nothing came go after ten minutes.",
+      });
     }
     const ticket: Ticket = { ...request, id: newTicketId(), pid: resumes ? null : process.pid };
     try {
@@ -193,7 +197,7 @@ export class Uploads {
 
   #describe(ticket: Ticket, offset: number): UploadStatus {
     const changedMs = readPart(this.#options.folders.models, ticket.id)?.changedMs ?? this.#options.clock.wallMs();
-    return { ...ticket, offset, expiresMs: changedMs + TICKET_MS_MAX };
+    return { ...ticket, offset, expiresMs: expiryOf({ bytes: offset, changedMs }) };
   }
 
   #list(): Ticket[] {
