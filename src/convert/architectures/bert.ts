@@ -3,10 +3,10 @@
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { noteModules } from "../pooling.ts";
 import { countTokenTypes } from "../token-types.ts";
+import { readLayers } from "./checks.ts";
 import {
   checkGelu,
   checkHeads,
-  checkLayers,
   type EncoderSizes,
   EncoderSlots,
   encoderMetadata,
@@ -57,7 +57,7 @@ export function readBertSizes({ config }: PlanInput, positionOffset: number): Be
     vocabulary: config.requiredSize("vocab_size"),
     width,
     inner: config.requiredSize("intermediate_size"),
-    layers: checkLayers(config, "num_hidden_layers"),
+    layers: readLayers(config, "num_hidden_layers"),
     heads,
     contextLength,
     epsilon: config.number("layer_norm_eps") ?? 1e-12,

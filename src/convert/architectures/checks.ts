@@ -1,8 +1,37 @@
-// What config.json may ask for and llama.cpp's graph of an architecture does not compute: refused, since the model would
-// run and answer wrongly. Pure.
+// What several architectures ask of config.json: sizes that fit together, and nothing that llama.cpp's graph does not
+// compute, since the model would run and answer wrongly. Pure.
 
 import { AppError } from "../../protocol/errors.ts";
-import type { Fields } from "../json-file.ts";
+import { damagedModel, type Fields } from "../json-file.ts";
+
+/** Deeper ones are not known, and every layer is looked for by name. */
+const LAYERS_MAX = 1_024;
+
+export function readLayers(config: Fields, name: string): number {
+  const layers = config.requiredSize(name);
+  if (layers > LAYERS_MAX) throw config.wrong(name, `at most ${LAYERS_MAX}`);
+  return layers;
+}
+
+/** Heads of Q share those of K and V in groups of one size. */
+export function readKeyValueHeads(config: Fields, heads: number, standard: number): number {
+  const keyValueHeads = config.size("num_key_value_heads") ?? standard;
+  if (heads % keyValueHeads === 0) return keyValueHeads;
+  throw config.wrong("num_key_value_heads", `a divisor of the ${heads} attention heads`);
+}
+
+/** Elements are turned in pairs. */
+export function checkRotation(headLength: number): void {
+  if (headLength >= 2 && headLength % 2 === 0) return;
+  throw damagedModel(`config.json: heads of ${headLength} elements can't be rotated`, "Fetch config.json again.");
+}
+
+/** Some graphs take the width for the length of all heads together. */
+export function checkHeadsFillWidth(sizes: { heads: number; headLength: number; width: number }): void {
+  const { heads, headLength, width } = sizes;
+  if (heads * headLength === width) return;
+  throw refuseVariant(`${heads} heads of ${headLength} are not the width of ${width} that llama.cpp expects`);
+}
 
 export function refuseVariant(message: string): AppError {
   return new AppError({ code: "format_unsupported", message, hint: "The model is a variant that can't be converted." });

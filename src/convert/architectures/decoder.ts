@@ -3,11 +3,11 @@
 
 import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import type { GgufEntry } from "../../formats/gguf/write-header.ts";
-import { damagedModel, type Fields } from "../json-file.ts";
+import type { Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput, PlannedTensor } from "../model-plan.ts";
 import { planRope, type RopePlan } from "../rope-scaling.ts";
 import type { Weight } from "../weights.ts";
-import { checkActivation } from "./checks.ts";
+import { checkActivation, checkRotation, readKeyValueHeads, readLayers } from "./checks.ts";
 import { type ExpertCounts, expertEntries } from "./experts.ts";
 import { SlotTable } from "./slots.ts";
 
@@ -56,26 +56,17 @@ export interface DecoderSizes {
   contextLength: number;
 }
 
-/** Deeper ones are not known, and every layer is looked for by name. */
-const LAYERS_MAX = 1_024;
-
 export function readSizes(config: Fields, { defaults }: Pick<DecoderKind, "defaults">): DecoderSizes {
   const width = config.requiredSize("hidden_size");
   const heads = config.requiredSize("num_attention_heads");
-  const layers = config.requiredSize("num_hidden_layers");
-  if (layers > LAYERS_MAX) throw config.wrong("num_hidden_layers", `at most ${LAYERS_MAX}`);
+  const layers = readLayers(config, "num_hidden_layers");
   const stated = config.size("head_dim");
   const divided = Math.floor(width / heads);
   const standard = defaults.headLength === "divided" ? divided : defaults.headLength;
   const statedHeadLength = stated ?? (standard === "unset" ? null : standard);
   const headLength = statedHeadLength ?? divided;
-  if (headLength < 2 || headLength % 2 !== 0) {
-    throw damagedModel(`config.json: heads of ${headLength} elements can't be rotated`, "Fetch config.json again.");
-  }
-  const keyValueHeads = config.size("num_key_value_heads") ?? defaults.keyValueHeads ?? heads;
-  if (heads % keyValueHeads !== 0) {
-    throw config.wrong("num_key_value_heads", `a divisor of the ${heads} attention heads`);
-  }
+  checkRotation(headLength);
+  const keyValueHeads = readKeyValueHeads(config, heads, defaults.keyValueHeads ?? heads);
   return {
     vocabulary: config.requiredSize("vocab_size"),
     width,

@@ -21,8 +21,6 @@ export interface EncoderSizes {
   epsilon: number;
 }
 
-/** Deeper ones are not known, and every layer is looked for by name. */
-const LAYERS_MAX = 1_024;
 /** Those that llama.cpp's "gelu" computes, but for its rounding. */
 const GELU_NAMES: readonly string[] = ["gelu", "gelu_new", "gelu_fast", "gelu_python", "gelu_pytorch_tanh"];
 
@@ -77,12 +75,6 @@ export class EncoderSlots {
 function renameNorm(weight: Weight): Weight {
   const name = weight.name.replace(/\.gamma$/, ".weight").replace(/\.beta$/, ".bias");
   return name === weight.name ? weight : { ...weight, name };
-}
-
-export function checkLayers(config: Fields, name: string): number {
-  const layers = config.requiredSize(name);
-  if (layers > LAYERS_MAX) throw config.wrong(name, `at most ${LAYERS_MAX}`);
-  return layers;
 }
 
 export function checkHeads(config: Fields, width: number, heads: number): void {

@@ -27,7 +27,7 @@ const FIELDS: LayerNormFields = {
   heads: "num_attention_heads",
   contextLength: ["max_position_embeddings", 2_048],
   epsilon: "layer_norm_eps",
-  activation: ["hidden_act", "gelu"],
+  activation: "hidden_act",
 };
 const THETA = 10_000;
 

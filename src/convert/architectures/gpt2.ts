@@ -24,7 +24,7 @@ const FIELDS: LayerNormFields = {
   heads: "n_head",
   contextLength: ["n_positions", 1_024],
   epsilon: "layer_norm_epsilon",
-  activation: ["activation_function", "gelu_new"],
+  activation: "activation_function",
 };
 
 export function planGpt2({ config, weights, fileType }: PlanInput): ModelPlan {

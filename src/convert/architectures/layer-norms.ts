@@ -5,7 +5,7 @@ import type { GgufEntry } from "../../formats/gguf/write-header.ts";
 import type { Fields } from "../json-file.ts";
 import type { PlannedTensor } from "../model-plan.ts";
 import type { Weight } from "../weights.ts";
-import { refuseVariant } from "./checks.ts";
+import { checkActivation, readLayers } from "./checks.ts";
 import type { Placement, SlotTable } from "./slots.ts";
 
 /** config.json's names, with what transformers assumes where they are silent and it is not the whole model. */
@@ -17,7 +17,7 @@ export interface LayerNormFields {
   heads: string;
   contextLength: readonly [name: string, standard: number];
   epsilon: string;
-  activation: readonly [name: string, standard: string];
+  activation: string;
 }
 
 export interface LayerNormSizes {
@@ -30,22 +30,15 @@ export interface LayerNormSizes {
   epsilon: number;
 }
 
-/** Deeper ones are not known, and every layer is looked for by name. */
-const LAYERS_MAX = 1_024;
 /** llama.cpp has one GELU, by tanh; the exact one differs by less than half-precision numbers do. */
 const ACTIVATIONS: readonly string[] = ["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"];
 
 export function readLayerNormSizes(config: Fields, fields: LayerNormFields): LayerNormSizes {
   const width = config.requiredSize(fields.width);
   const heads = config.requiredSize(fields.heads);
-  const layers = config.requiredSize(fields.layers);
-  if (layers > LAYERS_MAX) throw config.wrong(fields.layers, `at most ${LAYERS_MAX}`);
+  const layers = readLayers(config, fields.layers);
   if (width % heads !== 0) throw config.wrong(fields.heads, `a divisor of the width ${width}`);
-  const [activationName, standard] = fields.activation;
-  const activation = config.text(activationName) ?? standard;
-  if (!ACTIVATIONS.includes(activation)) {
-    throw refuseVariant(`config.json asks for the activation "${activation.slice(0, 40)}"; this architecture has gelu`);
-  }
+  checkActivation(config, fields.activation, ACTIVATIONS);
   return {
     vocabulary: config.requiredSize("vocab_size"),
     width,

@@ -4,14 +4,8 @@
 import { damagedModel, type Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { noteModules } from "../pooling.ts";
-import {
-  checkHeads,
-  checkLayers,
-  type EncoderSizes,
-  EncoderSlots,
-  encoderMetadata,
-  unsupportedEncoder,
-} from "./encoder.ts";
+import { readLayers } from "./checks.ts";
+import { checkHeads, type EncoderSizes, EncoderSlots, encoderMetadata, unsupportedEncoder } from "./encoder.ts";
 import { addRankHead, noteRankHead, readRankHead } from "./rank-head.ts";
 
 export const MODERN_BERT_NAMES: readonly string[] = [
@@ -67,7 +61,7 @@ function readSizes(config: Fields): EncoderSizes {
     vocabulary: config.requiredSize("vocab_size"),
     width,
     inner: config.requiredSize("intermediate_size"),
-    layers: checkLayers(config, "num_hidden_layers"),
+    layers: readLayers(config, "num_hidden_layers"),
     heads,
     contextLength: config.size("max_position_embeddings") ?? 8192,
     epsilon: config.number("norm_eps") ?? 1e-5,

@@ -4,14 +4,8 @@ import { damagedModel } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { noteModules } from "../pooling.ts";
 import { countTokenTypes } from "../token-types.ts";
-import {
-  checkHeads,
-  checkLayers,
-  type EncoderSizes,
-  EncoderSlots,
-  encoderMetadata,
-  unsupportedEncoder,
-} from "./encoder.ts";
+import { readLayers } from "./checks.ts";
+import { checkHeads, type EncoderSizes, EncoderSlots, encoderMetadata, unsupportedEncoder } from "./encoder.ts";
 
 export const NOMIC_BERT_NAMES: readonly string[] = ["NomicBertModel"];
 
@@ -44,7 +38,7 @@ function readSizes({ config }: PlanInput): EncoderSizes {
     vocabulary: config.requiredSize("vocab_size"),
     width,
     inner: config.requiredSize("n_inner"),
-    layers: checkLayers(config, "n_layer"),
+    layers: readLayers(config, "n_layer"),
     heads,
     contextLength: Math.min(positions, trained),
     epsilon: config.number("layer_norm_epsilon") ?? 1e-12,

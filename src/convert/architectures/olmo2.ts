@@ -3,7 +3,7 @@
 
 import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
-import { refuseVariant } from "./checks.ts";
+import { checkHeadsFillWidth } from "./checks.ts";
 import { type DecoderKind, type DecoderSizes, planDecoder, readSizes } from "./decoder.ts";
 import { SlotTable } from "./slots.ts";
 
@@ -20,10 +20,7 @@ const OLMO2: DecoderKind = {
 
 export function planOlmo2(input: PlanInput): ModelPlan {
   const sizes = readSizes(input.config, OLMO2);
-  const { heads, headLength, width } = sizes;
-  if (heads * headLength !== width) {
-    throw refuseVariant(`${heads} heads of ${headLength} are not the width of ${width} that llama.cpp expects`);
-  }
+  checkHeadsFillWidth(sizes);
   return planDecoder(OLMO2, sizes, input, listSlots(sizes));
 }
 

@@ -4,7 +4,7 @@
 import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
 import { damagedModel, type Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput, PlannedTensor } from "../model-plan.ts";
-import { checkActivation, refuseVariant } from "./checks.ts";
+import { checkActivation, checkHeadsFillWidth, refuseVariant } from "./checks.ts";
 import { type DecoderSizes, noteWindow, readSizes } from "./decoder.ts";
 import { KeyList } from "./key-list.ts";
 import { SlotTable } from "./slots.ts";
@@ -36,11 +36,7 @@ export function planPhi3(input: PlanInput): ModelPlan {
   const { config } = input;
   const sizes = readSizes(config, { defaults: DEFAULTS });
   checkActivation(config, "hidden_act", ["silu", "swish"]);
-  if (sizes.heads * sizes.headLength !== sizes.width) {
-    throw refuseVariant(
-      `${sizes.heads} heads of ${sizes.headLength} are not the width of ${sizes.width} that llama.cpp expects`,
-    );
-  }
+  checkHeadsFillWidth(sizes);
   const rope = readRope(config, sizes);
   const keys = new KeyList(NAME);
   keys.u32("context_length", sizes.contextLength);

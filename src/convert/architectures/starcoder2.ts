@@ -1,10 +1,9 @@
 // StarCoder2: rotary positions and grouped heads like Llama, layer norms and biases like GPT-2.
 
 import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
-import { damagedModel } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { planRope } from "../rope-scaling.ts";
-import { refuseVariant } from "./checks.ts";
+import { checkRotation, readKeyValueHeads, refuseVariant } from "./checks.ts";
 import { noteWindow } from "./decoder.ts";
 import {
   f32,
@@ -26,7 +25,7 @@ const FIELDS: LayerNormFields = {
   heads: "num_attention_heads",
   contextLength: ["max_position_embeddings", 4_096],
   epsilon: "norm_epsilon",
-  activation: ["hidden_act", "gelu_pytorch_tanh"],
+  activation: "hidden_act",
 };
 const KEY_VALUE_HEADS = 2;
 
@@ -36,13 +35,8 @@ export function planStarcoder2({ config, weights, fileType }: PlanInput): ModelP
   }
   const sizes = readLayerNormSizes(config, FIELDS);
   const headLength = sizes.width / sizes.heads;
-  if (headLength % 2 !== 0) {
-    throw damagedModel(`config.json: heads of ${headLength} elements can't be rotated`, "Fetch config.json again.");
-  }
-  const keyValueHeads = config.size("num_key_value_heads") ?? KEY_VALUE_HEADS;
-  if (sizes.heads % keyValueHeads !== 0) {
-    throw config.wrong("num_key_value_heads", `a divisor of the ${sizes.heads} attention heads`);
-  }
+  checkRotation(headLength);
+  const keyValueHeads = readKeyValueHeads(config, sizes.heads, KEY_VALUE_HEADS);
   const rope = planRope(config, {
     headLength,
     trainedContext: sizes.contextLength,

@@ -39,7 +39,8 @@ export function planByteBpe(files: TokenizerFiles, tokenizer: Fields): Tokenizer
   };
 }
 
-function listTokens(files: TokenizerFiles, model: Fields): Token[] {
+/** Of a vocabulary that names each token with its id, and what was added to it. */
+export function listTokens(files: TokenizerFiles, model: Fields): Token[] {
   const tokens = fillVocabulary(files.vocabularySize, 0);
   for (const [text, value] of readVocabulary(model, files.vocabularySize)) {
     tokens[value] = { text, type: TOKEN_TYPES.normal, score: 0 };

@@ -2,18 +2,9 @@
 // tokenizer_config.json says of it. GGUF marks the pieces that begin a word, where WordPiece marks those that go on.
 
 import { damagedModel, Fields, readTextFile } from "../json-file.ts";
-import { readVocabulary } from "./byte-bpe.ts";
+import { listTokens } from "./byte-bpe.ts";
 import { listSteps } from "./normalizer.ts";
-import {
-  fillVocabulary,
-  listAddedTokens,
-  looksSpecial,
-  TOKEN_TYPES,
-  type Token,
-  type TokenizerFiles,
-  type TokenizerPlan,
-  tokenEntries,
-} from "./tokenizer-files.ts";
+import { TOKEN_TYPES, type Token, type TokenizerFiles, type TokenizerPlan, tokenEntries } from "./tokenizer-files.ts";
 
 const VOCABULARY_FILE = "vocab.txt";
 const CONTINUATION = "##";
@@ -56,19 +47,6 @@ export function planWordPiece(files: TokenizerFiles): TokenizerPlan {
     ],
     notes: noteNormalizer(files.tokenizer),
   };
-}
-
-function listTokens(files: TokenizerFiles, model: Fields): Token[] {
-  const tokens = fillVocabulary(files.vocabularySize, 0);
-  for (const [text, id] of readVocabulary(model, files.vocabularySize)) {
-    tokens[id] = { text, type: TOKEN_TYPES.normal, score: 0 };
-  }
-  for (const { id, content, special } of listAddedTokens(files)) {
-    const isControl = special || looksSpecial(content);
-    const text = isControl ? content : content.replaceAll("▁", " ");
-    tokens[id] = { text, type: isControl ? TOKEN_TYPES.control : TOKEN_TYPES.userDefined, score: 0 };
-  }
-  return tokens;
 }
 
 function markBeginning({ text, type }: Token, prefix: string): string {
