@@ -1,0 +1,43 @@
+// The memory that an engine takes, by the place where it lies and by what it is for. A leaf: types only. The formula and
+// llama.cpp's own measure (a job) give the same shape, so either can be put beside what a running engine really uses.
+
+/** ggml's names of the types that a KV cache may have. */
+export const KV_TYPES = ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"] as const;
+export type KvType = (typeof KV_TYPES)[number];
+
+/** All that a plan may choose and that changes what an engine takes. Nothing is automatic here. */
+export interface LoadSettings {
+  /** KV tokens of the engine. */
+  contextLength: number;
+  /** Sequences that decode at once. */
+  parallel: number;
+  /** Ended sequences whose state stays in memory. */
+  retainedMax: number;
+  batchSize: number;
+  microBatchSize: number;
+  threads: number;
+  kvType: KvType;
+  /** Layers on devices, counted from the last: the output layer is one more than the model's layers. */
+  gpuLayers: number;
+  /** Of the layers on devices, how each device shares them, in the order of the devices; sums up to 1. */
+  deviceShares: number[];
+  /** Of a mixture of experts: the first so many layers keep their experts in host memory. */
+  hostExpertLayers: number;
+}
+
+export interface MemoryParts {
+  /** In memory of the process's own: on a device, or converted for it. */
+  weightsBytes: number;
+  /** Mapped from the file: the system may drop and read them again. Of the host only. */
+  mappedBytes: number;
+  kvBytes: number;
+  computeBytes: number;
+  /** Output rows, vocabulary, samplers, the runtime itself, a device's context. */
+  overheadBytes: number;
+}
+
+export interface MemoryNeed {
+  host: MemoryParts;
+  /** In the order of `deviceShares`. */
+  devices: MemoryParts[];
+}
