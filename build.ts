@@ -4,6 +4,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildNative, type Gpu, NATIVE_LINK, type NativeOptions, nativeFiles } from "./native/build.ts";
+import { DEFAULT_CUDA_ARCHS, parseCudaArchs } from "./native/cuda.ts";
 import { generateSymbols, SYMBOLS_FILE } from "./native/symbols.ts";
 import { fetchLlama } from "./vendor/fetch.ts";
 import { run, SetupError, say } from "./vendor/tools.ts";
@@ -20,15 +21,16 @@ interface Options extends NativeOptions {
 const GPUS: readonly string[] = ["none", "cuda", "metal"];
 
 function parseOptions(argv: string[]): Options {
-  const options: Options = { gpu: "none", cpu: "host", peer: false, rest: [] };
+  const options: Options = { gpu: "none", cpu: "host", cudaArchs: DEFAULT_CUDA_ARCHS, peer: false, rest: [] };
   for (let i = 0; i < argv.length; i++) {
     const [flag = "", inline] = (argv[i] ?? "").split("=", 2);
-    if (flag !== "--gpu" && flag !== "--cpu") {
+    if (flag !== "--gpu" && flag !== "--cpu" && flag !== "--cuda-arch") {
       options.rest.push(argv[i] ?? "");
       continue;
     }
     const value = inline ?? argv[++i] ?? "";
     if (flag === "--gpu" && GPUS.includes(value)) options.gpu = value as Gpu;
+    else if (flag === "--cuda-arch") options.cudaArchs = parseCudaArchs(value);
     else if (flag === "--cpu" && (value === "host" || value === "all")) options.cpu = value;
     else throw new SetupError(`${flag} ${value}: use --gpu none|cuda|metal and --cpu host|all.`);
   }

@@ -7,6 +7,7 @@ import { dirname, join, relative } from "node:path";
 import { buildCache, fetchLlama, LLAMA_COMMIT, sourceKey } from "../vendor/fetch.ts";
 import { requireTool, run, SetupError, say } from "../vendor/tools.ts";
 import { hostVariants } from "./cpu-variants.ts";
+import { checkToolkit } from "./cuda.ts";
 
 const HERE = import.meta.dir;
 const ROOT = dirname(HERE);
@@ -17,6 +18,8 @@ export type Gpu = "none" | "cuda" | "metal";
 export interface NativeOptions {
   gpu: Gpu;
   cpu: "host" | "all";
+  /** Of `--gpu cuda`, as CMake spells them, such as `90-real`. */
+  cudaArchs: readonly string[];
   /** Also llama-server and llama-quantize from the same objects, for the parity tests. */
   peer: boolean;
 }
@@ -31,17 +34,19 @@ export function nativeFiles(folder: string): string[] {
 /** Where the libraries of the last build of this checkout are: a link into the cache. */
 export const NATIVE_LINK = join(ROOT, "build", "native");
 
-async function toolchain(): Promise<string> {
+async function toolchain(gpu: Gpu): Promise<string> {
   requireTool("cmake");
   const compiler = requireTool(process.env.CXX ?? "c++");
-  return await run([compiler, "--version"], { what: "asking the compiler for its version" });
+  const version = await run([compiler, "--version"], { what: "asking the compiler for its version" });
+  return gpu === "cuda" ? version + (await checkToolkit()) : version;
 }
 
 /** Of everything that shapes the result, and of nothing else. */
 export function buildKey(options: NativeOptions, variants: string[], compiler: string): string {
   const hash = new Bun.CryptoHasher("sha256");
-  const { gpu, cpu, peer } = options;
-  hash.update(JSON.stringify([gpu, cpu, peer, variants, compiler, process.platform, process.arch, sourceKey()]));
+  const { gpu, cpu, peer, cudaArchs } = options;
+  const archs = gpu === "cuda" ? cudaArchs : [];
+  hash.update(JSON.stringify([gpu, archs, cpu, peer, variants, compiler, process.platform, process.arch, sourceKey()]));
   for (const file of nativeSources()) hash.update(relative(ROOT, file)).update(readFileSync(file));
   return hash.digest("hex").slice(0, 16);
 }
@@ -59,7 +64,7 @@ function nativeSources(folder = HERE): string[] {
 /** Builds what is missing and links build/native to it. Returns the folder that holds the libraries. */
 export async function buildNative(options: NativeOptions): Promise<string> {
   const variants = hostVariants(options.cpu);
-  const folder = join(buildCache(), `native-${buildKey(options, variants, await toolchain())}`);
+  const folder = join(buildCache(), `native-${buildKey(options, variants, await toolchain(options.gpu))}`);
   if (!existsSync(folder)) {
     const source = await fetchLlama();
     await compile(options, variants, source, folder);
@@ -73,7 +78,8 @@ async function compile(options: NativeOptions, variants: string[], source: strin
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   const parts = [`CPU ${variants.length === 0 ? "all variants" : variants.join(" + ")}`];
-  if (options.gpu !== "none") parts.push(options.gpu);
+  if (options.gpu === "cuda") parts.push(`CUDA ${options.cudaArchs.join(" + ")} (an hour of one core for each)`);
+  else if (options.gpu !== "none") parts.push(options.gpu);
   if (options.peer) parts.push("llama-server", "llama-quantize");
   say(`native build: ${parts.join(", ")} (a first build takes some minutes)`);
   const started = performance.now();
@@ -82,11 +88,12 @@ async function compile(options: NativeOptions, variants: string[], source: strin
     MLO_LLAMA_COMMIT: LLAMA_COMMIT.slice(0, 12),
     MLO_OUT: out,
     MLO_GPU: options.gpu,
+    MLO_CUDA_ARCHITECTURES: options.cudaArchs.join(";"),
     MLO_CPU_VARIANTS: variants.join(";"),
     MLO_PEER: options.peer ? "ON" : "OFF",
   };
   const flags = ["-d", HERE, "-O", join(ROOT, "build", `cmake-${options.gpu}`), "-B", "Release", "-l", "warn"];
-  flags.push("-p", String(availableParallelism()));
+  flags.push("-p", process.env.ML_OFFLOAD_BUILD_JOBS ?? String(availableParallelism()));
   for (const [name, value] of Object.entries(defines)) flags.push(`--CD${name}=${value}`);
   // Configured every time: an existing build folder would keep the settings of the last build.
   for (const step of ["configure", "build"]) {

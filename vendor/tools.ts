@@ -10,6 +10,7 @@ const INSTALL_HINTS: Record<string, string> = {
   cmake: "install it (Debian: apt-get install cmake; NixOS: nix-shell -p cmake; macOS: brew install cmake)",
   "c++":
     "install a C++17 compiler (Debian: apt-get install g++; NixOS: nix-shell -p gcc; macOS: xcode-select --install)",
+  nvcc: "install NVIDIA's CUDA toolkit and put its bin folder in PATH (docs/gpu.md; without root: test/bench/cuda-toolchain.sh FOLDER)",
   tar: "install it with your package manager",
 };
 
