@@ -1,10 +1,12 @@
 // What a one-shot child answers: how well the CPU variants fit, whether a plug-in really computes; and what it does:
 // quantising a file.
 
+import { basename } from "node:path";
 import type { NativeLibrary } from "../ffi/library.ts";
 import type { EngineSettings, JobAnswer, JobQuestion } from "../protocol/messages.ts";
 import type { BatchPart } from "./backend.ts";
 import { type LoadHooks, loadBackend, startPlugins } from "./load.ts";
+import { startGpuPlugin } from "./load-plugin.ts";
 import { quantizeFile } from "./quantize.ts";
 
 /** Long enough for the tiled kernels of a prefill, which single tokens do not reach. */
@@ -32,10 +34,13 @@ function score(library: NativeLibrary, path: string): { path: string; score: num
 
 /** Multiplies quantised matrices and reads a short prompt. A variant that can't do that dies here, in a child. */
 function selfTest(library: NativeLibrary, plugin: string, modelPath: string): string[] {
+  // A GPU back end has no arithmetic of its own to compare with here: that it starts is what can be said.
+  if (!basename(plugin).startsWith("libggml-cpu")) {
+    startGpuPlugin(library, plugin);
+    return library.devices().map((device) => device.name);
+  }
   startPlugins(library, [plugin]);
   const devices = library.devices();
-  // A GPU back end has no arithmetic of its own to compare with here: that it starts is what can be said.
-  if (!devices.some((device) => device.kind === "cpu")) return devices.map((device) => device.name);
   library.selfTestMatmul();
   const settings: EngineSettings = {
     modelPath,

@@ -11,11 +11,11 @@ import { AppError } from "../protocol/errors.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import type { LoadedModelInfo, MemoryKind } from "../protocol/model-info.ts";
 import { type ContextPlan, planContexts, planDraftContext } from "./context-plan.ts";
-import { findCudaLibraries } from "./cuda-libraries.ts";
 import type { Drafter } from "./drafter.ts";
 import { LlamaBackend } from "./llama-backend.ts";
 import { checkMemory, LlamaDrafter } from "./llama-drafter.ts";
 import { chooseHead } from "./llama-head.ts";
+import { loadPlugin } from "./load-plugin.ts";
 
 /** Between two looks at a running load; a job that ends wakes the wait early. */
 const PROGRESS_MS = 100;
@@ -28,10 +28,7 @@ export interface LoadHooks {
 
 /** Loads the plug-ins, in order, and starts llama.cpp over them. */
 export function startPlugins(library: NativeLibrary, plugins: readonly string[]): void {
-  for (const plugin of plugins) {
-    if (basename(plugin).includes("cuda")) for (const path of findCudaLibraries(process.env)) library.preload(path);
-    library.loadPlugin(plugin);
-  }
+  for (const plugin of plugins) loadPlugin(library, plugin);
   library.start();
 }
 
