@@ -5,7 +5,9 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { buildNative, type Gpu, NATIVE_LINK, type NativeOptions, nativeFiles } from "./native/build.ts";
 import { DEFAULT_CUDA_ARCHS, parseCudaArchs } from "./native/cuda.ts";
+import { packLibrary, travelsPacked } from "./native/pack.ts";
 import { generateSymbols, SYMBOLS_FILE } from "./native/symbols.ts";
+import type { PackedEntry } from "./src/router/packed-files.ts";
 import { fetchLlama } from "./vendor/fetch.ts";
 import { run, SetupError, say } from "./vendor/tools.ts";
 
@@ -83,11 +85,27 @@ async function stageEmbedded(native: string): Promise<string[]> {
     hash.update(name).update(bytes);
     return path;
   };
-  const paths = nativeFiles(native).map((name) => stage(name, readFileSync(join(native, name))));
+  const paths: string[] = [];
+  const entries: PackedEntry[] = [];
+  for (const name of nativeFiles(native)) {
+    const content = readFileSync(join(native, name));
+    if (!travelsPacked(name)) {
+      paths.push(stage(name, content));
+      continue;
+    }
+    const { entry, packed } = await packLibrary(name, content);
+    say(`${name}: ${toMegabytes(entry.bytes)} MB, ${toMegabytes(packed.byteLength)} MB in the binary`);
+    entries.push(entry);
+    paths.push(stage(`${name}.zst`, packed));
+  }
   paths.push(stage("demo.gguf", readFileSync(join(ROOT, "src", "demo", "demo.gguf"))));
   paths.push(stage("third-party-notices.txt", new TextEncoder().encode(collectNotices(ROOT))));
-  const manifest = JSON.stringify({ hash: hash.digest("hex").slice(0, 16) });
+  const manifest = JSON.stringify({ hash: hash.digest("hex").slice(0, 16), packed: entries });
   return [...paths, stage("native-manifest.json", new TextEncoder().encode(manifest))];
+}
+
+function toMegabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
 }
 
 /** Set-up, then the binary, in a process of its own: Bun remembers which packages were there when it started. */

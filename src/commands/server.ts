@@ -30,6 +30,7 @@ import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
 import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
+import { unpackEffects, unpackPlugins } from "../router/packed-files.ts";
 import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
 import { Router } from "../router/router.ts";
 import { NameFile } from "../state/name-file.ts";
@@ -68,7 +69,11 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   const adapters = readAdapters(config.lora);
   const { draft } = describeGuessing(config);
   if (draft !== null) checkDraftModel(draft.modelPath);
-  const files = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
+  const located = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
+  const files = await unpackPlugins(
+    located,
+    unpackEffects(env, (message) => log.warn(message)),
+  );
   if (config.exitWithParent) endWithParent(files.library);
   const wanted = listBackends(config.backend);
   const choice = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock, wanted), wanted);

@@ -116,3 +116,16 @@ export function hasCudaDriver(
     return false;
   }
 }
+
+/** Changes when a driver is installed or updated, or a device is added, and with what is found for it. */
+export function describeCudaHost(env: Environment, kernel = "/proc/driver/nvidia"): string {
+  const gpus = listNames(join(kernel, "gpus"));
+  let driver = "";
+  try {
+    driver = readFileSync(join(kernel, "version"), "utf8").split("\n")[0] ?? "";
+  } catch {
+    // No driver in this kernel, or one that shows nothing: the libraries tell the rest.
+    driver = "none";
+  }
+  return [driver, ...gpus, ...findCudaLibraries(env)].join(" ");
+}

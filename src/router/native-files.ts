@@ -4,6 +4,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../protocol/errors.ts";
+import { findPacked, PACKED_ENDING, type PackedEntry, type PackedFile } from "./packed-files.ts";
+import type { SkippedPlugin } from "./plugins.ts";
 
 export interface NativeFiles {
   library: string;
@@ -11,6 +13,10 @@ export interface NativeFiles {
   cpuPlugins: string[];
   /** GPU back ends. */
   gpuPlugins: string[];
+  /** GPU back ends that the binary carries compressed; absent: none. */
+  packed?: PackedFile[];
+  /** Those of them that are not unpacked, with the reason; absent: none. */
+  held?: SkippedPlugin[];
   demoModel: string;
   /** Changes with the content: what was found out about these files is remembered under it. */
   key: string;
@@ -38,7 +44,10 @@ export async function locateNativeFiles(cacheFolder: string, override: string | 
   }
   if (embedded.size > 0) {
     const folder = await extract(embedded, cacheFolder);
-    return { ...describeFolder(folder, join(folder, DEMO)), buildId: await readBuildHash(embedded) };
+    const { hash, packed: entries } = await readManifest(embedded);
+    const packed = findPacked(entries, embedded, folder);
+    // One that an earlier start has unpacked counts when this one wants it.
+    return { ...describeFolder(folder, join(folder, DEMO), packed), packed, buildId: hash };
   }
   return describeFolder(join(import.meta.dir, "../../build/native"), sourceDemo());
 }
@@ -61,8 +70,9 @@ function listEmbedded(): Map<string, Blob> {
   return files;
 }
 
-function describeFolder(folder: string, demoModel: string): NativeFiles {
-  const names = existsSync(folder) ? readdirSync(folder) : [];
+function describeFolder(folder: string, demoModel: string, packed: readonly PackedEntry[] = []): NativeFiles {
+  const found = existsSync(folder) ? readdirSync(folder) : [];
+  const names = found.filter((name) => !packed.some((file) => file.name === name));
   const library = names.find((name) => LIBRARY.test(name));
   if (library === undefined) {
     throw new AppError({
@@ -84,10 +94,15 @@ function describeFolder(folder: string, demoModel: string): NativeFiles {
   };
 }
 
-/** The folder's own key would change when the cache was emptied and is extracted again. */
-async function readBuildHash(files: ReadonlyMap<string, Blob>): Promise<string> {
-  const manifest = files.get(MANIFEST);
-  return manifest === undefined ? "unversioned" : ((await manifest.json()) as { hash: string }).hash;
+interface Manifest {
+  /** Of all that is embedded: a folder's own key would change when the cache was emptied and is extracted again. */
+  hash: string;
+  packed: PackedEntry[];
+}
+
+async function readManifest(files: ReadonlyMap<string, Blob>): Promise<Manifest> {
+  const manifest = (await files.get(MANIFEST)?.json()) as Partial<Manifest> | undefined;
+  return { hash: manifest?.hash ?? "unversioned", packed: manifest?.packed ?? [] };
 }
 
 /** The folder alone would not do: a build links another one to the same place, and a packager may overwrite files. */
@@ -103,8 +118,9 @@ function contentKey(folder: string, names: readonly string[]): string {
 }
 
 /** The folder that holds the embedded files; written aside and renamed, so that it is whole or not there. */
-async function extract(files: ReadonlyMap<string, Blob>, cacheFolder: string): Promise<string> {
-  const hash = await readBuildHash(files);
+async function extract(embedded: ReadonlyMap<string, Blob>, cacheFolder: string): Promise<string> {
+  const { hash } = await readManifest(embedded);
+  const files = new Map([...embedded].filter(([name]) => !name.endsWith(PACKED_ENDING)));
   const parent = join(cacheFolder, "native");
   const folder = join(parent, hash);
   if (isComplete(folder, files)) return folder;

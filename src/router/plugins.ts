@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { readCpuIdentity } from "../hardware/cpu.ts";
 import type { Clock } from "../lib/clock.ts";
+import { describeCudaHost } from "../lib/cuda-libraries.ts";
 import type { Logger } from "../lib/log.ts";
 import type { BackendName } from "../protocol/backends.ts";
 import { AppError } from "../protocol/errors.ts";
@@ -63,9 +64,10 @@ export async function choosePlugins(
   const plugins: string[] = [];
   let fallback: string | null = null;
   if (wanted.length === 0) {
+    skipped.push(...(files.held ?? []));
     for (const path of files.gpuPlugins) if (await test(path)) plugins.push(path);
   } else {
-    const chosen = await chooseWanted(wanted, files.gpuPlugins, (path) => probeDevice(path, files, effects));
+    const chosen = await chooseWanted(wanted, files, (path) => probeDevice(path, files, effects));
     for (const { file, reason } of chosen.skipped) skip(file, reason);
     if (chosen.plugin !== null) plugins.push(chosen.plugin);
     fallback = chosen.fallback;
@@ -126,13 +128,22 @@ export function pluginEffects(
   wanted: readonly BackendName[] = [],
 ): PluginEffects {
   const path = join(cacheFolder, "plugins.json");
-  const key = `${files.key} ${[...files.cpuPlugins, ...files.gpuPlugins].map((file) => basename(file)).join(" ")} ${readCpuIdentity()}${wanted.length === 0 ? "" : ` for ${wanted.join(",")}`}`;
+  const key = describeHost(files, wanted);
   return {
     ask: (question) => runJob(files.library, question, log, clock),
     recall: () => recall(path, key),
     remember: (choice) => remember(path, key, choice, log),
     warn: (message) => log.warn(message),
   };
+}
+
+/** All that the choice depends on: another driver may start what the last one could not. */
+function describeHost(files: NativeFiles, wanted: readonly BackendName[]): string {
+  const names = [...files.cpuPlugins, ...files.gpuPlugins].map((file) => basename(file));
+  const held = (files.held ?? []).map(({ file, reason }) => `without ${file}: ${reason}`);
+  const driver = files.gpuPlugins.some((path) => path.includes("cuda")) ? [describeCudaHost(process.env)] : [];
+  const asked = wanted.length === 0 ? [] : [`for ${wanted.join(",")}`];
+  return [files.key, ...names, readCpuIdentity(), ...held, ...driver, ...asked].join(" ");
 }
 
 function recall(path: string, key: string): PluginChoice | null {

@@ -4,6 +4,7 @@
 import { basename } from "node:path";
 import type { BackendName } from "../protocol/backends.ts";
 import { AppError } from "../protocol/errors.ts";
+import type { NativeFiles } from "./native-files.ts";
 import type { SkippedPlugin } from "./plugins.ts";
 
 export interface WantedChoice {
@@ -17,7 +18,7 @@ export interface WantedChoice {
 /** `probe`: why a plug-in does not work here; null: it does. Throws `plan_refused` when none works. */
 export async function chooseWanted(
   wanted: readonly BackendName[],
-  gpuPlugins: readonly string[],
+  { gpuPlugins, held = [] }: Pick<NativeFiles, "gpuPlugins" | "held">,
   probe: (plugin: string) => Promise<string | null>,
 ): Promise<WantedChoice> {
   const skipped: SkippedPlugin[] = [];
@@ -26,10 +27,12 @@ export async function chooseWanted(
   };
   for (const name of wanted) {
     if (name === "cpu") return end(name, null);
-    const plugin = gpuPlugins.find((path) => basename(path).startsWith(`libggml-${name}.`));
-    const reason = plugin === undefined ? "this build has none" : await probe(plugin);
+    const isNamed = (file: string): boolean => basename(file).startsWith(`libggml-${name}.`);
+    const plugin = gpuPlugins.find(isNamed);
+    const kept = held.find(({ file }) => isNamed(file));
+    const reason = plugin === undefined ? (kept?.reason ?? "this build has none") : await probe(plugin);
     if (reason === null) return end(name, plugin ?? null);
-    skipped.push({ file: plugin === undefined ? name : basename(plugin), reason });
+    skipped.push({ file: kept?.file ?? basename(plugin ?? name), reason });
   }
   const reasons = skipped.map(({ file, reason }) => `${file}: ${reason}`).join("; ");
   throw new AppError({

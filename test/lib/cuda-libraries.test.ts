@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findCudaLibraries, hasCudaDriver, listCudaFolders } from "../../src/lib/cuda-libraries.ts";
+import { describeCudaHost, findCudaLibraries, hasCudaDriver, listCudaFolders } from "../../src/lib/cuda-libraries.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mlo-cuda-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -98,4 +98,22 @@ describe("hasCudaDriver", () => {
     expect(hasCudaDriver({}, [toolkit, nowhere], cache, [empty])).toBe(false);
     expect(hasCudaDriver({}, [], nowhere, [])).toBe(false);
   });
+});
+
+test("what is known of a host changes with its driver, its devices and the libraries found", () => {
+  const kernel = join(root, "proc");
+  const env = { ML_OFFLOAD_CUDA_LIBS: join(root, "libraries"), HOME: root };
+  const seen = [describeCudaHost(env, kernel)];
+  const note = () => void seen.push(describeCudaHost(env, kernel));
+  makeFolder("proc/gpus/0000:01:00.0", []);
+  writeFileSync(join(kernel, "version"), "NVRM version: 580.65.06\nGCC version: 12\n");
+  note();
+  writeFileSync(join(kernel, "version"), "NVRM version: 590.10\nGCC version: 12\n");
+  note();
+  makeFolder("proc/gpus/0000:02:00.0", []);
+  note();
+  makeFolder("libraries", ["libcublas.so.13"]);
+  note();
+  expect(new Set(seen).size).toBe(5);
+  expect(describeCudaHost(env, kernel)).toBe(seen.at(-1) as string);
 });

@@ -137,6 +137,8 @@ describe("what is remembered", () => {
     expect(effectsFor(FILES, cache).recall()).toEqual(choice);
     expect(effectsFor({ ...FILES, key: "k2" }, cache).recall()).toBeNull();
     expect(effectsFor({ ...FILES, cpuPlugins: FILES.cpuPlugins.slice(1) }, cache).recall()).toBeNull();
+    const held = [{ file: "libggml-cuda.so", reason: "it can't be unpacked" }];
+    expect(effectsFor({ ...FILES, held }, cache).recall()).toBeNull();
   });
 
   test("is asked again when its file is broken or can't be written", () => {
@@ -192,6 +194,15 @@ describe("back ends that were asked for", () => {
         "None of the back ends cuda, metal works here. libggml-cuda.so: the child ended with SIGILL; metal: this build has none",
     });
     expect(remembered).toEqual([]);
+  });
+
+  test("one that the binary keeps packed is left out with its reason, whether it was named or not", async () => {
+    const held = [{ file: "libggml-cuda.so", reason: "there is no NVIDIA driver here" }];
+    const { effects, warnings } = makeEffects();
+    expect(await choosePlugins({ ...FILES, held }, effects)).toEqual({ plugins: [CPU], skipped: held });
+    expect(warnings).toEqual([]);
+    const named = await choosePlugins({ ...FILES, held }, makeEffects().effects, ["cuda", "cpu"]);
+    expect(named).toEqual({ plugins: [CPU], skipped: held, fallback: "cpu in place of cuda" });
   });
 
   test("the setting is a list in order, by commas or several times", () => {
