@@ -2,11 +2,12 @@
 // imports at the top uses Bun and Node built-ins alone. `npm run <script>` calls it with the pinned Bun.
 
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { buildNative, type Gpu, NATIVE_LINK, type NativeOptions, nativeFiles } from "./native/build.ts";
 import { DEFAULT_CUDA_ARCHS, parseCudaArchs } from "./native/cuda.ts";
 import { packLibrary, travelsPacked } from "./native/pack.ts";
 import { generateSymbols, SYMBOLS_FILE } from "./native/symbols.ts";
+import { checkLibraries, checkProgram, HOST_TARGET, parseTarget, type Target } from "./native/targets.ts";
 import type { PackedEntry } from "./src/router/packed-files.ts";
 import { fetchLlama } from "./vendor/fetch.ts";
 import { run, SetupError, say } from "./vendor/tools.ts";
@@ -14,27 +15,61 @@ import { run, SetupError, say } from "./vendor/tools.ts";
 const ROOT = import.meta.dir;
 const DIST = join(ROOT, "dist");
 
-export const BINARY = join(DIST, `ml-offload-${process.platform}-${process.arch}`);
+export const BINARY = join(DIST, `ml-offload-${HOST_TARGET}`);
 
 interface Options extends NativeOptions {
+  /** For which system the binary is; undefined: this one. */
+  target?: Target;
+  /** Libraries that were built elsewhere. */
+  native?: string;
+  /** Where the binary goes; undefined: dist/. */
+  out?: string;
   rest: string[];
 }
 
 const GPUS: readonly string[] = ["none", "cuda", "metal"];
 
+/** Each takes a value; false: it is none of theirs. */
+const FLAGS: Readonly<Record<string, (options: Options, value: string) => boolean>> = {
+  "--gpu": (options, value) => {
+    options.gpu = value as Gpu;
+    return GPUS.includes(value);
+  },
+  "--cpu": (options, value) => {
+    options.cpu = value as Options["cpu"];
+    return value === "host" || value === "all";
+  },
+  "--cuda-arch": (options, value) => {
+    options.cudaArchs = parseCudaArchs(value);
+    return true;
+  },
+  "--target": (options, value) => {
+    options.target = parseTarget(value);
+    return true;
+  },
+  "--native": (options, value) => {
+    options.native = resolve(value);
+    return value !== "";
+  },
+  "--out": (options, value) => {
+    options.out = resolve(value);
+    return value !== "";
+  },
+};
+
 function parseOptions(argv: string[]): Options {
   const options: Options = { gpu: "none", cpu: "host", cudaArchs: DEFAULT_CUDA_ARCHS, peer: false, rest: [] };
   for (let i = 0; i < argv.length; i++) {
     const [flag = "", inline] = (argv[i] ?? "").split("=", 2);
-    if (flag !== "--gpu" && flag !== "--cpu" && flag !== "--cuda-arch") {
+    const apply = Object.hasOwn(FLAGS, flag) ? FLAGS[flag] : undefined;
+    if (apply === undefined) {
       options.rest.push(argv[i] ?? "");
       continue;
     }
     const value = inline ?? argv[++i] ?? "";
-    if (flag === "--gpu" && GPUS.includes(value)) options.gpu = value as Gpu;
-    else if (flag === "--cuda-arch") options.cudaArchs = parseCudaArchs(value);
-    else if (flag === "--cpu" && (value === "host" || value === "all")) options.cpu = value;
-    else throw new SetupError(`${flag} ${value}: use --gpu none|cuda|metal and --cpu host|all.`);
+    if (!apply(options, value)) {
+      throw new SetupError(`${flag} ${value}: use --gpu none|cuda|metal, --cpu host|all, --native DIR and --out FILE.`);
+    }
   }
   return options;
 }
@@ -109,17 +144,30 @@ function toMegabytes(bytes: number): string {
 }
 
 /** Set-up, then the binary, in a process of its own: Bun remembers which packages were there when it started. */
-async function makeBinary(options: NativeOptions): Promise<number> {
-  return await child([join(ROOT, "build.ts"), "compile", await setUp(options)]);
+async function makeBinary(options: Options): Promise<number> {
+  const target = options.target ?? HOST_TARGET;
+  // Compilers here make libraries for here: those of another system, or of another build, are given.
+  const given = options.native ?? (target === HOST_TARGET ? undefined : "");
+  if (given !== undefined) await installPackages();
+  const native = given ?? (await setUp(options));
+  const more = [
+    ...(options.target === undefined ? [] : ["--target", target]),
+    ...(options.out === undefined ? [] : ["--out", options.out]),
+  ];
+  return await child([join(ROOT, "build.ts"), "compile", native, ...more]);
 }
 
 /** The compiled binary, with the libraries, the demo model, Swagger's assets and the notices inside. */
-async function compileBinary(native: string): Promise<void> {
+async function compileBinary({ rest, target = parseTarget(HOST_TARGET), out }: Options): Promise<void> {
+  const native = rest[0] ?? NATIVE_LINK;
+  checkLibraries(native === "" ? undefined : native, existsSync(native) ? nativeFiles(native) : [], target);
   const embedded = await stageEmbedded(native);
-  mkdirSync(DIST, { recursive: true });
+  const outfile = out ?? join(DIST, `ml-offload-${target}`);
+  mkdirSync(dirname(outfile), { recursive: true });
+  const isHost = target === HOST_TARGET;
   const result = await Bun.build({
     entrypoints: [join(ROOT, "src", "main.ts"), ...embedded],
-    compile: { outfile: BINARY },
+    compile: { outfile, ...(isHost ? {} : { target: `bun-${target}` as const }) },
     loader: { ".embedded": "file" },
     naming: { asset: "[name].[ext]" },
     minify: { whitespace: true, syntax: true },
@@ -128,8 +176,13 @@ async function compileBinary(native: string): Promise<void> {
     format: "esm",
   });
   if (!result.success) throw new SetupError(`bun build failed.\n${result.logs.join("\n")}`);
-  const version = await run([BINARY, "--version"], { what: "the smoke run of the binary" });
-  say(`${BINARY}: ${version.trim()}`);
+  checkProgram(outfile, target);
+  if (!isHost) {
+    say(`${outfile}: made for ${target}, and not run here`);
+    return;
+  }
+  const version = await run([outfile, "--version"], { what: "the smoke run of the binary" });
+  say(`${outfile}: ${version.trim()}`);
 }
 
 async function runChecks(options: Options): Promise<number> {
@@ -162,7 +215,7 @@ async function main(): Promise<number> {
     case "binary":
       return await makeBinary(options);
     case "compile":
-      await compileBinary(options.rest[0] ?? NATIVE_LINK);
+      await compileBinary(options);
       return 0;
     case "test":
       return await runChecks(options);
