@@ -43,6 +43,10 @@ const FLAGS: Readonly<Record<string, (options: Options, value: string) => boolea
     options.cudaArchs = parseCudaArchs(value);
     return true;
   },
+  "--cuda-libs": (options, value) => {
+    options.cudaLibs = value as Options["cudaLibs"];
+    return value === "static" || value === "shared";
+  },
   "--target": (options, value) => {
     options.target = parseTarget(value);
     return true;
@@ -58,7 +62,8 @@ const FLAGS: Readonly<Record<string, (options: Options, value: string) => boolea
 };
 
 function parseOptions(argv: string[]): Options {
-  const options: Options = { gpu: "none", cpu: "host", cudaArchs: DEFAULT_CUDA_ARCHS, peer: false, rest: [] };
+  const cuda = { cudaArchs: DEFAULT_CUDA_ARCHS, cudaLibs: "static" } as const;
+  const options: Options = { gpu: "none", cpu: "host", ...cuda, peer: false, rest: [] };
   for (let i = 0; i < argv.length; i++) {
     const [flag = "", inline] = (argv[i] ?? "").split("=", 2);
     const apply = Object.hasOwn(FLAGS, flag) ? FLAGS[flag] : undefined;
@@ -68,7 +73,9 @@ function parseOptions(argv: string[]): Options {
     }
     const value = inline ?? argv[++i] ?? "";
     if (!apply(options, value)) {
-      throw new SetupError(`${flag} ${value}: use --gpu none|cuda|metal, --cpu host|all, --native DIR and --out FILE.`);
+      throw new SetupError(
+        `${flag} ${value}: use --gpu none|cuda|metal, --cpu host|all, --cuda-libs static|shared, --native DIR and --out FILE.`,
+      );
     }
   }
   return options;

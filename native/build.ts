@@ -20,6 +20,8 @@ export interface NativeOptions {
   cpu: "host" | "all";
   /** Of `--gpu cuda`, as CMake spells them, such as `90-real`. */
   cudaArchs: readonly string[];
+  /** `static`: cuBLAS is linked in where the toolkit has an archive, some 600 MB. `shared`: the host has it. */
+  cudaLibs: "static" | "shared";
   /** Also llama-server and llama-quantize from the same objects, for the parity tests. */
   peer: boolean;
 }
@@ -44,9 +46,9 @@ async function toolchain(gpu: Gpu): Promise<string> {
 /** Of everything that shapes the result, and of nothing else. */
 export function buildKey(options: NativeOptions, variants: string[], compiler: string): string {
   const hash = new Bun.CryptoHasher("sha256");
-  const { gpu, cpu, peer, cudaArchs } = options;
-  const archs = gpu === "cuda" ? cudaArchs : [];
-  hash.update(JSON.stringify([gpu, archs, cpu, peer, variants, compiler, process.platform, process.arch, sourceKey()]));
+  const { gpu, cpu, peer, cudaArchs, cudaLibs } = options;
+  const cuda = gpu === "cuda" ? [cudaArchs, cudaLibs] : [];
+  hash.update(JSON.stringify([gpu, cuda, cpu, peer, variants, compiler, process.platform, process.arch, sourceKey()]));
   for (const file of nativeSources()) hash.update(relative(ROOT, file)).update(readFileSync(file));
   return hash.digest("hex").slice(0, 16);
 }
@@ -89,6 +91,7 @@ async function compile(options: NativeOptions, variants: string[], source: strin
     MLO_OUT: out,
     MLO_GPU: options.gpu,
     MLO_CUDA_ARCHITECTURES: options.cudaArchs.join(";"),
+    MLO_CUDA_SHARED_LIBS: options.cudaLibs === "shared" ? "ON" : "OFF",
     MLO_CPU_VARIANTS: variants.join(";"),
     MLO_PEER: options.peer ? "ON" : "OFF",
   };

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { buildKey, type NativeOptions } from "../../native/build.ts";
 
-const OPTIONS: NativeOptions = { gpu: "none", cpu: "host", cudaArchs: ["90"], peer: false };
+const OPTIONS: NativeOptions = { gpu: "none", cpu: "host", cudaArchs: ["90"], cudaLibs: "static", peer: false };
 
 test("a key stands for what shapes the libraries", () => {
   const key = buildKey(OPTIONS, ["x64"], "c++ 12");
@@ -9,6 +9,7 @@ test("a key stands for what shapes the libraries", () => {
   for (const other of [
     buildKey({ ...OPTIONS, gpu: "cuda" }, ["x64"], "c++ 12"),
     buildKey({ ...OPTIONS, gpu: "cuda", cudaArchs: ["80"] }, ["x64"], "c++ 12"),
+    buildKey({ ...OPTIONS, gpu: "cuda", cudaLibs: "shared" }, ["x64"], "c++ 12"),
     buildKey({ ...OPTIONS, peer: true }, ["x64"], "c++ 12"),
     buildKey(OPTIONS, ["x64", "zen4"], "c++ 12"),
     buildKey(OPTIONS, ["x64"], "c++ 13"),

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# gpu-prepare.sh [--native DIR]: packs into build/gpu/ all that gpu.sh needs on a machine without a network: Bun, the packages,
+# and llama.cpp's patched source; or, instead of the source, finished libraries (DIR, such as build/native: with the CUDA
+# plug-in, and llama-server when the benchmark is wanted). Run it after `npm run setup`. Copy the checkout with build/gpu/ there.
+# MAX_MIB (64) is what may travel: the checkout's files and build/gpu/ together.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+native=""
+while [ $# -gt 0 ]; do
+  case $1 in
+    --native) native=${2:?--native wants a folder}; shift 2 ;;
+    *) echo "use: gpu-prepare.sh [--native DIR]" >&2; exit 2 ;;
+  esac
+done
+out=build/gpu
+rm -rf "$out"
+mkdir -p "$out"
+squeeze() { xz -T1 -6 -c; }
+
+# The Bun that the project pins, as a program of its own: a compiled binary of ours could play it, but its children could not.
+bun=${BUN:-$(npx -y bun@1.4.5 -e 'console.log(process.execPath)')}
+squeeze <"$bun" >"$out/bun.xz"
+
+# Packages that only check, document or talk to other products stay here; so do types and maps.
+skip=(@biomejs typescript @typescript bun-types oazapfts @oazapfts playwright-core @scalar prettier @anthropic-ai openai ai @ai-sdk)
+tar -c --sort=name --exclude='*.map' --exclude='*.d.ts' --exclude='*.d.mts' --exclude='*.d.cts' \
+  "${skip[@]/#/--exclude=node_modules/}" node_modules | squeeze >"$out/packages.tar.xz"
+
+if [ -n "$native" ]; then
+  tar -ch -C "$native" . | squeeze >"$out/native.tar.xz"
+else
+  # What CMake reads. Other back ends and other tools are most of the source.
+  tar -c --sort=name \
+    --exclude='vendor/llama.cpp/ggml/src/ggml-[d-l]*' --exclude='vendor/llama.cpp/ggml/src/ggml-[n-z]*' \
+    --exclude='vendor/llama.cpp/vendor/*/*test*' --exclude='*.md' \
+    vendor/llama.cpp/{CMakeLists.txt,LICENSE,licenses,.ml-offload-stamp,cmake,common,ggml,include,src,vendor} \
+    vendor/llama.cpp/tools/{server,mtmd,quantize} | squeeze >"$out/llama.tar.xz"
+fi
+
+travels() { git ls-files -z --cached --others --exclude-standard | xargs -0 du -cb 2>/dev/null | tail -1 | cut -f1; }
+total=$(($(travels) + $(du -cb "$out"/* | tail -1 | cut -f1)))
+ls -l "$out" | awk 'NR > 1 { printf "%8.1f MiB  %s\n", $5 / 1048576, $9 }'
+printf '%8.1f MiB  in all, the checkout with them\n' "$(echo "$total / 1048576" | bc -l)"
+if [ "$total" -gt $((${MAX_MIB:-64} * 1048576)) ]; then
+  echo "that is more than ${MAX_MIB:-64} MiB" >&2
+  exit 1
+fi
