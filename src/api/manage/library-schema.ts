@@ -42,6 +42,17 @@ export const ModelLibraryReply = Type.Object({
       sleepsInMs: orNull(
         Type.Number({ description: "Until its engine is stopped if nobody asks; null: it stays, or has none." }),
       ),
+      backend: orNull(
+        Type.Object(
+          {
+            wanted: Type.Array(Type.String(), { description: "As asked for, in order; empty: whatever works." }),
+            used: Type.Array(Type.String(), { description: "GPU back ends that are loaded, else `cpu`." }),
+            fallback: orNull(Type.String({ description: "What is used in place of the first one; null: nothing is." })),
+            skipped: Type.Array(Type.Object({ file: Type.String(), reason: Type.String() })),
+          },
+          { description: "Where its engine computes; null: it has none." },
+        ),
+      ),
       default: Type.Boolean(),
       demo: Type.Boolean(),
       error: orNull(Type.String({ description: "Why it can't be served, or why the last load failed." })),

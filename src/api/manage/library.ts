@@ -104,10 +104,15 @@ function encodeCard(card: ModelCard, isLocal: boolean): Listed {
     loaded: card.state === "loaded",
     pinned: card.pinned,
     sleepsInMs: card.sleepsInMs,
+    backend: card.backend && encodeBackend(card.backend),
     default: card.isDefault,
     demo: card.demo,
     error: describeTrouble(card, isLocal),
   };
+}
+
+function encodeBackend({ wanted, used, fallback, skipped }: NonNullable<ModelCard["backend"]>): Listed["backend"] {
+  return { wanted: [...wanted], used: [...used], fallback, skipped: skipped.map((plugin) => ({ ...plugin })) };
 }
 
 /** Why a model can't be served. Who is not on this machine gets the names of its files alone. */

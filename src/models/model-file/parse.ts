@@ -167,6 +167,7 @@ function readSettings({ settings = {}, sampling = {} }: ModelFile, toPath: (path
     draftMax: settings.draft_max,
     lora: settings.lora?.map(toPath),
     loadTimeoutSeconds: settings.load_timeout,
+    backend: settings.backend,
   });
   const { max_tokens: maxTokens, ...rest } = sampling;
   return {

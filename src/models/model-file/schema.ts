@@ -2,6 +2,7 @@
 // those of `serve`'s (a test compares them).
 
 import { z } from "zod";
+import { BACKENDS, listBackends } from "../../protocol/backends.ts";
 import { ADAPTERS_MAX } from "../../protocol/lora.ts";
 import { NO_CAPABILITIES } from "../capability.ts";
 
@@ -22,6 +23,12 @@ const name = (most: number) =>
     .min(1)
     .max(most)
     .regex(/^[^\p{C}]+$/u, "holds control characters");
+
+/** One name, several by commas, or a list. */
+const backend = z
+  .union([z.string().transform((text) => text.split(",").map((word) => word.trim())), z.array(z.string()).max(16)])
+  .pipe(z.array(z.enum(BACKENDS)).min(1))
+  .transform(listBackends);
 
 export const SETTINGS = z.strictObject({
   ctx: whole(0, INT32_MAX).optional(),
@@ -44,7 +51,7 @@ export const SETTINGS = z.strictObject({
   sleep_after: range(0, DAY_SECONDS).optional(),
   chat_template: z.string().optional(),
   chat_template_file: path.optional(),
-  backend: z.union([z.string(), z.array(z.string()).max(16)]).optional(),
+  backend: backend.optional(),
 });
 
 /** The ranges are those of requests. */
@@ -93,7 +100,7 @@ export type ModelFile = z.output<typeof MODEL_FILE>;
 
 /** Keys that are taken and have no effect. */
 const WITHOUT_EFFECT = ["requirements", "optimization_hints", "hardware_scaling"] as const;
-const SETTINGS_WITHOUT_EFFECT = ["chat_template", "chat_template_file", "backend"] as const;
+const SETTINGS_WITHOUT_EFFECT = ["chat_template", "chat_template_file"] as const;
 
 /** As they are called where models come from that this program runs. */
 const OUR_FRAMEWORKS = /^(gguf|ggml|llama[._-]?cpp|auto)$/i;
