@@ -28,6 +28,8 @@ export interface EngineChanges {
   loadTimeoutSeconds?: number;
   /** In order: the first one that works is used. */
   backend?: readonly BackendName[];
+  /** Jinja, in the place of the model's own. */
+  chatTemplate?: string;
 }
 
 export interface ModelSettings {

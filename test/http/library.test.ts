@@ -9,6 +9,7 @@ const described = {
   displayName: "A",
   modelType: "llm",
   withoutEffect: ["requirements"],
+  chatTemplate: null,
   taken: [],
   content: { model_id: "a", path: "m.gguf", requirements: { memory_gb: 8 } },
 };

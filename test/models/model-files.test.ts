@@ -147,7 +147,8 @@ describe("the registry", () => {
       described: {
         displayName: "A nice one",
         modelType: "llm",
-        withoutEffect: ["requirements", "settings.chat_template", "capabilities.vision"],
+        withoutEffect: ["requirements", "capabilities.vision"],
+        chatTemplate: "x",
         content: { requirements: { memory_gb: 8 } },
       },
       settings: {

@@ -6,6 +6,12 @@ import { type Static, type TSchema, Type } from "@sinclair/typebox";
 const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 const name = (description: string) => Type.String({ minLength: 1, maxLength: 1024, description });
 
+export const MODEL_FILE_FIELDS = {
+  name: Type.String(),
+  content: Type.Object({}, { description: "All that it says." }),
+  withoutEffect: Type.Array(Type.String(), { description: "Keys of it that have no effect." }),
+};
+
 export const ModelLibraryReply = Type.Object({
   models: Type.Array(
     Type.Object({
@@ -26,16 +32,7 @@ export const ModelLibraryReply = Type.Object({
       quantization: orNull(Type.String()),
       capabilities: Type.Array(Type.String()),
       companions: Type.Array(Type.Object({ kind: Type.String(), name: Type.String(), sizeBytes: Type.Integer() })),
-      modelFile: orNull(
-        Type.Object(
-          {
-            name: Type.String(),
-            content: Type.Object({}, { description: "All that it says." }),
-            withoutEffect: Type.Array(Type.String(), { description: "Keys of it that have no effect." }),
-          },
-          { description: "That describes it." },
-        ),
-      ),
+      modelFile: orNull(Type.Object(MODEL_FILE_FIELDS, { description: "That describes it." })),
       state: Type.String(),
       loaded: Type.Boolean(),
       pinned: Type.Boolean({ description: "Its engine stays when nobody asks." }),

@@ -3,6 +3,7 @@
 
 import { basename, dirname } from "node:path";
 import type { Elysia } from "elysia";
+import type { Described } from "../../models/model-file/described.ts";
 import type { ModelCard } from "../../router/inference.ts";
 import { BodyReader } from "../body.ts";
 import { isLocalAddress } from "../host-check.ts";
@@ -123,6 +124,7 @@ export function describeTrouble({ error, path, described }: ModelCard, isLocal: 
   return folders.reduce((text, folder) => text.replaceAll(folder, ""), error);
 }
 
-function encodeModelFile({ file, content, withoutEffect }: NonNullable<ModelCard["described"]>): Listed["modelFile"] {
+/** Where it lies is nobody's business who asks for a model by its name. */
+export function encodeModelFile({ file, content, withoutEffect }: Described): NonNullable<Listed["modelFile"]> {
   return { name: basename(file), content: { ...content }, withoutEffect };
 }

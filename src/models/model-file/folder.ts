@@ -2,7 +2,7 @@
 // say of models is used elsewhere (describe.ts).
 
 import { readFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type { Environment } from "../../lib/paths.ts";
 import type { ErrorBody } from "../../protocol/errors.ts";
 import { type FoundModels, messageOf, statOrError } from "../found.ts";
@@ -15,6 +15,7 @@ import {
   ModelFileError,
   parseModelFile,
 } from "./parse.ts";
+import { withTemplate } from "./template-file.ts";
 
 export interface ModelFileFault {
   file: string;
@@ -37,6 +38,8 @@ const FILES_MAX = 1_024;
 interface KnownFile {
   version: string;
   read: ModelFileRead;
+  /** Read along with it: see template-file.ts. */
+  templateFile: string | null;
 }
 
 export class ModelFileFolder {
@@ -56,24 +59,40 @@ export class ModelFileFolder {
     const fresh = new Map<string, KnownFile>();
     for (const name of names.slice(0, FILES_MAX)) {
       const file = join(folder, name);
-      const stats = statOrError(file);
-      const version = "code" in stats ? stats.code : `${stats.size}:${stats.mtimeMs}:${stats.ino}`;
       const known = this.#known.get(file);
-      const read = known?.version === version ? known.read : readModelFile(file, env);
-      fresh.set(file, { version, read });
-      if ("fault" in read) found.warn(read.fault.error.message);
+      const isSame = known !== undefined && known.version === versionOf(file, known.templateFile);
+      const now = isSame ? known : readAnew(file, env);
+      fresh.set(file, now);
+      if (now.templateFile !== null) found.folders.add(dirname(now.templateFile));
+      if ("fault" in now.read) found.warn(now.read.fault.error.message);
     }
     this.#known = fresh;
     return refuseRepeated([...fresh.values()].map(({ read }) => read));
   }
 }
 
+function versionOf(...files: readonly (string | null)[]): string {
+  const versions = files.map((file) => {
+    const stats = file === null ? null : statOrError(file);
+    return stats === null || "code" in stats ? (stats?.code ?? "") : `${stats.size}:${stats.mtimeMs}:${stats.ino}`;
+  });
+  return versions.join(" ");
+}
+
+function readAnew(file: string, env: Environment): KnownFile {
+  // Before it is read: what changes meanwhile is then seen the next time.
+  const before = versionOf(file);
+  const { read, templateFile } = readModelFile(file, env);
+  return { version: `${before} ${versionOf(templateFile)}`, read, templateFile };
+}
+
 /** A mistake in it is a result. */
-export function readModelFile(file: string, env: Environment): ModelFileRead {
+function readModelFile(file: string, env: Environment): Pick<KnownFile, "read" | "templateFile"> {
   const stats = statOrError(file);
-  const refuse = (message: string): ModelFileRead => {
+  const refuse = (message: string): ReturnType<typeof readModelFile> => {
     const error: ErrorBody = { code: "model_damaged", message, hint: "docs/models.md says what a model file is." };
-    return { fault: { file, id: basename(file).replace(MODEL_FILE_NAME, ""), error } };
+    const read = { fault: { file, id: basename(file).replace(MODEL_FILE_NAME, ""), error } };
+    return { read, templateFile: null };
   };
   if ("code" in stats) return refuse(`the model file ${file} can't be read: ${stats.message}`);
   if (!stats.isFile()) return refuse(`the model file ${file} is not a regular file`);
@@ -86,11 +105,14 @@ export function readModelFile(file: string, env: Environment): ModelFileRead {
   } catch (thrown) {
     return refuse(`the model file ${file} can't be read: ${messageOf(thrown)}`);
   }
+  let templateFile: string | null = null;
   try {
-    return { description: parseModelFile(file, text, env) };
+    const description = parseModelFile(file, text, env);
+    templateFile = description.templateFile;
+    return { read: { description: withTemplate(description, text) }, templateFile };
   } catch (thrown) {
     if (!(thrown instanceof ModelFileError)) throw thrown;
-    return { fault: { file, id: guessId(file, text), error: thrown.body } };
+    return { read: { fault: { file, id: guessId(file, text), error: thrown.body } }, templateFile };
   }
 }
 

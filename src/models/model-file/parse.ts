@@ -25,6 +25,8 @@ export interface ModelDescription {
   /** What is given or taken, as far as the model allows it; `exact`: all else is taken. */
   capabilities: { changes: Partial<Capabilities>; exact: boolean };
   settings: ModelSettings;
+  /** Holds the chat template, which is not read yet. Absolute. */
+  templateFile: string | null;
   /** Keys that have no effect. */
   withoutEffect: readonly string[];
   /** All that it says, as it was read. */
@@ -53,7 +55,7 @@ export function parseModelFile(file: string, text: string, env: Environment): Mo
   if (!parsed.success) throw describeIssue(file, text, parsed.error.issues[0], parsed.error.issues.length);
   const model = parsed.data;
   const { settings = {} } = model;
-  const wrong = (keys: string[], what: string) => fault(file, findKeyLine(text, keys), `\`${keys.join(".")}\` ${what}`);
+  const wrong = (keys: string[], what: string) => faultOf(file, text, keys, what);
   if (isReservedName(model.model_id))
     throw wrong(["model_id"], "asks for a model by itself and can't be the name of one");
   if (model.path.includes("\0")) throw wrong(["path"], "holds a NUL, which no path has");
@@ -62,6 +64,9 @@ export function parseModelFile(file: string, text: string, env: Environment): Mo
   }
   if ((settings.ubatch_size ?? 0) > (settings.batch_size ?? Number.POSITIVE_INFINITY)) {
     throw wrong(["settings", "ubatch_size"], "must not be over `settings.batch_size`");
+  }
+  if (settings.chat_template !== undefined && settings.chat_template_file !== undefined) {
+    throw wrong(["settings", "chat_template_file"], "and `settings.chat_template` are two ways to say one thing");
   }
   const toPath = (path: string): string => resolve(dirname(file), expandHome(path, env));
   return {
@@ -72,9 +77,15 @@ export function parseModelFile(file: string, text: string, env: Environment): Mo
     target: model.path,
     capabilities: readCapabilities(model),
     settings: readSettings(model, toPath),
+    templateFile: settings.chat_template_file === undefined ? null : toPath(settings.chat_template_file),
     withoutEffect: listWithoutEffect(model),
     content,
   };
+}
+
+/** What is wrong with the value of a key, beyond what the text itself shows. */
+export function faultOf(file: string, text: string, keys: readonly string[], what: string): ModelFileError {
+  return fault(file, findKeyLine(text, keys), `\`${keys.join(".")}\` ${what}`);
 }
 
 /** What a file that can't be used is called in listings. */
@@ -168,6 +179,7 @@ function readSettings({ settings = {}, sampling = {} }: ModelFile, toPath: (path
     lora: settings.lora?.map(toPath),
     loadTimeoutSeconds: settings.load_timeout,
     backend: settings.backend,
+    chatTemplate: settings.chat_template,
   });
   const { max_tokens: maxTokens, ...rest } = sampling;
   return {

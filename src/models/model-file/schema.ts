@@ -30,6 +30,11 @@ const backend = z
   .pipe(z.array(z.enum(BACKENDS)).min(1))
   .transform(listBackends);
 
+/** Whether it is one that parses shows at the load. */
+export function isTemplate(text: string): boolean {
+  return text.trim() !== "" && !text.includes("\0");
+}
+
 export const SETTINGS = z.strictObject({
   ctx: whole(0, INT32_MAX).optional(),
   parallel: whole(0, SEQUENCES_MAX).optional(),
@@ -49,7 +54,7 @@ export const SETTINGS = z.strictObject({
   lora: z.union([path.transform((file) => [file]), z.array(path).max(ADAPTERS_MAX)]).optional(),
   load_timeout: range(1, DAY_SECONDS).optional(),
   sleep_after: range(0, DAY_SECONDS).optional(),
-  chat_template: z.string().optional(),
+  chat_template: z.string().refine(isTemplate, "must hold text, and no NUL").optional(),
   chat_template_file: path.optional(),
   backend: backend.optional(),
 });
@@ -100,17 +105,15 @@ export type ModelFile = z.output<typeof MODEL_FILE>;
 
 /** Keys that are taken and have no effect. */
 const WITHOUT_EFFECT = ["requirements", "optimization_hints", "hardware_scaling"] as const;
-const SETTINGS_WITHOUT_EFFECT = ["chat_template", "chat_template_file"] as const;
 
 /** As they are called where models come from that this program runs. */
 const OUR_FRAMEWORKS = /^(gguf|ggml|llama[._-]?cpp|auto)$/i;
 
 export function listWithoutEffect(file: ModelFile): string[] {
-  const { settings = {}, framework } = file;
+  const { framework } = file;
   return [
     ...WITHOUT_EFFECT.filter((key) => file[key] !== undefined),
     ...(framework === undefined || OUR_FRAMEWORKS.test(framework) ? [] : ["framework"]),
-    ...SETTINGS_WITHOUT_EFFECT.filter((key) => settings[key] !== undefined).map((key) => `settings.${key}`),
   ];
 }
 
