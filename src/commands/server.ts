@@ -10,6 +10,7 @@ import { PROJECT_VERSION } from "../api/version.ts";
 import { describeGuessing } from "../config/guessing.ts";
 import type { ServeConfig } from "../config.ts";
 import { endWithParent } from "../engine/parent.ts";
+import { readMachineSize } from "../hardware/machine-facts.ts";
 import { readAvailableMemory } from "../hardware/memory.ts";
 import { Hub, type ModelSource } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
@@ -179,7 +180,9 @@ export function openRegistry(
     copies: new NameFile(join(folders.state, "aliases.json"), "copied names", log),
     pins: new NameFile(join(folders.state, "pins.json"), "pinned models", log),
     ownFolder,
-    ...(config.modelConfigDir === null ? {} : { modelFiles: { folder: config.modelConfigDir, env } }),
+    ...(config.modelConfigDir === null
+      ? {}
+      : { modelFiles: { folder: config.modelConfigDir, env, machine: readMachineSize } }),
     places: [...own, ...(config.discover ? listPlaces(env) : [])],
     ...(watch === undefined ? {} : { watch }),
     findConverted,

@@ -62,13 +62,14 @@ export function renderFit({ downloadBytes, memory, disk }: Omit<Look<unknown>, "
 }
 
 /** What the model's own file makes of it. */
-export function renderModelFile({ file, chatTemplate, withoutEffect }: Described): [string, string][] {
+export function renderModelFile({ file, chatTemplate, hardware, withoutEffect }: Described): [string, string][] {
   const template: [string, string][] =
     chatTemplate === null
       ? []
       : [["used instead", `the model file's chat template, ${chatTemplate.length} characters`]];
   const idle: [string, string][] = withoutEffect.length === 0 ? [] : [["without effect", withoutEffect.join(", ")]];
-  return [["model file", file], ...template, ...idle];
+  const notes = hardware.map(({ key, outcome, reason }): [string, string] => [key, `${outcome}: ${reason}`]);
+  return [["model file", file], ...template, ...notes, ...idle];
 }
 
 function section(title: string, rows: readonly (readonly [string, string])[]): string[] {

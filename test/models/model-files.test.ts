@@ -147,7 +147,7 @@ describe("the registry", () => {
       described: {
         displayName: "A nice one",
         modelType: "llm",
-        withoutEffect: ["requirements", "capabilities.vision"],
+        withoutEffect: ["capabilities.vision"],
         chatTemplate: "x",
         content: { requirements: { memory_gb: 8 } },
       },

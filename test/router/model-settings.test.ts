@@ -31,6 +31,7 @@ describe("a request", () => {
       modelType: null,
       withoutEffect: [],
       chatTemplate: null,
+      hardware: [],
       content: {},
     };
     fixture.entries[0] = makeEntry("a", { described: { ...described, taken: ["completion", "embedding"] } });

@@ -10,6 +10,17 @@ export const MODEL_FILE_FIELDS = {
   name: Type.String(),
   content: Type.Object({}, { description: "All that it says." }),
   withoutEffect: Type.Array(Type.String(), { description: "Keys of it that have no effect." }),
+  hardware: Type.Array(
+    Type.Object({
+      key: Type.String({ description: "Such as `requirements.memory_gb` or `hardware_scaling.large`." }),
+      outcome: Type.Union(
+        (["met", "unmet", "below", "unknown", "used", "unused"] as const).map((word) => Type.Literal(word)),
+        { description: "`unmet`: the model is refused; `below`: less than is recommended." },
+      ),
+      reason: Type.String({ description: "In words." }),
+    }),
+    { description: "What this machine makes of its `requirements`, `optimization_hints` and `hardware_scaling`." },
+  ),
 };
 
 export const ModelLibraryReply = Type.Object({

@@ -125,6 +125,12 @@ export function describeTrouble({ error, path, described }: ModelCard, isLocal: 
 }
 
 /** Where it lies is nobody's business who asks for a model by its name. */
-export function encodeModelFile({ file, content, withoutEffect }: Described): NonNullable<Listed["modelFile"]> {
-  return { name: basename(file), content: { ...content }, withoutEffect };
+export function encodeModelFile(described: Described): NonNullable<Listed["modelFile"]> {
+  const { file, content, withoutEffect, hardware } = described;
+  return {
+    name: basename(file),
+    content: { ...content },
+    withoutEffect,
+    hardware: hardware.map((note) => ({ ...note })),
+  };
 }

@@ -5,6 +5,7 @@
 import type { Capabilities } from "../../protocol/model-info.ts";
 import { judgeTemplate } from "../../protocol/template-capabilities.ts";
 import type { ModelManifest } from "../manifest.ts";
+import type { HardwareNote } from "./machine.ts";
 import type { ModelDescription } from "./parse.ts";
 
 /** Of a model that a model file describes. */
@@ -19,6 +20,8 @@ export interface Described {
   taken: (keyof Capabilities)[];
   /** What it chats by in the place of the model's own template; null: that is its own. */
   chatTemplate: string | null;
+  /** What this machine makes of its requirements, hints and tiers. */
+  hardware: readonly HardwareNote[];
   content: Readonly<Record<string, unknown>>;
 }
 
@@ -56,6 +59,7 @@ export function toDescribed(manifest: ModelManifest, description: ModelDescripti
     modelType,
     withoutEffect: [...withoutEffect, ...refused, ...idle.map((ending) => `settings.chat_template${ending}`)],
     taken,
+    hardware: description.hardware.notes,
     chatTemplate: idle.length > 0 ? null : chatTemplate,
     content,
   };

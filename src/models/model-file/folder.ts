@@ -7,6 +7,7 @@ import type { Environment } from "../../lib/paths.ts";
 import type { ErrorBody } from "../../protocol/errors.ts";
 import { type FoundModels, messageOf, statOrError } from "../found.ts";
 import { listFolder } from "../places/list-folder.ts";
+import { type MachineFacts, UNKNOWN_MACHINE } from "./machine.ts";
 import {
   guessId,
   MODEL_FILE_BYTES_MAX,
@@ -30,6 +31,8 @@ export interface ModelFileOptions {
   folder: string;
   /** For `~`. */
   env: Environment;
+  /** By which requirements are judged and tiers are chosen; absent: nothing is known. */
+  machine?: () => MachineFacts;
 }
 
 /** Each is a model of its own; nobody describes more by hand. */
@@ -46,6 +49,7 @@ export class ModelFileFolder {
   readonly #options: ModelFileOptions;
   /** By path; read again when size or date have changed. */
   #known = new Map<string, KnownFile>();
+  #machine = UNKNOWN_MACHINE;
 
   constructor(options: ModelFileOptions) {
     this.#options = { ...options, folder: resolve(options.folder) };
@@ -54,6 +58,7 @@ export class ModelFileFolder {
   /** In the order of their names; a folder that is not there has none. `found` is told what to watch and what was left out. */
   read(found: FoundModels): ModelFileRead[] {
     const { folder, env } = this.#options;
+    this.#lookAtMachine();
     const names = listFolder(found, folder).filter((name) => MODEL_FILE_NAME.test(name));
     if (names.length > FILES_MAX) found.warn(`of ${folder} only ${FILES_MAX} of ${names.length} model files are read`);
     const fresh = new Map<string, KnownFile>();
@@ -61,13 +66,22 @@ export class ModelFileFolder {
       const file = join(folder, name);
       const known = this.#known.get(file);
       const isSame = known !== undefined && known.version === versionOf(file, known.templateFile);
-      const now = isSame ? known : readAnew(file, env);
+      const now = isSame ? known : readAnew(file, env, this.#machine);
       fresh.set(file, now);
       if (now.templateFile !== null) found.folders.add(dirname(now.templateFile));
       if ("fault" in now.read) found.warn(now.read.fault.error.message);
     }
     this.#known = fresh;
     return refuseRepeated([...fresh.values()].map(({ read }) => read));
+  }
+
+  /** A container's limit may be moved while we run: all files are judged anew then. */
+  #lookAtMachine(): void {
+    const { machine = () => UNKNOWN_MACHINE } = this.#options;
+    const now = machine();
+    if (Bun.deepEquals(now, this.#machine)) return;
+    this.#machine = now;
+    this.#known.clear();
   }
 }
 
@@ -79,15 +93,19 @@ function versionOf(...files: readonly (string | null)[]): string {
   return versions.join(" ");
 }
 
-function readAnew(file: string, env: Environment): KnownFile {
+function readAnew(file: string, env: Environment, machine: MachineFacts): KnownFile {
   // Before it is read: what changes meanwhile is then seen the next time.
   const before = versionOf(file);
-  const { read, templateFile } = readModelFile(file, env);
+  const { read, templateFile } = readModelFile(file, env, machine);
   return { version: `${before} ${versionOf(templateFile)}`, read, templateFile };
 }
 
 /** A mistake in it is a result. */
-function readModelFile(file: string, env: Environment): Pick<KnownFile, "read" | "templateFile"> {
+function readModelFile(
+  file: string,
+  env: Environment,
+  machine: MachineFacts,
+): Pick<KnownFile, "read" | "templateFile"> {
   const stats = statOrError(file);
   const refuse = (message: string): ReturnType<typeof readModelFile> => {
     const error: ErrorBody = { code: "model_damaged", message, hint: "docs/models.md says what a model file is." };
@@ -107,7 +125,7 @@ function readModelFile(file: string, env: Environment): Pick<KnownFile, "read" |
   }
   let templateFile: string | null = null;
   try {
-    const description = parseModelFile(file, text, env);
+    const description = parseModelFile(file, text, env, machine);
     templateFile = description.templateFile;
     return { read: { description: withTemplate(description, text) }, templateFile };
   } catch (thrown) {

@@ -59,6 +59,8 @@ export const SETTINGS = z.strictObject({
   backend: backend.optional(),
 });
 
+export type ModelFileSettings = z.output<typeof SETTINGS>;
+
 /** The ranges are those of requests. */
 export const SAMPLING = z.strictObject({
   temperature: range(0, 100).optional(),
@@ -83,7 +85,7 @@ export const SAMPLING = z.strictObject({
 const CAPABILITY_NAMES = Object.keys(NO_CAPABILITIES) as (keyof typeof NO_CAPABILITIES)[];
 const capabilityName = z.enum(CAPABILITY_NAMES as [keyof typeof NO_CAPABILITIES]);
 
-/** Kept and shown; what is in them has no meaning here. */
+/** Other programs write what they like there: what is known of it is looked for in hardware.ts. */
 const free = z.union([z.record(z.string(), z.unknown()), z.array(z.unknown()), z.string(), z.number()]);
 
 export const MODEL_FILE = z.strictObject({
@@ -103,18 +105,12 @@ export const MODEL_FILE = z.strictObject({
 });
 export type ModelFile = z.output<typeof MODEL_FILE>;
 
-/** Keys that are taken and have no effect. */
-const WITHOUT_EFFECT = ["requirements", "optimization_hints", "hardware_scaling"] as const;
-
 /** As they are called where models come from that this program runs. */
 const OUR_FRAMEWORKS = /^(gguf|ggml|llama[._-]?cpp|auto)$/i;
 
-export function listWithoutEffect(file: ModelFile): string[] {
-  const { framework } = file;
-  return [
-    ...WITHOUT_EFFECT.filter((key) => file[key] !== undefined),
-    ...(framework === undefined || OUR_FRAMEWORKS.test(framework) ? [] : ["framework"]),
-  ];
+/** Keys that are taken and have no effect, but for those about the machine (hardware.ts). */
+export function listWithoutEffect({ framework }: ModelFile): string[] {
+  return framework === undefined || OUR_FRAMEWORKS.test(framework) ? [] : ["framework"];
 }
 
 export function listKeys(at: readonly PropertyKey[]): string[] {
