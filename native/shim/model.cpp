@@ -40,10 +40,14 @@ void * load(mlo_job & job, const std::string & path, const common_json & setting
     if (!mlo::has_marks(loaded->vocab)) {
         mlo::log_warning("the file wants a token at the beginning or end of each text and names none: texts go without");
     }
-    loaded->has_template = llama_model_chat_template(loaded->model, nullptr) != nullptr;
+    const std::string given = settings.value("chatTemplate", "");
+    loaded->has_template = !given.empty() || llama_model_chat_template(loaded->model, nullptr) != nullptr;
     try {
-        loaded->templates = common_chat_templates_init(loaded->model, "");
+        loaded->templates = common_chat_templates_init(loaded->model, given);
     } catch (const std::exception & e) {
+        if (!given.empty()) {
+            throw std::runtime_error(std::string("the chat template that was given does not parse: ") + e.what());
+        }
         // A template that does not parse spoils chat alone: the model still completes text.
         mlo::log_warning(std::string("the chat template does not parse: ") + e.what());
         loaded->has_template = false;

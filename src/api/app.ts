@@ -33,6 +33,7 @@ import type { DocumentedRoute } from "./openapi.ts";
 import type { ApiContext, ApiDependencies } from "./options.ts";
 import { chooseRequestId, REQUEST_ID_HEADER, rememberRequestId, requestIdOf } from "./request-id.ts";
 import { addResponseRoutes } from "./responses/routes.ts";
+import { sessionOf } from "./socket-upgrade.ts";
 import { KeptStreams } from "./streams/kept-streams.ts";
 import { addStreamRoutes } from "./streams/routes.ts";
 import { addBackendRoute } from "./system/backend.ts";
@@ -158,6 +159,9 @@ async function answerHead(
   const asked = new Request(request, { method: "GET" });
   rememberRequestId(asked, requestIdOf(request));
   const response = await route(asked);
+  if (sessionOf(response) !== null) {
+    throw new AppError({ code: "invalid_request", message: "HEAD opens no WebSocket", hint: "Use GET." });
+  }
   const headers = new Headers(response.headers);
   if (isStream(response)) await response.body?.cancel();
   else headers.set("Content-Length", String((await response.arrayBuffer()).byteLength));

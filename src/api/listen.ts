@@ -3,7 +3,9 @@
 import { HeapSweeper } from "../lib/heap-sweeper.ts";
 import { AppError, type ErrorBody } from "../protocol/errors.ts";
 import type { HttpApp } from "./app.ts";
+import { encodeErrorEnvelope } from "./errors.ts";
 import { isStream } from "./frame-stream.ts";
+import { type SocketSession, type SocketWire, sessionOf } from "./socket-upgrade.ts";
 
 export interface ListenAddress {
   host: string;
@@ -21,6 +23,11 @@ export interface RunningServer {
 
 /** A connection without a request may stay this long; one with a request in progress has no such limit. */
 const IDLE_SECONDS = 120;
+
+/** Messages of clients choose topics, of which there are a few. */
+const SOCKET_MESSAGE_BYTES_MAX = 4096;
+/** A connection that is silent in both directions is pinged before this, and closed where nothing answers. */
+const SOCKET_IDLE_SECONDS = 60;
 
 /** Throws an AppError that says what to do when the address can't be had. */
 export function listen(app: Pick<HttpApp, "handle">, address: ListenAddress): RunningServer {
@@ -51,16 +58,50 @@ function openSocket(app: Pick<HttpApp, "handle">, hostname: string, port: number
         // A long prompt is silent for longer than any idle limit.
         self.timeout(request, 0);
         const response = await app.handle(request);
+        const session = sessionOf(response);
+        if (session !== null) return upgrade(self, request, response, session);
         // A stream goes on after this, and watches its own reader.
         if (!isStream(response)) self.timeout(request, IDLE_SECONDS);
         sweeper.note();
         setImmediate(() => sweeper.sweep(self.pendingRequests === 0));
         return response;
       },
+      websocket: {
+        data: {} as SocketSession,
+        maxPayloadLength: SOCKET_MESSAGE_BYTES_MAX,
+        idleTimeout: SOCKET_IDLE_SECONDS,
+        sendPings: true,
+        // A few bytes could stand for gigabytes.
+        perMessageDeflate: false,
+        open: (socket) => socket.data.opened(wireOf(socket)),
+        message: (socket, message) => socket.data.received(typeof message === "string" ? message : null),
+        drain: (socket) => socket.data.drained(),
+        close: (socket) => socket.data.closed(),
+      },
     });
   } catch (thrown) {
     throw new AppError(explainFailure(thrown, hostname, port), { cause: thrown });
   }
+}
+
+function upgrade(
+  self: Bun.Server<SocketSession>,
+  request: Request,
+  { headers }: Response,
+  session: SocketSession,
+): Response | undefined {
+  if (self.upgrade(request, { data: session, headers })) return undefined;
+  const error: ErrorBody = { code: "invalid_request", message: "the handshake of the WebSocket is not valid" };
+  return Response.json(encodeErrorEnvelope(error), { status: 400, headers });
+}
+
+function wireOf(socket: Bun.ServerWebSocket<SocketSession>): SocketWire {
+  return {
+    // -1: it is kept until the reader takes it.
+    send: (text) => socket.sendText(text) === -1,
+    close: (code, reason) => socket.close(code, reason),
+    terminate: () => socket.terminate(),
+  };
 }
 
 function explainFailure(thrown: unknown, hostname: string, port: number): ErrorBody {

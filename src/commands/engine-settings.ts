@@ -41,6 +41,7 @@ export function describeStart(sources: EngineSources, entry: ModelEntry, isDefau
     settings: {
       ...describeEngine(config, sources),
       modelPath: entry.path,
+      ...(engine.chatTemplate === undefined ? {} : { chatTemplate: engine.chatTemplate }),
       ...guessingFor(guessing, {
         // What a model's own file asks for is for this model.
         isDefault: isDefault || engine.draftModel !== undefined || engine.speculate !== undefined,

@@ -7,10 +7,10 @@ import { listen } from "../api/listen.ts";
 import { encodeConversion } from "../api/manage/encode-conversion.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
 import { PROJECT_VERSION } from "../api/version.ts";
-import { listBackends } from "../config/backend.ts";
 import { describeGuessing } from "../config/guessing.ts";
 import type { ServeConfig } from "../config.ts";
 import { endWithParent } from "../engine/parent.ts";
+import { readMachineSize } from "../hardware/machine-facts.ts";
 import { readAvailableMemory } from "../hardware/memory.ts";
 import { Hub, type ModelSource } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
@@ -25,12 +25,16 @@ import { FolderWatch } from "../models/folder-watch.ts";
 import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import { Uploads } from "../models/upload/uploads.ts";
+import { listBackends } from "../protocol/backends.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
+import { runJob } from "../router/jobs.ts";
 import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
 import { unpackEffects, unpackPlugins } from "../router/packed-files.ts";
+import { abortable } from "../router/place.ts";
+import { askOnce, describeUse, PluginChoices } from "../router/plugin-choices.ts";
 import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
 import { Router } from "../router/router.ts";
 import { NameFile } from "../state/name-file.ts";
@@ -75,8 +79,8 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
     unpackEffects(env, (message) => log.warn(message)),
   );
   if (config.exitWithParent) endWithParent(files.library);
-  const wanted = listBackends(config.backend);
-  const choice = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock, wanted), wanted);
+  const choices = openChoices(files, folders, log);
+  const choice = await choices.of(listBackends(config.backend));
   const watch = new FolderWatch();
   const events = new EventBus<EventTopic>(() => systemClock.wallMs());
   const converting = openConverting({
@@ -94,7 +98,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
-  const router = buildRouter(options, files, choice, registry, loras, loader);
+  const router = buildRouter(options, files, { choice, choices }, registry, loras, loader);
   const app = createApp({
     inference: router,
     hub: announceDownloads(openHub(env, folders, registry), events),
@@ -123,6 +127,14 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
       };
     },
   };
+}
+
+function openChoices(files: NativeFiles, folders: Folders, log: Logger): PluginChoices {
+  const ask = askOnce((question) => runJob(files.library, question, log, systemClock));
+  return new PluginChoices((wanted) => {
+    const effects = pluginEffects(files, folders.cache, log, systemClock, wanted, ask);
+    return choosePlugins(files, effects, wanted);
+  });
 }
 
 function openUploads({ config, folders, env }: StartOptions, registry: ModelRegistry): Uploads {
@@ -173,7 +185,9 @@ export function openRegistry(
     copies: new NameFile(join(folders.state, "aliases.json"), "copied names", log),
     pins: new NameFile(join(folders.state, "pins.json"), "pinned models", log),
     ownFolder,
-    ...(config.modelConfigDir === null ? {} : { modelFiles: { folder: config.modelConfigDir, env } }),
+    ...(config.modelConfigDir === null
+      ? {}
+      : { modelFiles: { folder: config.modelConfigDir, env, machine: readMachineSize } }),
     places: [...own, ...(config.discover ? listPlaces(env) : [])],
     ...(watch === undefined ? {} : { watch }),
     findConverted,
@@ -206,12 +220,12 @@ function findUnservable(registry: ModelRegistry): string[] {
 function buildRouter(
   { config, folders, log }: StartOptions,
   files: NativeFiles,
-  { plugins, skipped, fallback }: PluginChoice,
+  { choice, choices }: { choice: PluginChoice; choices: PluginChoices },
   registry: ModelRegistry,
   adapted: { modelPath: string; adapters: AdapterFile[] },
   loader: ConvertOnLoad,
 ): Router {
-  const sources = { config, files, plugins, folders, adapted };
+  const { plugins, skipped, fallback } = choice;
   return new Router({
     registry,
     log,
@@ -229,11 +243,15 @@ function buildRouter(
     },
     effects: {
       async startEngine(entry, signal) {
+        const wanted = listBackends(entry.settings.engine.backend ?? config.backend);
+        const chosen = await abortable(choices.of(wanted), signal);
+        const sources = { config, files, plugins: chosen.plugins, folders, adapted };
         const start = describeStart(sources, entry, registry.defaultEntry()?.id === entry.id);
         const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
         const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
         const settings = { ...start.settings, modelPath };
-        const engine = await EngineProcess.start({ ...options, ...start, settings });
+        const backend = describeUse(wanted, chosen);
+        const engine = await EngineProcess.start({ ...options, ...start, settings, backend });
         if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
         return engine;
       },

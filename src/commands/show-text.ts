@@ -2,6 +2,7 @@
 
 import type { Fit, Look } from "../hub/look.ts";
 import type { Inspection } from "../models/inspect.ts";
+import type { Described } from "../models/model-file/described.ts";
 
 /** A chat template takes pages: its beginning tells which one it is. `--json` has it whole. */
 const VALUE_CHARACTERS_MAX = 100;
@@ -58,6 +59,17 @@ export function renderFit({ downloadBytes, memory, disk }: Omit<Look<unknown>, "
     ["memory here", tell(memory)],
     ["disk here", tell(disk)],
   ];
+}
+
+/** What the model's own file makes of it. */
+export function renderModelFile({ file, chatTemplate, hardware, withoutEffect }: Described): [string, string][] {
+  const template: [string, string][] =
+    chatTemplate === null
+      ? []
+      : [["used instead", `the model file's chat template, ${chatTemplate.length} characters`]];
+  const idle: [string, string][] = withoutEffect.length === 0 ? [] : [["without effect", withoutEffect.join(", ")]];
+  const notes = hardware.map(({ key, outcome, reason }): [string, string] => [key, `${outcome}: ${reason}`]);
+  return [["model file", file], ...template, ...notes, ...idle];
 }
 
 function section(title: string, rows: readonly (readonly [string, string])[]): string[] {

@@ -10,13 +10,14 @@ import { readHubSettings } from "../hub/settings.ts";
 import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
+import type { ModelEntry } from "../models/entry.ts";
 import { inspectWhole } from "../models/inspect.ts";
 import { AppError } from "../protocol/errors.ts";
 import { isRepository } from "../protocol/hub-name.ts";
 import { locateNativeFiles } from "../router/native-files.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { openRegistry } from "./server.ts";
-import { renderFit, renderInspection } from "./show-text.ts";
+import { renderFit, renderInspection, renderModelFile } from "./show-text.ts";
 
 export interface ShowArguments {
   /** A path, or the name of a model that `serve` would list. */
@@ -33,9 +34,15 @@ export async function show(
   cwd: string,
 ): Promise<ExitCode> {
   const place = await choosePlace(args.subject, flags, configPath, env, cwd);
-  if (typeof place !== "string") return await showRemote(place.hub, args, env);
-  const found = inspectWhole(place, { ...args, thorough: true });
-  process.stdout.write(args.json ? `${JSON.stringify(found, null, 2)}\n` : renderInspection(found));
+  if ("hub" in place) return await showRemote(place.hub, args, env);
+  const { path, described } = place;
+  const found = inspectWhole(path, { ...args, thorough: true });
+  const modelFile = described === null ? {} : { modelFile: described };
+  process.stdout.write(
+    args.json
+      ? `${JSON.stringify({ ...found, ...modelFile }, null, 2)}\n`
+      : renderInspection(found, described === null ? [] : renderModelFile(described)),
+  );
   return EXIT_CODES.ok;
 }
 
@@ -46,9 +53,9 @@ async function choosePlace(
   configPath: string | null,
   env: Environment,
   cwd: string,
-): Promise<string | { hub: string }> {
+): Promise<Pick<ModelEntry, "path" | "described"> | { hub: string }> {
   const own = resolve(cwd, subject);
-  if (existsSync(own)) return own;
+  if (existsSync(own)) return { path: own, described: null };
   if (subject.startsWith("hf:")) return { hub: subject };
   try {
     return await findModel(subject, flags, configPath, env, cwd);
@@ -91,11 +98,11 @@ async function findModel(
   configPath: string | null,
   env: Environment,
   cwd: string,
-): Promise<string> {
+): Promise<ModelEntry> {
   const folders = resolveFolders(env);
   const { values: config } = loadConfig({ flags, env, folders, cwd }, configPath);
   const log = createLogger({ level: "error", format: "text" });
   const { demoModel } = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
   // What a folder was converted to is no part of what it is.
-  return openRegistry({ config, folders, env, log }, { demoModel }, undefined, () => null).resolve(name).path;
+  return openRegistry({ config, folders, env, log }, { demoModel }, undefined, () => null).resolve(name);
 }

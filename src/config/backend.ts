@@ -1,7 +1,7 @@
 // Where models compute: a part of the table of `serve`'s options. Pure.
 
 import { listOption } from "../lib/option.ts";
-import { BACKENDS, type BackendName } from "../protocol/backends.ts";
+import { BACKENDS } from "../protocol/backends.ts";
 
 const NAME = `(${BACKENDS.join("|")})`;
 
@@ -16,9 +16,3 @@ export const BACKEND_OPTIONS = {
     `of ${BACKENDS.join(", ")}`,
   ),
 };
-
-/** In order, each once; none: whatever works. */
-export function listBackends(values: readonly string[]): BackendName[] {
-  const named = values.flatMap((value) => value.split(","));
-  return BACKENDS.filter((name) => named.includes(name)).sort((a, b) => named.indexOf(a) - named.indexOf(b));
-}

@@ -36,7 +36,9 @@ export function startPlugins(library: NativeLibrary, plugins: readonly string[])
 export function loadBackend(library: NativeLibrary, settings: EngineSettings, hooks: LoadHooks): LlamaBackend {
   const started = performance.now();
   const head = (settings.head ?? null) !== null && settings.draft === null;
-  const model = loadModel(library, settings.modelPath, { gpuLayers: settings.gpuLayers, head }, hooks);
+  const { gpuLayers, chatTemplate } = settings;
+  const template = chatTemplate === undefined ? {} : { chatTemplate };
+  const model = loadModel(library, settings.modelPath, { gpuLayers, head, ...template }, hooks);
   let context: NativeContext | null = null;
   let drafter: Drafter | null = null;
   try {
@@ -123,7 +125,7 @@ function loadDrafter(
 function loadModel(
   library: NativeLibrary,
   path: string,
-  settings: { gpuLayers: number; head?: boolean },
+  settings: Parameters<typeof NativeModel.load>[2],
   hooks: LoadHooks,
 ): NativeModel {
   using job = NativeModel.load(library, path, settings);
@@ -154,7 +156,15 @@ function loadAdapters(model: NativeModel, paths: readonly string[], canGenerate:
   }
 }
 
+/** The shim's words. */
+const GIVEN_TEMPLATE = "the chat template that was given";
+
 function loadError(path: string, error: Error): AppError {
+  if (error.message.startsWith(GIVEN_TEMPLATE)) {
+    const message = `${basename(path)} can't be loaded: ${error.message}`;
+    const hint = "Correct the chat template in the model file, or leave it out: then the model's own is used.";
+    return new AppError({ code: "model_damaged", message, hint }, { cause: error });
+  }
   const outOfMemory = /out of memory|failed to allocate|unable to allocate|cudaMalloc/i.test(error.message);
   return new AppError(
     {

@@ -48,7 +48,7 @@ export class NativeModel extends Handle {
   static load(
     library: NativeLibrary,
     path: string,
-    settings: { gpuLayers: number; head?: boolean },
+    settings: { gpuLayers: number; head?: boolean; chatTemplate?: string },
   ): NativeJob<NativeModel> {
     const call = "mlo_model_load_start";
     const job = library.calls.mlo_model_load_start(toCText(path), toCText(JSON.stringify(settings)));

@@ -45,11 +45,23 @@ export class EventBus<T extends string> {
 
   /** Null: there are `READERS_MAX` already, or it is closed. */
   subscribe(topics: readonly T[]): EventReader<T> | null {
-    if (this.#closed || this.#readers.size >= READERS_MAX) return null;
+    if (this.isFull()) return null;
     const reader = new EventReader<T>(new Set(topics), () => this.#readers.delete(reader));
     this.#readers.add(reader);
     for (const topic of topics) for (const watcher of this.#watchers) watcher(topic);
     return reader;
+  }
+
+  /** Nobody can subscribe now. */
+  isFull(): boolean {
+    return this.#closed || this.#readers.size >= READERS_MAX;
+  }
+
+  /** Another choice of topics, from now on; what is unread of the others goes without a loss. */
+  retune(reader: EventReader<T>, topics: readonly T[]): void {
+    const added = topics.filter((topic) => !reader.topics.has(topic));
+    reader.choose(new Set(topics));
+    for (const topic of added) for (const watcher of this.#watchers) watcher(topic);
   }
 
   /** Ends every reader; there are no more. */
@@ -70,7 +82,7 @@ export class EventBus<T extends string> {
 }
 
 export class EventReader<T extends string> {
-  readonly topics: ReadonlySet<T>;
+  #topics: ReadonlySet<T>;
   readonly #leave: () => void;
   #unread: Queued<T>[] = [];
   #lost = 0;
@@ -78,12 +90,22 @@ export class EventReader<T extends string> {
   #wake: () => void = () => {};
 
   constructor(topics: ReadonlySet<T>, leave: () => void) {
-    this.topics = topics;
+    this.#topics = topics;
     this.#leave = leave;
   }
 
+  get topics(): ReadonlySet<T> {
+    return this.#topics;
+  }
+
+  /** By the bus alone, which tells its watchers. */
+  choose(topics: ReadonlySet<T>): void {
+    this.#topics = topics;
+    this.#unread = this.#unread.filter(({ event }) => topics.has(event.topic));
+  }
+
   offer(event: BusEvent<T>, replaces: string | null): void {
-    if (this.#closed || !this.topics.has(event.topic)) return;
+    if (this.#closed || !this.#topics.has(event.topic)) return;
     if (replaces !== null) {
       this.#unread = this.#unread.filter((old) => old.replaces !== replaces || old.event.topic !== event.topic);
     }

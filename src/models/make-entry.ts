@@ -25,7 +25,7 @@ export function toEntry(
     created: Math.floor(found.modifiedMs / 1000),
     sizeBytes: found.sizeBytes,
     companions,
-    error,
+    error: error ?? description?.hardware.refusal ?? null,
     explicit: found.explicit,
     conversion: converted === undefined || error !== null ? null : { file: converted },
     demo: false,

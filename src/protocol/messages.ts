@@ -24,6 +24,8 @@ export interface EngineSettings {
   microBatchSize: number;
   threads: number;
   gpuLayers: number;
+  /** Jinja, in the place of the model's own; absent: that. */
+  chatTemplate?: string;
   /** Of embeddings; absent: the model's own. */
   pooling?: Pooling;
   /** Longest gap between two tokens of a stream that prompts of others may cause; 0 = from the measured rates. */

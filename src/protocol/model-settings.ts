@@ -1,6 +1,7 @@
 // What one model's own file may say about how it is run: settings of its engine, by the names of `serve`'s settings, and
 // what requests get that don't say it themselves. Types only.
 
+import type { BackendName } from "./backends.ts";
 import type { SamplingParams } from "./generation.ts";
 import type { Pooling } from "./model-info.ts";
 
@@ -25,6 +26,10 @@ export interface EngineChanges {
   /** `FILE[=SCALE]`, absolute. */
   lora?: readonly string[];
   loadTimeoutSeconds?: number;
+  /** In order: the first one that works is used. */
+  backend?: readonly BackendName[];
+  /** Jinja, in the place of the model's own. */
+  chatTemplate?: string;
 }
 
 export interface ModelSettings {

@@ -2,6 +2,7 @@
 
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import type { BackendUse } from "../protocol/backends.ts";
 import { AppError } from "../protocol/errors.ts";
 import { type EngineSettings, type Frame, type FromEngine, PROTOCOL_VERSION } from "../protocol/messages.ts";
 import type { LoadedModelInfo } from "../protocol/model-info.ts";
@@ -12,6 +13,8 @@ import { EngineClient } from "./engine-client.ts";
 export interface EngineOptions {
   libraryPath: string;
   settings: EngineSettings;
+  /** Where it computes; told in cards and health. */
+  backend: BackendUse;
   /** How the model is called in messages. */
   modelId: string;
   loadTimeoutMs: number;
@@ -37,6 +40,7 @@ const STOP_MS = 2_000;
 export class EngineProcess {
   readonly client: EngineClient;
   readonly info: LoadedModelInfo;
+  readonly backend: BackendUse;
   readonly #child: Child;
   readonly #clock: Clock;
   /** Resolves when the process is gone. */
@@ -48,11 +52,12 @@ export class EngineProcess {
     client: EngineClient,
     info: LoadedModelInfo,
     exited: Promise<ExitReason>,
-    clock: Clock,
+    { backend, clock }: Pick<EngineOptions, "backend" | "clock">,
   ) {
     this.#child = child;
     this.client = client;
     this.info = info;
+    this.backend = backend;
     this.exited = exited;
     this.#clock = clock;
   }
@@ -102,7 +107,7 @@ export class EngineProcess {
     options.signal.addEventListener("abort", abort, { once: true });
     try {
       const info = await loaded.promise;
-      return new EngineProcess(child, client, info, exited.promise, clock);
+      return new EngineProcess(child, client, info, exited.promise, options);
     } finally {
       cancelTimer();
       options.signal.removeEventListener("abort", abort);

@@ -3,6 +3,7 @@
 import type { FoundPlace } from "../models/found.ts";
 import type { Described } from "../models/model-file/described.ts";
 import type { Removal } from "../models/removal.ts";
+import type { BackendUse } from "../protocol/backends.ts";
 import type {
   CacheReport,
   EmbeddingInput,
@@ -64,6 +65,8 @@ export interface ModelCard {
   demo: boolean;
   /** Is this the model of requests that name none. */
   isDefault: boolean;
+  /** Where its engine computes; null: it has none. */
+  backend: BackendUse | null;
   info: LoadedModelInfo | null;
 }
 

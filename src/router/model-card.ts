@@ -1,6 +1,7 @@
 // What listings and health say about models and engines. Pure.
 
 import type { ModelEntry } from "../models/entry.ts";
+import type { BackendUse } from "../protocol/backends.ts";
 import { automaticContextLength, type LoadedModelInfo, type Pooling } from "../protocol/model-info.ts";
 import type { Health, ModelCard, ModelState } from "./inference.ts";
 import type { Slot } from "./slot.ts";
@@ -17,6 +18,8 @@ export interface CardRuntime {
   /** Why the last start failed. */
   error: string | null;
   info: LoadedModelInfo | null;
+  /** Of its engine; null: it has none. */
+  backend: BackendUse | null;
   isDefault: boolean;
   sleepsInMs: number | null;
 }
@@ -59,6 +62,7 @@ export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSe
     error: entry.error?.message ?? runtime.error,
     demo: entry.demo,
     isDefault: runtime.isDefault,
+    backend: runtime.backend,
     info,
   };
 }
@@ -88,6 +92,7 @@ export interface SlotState {
   id: string;
   slot: Slot;
   error: string | null;
+  engine: { backend: Pick<BackendUse, "fallback"> } | null;
 }
 
 export interface Backends {
@@ -109,16 +114,23 @@ export function describeHealth(states: readonly SlotState[], backends: Backends,
   const ready = states.filter(({ slot }) => slot.kind === "ready");
   const asleep = states.filter(({ slot }) => slot.kind === "asleep");
   const troubles = [...new Set([...cooling, ...failed])];
+  const fallbacks = ready.flatMap(({ id, engine }) => {
+    const fallback = engine?.backend.fallback ?? null;
+    // That of the server's own setting is told once, for all.
+    return fallback === null || fallback === backends.fallback ? [] : [`${id}: ${fallback}`];
+  });
   const details = [
     `${ready.length} ${ready.length === 1 ? "engine" : "engines"} up`,
     ...(asleep.length === 0 ? [] : [`${asleep.length} asleep`]),
     `backends ${backends.plugins.join(", ")}`,
     ...(backends.fallback === undefined ? [] : [backends.fallback]),
     ...backends.skippedPlugins.map(({ file, reason }) => `without ${file}: ${lastLine(reason)}`),
+    ...fallbacks,
     ...troubles.map(({ id, error }) => `${id}: ${error ?? "its engine died repeatedly"}`),
   ].join("; ");
+  const isWell = troubles.length === 0 && fallbacks.length === 0 && backends.fallback === undefined;
   return {
-    status: troubles.length > 0 || backends.fallback !== undefined ? "degraded" : "healthy",
+    status: isWell ? "healthy" : "degraded",
     backends: { llamacpp: { available: true, ready: true, details } },
   };
 }

@@ -126,11 +126,12 @@ export function pluginEffects(
   log: Logger,
   clock: Clock,
   wanted: readonly BackendName[] = [],
+  ask: PluginEffects["ask"] = (question) => runJob(files.library, question, log, clock),
 ): PluginEffects {
   const path = join(cacheFolder, "plugins.json");
   const key = describeHost(files, wanted);
   return {
-    ask: (question) => runJob(files.library, question, log, clock),
+    ask,
     recall: () => recall(path, key),
     remember: (choice) => remember(path, key, choice, log),
     warn: (message) => log.warn(message),
@@ -145,21 +146,30 @@ function describeHost(files: NativeFiles, wanted: readonly BackendName[]): strin
   const asked = wanted.length === 0 ? [] : [`for ${wanted.join(",")}`];
   return [files.key, ...names, readCpuIdentity(), ...held, ...driver, ...asked].join(" ");
 }
+/** One for each list of back ends that was asked for; more than so many are those of old builds. */
+const KEPT_MAX = 16;
+
+type Kept = { key: string; choice: PluginChoice }[];
 
 function recall(path: string, key: string): PluginChoice | null {
+  return readKept(path).find((kept) => kept.key === key)?.choice ?? null;
+}
+
+function readKept(path: string): Kept {
   try {
-    const stored = JSON.parse(readFileSync(path, "utf8")) as { key: string; choice: PluginChoice };
-    return stored.key === key ? stored.choice : null;
+    const { choices } = JSON.parse(readFileSync(path, "utf8")) as { choices?: Kept };
+    return Array.isArray(choices) ? choices : [];
   } catch {
     // No file, or one that is no longer readable: the test runs again.
-    return null;
+    return [];
   }
 }
 
 function remember(path: string, key: string, choice: PluginChoice, log: Logger): void {
   try {
+    const others = readKept(path).filter((kept) => kept.key !== key);
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(`${path}.part`, JSON.stringify({ key, choice }));
+    writeFileSync(`${path}.part`, JSON.stringify({ choices: [{ key, choice }, ...others].slice(0, KEPT_MAX) }));
     renameSync(`${path}.part`, path);
   } catch (thrown) {
     log.warn("the self-test's result can't be kept; it runs again at the next start", { error: String(thrown) });

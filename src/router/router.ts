@@ -201,6 +201,7 @@ export class Router implements Inference {
         slot: place?.slot ?? NEW_SLOT,
         error: place?.error ?? null,
         info,
+        backend: place?.engine?.backend ?? null,
         isDefault,
         sleepsInMs: place?.sleep?.leftMs ?? null,
       },

@@ -38,6 +38,6 @@ export async function chooseWanted(
   throw new AppError({
     code: "plan_refused",
     message: `None of the back ends ${wanted.join(", ")} works here. ${reasons}`,
-    hint: "Name cpu as the last one, or leave --backend out.",
+    hint: "Name cpu as the last one, or name none.",
   });
 }

@@ -1,7 +1,7 @@
 // `show`: what it collects and prints, on the demo model, on folders of others, and on names.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgv } from "../../src/commands/argv.ts";
@@ -23,9 +23,10 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const run = (...args: string[]) => {
+const run = (...args: string[]) => runWith({}, ...args);
+const runWith = (env: Record<string, string>, ...args: string[]) => {
   const child = Bun.spawnSync([process.execPath, join(ROOT, "src/main.ts"), "show", ...args], {
-    env: { ...process.env, HOME: folder, XDG_CONFIG_HOME: folder },
+    env: { ...process.env, HOME: folder, XDG_CONFIG_HOME: folder, ...env },
     cwd: folder,
   });
   return { code: child.exitCode, out: child.stdout.toString(), err: child.stderr.toString() };
@@ -133,4 +134,20 @@ test("a model of the Hub is shown before it is downloaded", async () => {
   const before = server.asked.length;
   expect((await show("nobody-has-this")).code).toBe(1);
   expect(server.asked.length).toBe(before);
+});
+
+test("a described model's own file is told: its template, and what has no effect", () => {
+  const files = join(folder, "described");
+  mkdirSync(files);
+  const content = { model_id: "nice", path: DEMO, settings: { chat_template: "{{ messages }}" }, framework: "onnx" };
+  writeFileSync(join(files, "nice.json"), JSON.stringify(content));
+  const env = { MODEL_CONFIG_DIR: files };
+  const { code, out } = runWith(env, "nice");
+  expect(code).toBe(0);
+  expect(out).toContain("the model file's chat template, 14 characters");
+  expect(out).toMatch(/without effect +framework/);
+  const { modelFile } = JSON.parse(runWith(env, "nice", "--json").out);
+  expect(modelFile).toMatchObject({ file: join(files, "nice.json"), chatTemplate: "{{ messages }}" });
+  // A path is what lies there, whatever model files say of it.
+  expect(runWith(env, DEMO).out).not.toContain("model file");
 });

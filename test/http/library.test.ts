@@ -9,6 +9,8 @@ const described = {
   displayName: "A",
   modelType: "llm",
   withoutEffect: ["requirements"],
+  chatTemplate: null,
+  hardware: [{ key: "requirements.memory_gb", outcome: "met" as const, reason: "enough" }],
   taken: [],
   content: { model_id: "a", path: "m.gguf", requirements: { memory_gb: 8 } },
 };
@@ -27,7 +29,12 @@ test("everything is listed, with places for programs on this machine alone", asy
       modelType: "llm",
       place: "model-file",
       path: expect.stringContaining("demo.gguf"),
-      modelFile: { name: "a.yaml", withoutEffect: ["requirements"], content: { requirements: { memory_gb: 8 } } },
+      modelFile: {
+        name: "a.yaml",
+        withoutEffect: ["requirements"],
+        hardware: described.hardware,
+        content: { requirements: { memory_gb: 8 } },
+      },
       pinned: true,
       loaded: true,
       capabilities: ["chat", "completion", "embedding"],

@@ -86,3 +86,28 @@ test("a bus that is closed ends its readers and takes no more", async () => {
   expect(await Promise.all(waiting)).toEqual([null, null]);
   expect(bus.subscribe(["a"])).toBeNull();
 });
+
+test("a reader may choose other topics: what is unread of the others goes, and watchers hear of the new ones", async () => {
+  const bus = new EventBus<Topic>(() => 0);
+  const heard: Topic[] = [];
+  const reader = open(bus, "a");
+  bus.onSubscribe((topic) => void heard.push(topic));
+  bus.publish("a", { n: 1 });
+  bus.retune(reader, ["a", "b"]);
+  bus.publish("b", { n: 2 });
+  expect(heard).toEqual(["b"]);
+  bus.retune(reader, ["b"]);
+  bus.publish("a", { n: 3 });
+  expect(await reader.next()).toMatchObject({ lost: 0, events: [{ data: { n: 2 } }] });
+  expect([bus.hasReaders("a"), bus.hasReaders("b")]).toEqual([false, true]);
+});
+
+test("it is full when nobody may listen any more, and when it is closed", () => {
+  const bus = new EventBus<Topic>(() => 0);
+  const readers = Array.from({ length: READERS_MAX }, () => open(bus, "a"));
+  expect(bus.isFull()).toBe(true);
+  readers[0]?.close();
+  expect(bus.isFull()).toBe(false);
+  bus.close();
+  expect(bus.isFull()).toBe(true);
+});

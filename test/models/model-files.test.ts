@@ -75,6 +75,8 @@ describe("a model file", () => {
       ["a.yaml", "model_id: a\npath: m\nsampling:\n  temperature: hot\n", /line 4: `sampling\.temperature`/, /./],
       ["a.yaml", "model_id: a\npath: m\ncapabilities: [chat, dance]\n", /line 3: `capabilities/, /./],
       ["a.yaml", "model_id: a\npath: m\nsettings: {parallel: 200, retained: 100}\n", /line 3: .*255 together/, /./],
+      ["a.yaml", "model_id: a\npath: m\nsettings:\n  backend: [cuda, tpu]\n", /line 4: `settings\.backend/, /./],
+      ["a.yaml", "model_id: a\npath: m\nsettings: {backend: []}\n", /line 3: `settings\.backend/, /./],
       ["a.yaml", "model_id: a\npath: m\nsettings: {ubatch_size: 64, batch_size: 32}\n", /line 3: .*batch_size/, /./],
     ];
     for (const [name, text, message, hint] of cases) {
@@ -145,7 +147,8 @@ describe("the registry", () => {
       described: {
         displayName: "A nice one",
         modelType: "llm",
-        withoutEffect: ["requirements", "settings.chat_template", "capabilities.vision"],
+        withoutEffect: ["capabilities.vision"],
+        chatTemplate: "x",
         content: { requirements: { memory_gb: 8 } },
       },
       settings: {
@@ -189,6 +192,22 @@ describe("the registry", () => {
     expect(long?.engineKey).toBe(cold?.engineKey as string);
     expect(long?.engineKey).not.toBe(short?.engineKey as string);
     expect(registry.resolve("m").id).toBe("long");
+  });
+
+  test("back ends: a name, several by commas or a list, each once, and another list is another engine", () => {
+    const root = folderWith({
+      "models/m.gguf": chat,
+      "files/a.yaml": "model_id: one\npath: m\nsettings: {backend: cpu}\n",
+      "files/b.yaml": "model_id: text\npath: m\nsettings: {backend: 'vulkan, cpu'}\n",
+      "files/c.yaml": "model_id: list\npath: m\nsettings: {backend: [vulkan, cpu, vulkan]}\n",
+    });
+    const registry = registryOf(root);
+    const [one, text, list] = ["one", "text", "list"].map((id) => registry.resolve(id));
+    expect(one?.settings.engine.backend).toEqual(["cpu"]);
+    expect(text?.settings.engine.backend).toEqual(["vulkan", "cpu"]);
+    expect(text?.engineKey).toBe(list?.engineKey as string);
+    expect(text?.engineKey).not.toBe(one?.engineKey as string);
+    expect(one?.described?.withoutEffect).toEqual([]);
   });
 
   test("a wrong one hides no other, is warned of once, and tells who asks for it", () => {

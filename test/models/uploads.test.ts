@@ -302,6 +302,18 @@ describe("a model file", () => {
     expect(readdirSync(made.models)).toEqual([]);
   });
 
+  test("names no template outside of the folder: whoever asks could read it", async () => {
+    const made = makeUploads();
+    const send = (file: string) =>
+      store(made, Buffer.from(`model_id: x\npath: m\nsettings: {chat_template_file: ${file}}\n`));
+    for (const file of ["/etc/passwd", "../secret.txt", "below/../../secret.txt", "~/secret.txt"]) {
+      const thrown = await send(file).catch((error: AppError) => error);
+      expect(thrown, file).toMatchObject({ code: "forbidden", param: "settings.chat_template_file" });
+    }
+    expect(existsSync(made.files)).toBe(false);
+    expect(await send("templates/mine.jinja")).toMatchObject({ kind: "model-file" });
+  });
+
   test("that is not wanted is refused by who asks", async () => {
     const made = makeUploads();
     const { id } = await made.uploads.create(wanted({ name: "x.yaml", sizeBytes: null }));

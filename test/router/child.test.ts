@@ -59,6 +59,7 @@ describe.skipIf(!HAS_NATIVE)("children", () => {
 
   const start = (changes: object = {}, clock: typeof systemClock = systemClock) =>
     EngineProcess.start({
+      backend: { wanted: [], used: ["cpu"], fallback: null, skipped: [] },
       libraryPath: llama.files.library,
       settings: settings(changes),
       modelId: "demo",

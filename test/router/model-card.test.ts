@@ -16,7 +16,7 @@ const cooling = onDeath(onStart(onDeath(starting, 0)), 0);
 const card = (entry: Partial<ModelEntry>, runtime: Partial<Parameters<typeof toCard>[1]> = {}, contextLength = 0) =>
   toCard(
     makeEntry("m", entry),
-    { slot: NEW_SLOT, error: null, info: null, isDefault: false, sleepsInMs: null, ...runtime },
+    { slot: NEW_SLOT, error: null, info: null, isDefault: false, sleepsInMs: null, backend: null, ...runtime },
     { contextLength },
   );
 
@@ -41,7 +41,7 @@ describe("toCard", () => {
     [{ embeddingPooling: null, pooling: null }, "mean", null, false],
   ] as const)("embeddings: %j with --pooling %s", (entry, pooling, expected, embedding) => {
     const settings = pooling === undefined ? { contextLength: 0 } : { contextLength: 0, pooling };
-    const runtime = { slot: NEW_SLOT, error: null, info: null, isDefault: false, sleepsInMs: null };
+    const runtime = { slot: NEW_SLOT, error: null, info: null, isDefault: false, sleepsInMs: null, backend: null };
     const made = toCard(makeEntry("m", entry), runtime, settings);
     expect(made).toMatchObject({ embeddingPooling: expected, capabilities: { embedding } });
     expect(made.poolingIsSet).toBe(pooling !== undefined && expected !== null);
@@ -54,7 +54,7 @@ describe("toCard", () => {
           embeddingPooling: "last",
           capabilities: { ...NO_CAPABILITIES, chat: true, completion: true, embedding: true },
         }),
-        { slot: ready, error: null, info: loaded, isDefault: false, sleepsInMs: null },
+        { slot: ready, error: null, info: loaded, isDefault: false, sleepsInMs: null, backend: null },
         { contextLength: 0, pooling: "rank" },
       );
     const known = { embeddingPooling: null, poolingIsSet: false, capabilities: { chat: true, embedding: true } };
@@ -101,7 +101,18 @@ describe("describeHealth", () => {
     expect(health.backends.llamacpp.details).toContain("; cpu in place of cuda");
   });
 
-  const state = (id: string, slot: Slot, error: string | null = null): SlotState => ({ id, slot, error });
+  test("one model's engine that computes elsewhere than asked for is degraded, while it is up", () => {
+    const engine = { backend: { fallback: "cpu in place of vulkan" } };
+    const up: SlotState = { id: "m", slot: ready, error: null, engine };
+    expect(describeHealth([up], BACKENDS, 0)).toMatchObject({ status: "degraded" });
+    expect(describeHealth([up], BACKENDS, 0).backends.llamacpp.details).toContain("; m: cpu in place of vulkan");
+    expect(describeHealth([{ ...up, slot: NEW_SLOT, engine: null }], BACKENDS, 0).status).toBe("healthy");
+    // The server's own setting is not repeated for each model that has it.
+    const details = describeHealth([up], { ...BACKENDS, ...engine.backend }, 0).backends.llamacpp.details;
+    expect(details.match(/cpu in place of vulkan/g)).toHaveLength(1);
+  });
+
+  const state = (id: string, slot: Slot, error: string | null = null): SlotState => ({ id, slot, error, engine: null });
   const health = (...states: SlotState[]) => describeHealth(states, BACKENDS, 500);
 
   test("nothing loaded yet is healthy: an engine can be started", () => {

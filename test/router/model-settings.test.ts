@@ -25,7 +25,15 @@ describe("a request", () => {
 
   test("for what a model file takes is refused before an engine starts", async () => {
     const fixture = new RouterFixture();
-    const described = { file: "/f.yaml", displayName: null, modelType: null, withoutEffect: [], content: {} };
+    const described = {
+      file: "/f.yaml",
+      displayName: null,
+      modelType: null,
+      withoutEffect: [],
+      chatTemplate: null,
+      hardware: [],
+      content: {},
+    };
     fixture.entries[0] = makeEntry("a", { described: { ...described, taken: ["completion", "embedding"] } });
     const { signal } = new AbortController();
     expect(await codeOf(fixture.generate("a"))).toBe("not_supported");

@@ -4,11 +4,12 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { listBackends } from "../../src/config/backend.ts";
 import { silentLogger } from "../../src/lib/log.ts";
+import { type BackendName, listBackends } from "../../src/protocol/backends.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { JobQuestion } from "../../src/protocol/messages.ts";
 import type { NativeFiles } from "../../src/router/native-files.ts";
+import { askOnce, describeUse, PluginChoices } from "../../src/router/plugin-choices.ts";
 import { choosePlugins, type PluginChoice, type PluginEffects, pluginEffects } from "../../src/router/plugins.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
@@ -141,6 +142,20 @@ describe("what is remembered", () => {
     expect(effectsFor({ ...FILES, held }, cache).recall()).toBeNull();
   });
 
+  test("is kept for each list of back ends", () => {
+    const cache = join(folder, "lists");
+    const effectsOf = (wanted: BackendName[]) => pluginEffects(FILES, cache, silentLogger, new FakeClock(), wanted);
+    const fallback: PluginChoice = { ...choice, fallback: "cpu in place of cuda" };
+    effectsOf([]).remember(choice);
+    effectsOf(["cuda", "cpu"]).remember(fallback);
+    expect(effectsOf([]).recall()).toEqual(choice);
+    expect(effectsOf(["cuda", "cpu"]).recall()).toEqual(fallback);
+    expect(effectsOf(["cpu"]).recall()).toBeNull();
+    effectsOf([]).remember(fallback);
+    expect(effectsOf([]).recall()).toEqual(fallback);
+    expect(effectsOf(["cuda", "cpu"]).recall()).toEqual(fallback);
+  });
+
   test("is asked again when its file is broken or can't be written", () => {
     writeFileSync(join(folder, "plugins.json"), "{");
     expect(effectsFor(FILES, folder).recall()).toBeNull();
@@ -208,5 +223,48 @@ describe("back ends that were asked for", () => {
   test("the setting is a list in order, by commas or several times", () => {
     expect(listBackends([])).toEqual([]);
     expect(listBackends(["vulkan,cpu", "cuda", "cpu"])).toEqual(["vulkan", "cpu", "cuda"]);
+  });
+});
+
+describe("the lists of several models", () => {
+  const GPU: NativeFiles = { ...FILES, gpuPlugins: ["/n/libggml-cuda.so", "/n/libggml-vulkan.so"] };
+
+  function makeChoices(host: Host) {
+    const { effects, asked } = makeEffects(host);
+    const ask = askOnce(effects.ask);
+    const choices = new PluginChoices((wanted) => choosePlugins(GPU, { ...effects, ask }, wanted));
+    return { choices, asked };
+  }
+
+  test("are tried once each, also when several ask at once, and share what is known of a plug-in", async () => {
+    const { choices, asked } = makeChoices({ empty: ["cuda"] });
+    const [one, same] = await Promise.all([choices.of(["cuda", "vulkan"]), choices.of(["cuda", "vulkan"])]);
+    expect(same).toBe(one);
+    expect(one).toMatchObject({ plugins: ["/n/libggml-vulkan.so", "/n/libggml-cpu-amx.so"] });
+    const before = [...asked];
+    expect(await choices.of(["vulkan", "cpu"])).toMatchObject({ plugins: one.plugins, skipped: [] });
+    expect(await choices.of(["cuda", "vulkan"])).toBe(one);
+    expect(asked).toEqual(before);
+  });
+
+  test("that nothing here fulfils are tried again when they are asked for again", async () => {
+    const host: Host = { dying: ["cuda"] };
+    const { choices, asked } = makeChoices(host);
+    await expect(choices.of(["cuda"])).rejects.toMatchObject({ code: "plan_refused" });
+    host.dying = [];
+    expect((await choices.of(["cuda"])).plugins).toEqual(["/n/libggml-cuda.so", "/n/libggml-cpu-amx.so"]);
+    expect(asked.filter((question) => question.includes("cuda"))).toHaveLength(2);
+  });
+
+  test("are told by the names of back ends", async () => {
+    const { choices } = makeChoices({ empty: ["cuda"] });
+    const use = async (...wanted: BackendName[]) => describeUse(wanted, await choices.of(wanted));
+    expect(await use("cuda", "cpu")).toEqual({
+      wanted: ["cuda", "cpu"],
+      used: ["cpu"],
+      fallback: "cpu in place of cuda",
+      skipped: [{ file: "libggml-cuda.so", reason: "it finds no device here" }],
+    });
+    expect(await use()).toMatchObject({ wanted: [], used: ["cuda", "vulkan"], fallback: null });
   });
 });

@@ -2,6 +2,7 @@
 
 import type { ModelEntry } from "../../src/models/entry.ts";
 import { UNKNOWN_MANIFEST } from "../../src/models/manifest.ts";
+import type { BackendUse } from "../../src/protocol/backends.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { GenerationEvent } from "../../src/protocol/generation.ts";
 import type { FromEngine, ToEngine } from "../../src/protocol/messages.ts";
@@ -55,6 +56,7 @@ export class FakeEngine {
   readonly sent: ToEngine[] = [];
   readonly client = new EngineClient((message) => this.#receive(message));
   readonly info: LoadedModelInfo = new FakeBackend().info;
+  backend: BackendUse = { wanted: [], used: ["cpu"], fallback: null, skipped: [] };
   readonly exited: Promise<ExitReason>;
   stopping = false;
   /** Off: the test says `started` itself. */

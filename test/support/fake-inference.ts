@@ -65,6 +65,7 @@ export function makeCard(changes: Partial<ModelCard> = {}): ModelCard {
     error: null,
     demo: true,
     isDefault: true,
+    backend: null,
     info: null,
     ...changes,
   };

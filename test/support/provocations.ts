@@ -9,6 +9,7 @@ import { AppError, type ErrorCode } from "../../src/protocol/errors.ts";
 import type { ErrorRoute } from "./error-routes.ts";
 import { makeCard } from "./fake-inference.ts";
 import { createTestApp, type Json, settle, type TestApp } from "./http-app.ts";
+import { HANDSHAKE } from "./raw-websocket.ts";
 
 export type Provoke = (route: ErrorRoute) => Promise<Response>;
 
@@ -26,8 +27,15 @@ function createApp(changes: Partial<ApiOptions> = {}, folder: string | null = nu
   return app;
 }
 
+/** What a request has to have before anything else can be wrong with it. */
+const HEADERS: Readonly<Record<string, Record<string, string>>> = { "GET /api/ws": { ...HANDSHAKE } };
+
 /** The route's own example, with changes. */
-function send({ app }: TestApp, route: ErrorRoute, { path, body, headers, signal }: Sent = {}): Promise<Response> {
+function send(
+  { app }: TestApp,
+  route: ErrorRoute,
+  { path, body, headers = HEADERS[route.name], signal }: Sent = {},
+): Promise<Response> {
   const sent = body === undefined ? route.example : body;
   const text = typeof sent === "string" || sent instanceof ReadableStream ? sent : JSON.stringify(sent);
   return app.handle(
@@ -61,8 +69,10 @@ function breakOff(route: ErrorRoute, changes: Partial<ApiOptions>, hang: (app: T
   });
 }
 
+const EVENT_ROUTES = ["GET /api/events", "GET /api/ws"];
+
 const overload: Provoke = (route) => {
-  if (route.name !== "GET /api/events") return refuse("overloaded")(route);
+  if (!EVENT_ROUTES.includes(route.name)) return refuse("overloaded")(route);
   const app = createApp();
   while (app.events.subscribe(["models"]) !== null);
   return send(app, route);
@@ -136,6 +146,7 @@ const BAD_REQUESTS: Record<string, Sent> = {
   "GET /api/models/by-id/{model}": { path: "/api/models/by-id/%zz" },
   "GET /api/hub/search": { path: "/api/hub/search?limit=0" },
   "GET /api/events": { path: "/api/events?topics=weather" },
+  "GET /api/ws": { path: "/api/ws?topics=weather" },
 };
 const BAD_QUERIES: Record<string, string> = {
   "GET /v1/responses/{response_id}": "?stream=perhaps",

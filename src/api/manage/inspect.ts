@@ -6,11 +6,13 @@ import type { Elysia } from "elysia";
 import { inspectPath, inspectWhole } from "../../models/inspect.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { isRepository } from "../../protocol/hub-name.ts";
+import type { ModelCard } from "../../router/inference.ts";
 import { BodyReader } from "../body.ts";
 import { isLocalAddress } from "../host-check.ts";
 import { decodeModelId } from "../openai/models.ts";
 import type { ApiContext } from "../options.ts";
 import { describeRoute } from "../route-docs.ts";
+import { encodeModelFile } from "./library.ts";
 import { type InspectReply, InspectRequest, type ModelContentsReply } from "./schema.ts";
 
 const BY_ID = "/api/models/by-id/";
@@ -38,7 +40,7 @@ export function addInspectRoutes(app: Elysia, api: ApiContext): void {
     ({ path, request }) => {
       const card = api.inference.resolveModel(decodeModelId(path.slice(BY_ID.length)));
       const filter = new URL(request.url).searchParams.get("filter");
-      return Response.json(describeContents(card.id, card.path, filter));
+      return Response.json(describeContents(card, filter));
     },
     { detail: BY_ID_DOCS },
   );
@@ -75,7 +77,7 @@ export function choosePath(path: string, api: ApiContext, param: string): string
 }
 
 /** Where files lie is nobody's business who asks for a model by its name: their names are enough. */
-function describeContents(id: string, path: string, filter: string | null): ModelContentsReply {
+function describeContents({ id, path, described }: ModelCard, filter: string | null): ModelContentsReply {
   const { guidance, files, missing, tensors, path: _place, ...found } = inspectWhole(path, { filter, tensors: true });
   return {
     id,
@@ -85,6 +87,7 @@ function describeContents(id: string, path: string, filter: string | null): Mode
     reason: guidance.reason,
     memoryBytes: guidance.memoryBytes,
     tensors: tensors.map(({ name, type, shape, file }) => ({ name, type, shape: [...shape], file: basename(file) })),
+    modelFile: described && { ...encodeModelFile(described), chatTemplate: described.chatTemplate },
   };
 }
 
@@ -123,6 +126,9 @@ const BY_ID_DOCS = describeRoute({
       schema: { type: "string" },
     },
   ],
-  reply: { schema: "ModelContentsReply", description: "All that the model's files say of themselves." },
+  reply: {
+    schema: "ModelContentsReply",
+    description: "All that the model's files say of themselves, and its model file of them.",
+  },
   errors: ["invalid_request", "model_not_found"],
 });

@@ -6,6 +6,23 @@ import { type Static, type TSchema, Type } from "@sinclair/typebox";
 const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 const name = (description: string) => Type.String({ minLength: 1, maxLength: 1024, description });
 
+export const MODEL_FILE_FIELDS = {
+  name: Type.String(),
+  content: Type.Object({}, { description: "All that it says." }),
+  withoutEffect: Type.Array(Type.String(), { description: "Keys of it that have no effect." }),
+  hardware: Type.Array(
+    Type.Object({
+      key: Type.String({ description: "Such as `requirements.memory_gb` or `hardware_scaling.large`." }),
+      outcome: Type.Union(
+        (["met", "unmet", "below", "unknown", "used", "unused"] as const).map((word) => Type.Literal(word)),
+        { description: "`unmet`: the model is refused; `below`: less than is recommended." },
+      ),
+      reason: Type.String({ description: "In words." }),
+    }),
+    { description: "What this machine makes of its `requirements`, `optimization_hints` and `hardware_scaling`." },
+  ),
+};
+
 export const ModelLibraryReply = Type.Object({
   models: Type.Array(
     Type.Object({
@@ -26,21 +43,23 @@ export const ModelLibraryReply = Type.Object({
       quantization: orNull(Type.String()),
       capabilities: Type.Array(Type.String()),
       companions: Type.Array(Type.Object({ kind: Type.String(), name: Type.String(), sizeBytes: Type.Integer() })),
-      modelFile: orNull(
-        Type.Object(
-          {
-            name: Type.String(),
-            content: Type.Object({}, { description: "All that it says." }),
-            withoutEffect: Type.Array(Type.String(), { description: "Keys of it that have no effect." }),
-          },
-          { description: "That describes it." },
-        ),
-      ),
+      modelFile: orNull(Type.Object(MODEL_FILE_FIELDS, { description: "That describes it." })),
       state: Type.String(),
       loaded: Type.Boolean(),
       pinned: Type.Boolean({ description: "Its engine stays when nobody asks." }),
       sleepsInMs: orNull(
         Type.Number({ description: "Until its engine is stopped if nobody asks; null: it stays, or has none." }),
+      ),
+      backend: orNull(
+        Type.Object(
+          {
+            wanted: Type.Array(Type.String(), { description: "As asked for, in order; empty: whatever works." }),
+            used: Type.Array(Type.String(), { description: "GPU back ends that are loaded, else `cpu`." }),
+            fallback: orNull(Type.String({ description: "What is used in place of the first one; null: nothing is." })),
+            skipped: Type.Array(Type.Object({ file: Type.String(), reason: Type.String() })),
+          },
+          { description: "Where its engine computes; null: it has none." },
+        ),
       ),
       default: Type.Boolean(),
       demo: Type.Boolean(),

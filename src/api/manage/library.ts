@@ -3,6 +3,7 @@
 
 import { basename, dirname } from "node:path";
 import type { Elysia } from "elysia";
+import type { Described } from "../../models/model-file/described.ts";
 import type { ModelCard } from "../../router/inference.ts";
 import { BodyReader } from "../body.ts";
 import { isLocalAddress } from "../host-check.ts";
@@ -104,10 +105,15 @@ function encodeCard(card: ModelCard, isLocal: boolean): Listed {
     loaded: card.state === "loaded",
     pinned: card.pinned,
     sleepsInMs: card.sleepsInMs,
+    backend: card.backend && encodeBackend(card.backend),
     default: card.isDefault,
     demo: card.demo,
     error: describeTrouble(card, isLocal),
   };
+}
+
+function encodeBackend({ wanted, used, fallback, skipped }: NonNullable<ModelCard["backend"]>): Listed["backend"] {
+  return { wanted: [...wanted], used: [...used], fallback, skipped: skipped.map((plugin) => ({ ...plugin })) };
 }
 
 /** Why a model can't be served. Who is not on this machine gets the names of its files alone. */
@@ -118,6 +124,13 @@ export function describeTrouble({ error, path, described }: ModelCard, isLocal: 
   return folders.reduce((text, folder) => text.replaceAll(folder, ""), error);
 }
 
-function encodeModelFile({ file, content, withoutEffect }: NonNullable<ModelCard["described"]>): Listed["modelFile"] {
-  return { name: basename(file), content: { ...content }, withoutEffect };
+/** Where it lies is nobody's business who asks for a model by its name. */
+export function encodeModelFile(described: Described): NonNullable<Listed["modelFile"]> {
+  const { file, content, withoutEffect, hardware } = described;
+  return {
+    name: basename(file),
+    content: { ...content },
+    withoutEffect,
+    hardware: hardware.map((note) => ({ ...note })),
+  };
 }

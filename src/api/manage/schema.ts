@@ -1,6 +1,7 @@
 // The shapes of the routes that manage models: the only source of their types and documentation.
 
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import { MODEL_FILE_FIELDS } from "./library-schema.ts";
 
 const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
@@ -84,6 +85,15 @@ export const ModelContentsReply = Type.Object({
       shape: Type.Array(Type.Integer(), { description: "The fastest-varying dimension first." }),
       file: Type.String(),
     }),
+  ),
+  modelFile: orNull(
+    Type.Object(
+      {
+        ...MODEL_FILE_FIELDS,
+        chatTemplate: orNull(Type.String({ description: "Used in the place of the model's own; null: that is used." })),
+      },
+      { description: "That describes it; null: none does." },
+    ),
   ),
 });
 export type ModelContentsReply = Static<typeof ModelContentsReply>;

@@ -48,7 +48,7 @@ export function encodeShow(card: ModelCard): OllamaShowReply {
   return {
     modelfile: `FROM ${basename(card.path)}\n`,
     parameters: contextLength === null ? "" : `num_ctx                        ${contextLength}`,
-    template: "",
+    template: card.described?.chatTemplate ?? "",
     details: encodeDetails(card),
     model_info: known({
       "general.architecture": architecture,

@@ -2,11 +2,12 @@
 // say of models is used elsewhere (describe.ts).
 
 import { readFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type { Environment } from "../../lib/paths.ts";
 import type { ErrorBody } from "../../protocol/errors.ts";
 import { type FoundModels, messageOf, statOrError } from "../found.ts";
 import { listFolder } from "../places/list-folder.ts";
+import { type MachineFacts, UNKNOWN_MACHINE } from "./machine.ts";
 import {
   guessId,
   MODEL_FILE_BYTES_MAX,
@@ -15,6 +16,7 @@ import {
   ModelFileError,
   parseModelFile,
 } from "./parse.ts";
+import { withTemplate } from "./template-file.ts";
 
 export interface ModelFileFault {
   file: string;
@@ -29,6 +31,8 @@ export interface ModelFileOptions {
   folder: string;
   /** For `~`. */
   env: Environment;
+  /** By which requirements are judged and tiers are chosen; absent: nothing is known. */
+  machine?: () => MachineFacts;
 }
 
 /** Each is a model of its own; nobody describes more by hand. */
@@ -37,12 +41,15 @@ const FILES_MAX = 1_024;
 interface KnownFile {
   version: string;
   read: ModelFileRead;
+  /** Read along with it: see template-file.ts. */
+  templateFile: string | null;
 }
 
 export class ModelFileFolder {
   readonly #options: ModelFileOptions;
   /** By path; read again when size or date have changed. */
   #known = new Map<string, KnownFile>();
+  #machine = UNKNOWN_MACHINE;
 
   constructor(options: ModelFileOptions) {
     this.#options = { ...options, folder: resolve(options.folder) };
@@ -51,29 +58,59 @@ export class ModelFileFolder {
   /** In the order of their names; a folder that is not there has none. `found` is told what to watch and what was left out. */
   read(found: FoundModels): ModelFileRead[] {
     const { folder, env } = this.#options;
+    this.#lookAtMachine();
     const names = listFolder(found, folder).filter((name) => MODEL_FILE_NAME.test(name));
     if (names.length > FILES_MAX) found.warn(`of ${folder} only ${FILES_MAX} of ${names.length} model files are read`);
     const fresh = new Map<string, KnownFile>();
     for (const name of names.slice(0, FILES_MAX)) {
       const file = join(folder, name);
-      const stats = statOrError(file);
-      const version = "code" in stats ? stats.code : `${stats.size}:${stats.mtimeMs}:${stats.ino}`;
       const known = this.#known.get(file);
-      const read = known?.version === version ? known.read : readModelFile(file, env);
-      fresh.set(file, { version, read });
-      if ("fault" in read) found.warn(read.fault.error.message);
+      const isSame = known !== undefined && known.version === versionOf(file, known.templateFile);
+      const now = isSame ? known : readAnew(file, env, this.#machine);
+      fresh.set(file, now);
+      if (now.templateFile !== null) found.folders.add(dirname(now.templateFile));
+      if ("fault" in now.read) found.warn(now.read.fault.error.message);
     }
     this.#known = fresh;
     return refuseRepeated([...fresh.values()].map(({ read }) => read));
   }
+
+  /** A container's limit may be moved while we run: all files are judged anew then. */
+  #lookAtMachine(): void {
+    const { machine = () => UNKNOWN_MACHINE } = this.#options;
+    const now = machine();
+    if (Bun.deepEquals(now, this.#machine)) return;
+    this.#machine = now;
+    this.#known.clear();
+  }
+}
+
+function versionOf(...files: readonly (string | null)[]): string {
+  const versions = files.map((file) => {
+    const stats = file === null ? null : statOrError(file);
+    return stats === null || "code" in stats ? (stats?.code ?? "") : `${stats.size}:${stats.mtimeMs}:${stats.ino}`;
+  });
+  return versions.join(" ");
+}
+
+function readAnew(file: string, env: Environment, machine: MachineFacts): KnownFile {
+  // Before it is read: what changes meanwhile is then seen the next time.
+  const before = versionOf(file);
+  const { read, templateFile } = readModelFile(file, env, machine);
+  return { version: `${before} ${versionOf(templateFile)}`, read, templateFile };
 }
 
 /** A mistake in it is a result. */
-export function readModelFile(file: string, env: Environment): ModelFileRead {
+function readModelFile(
+  file: string,
+  env: Environment,
+  machine: MachineFacts,
+): Pick<KnownFile, "read" | "templateFile"> {
   const stats = statOrError(file);
-  const refuse = (message: string): ModelFileRead => {
+  const refuse = (message: string): ReturnType<typeof readModelFile> => {
     const error: ErrorBody = { code: "model_damaged", message, hint: "docs/models.md says what a model file is." };
-    return { fault: { file, id: basename(file).replace(MODEL_FILE_NAME, ""), error } };
+    const read = { fault: { file, id: basename(file).replace(MODEL_FILE_NAME, ""), error } };
+    return { read, templateFile: null };
   };
   if ("code" in stats) return refuse(`the model file ${file} can't be read: ${stats.message}`);
   if (!stats.isFile()) return refuse(`the model file ${file} is not a regular file`);
@@ -86,11 +123,14 @@ export function readModelFile(file: string, env: Environment): ModelFileRead {
   } catch (thrown) {
     return refuse(`the model file ${file} can't be read: ${messageOf(thrown)}`);
   }
+  let templateFile: string | null = null;
   try {
-    return { description: parseModelFile(file, text, env) };
+    const description = parseModelFile(file, text, env, machine);
+    templateFile = description.templateFile;
+    return { read: { description: withTemplate(description, text) }, templateFile };
   } catch (thrown) {
     if (!(thrown instanceof ModelFileError)) throw thrown;
-    return { fault: { file, id: guessId(file, text), error: thrown.body } };
+    return { read: { fault: { file, id: guessId(file, text), error: thrown.body } }, templateFile };
   }
 }
 

@@ -11,7 +11,9 @@ import type { SamplingParams } from "../../protocol/generation.ts";
 import type { Capabilities } from "../../protocol/model-info.ts";
 import type { EngineChanges, ModelSettings } from "../../protocol/model-settings.ts";
 import { isReservedName } from "../name.ts";
+import { type HardwareChoice, judgeHardware } from "./hardware.ts";
 import { findKeyLine, findMistakeLine } from "./key-line.ts";
+import { type MachineFacts, UNKNOWN_MACHINE } from "./machine.ts";
 import { listKeys, listWithoutEffect, MODEL_FILE, type ModelFile, SEQUENCES_MAX } from "./schema.ts";
 
 export interface ModelDescription {
@@ -25,6 +27,10 @@ export interface ModelDescription {
   /** What is given or taken, as far as the model allows it; `exact`: all else is taken. */
   capabilities: { changes: Partial<Capabilities>; exact: boolean };
   settings: ModelSettings;
+  /** Holds the chat template, which is not read yet. Absolute. */
+  templateFile: string | null;
+  /** What this machine makes of its requirements, hints and tiers. */
+  hardware: Pick<HardwareChoice, "notes" | "refusal">;
   /** Keys that have no effect. */
   withoutEffect: readonly string[];
   /** All that it says, as it was read. */
@@ -47,21 +53,22 @@ export class ModelFileError extends Error {
 }
 
 /** Throws `ModelFileError`. */
-export function parseModelFile(file: string, text: string, env: Environment): ModelDescription {
+export function parseModelFile(
+  file: string,
+  text: string,
+  env: Environment,
+  machine: MachineFacts = UNKNOWN_MACHINE,
+): ModelDescription {
   const content = parseText(file, text);
   const parsed = MODEL_FILE.safeParse(content);
   if (!parsed.success) throw describeIssue(file, text, parsed.error.issues[0], parsed.error.issues.length);
   const model = parsed.data;
-  const { settings = {} } = model;
-  const wrong = (keys: string[], what: string) => fault(file, findKeyLine(text, keys), `\`${keys.join(".")}\` ${what}`);
-  if (isReservedName(model.model_id))
-    throw wrong(["model_id"], "asks for a model by itself and can't be the name of one");
-  if (model.path.includes("\0")) throw wrong(["path"], "holds a NUL, which no path has");
-  if ((settings.parallel ?? 0) + (settings.retained ?? 0) > SEQUENCES_MAX) {
-    throw wrong(["settings", "retained"], `and \`settings.parallel\` must not be over ${SEQUENCES_MAX} together`);
-  }
-  if ((settings.ubatch_size ?? 0) > (settings.batch_size ?? Number.POSITIVE_INFINITY)) {
-    throw wrong(["settings", "ubatch_size"], "must not be over `settings.batch_size`");
+  const wrong = (keys: string[], what: string) => faultOf(file, text, keys, what);
+  checkTogether(model, wrong);
+  const hardware = judgeHardware(basename(file), model, machine, wrong);
+  const { settings } = hardware;
+  if (settings.chat_template !== undefined && settings.chat_template_file !== undefined) {
+    throw wrong(["settings", "chat_template_file"], "and `settings.chat_template` are two ways to say one thing");
   }
   const toPath = (path: string): string => resolve(dirname(file), expandHome(path, env));
   return {
@@ -71,10 +78,30 @@ export function parseModelFile(file: string, text: string, env: Environment): Mo
     modelType: model.model_type ?? null,
     target: model.path,
     capabilities: readCapabilities(model),
-    settings: readSettings(model, toPath),
-    withoutEffect: listWithoutEffect(model),
+    settings: readSettings({ ...model, settings }, toPath),
+    templateFile: settings.chat_template_file === undefined ? null : toPath(settings.chat_template_file),
+    hardware: { notes: hardware.notes, refusal: hardware.refusal },
+    withoutEffect: [...listWithoutEffect(model), ...hardware.withoutEffect],
     content,
   };
+}
+
+function checkTogether(model: ModelFile, wrong: (keys: string[], what: string) => ModelFileError): void {
+  const { settings = {} } = model;
+  if (isReservedName(model.model_id))
+    throw wrong(["model_id"], "asks for a model by itself and can't be the name of one");
+  if (model.path.includes("\0")) throw wrong(["path"], "holds a NUL, which no path has");
+  if ((settings.parallel ?? 0) + (settings.retained ?? 0) > SEQUENCES_MAX) {
+    throw wrong(["settings", "retained"], `and \`settings.parallel\` must not be over ${SEQUENCES_MAX} together`);
+  }
+  if ((settings.ubatch_size ?? 0) > (settings.batch_size ?? Number.POSITIVE_INFINITY)) {
+    throw wrong(["settings", "ubatch_size"], "must not be over `settings.batch_size`");
+  }
+}
+
+/** What is wrong with the value of a key, beyond what the text itself shows. */
+export function faultOf(file: string, text: string, keys: readonly string[], what: string): ModelFileError {
+  return fault(file, findKeyLine(text, keys), `\`${keys.join(".")}\` ${what}`);
 }
 
 /** What a file that can't be used is called in listings. */
@@ -167,6 +194,8 @@ function readSettings({ settings = {}, sampling = {} }: ModelFile, toPath: (path
     draftMax: settings.draft_max,
     lora: settings.lora?.map(toPath),
     loadTimeoutSeconds: settings.load_timeout,
+    backend: settings.backend,
+    chatTemplate: settings.chat_template,
   });
   const { max_tokens: maxTokens, ...rest } = sampling;
   return {

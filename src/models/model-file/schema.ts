@@ -2,6 +2,7 @@
 // those of `serve`'s (a test compares them).
 
 import { z } from "zod";
+import { BACKENDS, listBackends } from "../../protocol/backends.ts";
 import { ADAPTERS_MAX } from "../../protocol/lora.ts";
 import { NO_CAPABILITIES } from "../capability.ts";
 
@@ -23,6 +24,17 @@ const name = (most: number) =>
     .max(most)
     .regex(/^[^\p{C}]+$/u, "holds control characters");
 
+/** One name, several by commas, or a list. */
+const backend = z
+  .union([z.string().transform((text) => text.split(",").map((word) => word.trim())), z.array(z.string()).max(16)])
+  .pipe(z.array(z.enum(BACKENDS)).min(1))
+  .transform(listBackends);
+
+/** Whether it is one that parses shows at the load. */
+export function isTemplate(text: string): boolean {
+  return text.trim() !== "" && !text.includes("\0");
+}
+
 export const SETTINGS = z.strictObject({
   ctx: whole(0, INT32_MAX).optional(),
   parallel: whole(0, SEQUENCES_MAX).optional(),
@@ -42,10 +54,12 @@ export const SETTINGS = z.strictObject({
   lora: z.union([path.transform((file) => [file]), z.array(path).max(ADAPTERS_MAX)]).optional(),
   load_timeout: range(1, DAY_SECONDS).optional(),
   sleep_after: range(0, DAY_SECONDS).optional(),
-  chat_template: z.string().optional(),
+  chat_template: z.string().refine(isTemplate, "must hold text, and no NUL").optional(),
   chat_template_file: path.optional(),
-  backend: z.union([z.string(), z.array(z.string()).max(16)]).optional(),
+  backend: backend.optional(),
 });
+
+export type ModelFileSettings = z.output<typeof SETTINGS>;
 
 /** The ranges are those of requests. */
 export const SAMPLING = z.strictObject({
@@ -71,7 +85,7 @@ export const SAMPLING = z.strictObject({
 const CAPABILITY_NAMES = Object.keys(NO_CAPABILITIES) as (keyof typeof NO_CAPABILITIES)[];
 const capabilityName = z.enum(CAPABILITY_NAMES as [keyof typeof NO_CAPABILITIES]);
 
-/** Kept and shown; what is in them has no meaning here. */
+/** Other programs write what they like there: what is known of it is looked for in hardware.ts. */
 const free = z.union([z.record(z.string(), z.unknown()), z.array(z.unknown()), z.string(), z.number()]);
 
 export const MODEL_FILE = z.strictObject({
@@ -91,20 +105,12 @@ export const MODEL_FILE = z.strictObject({
 });
 export type ModelFile = z.output<typeof MODEL_FILE>;
 
-/** Keys that are taken and have no effect. */
-const WITHOUT_EFFECT = ["requirements", "optimization_hints", "hardware_scaling"] as const;
-const SETTINGS_WITHOUT_EFFECT = ["chat_template", "chat_template_file", "backend"] as const;
-
 /** As they are called where models come from that this program runs. */
 const OUR_FRAMEWORKS = /^(gguf|ggml|llama[._-]?cpp|auto)$/i;
 
-export function listWithoutEffect(file: ModelFile): string[] {
-  const { settings = {}, framework } = file;
-  return [
-    ...WITHOUT_EFFECT.filter((key) => file[key] !== undefined),
-    ...(framework === undefined || OUR_FRAMEWORKS.test(framework) ? [] : ["framework"]),
-    ...SETTINGS_WITHOUT_EFFECT.filter((key) => settings[key] !== undefined).map((key) => `settings.${key}`),
-  ];
+/** Keys that are taken and have no effect, but for those about the machine (hardware.ts). */
+export function listWithoutEffect({ framework }: ModelFile): string[] {
+  return framework === undefined || OUR_FRAMEWORKS.test(framework) ? [] : ["framework"];
 }
 
 export function listKeys(at: readonly PropertyKey[]): string[] {

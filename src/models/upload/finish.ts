@@ -8,6 +8,7 @@ import type { Environment } from "../../lib/paths.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { encodeRecord, recordName } from "../../protocol/hub-name.ts";
 import { type ModelDescription, ModelFileError, parseModelFile } from "../model-file/parse.ts";
+import { assertTemplateNear } from "../model-file/template-file.ts";
 import { placeFile } from "../place-file.ts";
 import { checkWhole } from "./header-check.ts";
 import type { UploadStatus } from "./ticket.ts";
@@ -50,7 +51,9 @@ export async function finishModelFile(
   const sha256 = await verify(ticket, part, digest);
   const text = readFileSync(part, "utf8");
   try {
-    check(parseModelFile(path, text, env));
+    const description = parseModelFile(path, text, env);
+    assertTemplateNear(description);
+    check(description);
   } catch (thrown) {
     if (!(thrown instanceof ModelFileError)) throw thrown;
     const { hint = "docs/models.md lists the keys.", param = "file" } = thrown.body;
