@@ -11,6 +11,7 @@ import { CONVERTING_OPTIONS } from "./config/converting.ts";
 import { describeGuessing, GUESS_OPTIONS } from "./config/guessing.ts";
 import { NAMING_OPTIONS } from "./config/naming.ts";
 import { PLACE_OPTIONS } from "./config/places.ts";
+import { RESIDENCY_OPTIONS } from "./config/residency.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./lib/log.ts";
 import { findNearest } from "./lib/nearest.ts";
 import {
@@ -87,6 +88,7 @@ export const SERVE_OPTIONS = {
     0,
   ),
   ...ANSWERING_OPTIONS,
+  ...RESIDENCY_OPTIONS,
   sleepAfterSeconds: secondsOption(
     text("sleep_after", "SECONDS", "Stop an engine without requests after this time; 0 is never"),
     0,

@@ -53,6 +53,8 @@ describe("precedence", () => {
       checkpointBytes: 0,
       pooling: "auto",
       contextShift: false,
+      memoryBudgetBytes: 0,
+      preload: [],
       sleepAfterSeconds: 0,
       threads: 0,
       gpuLayers: -1,

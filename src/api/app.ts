@@ -22,6 +22,7 @@ import { addTokenRoutes } from "./llama/tokenize.ts";
 import { addConvertRoutes } from "./manage/convert.ts";
 import { addInspectRoutes } from "./manage/inspect.ts";
 import { addLibraryRoutes } from "./manage/library.ts";
+import { addLoadingRoutes } from "./manage/loading.ts";
 import { addUploadRoutes } from "./manage/upload.ts";
 import { explainUnavailable } from "./ollama/errors.ts";
 import { addOllamaRoutes } from "./ollama/routes.ts";
@@ -69,6 +70,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addConvertRoutes(elysia, api);
   addEventRoutes(elysia, api);
   addLibraryRoutes(elysia, api);
+  addLoadingRoutes(elysia, api);
   addUploadRoutes(elysia, api);
   addStreamRoutes(elysia, api);
   addModelRoutes(elysia, api);

@@ -73,6 +73,7 @@ export const INFERENCE_ERRORS: ErrorCode[] = [
   "format_unsupported",
   "model_loading",
   "out_of_memory",
+  "plan_refused",
   "engine_crashed",
   "request_crashes_engine",
   "overloaded",

@@ -42,6 +42,7 @@ import { State } from "../state/state.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
 import { choosePooling, describeStart } from "./engine-settings.ts";
+import { openMemory, preload } from "./residency.ts";
 
 export interface StartOptions {
   config: ServeConfig;
@@ -114,6 +115,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
     listen() {
       const server = listen(app, { host: config.host, port: config.port });
       void convertNamed(registry, loader);
+      void preload(router, registry, config.preload, log);
       return {
         url: server.url,
         async stop(graceful) {
@@ -231,6 +233,7 @@ function buildRouter(
     log,
     clock: systemClock,
     sleepAfterMs: config.sleepAfterSeconds * 1000,
+    memory: openMemory(config),
     adapters: { ...adapted, adapters: adapted.adapters.map(({ adapter }) => adapter) },
     facts: {
       version: PROJECT_VERSION,
@@ -246,7 +249,8 @@ function buildRouter(
         const wanted = listBackends(entry.settings.engine.backend ?? config.backend);
         const chosen = await abortable(choices.of(wanted), signal);
         const sources = { config, files, plugins: chosen.plugins, folders, adapted };
-        const start = describeStart(sources, entry, registry.defaultEntry()?.id === entry.id);
+        // A draft model is for the one that the configuration names, whatever was made the default since.
+        const start = describeStart(sources, entry, registry.firstEntry()?.id === entry.id);
         const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
         const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
         const settings = { ...start.settings, modelPath };

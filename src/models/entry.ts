@@ -1,7 +1,7 @@
 // A model as the registry knows it: its files and what their headers say. Not a loaded model.
 
 import { AppError, type ErrorBody } from "../protocol/errors.ts";
-import type { ModelSettings } from "../protocol/model-settings.ts";
+import type { EngineChanges, ModelSettings } from "../protocol/model-settings.ts";
 import type { Companion } from "./companion.ts";
 import type { FoundPlace } from "./found.ts";
 import type { ModelManifest } from "./manifest.ts";
@@ -39,6 +39,11 @@ export interface ModelEntry extends ModelManifest {
   engineKey: string;
   /** Its engine is not put to sleep. */
   pinned: boolean;
+}
+
+/** Of a file, and what shapes its engine otherwise than the server's settings. */
+export function engineKeyOf(path: string, engine: EngineChanges): string {
+  return Object.keys(engine).length === 0 ? path : `${path}\n${JSON.stringify(engine)}`;
 }
 
 /** Throws the entry's error, if it has one. Call it before an engine is started. */

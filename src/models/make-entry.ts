@@ -3,7 +3,7 @@
 
 import { NO_SETTINGS } from "../protocol/model-settings.ts";
 import type { Companion, ReadModel } from "./companion.ts";
-import type { ModelEntry } from "./entry.ts";
+import { engineKeyOf, type ModelEntry } from "./entry.ts";
 import { aliasesOf, type FoundModel } from "./found.ts";
 import { describeManifest, toDescribed } from "./model-file/described.ts";
 
@@ -32,7 +32,7 @@ export function toEntry(
     place: found.place,
     described: description === null ? null : toDescribed(manifest, description),
     settings,
-    engineKey: Object.keys(settings.engine).length === 0 ? path : `${path}\n${JSON.stringify(settings.engine)}`,
+    engineKey: engineKeyOf(path, settings.engine),
     pinned: false,
   };
 }
@@ -47,12 +47,13 @@ export function isReady({ error, conversion }: ModelEntry): boolean {
   return error === null && conversion?.file !== null;
 }
 
-/** The first `--model`, even a broken one (its error is the answer then); else the first that can generate. */
-export function pickDefault(entries: readonly ModelEntry[]): ModelEntry | null {
+/** The one that somebody chose, if it is there; the first `--model`, even a broken one (its error is the answer then); else the first that can generate. */
+export function pickDefault(entries: readonly ModelEntry[], preferred: string | null = null): ModelEntry | null {
   const servable = entries.filter((entry) => entry.error === null);
   // Nobody who names no model has asked for a conversion.
   const ready = servable.filter(isReady);
   return (
+    entries.find((entry) => entry.id === preferred) ??
     entries.find((entry) => entry.explicit) ??
     ready.find((entry) => entry.capabilities.completion) ??
     ready[0] ??

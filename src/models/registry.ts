@@ -82,6 +82,7 @@ export class ModelRegistry {
   /** Paths of files that were put there by ourselves, in one step. */
   readonly #whole = new Set<string>();
   readonly #changes: ModelChanges;
+  #preferred: string | null = null;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
@@ -102,7 +103,19 @@ export class ModelRegistry {
 
   /** The model of requests that name none; null when there is nothing at all. */
   defaultEntry(): ModelEntry | null {
+    return pickDefault(this.list(), this.#preferred);
+  }
+
+  /** What would be that without `makeDefault`. */
+  firstEntry(): ModelEntry | null {
     return pickDefault(this.list());
+  }
+
+  /** From now on, while it is there; until the server ends. */
+  makeDefault(id: string): void {
+    this.#preferred = id;
+    // Names of the configuration may stand for it.
+    this.#view = null;
   }
 
   /**
@@ -184,7 +197,7 @@ export class ModelRegistry {
     const { aliases = [], copies, pins, watch } = this.#options;
     for (const entry of entries) entry.pinned = pins?.entries().has(entry.id) ?? false;
     const given = new Map([...(copies?.entries() ?? []), ...aliases]);
-    const names = indexNames(entries, given, (word) => resolveWord(word, entries));
+    const names = indexNames(entries, given, (word) => resolveWord(word, entries, this.#preferred));
     watch?.follow(discovery.folders);
     this.#view = { entries, ...names, settling, takenAtMs: this.#clock.monotonicMs() };
     return this.#view;
@@ -279,8 +292,9 @@ export class ModelRegistry {
 }
 
 /** What a configured name may stand for besides a model: `default`, `auto:tools`. */
-function resolveWord(word: string, entries: readonly ModelEntry[]): ModelEntry | null {
-  if (DEFAULT_MODEL_NAMES.includes(word)) return pickDefault(entries);
+function resolveWord(word: string, entries: readonly ModelEntry[], preferred: string | null): ModelEntry | null {
+  const standard = pickDefault(entries, preferred);
+  if (DEFAULT_MODEL_NAMES.includes(word)) return standard;
   const wanted = readSelector(word);
-  return wanted === null ? null : findEntry(entries, pickDefault(entries), wanted);
+  return wanted === null ? null : findEntry(entries, standard, wanted);
 }

@@ -36,6 +36,10 @@ export interface ModelSettings {
   engine: EngineChanges;
   /** 0 = never; absent: as the server's setting says. */
   sleepAfterSeconds?: number;
+  /** Engines of models with a lower one make room first; absent: 0. */
+  priority?: number;
+  /** Its engine is started with the server. */
+  preload?: boolean;
   /** Of requests that leave a field out. */
   sampling: SamplingParams;
   /** The same. */

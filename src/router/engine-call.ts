@@ -2,7 +2,7 @@
 // on the next, and whoever reads its events does not notice. What a death means is decided in crash-policy.ts.
 
 import type { Clock } from "../lib/clock.ts";
-import { AppError, toAppError } from "../protocol/errors.ts";
+import { AppError, type ErrorCode, toAppError } from "../protocol/errors.ts";
 import type { EmbeddingInput, EmbeddingResult, GenerationEvent, GenerationRequest } from "../protocol/generation.ts";
 import type { TextAnswer, TextQuestion } from "../protocol/text-question.ts";
 import { type CrashTable, DEATHS_MAX, describeGeneration, hashCall, judgeCrash } from "./crash-policy.ts";
@@ -19,12 +19,17 @@ export interface EngineCallOptions {
   findEngine: () => Promise<EngineProcess>;
 }
 
+/** Its engine died, or had to make room. */
+const MAY_GO_ON: readonly ErrorCode[] = ["engine_crashed", "model_loading"];
+
 export class EngineCall {
   readonly #options: EngineCallOptions;
   readonly #content: () => unknown;
   #key: string | null = null;
   /** Deaths at which this very call was present. */
   #deaths = 0;
+  /** Its engine had to make room before it said anything. Once only: a long prompt would else never be read to its end. */
+  #moved = false;
 
   private constructor(options: EngineCallOptions, content: () => unknown) {
     this.#options = options;
@@ -34,7 +39,7 @@ export class EngineCall {
   static async generate(request: GenerationRequest, options: EngineCallOptions): Promise<Accepted> {
     const call = new EngineCall(options, () => describeGeneration(request));
     call.#assertAdmitted();
-    const send = (engine: EngineProcess) => engine.client.generate(request, options.signal);
+    const send = (engine: EngineProcess) => engine.client.generate(request, options.signal, !call.#moved);
     const { engine, value } = await call.#run(await options.findEngine(), send);
     return { ...value, events: { [Symbol.asyncIterator]: () => call.#readEvents(engine, value, send, request.whole) } };
   }
@@ -110,7 +115,7 @@ export class EngineCall {
         return await next();
       }
       held = [];
-      if (event.type !== "error" || event.error.code !== "engine_crashed" || left) return step;
+      if (event.type !== "error" || !MAY_GO_ON.includes(event.error.code) || left) return step;
       try {
         const replacement = await this.#findNext(new AppError(event.error), engine, produced);
         const again = await this.#run(replacement, send);
@@ -134,6 +139,10 @@ export class EngineCall {
   /** After a failure: the engine to go on with. Throws what the client is to be told. */
   async #findNext(error: AppError, engine: EngineProcess, produced = false): Promise<EngineProcess> {
     const { crashes, clock, signal, findEngine } = this.#options;
+    if (error.code === "model_loading" && !produced && !this.#moved && !signal.aborted) {
+      this.#moved = true;
+      return await findEngine();
+    }
     if (error.code !== "engine_crashed" || engine.stopping) throw error;
     // The slot hears of the death by the same promise, and before us.
     await engine.exited;

@@ -38,6 +38,10 @@ interface OpenGeneration {
   queue: AsyncQueue<GenerationEvent>;
   accepted: PromiseWithResolvers<Accepted>;
   started: boolean;
+  /** Something of its answer went out. */
+  answered: boolean;
+  /** It may be told to go to another engine. */
+  movable: boolean;
   paused: boolean;
   /** Its client's signal may live long after it. */
   stopListening: () => void;
@@ -70,8 +74,13 @@ export class EngineClient {
     return this.#generations.size + this.#calls.size;
   }
 
-  /** Resolves once the engine has accepted the prompt; rejects with its refusal. */
-  async generate(request: GenerationRequest, signal: AbortSignal): Promise<Accepted> {
+  /** How many requests and questions it ever had. */
+  get sentCount(): number {
+    return this.#nextId - 1;
+  }
+
+  /** Resolves once the engine has accepted the prompt; rejects with its refusal. `movable`: see `giveBack`. */
+  async generate(request: GenerationRequest, signal: AbortSignal, movable = false): Promise<Accepted> {
     if (signal.aborted) throw cancelled();
     const id = this.#open();
     const abort = (): void => this.#cancel(id);
@@ -86,6 +95,8 @@ export class EngineClient {
       }),
       accepted: Promise.withResolvers<Accepted>(),
       started: false,
+      answered: false,
+      movable,
       paused: false,
       stopListening: () => signal.removeEventListener("abort", abort),
     };
@@ -121,6 +132,16 @@ export class EngineClient {
   /** Resolves when the engine has written what a later one can start from. */
   async flush(): Promise<void> {
     await this.#ask<"flushed">("flush");
+  }
+
+  /** Ends movable requests that have no word of an answer yet with `model_loading`: they are for another engine. */
+  giveBack(): void {
+    const error = { code: "model_loading", message: "The model's engine ends, and another one answers." } as const;
+    for (const [id, { answered, movable }] of [...this.#generations]) {
+      if (answered || !movable) continue;
+      this.#send({ type: "cancel", id });
+      this.#deliver(id, { type: "error", error });
+    }
   }
 
   /** A message of the engine that belongs to a request. */
@@ -227,6 +248,7 @@ export class EngineClient {
       entry.accepted.reject(event.type === "error" ? new AppError(event.error) : cancelled());
       return;
     }
+    if (event.type === "delta") entry.answered = true;
     const behind = entry.queue.push(event);
     if (isTerminal(event)) entry.queue.end();
     else if (behind && !entry.paused) {

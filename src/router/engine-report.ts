@@ -12,6 +12,9 @@ const ANSWER_MS_MAX = 10_000;
 /** A disk takes a few GiB in this time. Nobody waits who has not come yet. */
 const SLEEP_FLUSH_MS_MAX = 30_000;
 
+/** Somebody waits for the room. What was kept before the last requests is on disk already. */
+const SWAP_FLUSH_MS_MAX = 5_000;
+
 export interface NamedEngine {
   model: string;
   engine: EngineProcess;
@@ -57,7 +60,16 @@ export async function flushEngine(engine: EngineProcess, msMax: number, clock: C
 
 /** Has an engine that will be stopped write what it keeps, and tells what is then there. */
 export async function prepareSleep(named: NamedEngine, clock: Clock): Promise<SleptCache> {
-  await flushEngine(named.engine, SLEEP_FLUSH_MS_MAX, clock);
+  return await prepareStop(named, SLEEP_FLUSH_MS_MAX, clock);
+}
+
+/** The same for one that has to make room. */
+export async function prepareSwap(named: NamedEngine, clock: Clock): Promise<SleptCache> {
+  return await prepareStop(named, SWAP_FLUSH_MS_MAX, clock);
+}
+
+async function prepareStop(named: NamedEngine, msMax: number, clock: Clock): Promise<SleptCache> {
+  await flushEngine(named.engine, msMax, clock);
   return { overview: await reportCache([named], clock), takenMs: clock.monotonicMs() };
 }
 

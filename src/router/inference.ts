@@ -14,6 +14,7 @@ import type {
 import type { LoraAdapter, LoraScale } from "../protocol/lora.ts";
 import type { CacheEntry, Capabilities, EngineStats, LoadedModelInfo, Pooling } from "../protocol/model-info.ts";
 import type { TextAnswer, TextQuestion } from "../protocol/text-question.ts";
+import type { LoadOptions, MemoryOverview, Unloaded } from "./loading.ts";
 
 /** `asleep`: its engine was stopped because nobody asked, and the next request starts it again. */
 export type ModelState = "unloaded" | "loading" | "loaded" | "asleep" | "failed";
@@ -128,8 +129,12 @@ export interface Inference {
     inputs: EmbeddingInput[],
     signal: AbortSignal,
   ): Promise<EmbeddingResult & { model: ModelCard }>;
-  /** Starts the model's engine if it has none. Resolves when it can answer. */
-  load(model: string | undefined, signal: AbortSignal): Promise<ModelCard>;
+  /** Starts the model's engine if it has none, once there is room. Resolves when it can answer. Throws `plan_refused` where there never is. */
+  load(model: string | undefined, signal: AbortSignal, options?: LoadOptions): Promise<ModelCard>;
+  /** Ends the model's engine when its running requests have ended. Resolves when its process is gone. */
+  unload(model: string): Promise<Unloaded>;
+  /** Of all models that were ever asked for. */
+  status(): Promise<MemoryOverview>;
   /** How long the model's engine stays without requests: 0 = not at all, null = for ever. Of one without an engine, and of a pinned one: nothing. */
   keepFor(model: Pick<ModelCard, "id" | "engineKey" | "pinned">, idleMs: number | null): void;
   /** A further name of a model, kept across restarts. Throws `model_not_found`, and `invalid_request` for a name in use. */

@@ -15,6 +15,8 @@ export interface CardSettings {
 
 export interface CardRuntime {
   slot: Slot;
+  /** Requests wait for its engine. */
+  waits: boolean;
   /** Why the last start failed. */
   error: string | null;
   info: LoadedModelInfo | null;
@@ -80,10 +82,10 @@ function expectedContext(trained: number | null, asked: number): number | null {
   return asked === 0 ? automaticContextLength(trained) : Math.min(asked, trained);
 }
 
-function stateOf(entry: ModelEntry, { slot, error }: CardRuntime): ModelState {
+function stateOf(entry: ModelEntry, { slot, error, waits }: CardRuntime): ModelState {
   if (entry.error !== null) return "failed";
   if (slot.kind === "ready") return "loaded";
-  if (slot.kind === "starting") return "loading";
+  if (slot.kind === "starting" || waits) return "loading";
   if (slot.kind === "asleep") return "asleep";
   return error === null && slot.kind === "idle" ? "unloaded" : "failed";
 }

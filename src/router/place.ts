@@ -1,11 +1,12 @@
 // A model's engine, or where it stands without one, and waiting for one that others may wait for too. What becomes of it
-// is decided in slot.ts and done in router.ts.
+// is decided in slot.ts and admission.ts, and done in residency.ts.
 
 import { AppError } from "../protocol/errors.ts";
 import type { EngineProcess } from "./engine-process.ts";
 import type { SleepTimer } from "./sleep-timer.ts";
 import type { SleptCache } from "./slept-cache.ts";
 import { NEW_SLOT, type Slot } from "./slot.ts";
+import { newTenure, type Tenure } from "./tenure.ts";
 
 export interface Place {
   /** As the listings called the model when it was last asked for: the key is its path. */
@@ -20,11 +21,14 @@ export interface Place {
   idleMs: number | null;
   /** Of an engine that sleeps, or is about to. */
   slept: SleptCache | null;
-  /** The end of an engine that was put to sleep: until then it still holds its memory. */
+  /** The end of an engine that was stopped: until then it still holds its memory. */
   leaving: Promise<void> | null;
+  /** It is being found out what it takes. */
+  weighing: boolean;
+  tenure: Tenure;
 }
 
-export function createPlace(id: string, idleMs: number | null): Place {
+export function createPlace(id: string): Place {
   return {
     id,
     slot: NEW_SLOT,
@@ -32,9 +36,11 @@ export function createPlace(id: string, idleMs: number | null): Place {
     starting: null,
     error: null,
     sleep: null,
-    idleMs,
+    idleMs: null,
     slept: null,
     leaving: null,
+    weighing: false,
+    tenure: newTenure(),
   };
 }
 

@@ -11,26 +11,24 @@ export class Places {
     return [...this.#places.values()];
   }
 
+  entries(): [engineKey: string, place: Place][] {
+    return [...this.#places];
+  }
+
   find(engineKey: string): Place | null {
     return this.#places.get(engineKey) ?? null;
   }
 
   /** Of a model that is asked for. Engines of the same file whose settings no listed model has any more go when they are idle. */
-  of(
-    entry: Pick<ModelEntry, "id" | "engineKey" | "path">,
-    idleMs: number | null,
-    listed: readonly ModelEntry[],
-  ): Place {
+  of(entry: Pick<ModelEntry, "id" | "engineKey" | "path">, listed: readonly ModelEntry[]): Place {
     let place = this.#places.get(entry.engineKey);
     if (place === undefined) {
-      place = createPlace(entry.id, idleMs);
+      place = createPlace(entry.id);
       this.#places.set(entry.engineKey, place);
       const wanted = new Set(listed.map(({ engineKey }) => engineKey));
       this.#leave((key) => isOf(key, entry.path) && key !== entry.engineKey && !wanted.has(key));
     }
     place.id = entry.id;
-    // What a request asked for ends with the engine; what the settings say may have changed since.
-    if (place.engine === null && place.starting === null) place.idleMs = idleMs;
     return place;
   }
 

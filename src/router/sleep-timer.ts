@@ -16,7 +16,7 @@ export class SleepTimer {
   #afterMs: number | null;
   /** When the time is up, by the clock; null: it does not run. */
   #dueMs: number | null = null;
-  readonly #client: Pick<EngineClient, "openCount" | "onIdle">;
+  readonly #client: Pick<EngineClient, "openCount">;
   readonly #actions: SleepActions;
   #cancelTimer: CancelTimer = () => {};
   /** Counts the times that the engine fell idle: who came and left during a flush starts the time anew. */
@@ -24,17 +24,16 @@ export class SleepTimer {
   #stopped = false;
 
   /** Starts with an idle engine. */
-  constructor(
-    clock: Clock,
-    afterMs: number | null,
-    client: Pick<EngineClient, "openCount" | "onIdle">,
-    actions: SleepActions,
-  ) {
+  constructor(clock: Clock, afterMs: number | null, client: Pick<EngineClient, "openCount">, actions: SleepActions) {
     this.#clock = clock;
     this.#afterMs = afterMs;
     this.#client = client;
     this.#actions = actions;
-    client.onIdle = () => this.#arm();
+    this.#arm();
+  }
+
+  /** The last request has ended. */
+  noticeIdle(): void {
     this.#arm();
   }
 

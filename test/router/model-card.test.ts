@@ -16,7 +16,16 @@ const cooling = onDeath(onStart(onDeath(starting, 0)), 0);
 const card = (entry: Partial<ModelEntry>, runtime: Partial<Parameters<typeof toCard>[1]> = {}, contextLength = 0) =>
   toCard(
     makeEntry("m", entry),
-    { slot: NEW_SLOT, error: null, info: null, isDefault: false, sleepsInMs: null, backend: null, ...runtime },
+    {
+      slot: NEW_SLOT,
+      waits: false,
+      error: null,
+      info: null,
+      isDefault: false,
+      sleepsInMs: null,
+      backend: null,
+      ...runtime,
+    },
     { contextLength },
   );
 
@@ -41,7 +50,15 @@ describe("toCard", () => {
     [{ embeddingPooling: null, pooling: null }, "mean", null, false],
   ] as const)("embeddings: %j with --pooling %s", (entry, pooling, expected, embedding) => {
     const settings = pooling === undefined ? { contextLength: 0 } : { contextLength: 0, pooling };
-    const runtime = { slot: NEW_SLOT, error: null, info: null, isDefault: false, sleepsInMs: null, backend: null };
+    const runtime = {
+      slot: NEW_SLOT,
+      waits: false,
+      error: null,
+      info: null,
+      isDefault: false,
+      sleepsInMs: null,
+      backend: null,
+    };
     const made = toCard(makeEntry("m", entry), runtime, settings);
     expect(made).toMatchObject({ embeddingPooling: expected, capabilities: { embedding } });
     expect(made.poolingIsSet).toBe(pooling !== undefined && expected !== null);
@@ -54,7 +71,7 @@ describe("toCard", () => {
           embeddingPooling: "last",
           capabilities: { ...NO_CAPABILITIES, chat: true, completion: true, embedding: true },
         }),
-        { slot: ready, error: null, info: loaded, isDefault: false, sleepsInMs: null, backend: null },
+        { slot: ready, waits: false, error: null, info: loaded, isDefault: false, sleepsInMs: null, backend: null },
         { contextLength: 0, pooling: "rank" },
       );
     const known = { embeddingPooling: null, poolingIsSet: false, capabilities: { chat: true, embedding: true } };

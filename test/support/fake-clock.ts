@@ -30,6 +30,11 @@ export class FakeClock implements Clock {
     return this.#timers.length;
   }
 
+  /** When the first timer falls due; null: there is none. */
+  get nextAtMs(): number | null {
+    return this.#timers.length === 0 ? null : Math.min(...this.#timers.map(({ atMs }) => atMs));
+  }
+
   /** Moves time on and runs every timer that falls due, in order, also those set meanwhile. */
   advance(deltaMs: number): void {
     const endMs = this.#nowMs + deltaMs;

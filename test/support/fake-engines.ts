@@ -6,7 +6,7 @@ import type { BackendUse } from "../../src/protocol/backends.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { GenerationEvent } from "../../src/protocol/generation.ts";
 import type { FromEngine, ToEngine } from "../../src/protocol/messages.ts";
-import type { CacheEntry, LoadedModelInfo } from "../../src/protocol/model-info.ts";
+import type { CacheEntry, EngineStats, LoadedModelInfo } from "../../src/protocol/model-info.ts";
 import { NO_SETTINGS } from "../../src/protocol/model-settings.ts";
 import type { ExitReason } from "../../src/router/child.ts";
 import { EngineClient } from "../../src/router/engine-client.ts";
@@ -51,6 +51,16 @@ export function makeCacheEntry(changes: Partial<CacheEntry> = {}): CacheEntry {
   };
 }
 
+/** What listings look at. */
+const STATS: Partial<EngineStats> = {
+  running: 1,
+  waiting: 0,
+  evaluatedTokens: 7,
+  decodedTokens: 14,
+  ledger: { total: 100, used: 21 },
+  times: { stepMs: 500, decodeMs: 0, sampleMs: 0, sendMs: 0 },
+};
+
 /** Looks like an EngineProcess to the router; accepts every prompt at once, and then says what the test tells it. */
 export class FakeEngine {
   readonly sent: ToEngine[] = [];
@@ -82,7 +92,7 @@ export class FakeEngine {
     if (message.type === "cache" && this.answers) this.tell({ type: "cache", id: message.id, entries: this.entries });
     if (message.type === "flush" && this.flushes) this.tell({ type: "flushed", id: message.id });
     if (message.type === "stats" && this.answers) {
-      this.tell({ type: "stats", id: message.id, stats: { running: 1, evaluatedTokens: 7 } as never });
+      this.tell({ type: "stats", id: message.id, stats: STATS as never });
     }
   }
 

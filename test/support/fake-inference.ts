@@ -20,6 +20,7 @@ import type {
   Inference,
   ModelCard,
 } from "../../src/router/inference.ts";
+import type { LoadOptions, MemoryOverview, Unloaded } from "../../src/router/loading.ts";
 
 export type Script = (request: GenerationRequest, signal: AbortSignal) => AsyncIterable<GenerationEvent>;
 
@@ -100,6 +101,10 @@ export class FakeInference implements Inference {
   scaleCalls: (readonly LoraScale[])[] = [];
   generateCalls: { model: string | undefined; request: GenerationRequest; signal: AbortSignal }[] = [];
   loadCalls: (string | undefined)[] = [];
+  loadOptions: (LoadOptions | undefined)[] = [];
+  unloadCalls: string[] = [];
+  freed: Unloaded["freed"] = { anonBytes: 1000, hostBytes: 900, devices: [] };
+  statusNow: MemoryOverview = { budgetBytes: null, plannedBytes: 0, swaps: 0, models: [] };
   keepCalls: [id: string, idleMs: number | null][] = [];
   aliasCalls: [model: string, alias: string][] = [];
   removeCalls: string[] = [];
@@ -147,10 +152,22 @@ export class FakeInference implements Inference {
     return { model: this.resolveModel(model), vectors, dimensions: 3, promptTokens: 2 * inputs.length };
   }
 
-  async load(model: string | undefined, _signal: AbortSignal): Promise<ModelCard> {
+  async load(model: string | undefined, _signal: AbortSignal, options?: LoadOptions): Promise<ModelCard> {
     this.loadCalls.push(model);
+    this.loadOptions.push(options);
     if (this.refusal !== null) throw this.refusal;
     return this.resolveModel(model);
+  }
+
+  async unload(model: string): Promise<Unloaded> {
+    const card = this.resolveModel(model);
+    if (this.refusal !== null) throw this.refusal;
+    this.unloadCalls.push(model);
+    return { model: card, freed: this.freed };
+  }
+
+  async status(): Promise<MemoryOverview> {
+    return this.statusNow;
   }
 
   keepFor({ id }: Pick<ModelCard, "id">, idleMs: number | null): void {

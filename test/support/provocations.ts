@@ -85,7 +85,7 @@ const runOutOfTime: Provoke = async (route) => {
   if (silent.status !== 504) return silent;
   return breakOff(route, { requestTimeoutMs: 60_000 }, ({ inference }) => {
     const never = () => new Promise<never>(() => {});
-    Object.assign(inference, { generate: never, embed: never, tell: never, load: never });
+    Object.assign(inference, { generate: never, embed: never, tell: never, load: never, unload: never });
     return {};
   });
 };
@@ -225,6 +225,7 @@ export const PROVOCATIONS: Partial<Record<ErrorCode, Provoke>> = {
   model_damaged: refuse("model_damaged"),
   model_loading: refuse("model_loading"),
   out_of_memory: refuse("out_of_memory"),
+  plan_refused: refuse("plan_refused"),
   engine_crashed: refuse("engine_crashed"),
   overloaded: overload,
   unauthorized: refuse("unauthorized"),

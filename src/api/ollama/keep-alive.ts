@@ -25,12 +25,12 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** Milliseconds; null = for ever; undefined = not said. Throws `invalid_request`. */
-export function readKeepAlive(value: string | number | undefined): number | null | undefined {
+export function readKeepAlive(value: string | number | undefined, param = "keep_alive"): number | null | undefined {
   if (value === undefined) return undefined;
   const ms = typeof value === "number" ? value * 1000 : parseDuration(value);
   if (ms === null) {
-    const message = `\`keep_alive\` must be seconds or a duration such as "5m", got ${JSON.stringify(value)}`;
-    throw new AppError({ code: "invalid_request", message, param: "keep_alive" });
+    const message = `\`${param}\` must be seconds or a duration such as "5m", got ${JSON.stringify(value)}`;
+    throw new AppError({ code: "invalid_request", message, param });
   }
   return ms < 0 || ms > TIMER_MS_MAX ? null : Math.round(ms);
 }

@@ -201,7 +201,12 @@ function readSettings({ settings = {}, sampling = {} }: ModelFile, toPath: (path
   return {
     engine,
     sampling: readSampling(rest),
-    ...withoutUndefined({ sleepAfterSeconds: settings.sleep_after, maxTokens }),
+    ...withoutUndefined({
+      sleepAfterSeconds: settings.sleep_after,
+      priority: settings.priority,
+      preload: settings.preload,
+      maxTokens,
+    }),
   };
 }
 

@@ -54,6 +54,8 @@ export const SETTINGS = z.strictObject({
   lora: z.union([path.transform((file) => [file]), z.array(path).max(ADAPTERS_MAX)]).optional(),
   load_timeout: range(1, DAY_SECONDS).optional(),
   sleep_after: range(0, DAY_SECONDS).optional(),
+  priority: whole(-100, 100).optional(),
+  preload: onOff.optional(),
   chat_template: z.string().refine(isTemplate, "must hold text, and no NUL").optional(),
   chat_template_file: path.optional(),
   backend: backend.optional(),
