@@ -15,8 +15,9 @@ import { CrashTable } from "./crash-policy.ts";
 import { EngineCall, type EngineCallOptions } from "./engine-call.ts";
 import { type EngineProcess, StartFailure } from "./engine-process.ts";
 import { flushEngine, type NamedEngine, prepareSleep, reportCache, reportEngine } from "./engine-report.ts";
+import { describeHealth, type TroubleSource } from "./health.ts";
 import type { BackendInfo, CacheOverview, Generation, Health, Inference, ModelCard } from "./inference.ts";
-import { type CardSettings, describeHealth, toCard } from "./model-card.ts";
+import { type CardSettings, toCard } from "./model-card.ts";
 import { assertAllowed, fillDefaults, idleMsOf, isRankInput, settingsOf } from "./model-settings.ts";
 import { abortable, type Place, present } from "./place.ts";
 import { Places } from "./places.ts";
@@ -49,6 +50,8 @@ export interface RouterDependencies {
   sleepAfterMs: number;
   /** Absent: there are none. */
   adapters?: AdapterOptions;
+  /** What else health tells of; absent: nothing. */
+  troubles?: readonly TroubleSource[];
 }
 
 /** Service managers kill 10 s or more after they asked; a stop takes 2 s beyond this. */
@@ -139,8 +142,8 @@ export class Router implements Inference {
   }
 
   health(): Health {
-    const states = this.#places.all();
-    return describeHealth(states, this.#deps.facts, this.#deps.clock.monotonicMs());
+    const others = (this.#deps.troubles ?? []).flatMap((list) => list());
+    return describeHealth(this.#places.all(), this.#deps.facts, this.#deps.clock.monotonicMs(), others);
   }
 
   async backendInfo(): Promise<BackendInfo> {
