@@ -53,6 +53,8 @@ describe("precedence", () => {
       checkpointBytes: 0,
       pooling: "auto",
       contextShift: false,
+      lowerExplicit: false,
+      onOom: "refuse",
       sleepAfterSeconds: 0,
       threads: 0,
       gpuLayers: -1,

@@ -26,6 +26,7 @@ import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import { Uploads } from "../models/upload/uploads.ts";
 import type { EventTopic } from "../protocol/events.ts";
+import type { AdaptationWatch } from "../router/adaptation-watch.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
@@ -34,12 +35,15 @@ import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugi
 import { Router } from "../router/router.ts";
 import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
+import { listExplicit, type Origins, openAdaptation } from "./adapting.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
 import { choosePooling, describeStart } from "./engine-settings.ts";
 
 export interface StartOptions {
   config: ServeConfig;
+  /** Where its values come from; absent: nobody has set them. */
+  origins?: Origins;
   folders: Folders;
   env: Environment;
   log: Logger;
@@ -89,7 +93,8 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
-  const router = buildRouter(options, files, choice, registry, loras, loader);
+  const adaptation = openAdaptation({ config, events, log, clock: systemClock });
+  const router = buildRouter(options, files, choice, registry, loras, loader, adaptation);
   const app = createApp({
     inference: router,
     hub: announceDownloads(openHub(env, folders, registry), events),
@@ -109,6 +114,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
         url: server.url,
         async stop(graceful) {
           feed.stop();
+          adaptation.stop();
           // Listeners have no end of their own, and a conversion takes longer than anybody waits for a stop.
           events.close();
           await Promise.all([converting.stop(), server.stop(graceful)]);
@@ -199,12 +205,13 @@ function findUnservable(registry: ModelRegistry): string[] {
 }
 
 function buildRouter(
-  { config, folders, log }: StartOptions,
+  { config, origins = {}, folders, log }: StartOptions,
   files: NativeFiles,
   { plugins, skipped, fallback }: PluginChoice,
   registry: ModelRegistry,
   adapted: { modelPath: string; adapters: AdapterFile[] },
   loader: ConvertOnLoad,
+  adaptation: AdaptationWatch,
 ): Router {
   const sources = { config, files, plugins, folders, adapted };
   return new Router({
@@ -230,6 +237,7 @@ function buildRouter(
         const settings = { ...start.settings, modelPath };
         const engine = await EngineProcess.start({ ...options, ...start, settings });
         if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
+        adaptation.watch(entry.id, engine, listExplicit(origins, entry.settings.engine));
         return engine;
       },
     },
