@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { z } from "zod";
+import { ADAPTING_OPTIONS } from "./config/adapting.ts";
 import { ANSWERING_OPTIONS } from "./config/answering.ts";
 import { BACKEND_OPTIONS } from "./config/backend.ts";
 import { CONVERTING_OPTIONS } from "./config/converting.ts";
@@ -89,6 +90,7 @@ export const SERVE_OPTIONS = {
   ),
   ...ANSWERING_OPTIONS,
   ...RESIDENCY_OPTIONS,
+  ...ADAPTING_OPTIONS,
   sleepAfterSeconds: secondsOption(
     text("sleep_after", "SECONDS", "Stop an engine without requests after this time; 0 is never"),
     0,

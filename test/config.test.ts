@@ -55,6 +55,8 @@ describe("precedence", () => {
       contextShift: false,
       memoryBudgetBytes: 0,
       preload: [],
+      lowerExplicit: false,
+      onOom: "refuse",
       sleepAfterSeconds: 0,
       threads: 0,
       gpuLayers: -1,

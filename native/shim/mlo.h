@@ -142,6 +142,9 @@ MLO_API int32_t mlo_seq_covers(mlo_context * context, int32_t sequence, int32_t 
 MLO_API void mlo_memory_clear(mlo_context * context);
 // llama.cpp's own cell counts: (size, used) for each of its caches. Returns how many caches there are.
 MLO_API int32_t mlo_cells(mlo_context * context, int32_t * pairs, int32_t capacity);
+// Gives the system the pages of host memory that only empty cells have, and the heap's free ones: bytes of empty cells' pages,
+// whether they had been used or not; negative: failed. Linux only, elsewhere it does nothing.
+MLO_API int64_t mlo_context_trim(mlo_context * context);
 
 // --- state -----------------------------------------------------------------------------------------------------------
 // Copies what a sequence holds. part 0: all; 1: its cells of full attention alone; 2: the rest, a window's cells and a

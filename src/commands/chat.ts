@@ -54,7 +54,7 @@ export async function chat(
   let prepared: PreparedServer;
   try {
     const onConversion = showConversion(process.stderr);
-    prepared = await prepareServer({ config: values, folders, env, log, ...adapted, onConversion });
+    prepared = await prepareServer({ config: values, origins, folders, env, log, ...adapted, onConversion });
   } catch (thrown) {
     process.stderr.write(describeError(toAppError(thrown)));
     return exitCodeOfStart(thrown);

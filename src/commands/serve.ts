@@ -33,7 +33,7 @@ export async function serve(args: ServeArguments, env: Environment, cwd: string)
   };
   let prepared: PreparedServer;
   try {
-    prepared = await prepareServer({ config: config.values, folders, env, log });
+    prepared = await prepareServer({ config: config.values, origins: config.origins, folders, env, log });
   } catch (thrown) {
     return report(thrown, exitCodeOfStart(thrown));
   }

@@ -27,6 +27,7 @@ import { ModelRegistry } from "../models/registry.ts";
 import { Uploads } from "../models/upload/uploads.ts";
 import { listBackends } from "../protocol/backends.ts";
 import type { EventTopic } from "../protocol/events.ts";
+import type { AdaptationWatch } from "../router/adaptation-watch.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
@@ -39,6 +40,7 @@ import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugi
 import { Router } from "../router/router.ts";
 import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
+import { listExplicit, type Origins, openAdaptation } from "./adapting.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
 import { choosePooling, describeStart } from "./engine-settings.ts";
@@ -46,6 +48,8 @@ import { openMemory, preload } from "./residency.ts";
 
 export interface StartOptions {
   config: ServeConfig;
+  /** Where its values come from; absent: nobody has set them. */
+  origins?: Origins;
   folders: Folders;
   env: Environment;
   log: Logger;
@@ -99,7 +103,8 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
-  const router = buildRouter(options, files, { choice, choices }, registry, loras, loader);
+  const adaptation = openAdaptation({ config, events, log, clock: systemClock });
+  const router = buildRouter(options, files, { choice, choices }, registry, loras, loader, adaptation);
   const app = createApp({
     inference: router,
     hub: announceDownloads(openHub(env, folders, registry), events),
@@ -120,6 +125,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
         url: server.url,
         async stop(graceful) {
           feed.stop();
+          adaptation.stop();
           // Listeners have no end of their own, and a conversion takes longer than anybody waits for a stop.
           events.close();
           await Promise.all([converting.stop(), server.stop(graceful)]);
@@ -220,12 +226,13 @@ function findUnservable(registry: ModelRegistry): string[] {
 }
 
 function buildRouter(
-  { config, folders, log }: StartOptions,
+  { config, origins = {}, folders, log }: StartOptions,
   files: NativeFiles,
   { choice, choices }: { choice: PluginChoice; choices: PluginChoices },
   registry: ModelRegistry,
   adapted: { modelPath: string; adapters: AdapterFile[] },
   loader: ConvertOnLoad,
+  adaptation: AdaptationWatch,
 ): Router {
   const { plugins, skipped, fallback } = choice;
   return new Router({
@@ -257,6 +264,7 @@ function buildRouter(
         const backend = describeUse(wanted, chosen);
         const engine = await EngineProcess.start({ ...options, ...start, settings, backend });
         if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
+        adaptation.watch(entry.id, engine, listExplicit(origins, entry.settings.engine));
         return engine;
       },
     },

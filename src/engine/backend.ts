@@ -157,6 +157,8 @@ export interface Backend extends Disposable {
   applyEnd(state: SavedState, seqId: number, start: number, end: number): void;
   cells(): { size: number; used: number }[];
   liveHandles(): Record<string, number>;
+  /** Gives the system back what is free of this process's memory, and what is easily made again, as far as that can be. */
+  trim(): void;
   /** Longest embedding input in tokens. Makes the embedding context on first use. */
   embeddingLimit(): number;
   prepareEmbedding(input: EmbeddingInput): Task<PreparedPrompt>;

@@ -103,6 +103,11 @@ export class Checkpoints implements Iterable<Checkpoint>, Disposable {
     checkpoint.state[Symbol.dispose]();
   }
 
+  /** Until they take no more than this; the next ones may take more again. */
+  trimTo(bytes: number): void {
+    while (this.#bytes > bytes) this.#removeLeast();
+  }
+
   #removeLeast(): void {
     const keepables = [...this].map(({ id, tokens, usedMs, session, isPreamble }) => {
       return { seqId: id, tokens: tokens.length, usedMs, session, isPreamble };

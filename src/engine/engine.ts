@@ -12,7 +12,7 @@ import type { Backend } from "./backend.ts";
 import { TokenTexts } from "./detokenizer.ts";
 import { describeCache, describeMemory, describeWork, explainCache } from "./explain.ts";
 import { cannotGenerate, Intake } from "./intake.ts";
-import type { KvStore, WriteTurn } from "./kv-store.ts";
+import type { KvStore } from "./kv-store.ts";
 import { Outbox, type Send } from "./outbox.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { tellProgress } from "./reading-progress.ts";
@@ -21,6 +21,7 @@ import { sampleOutputs, scorePrompt } from "./sampling.ts";
 import { doneEvent, type Sequence } from "./sequence.ts";
 import { SingleAnswers } from "./single-answers.ts";
 import { type StepOutput, Stepper, type StepSettings } from "./stepper.ts";
+import { Upkeep } from "./upkeep.ts";
 
 /** A request that has waited this long is announced before it has a place, so that its client sees that we live. */
 const ANNOUNCE_MS = 10_000;
@@ -47,8 +48,7 @@ export class Engine implements Disposable {
   readonly #roster: Roster;
   readonly #stepper: Stepper;
   readonly #store: KvStore | null;
-  /** Those who wait for everything that is kept to be on disk. */
-  readonly #flushes = new Set<number>();
+  readonly #upkeep: Upkeep;
   #decodedTokens = 0;
   #reusedTokens = 0;
 
@@ -63,17 +63,14 @@ export class Engine implements Disposable {
     this.#cache = new PrefixCache(backend, clock, options.checkpointBytesMax);
     this.#stepper = new Stepper(backend, clock, this.#cache, options);
     this.#store = options.store;
-    this.#roster = new Roster(backend, clock, this.#cache, options.store);
+    this.#roster = new Roster(clock, this.#cache, options.store);
+    this.#upkeep = new Upkeep(backend, clock, this.#cache, options.store, send);
   }
 
   /** How long there is nothing to do, in ms, unless a message comes or a task ends. */
   get restMs(): number {
     if (this.#roster.isBusy || this.#singles.isReady) return 0;
-    return this.#store?.restMs(this.#cache, this.#writeTurn) ?? Number.POSITIVE_INFINITY;
-  }
-
-  get #writeTurn(): WriteTurn {
-    return this.#flushes.size > 0 ? "now" : this.#isIdle ? "quiet" : "none";
+    return this.#upkeep.restMs(this.#isIdle);
   }
 
   get #isIdle(): boolean {
@@ -107,7 +104,10 @@ export class Engine implements Disposable {
         break;
       }
       case "flush":
-        this.#flushes.add(message.id);
+        this.#upkeep.flush(message.id);
+        break;
+      case "adjust":
+        this.#upkeep.adjust(message.limits);
         break;
       case "load":
       case "shutdown":
@@ -119,12 +119,12 @@ export class Engine implements Disposable {
   step(): void {
     this.#takeArrivals();
     this.#roster.placeWaiting();
-    this.#store?.step(this.#cache, this.#writeTurn);
+    this.#upkeep.step(this.#isIdle);
     this.#announce();
     this.#singles.step();
     this.#stepper.times.time("stepMs", () => this.#runBatch());
     if (this.#isIdle) this.#cache.checkIntegrity();
-    this.#answerFlushes();
+    this.#upkeep.answer();
     this.#stepper.times.time("sendMs", () => this.#outbox.flush());
   }
 
@@ -136,12 +136,6 @@ export class Engine implements Disposable {
       decodedTokens: this.#decodedTokens,
       reusedTokens: this.#reusedTokens,
     };
-  }
-
-  #answerFlushes(): void {
-    if (this.#flushes.size === 0 || this.#store?.isSettled(this.#cache) === false) return;
-    for (const id of this.#flushes) this.#send({ type: "flushed", id });
-    this.#flushes.clear();
   }
 
   #takeArrivals(): void {

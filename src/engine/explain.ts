@@ -40,11 +40,15 @@ export function describeCache(
   return [...live, ...held, ...(store?.describe(cache) ?? [])];
 }
 
-type MemoryStats = Pick<EngineStats, "ledger" | "cells" | "handles" | "retained" | "checkpoints" | "kvStore">;
+type MemoryStats = Pick<
+  EngineStats,
+  "limits" | "ledger" | "cells" | "handles" | "retained" | "checkpoints" | "kvStore"
+>;
 
 export function describeMemory(cache: PrefixCache, backend: Backend, store: KvStore | null): MemoryStats {
   const kept = [...cache.kept];
   return {
+    limits: cache.limits.describe(),
     ledger: { total: cache.total, used: cache.used },
     cells: backend.cells(),
     handles: backend.liveHandles(),

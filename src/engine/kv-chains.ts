@@ -80,7 +80,7 @@ export class KvChains {
   /** The first state that is missing on disk, of what was used last. */
   nextMissing(cache: PrefixCache): Pending | null {
     for (const one of [...cache.kept].sort((a, b) => b.usedMs - a.usedMs)) {
-      const pending = this.#missingSlice(one) ?? this.#missingEnd(one, cache);
+      const pending = this.missingOf(one, cache);
       if (pending !== null) return pending;
     }
     // Those of a hybrid are all along kept sequences, or along running ones, which will be kept.
@@ -89,6 +89,11 @@ export class KvChains {
       if (!this.#isNear(checkpoint)) return this.#pendingEnd(checkpoint, checkpoint.usedWallMs, null, checkpoint.state);
     }
     return null;
+  }
+
+  /** The first state of it that is missing on disk. */
+  missingOf(kept: Kept, cache: PrefixCache): Pending | null {
+    return this.#missingSlice(kept) ?? this.#missingEnd(kept, cache);
   }
 
   #missingSlice(kept: Kept): Pending | null {

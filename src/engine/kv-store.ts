@@ -8,12 +8,14 @@ import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import { AbandonedTasks } from "./abandoned-tasks.ts";
 import { NO_ADAPTERS } from "./adapter-sets.ts";
 import type { Backend, SavedState, Task } from "./backend.ts";
+import type { Kept } from "./kept-sequences.ts";
 import { type Held, KvChains, type Pending } from "./kv-chains.ts";
 import { KvFiles } from "./kv-files.ts";
 import { KvLookup } from "./kv-lookup.ts";
 import { SLICE_TOKENS, type SliceName, tokensUpTo } from "./kv-names.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import { type Sequence, seqIdOf } from "./sequence.ts";
+import { WritePause } from "./write-pause.ts";
 
 export interface KvStoreOptions {
   /** All models' states; this one's are in a folder of their own, named by `modelKey`. */
@@ -53,8 +55,6 @@ interface Write {
  * machine's time, which that request would wait for.
  */
 const QUIET_MS = 500;
-/** After a write that failed, or had no room, none is tried for this long: a full disk does not get better by trying. */
-const PAUSE_MS = 60_000;
 /** Chains that `/api/cache` lists. */
 const LISTED_MAX = 100;
 
@@ -71,16 +71,16 @@ export class KvStore implements Disposable {
   readonly #chains: KvChains;
   /** Reads that nobody waits for. */
   readonly #abandoned = new AbandonedTasks();
+  readonly #pause: WritePause;
   #write: Write | null = null;
-  #pausedUntilMs = 0;
   #computedMs = Number.NEGATIVE_INFINITY;
-  #warning: string | null = null;
 
   /** Throws the system's error when the folder can't be used. */
   constructor(backend: Backend, clock: Clock, options: KvStoreOptions) {
     this.#backend = backend;
     this.#clock = clock;
     this.#warn = options.warn;
+    this.#pause = new WritePause(clock, options.warn);
     this.#modelKey = options.modelKey;
     this.sliceTokens = options.sliceTokens ?? SLICE_TOKENS;
     this.#quietMs = options.quietMs ?? QUIET_MS;
@@ -104,6 +104,11 @@ export class KvStore implements Disposable {
   /** Nothing is being written, and nothing is left to write. */
   isSettled(cache: PrefixCache): boolean {
     return this.#write === null && this.#nextToWrite(cache) === null;
+  }
+
+  /** Nothing of it is left to write, or nothing can be written now. */
+  isWritten(kept: Kept, cache: PrefixCache): boolean {
+    return this.#pause.isOn || this.#chains.missingOf(kept, cache) === null;
   }
 
   isRestoring(sequence: Sequence): boolean {
@@ -172,7 +177,7 @@ export class KvStore implements Disposable {
 
   get stats(): NonNullable<EngineStats["kvStore"]> {
     const { count, bytes, bytesMax } = this.#files;
-    return { files: count, bytes, bytesMax, warning: this.#warning };
+    return { files: count, bytes, bytesMax, warning: this.#pause.warning };
   }
 
   #goOn(restore: Restore, cache: PrefixCache): void {
@@ -230,8 +235,8 @@ export class KvStore implements Disposable {
     task[Symbol.dispose]();
     if (state.kind === "done") {
       this.#files.add(name, bytes, usedMs);
-      this.#warning = null;
-    } else this.#pause(state.error.message);
+      this.#pause.noteSuccess();
+    } else this.#pause.noteFailure(state.error.message);
   }
 
   #startWrite(cache: PrefixCache): void {
@@ -249,7 +254,7 @@ export class KvStore implements Disposable {
     );
     if (!this.#files.makeRoom(state.bytes, usedWallMs)) {
       // All of the budget holds states that were used later: this one has to do without.
-      this.#pausedUntilMs = this.#clock.monotonicMs() + PAUSE_MS;
+      this.#pause.start();
       return;
     }
     const task = state.write(this.#files.pathOf(name), this.#textOf(name));
@@ -274,14 +279,7 @@ export class KvStore implements Disposable {
   }
 
   #nextToWrite(cache: PrefixCache): Pending | null {
-    return this.#clock.monotonicMs() < this.#pausedUntilMs ? null : this.#chains.nextMissing(cache);
-  }
-
-  /** Said once, until a write succeeds: a full disk fails at every slice. */
-  #pause(message: string): void {
-    if (this.#warning === null) this.#warn(`KV state is not written to disk: ${message}`);
-    this.#warning = message;
-    this.#pausedUntilMs = this.#clock.monotonicMs() + PAUSE_MS;
+    return this.#pause.isOn ? null : this.#chains.nextMissing(cache);
   }
 
   #textOf(name: SliceName): string {

@@ -210,6 +210,15 @@ export class LlamaBackend implements Backend {
     return this.#library.liveHandles();
   }
 
+  trim(): void {
+    // A chat model's embedding context is made again by the next embedding.
+    if (this.#embedding !== null && this.#embedding.context !== this.#context) {
+      this.#embedding.context[Symbol.dispose]();
+      this.#embedding = null;
+    }
+    this.#context.trim();
+  }
+
   embeddingLimit(): number {
     return this.#plan.embeddingLimit;
   }

@@ -9,6 +9,7 @@ import { Checkpoints } from "./checkpoints.ts";
 import { findDivergence } from "./divergence.ts";
 import { type Kept, KeptSequences } from "./kept-sequences.ts";
 import { KvLedger } from "./kv-ledger.ts";
+import { Limits } from "./limits.ts";
 import { PrefixCheckpoints } from "./prefix-checkpoints.ts";
 import { choosePrefix } from "./prefix-choice.ts";
 import { DonorFinder, type Source } from "./prefix-donors.ts";
@@ -37,17 +38,19 @@ export class PrefixCache {
   readonly #donors: DonorFinder;
   readonly kept: KeptSequences;
   readonly checkpoints: Checkpoints;
+  readonly limits: Limits;
   readonly stops: PrefixCheckpoints;
 
   constructor(backend: Backend, clock: Clock, checkpointBytesMax: number) {
     const { contextLength, parallel, retainedMax } = backend.info;
     this.#backend = backend;
     this.#clock = clock;
+    this.limits = new Limits(backend.info, checkpointBytesMax);
     this.#ledger = new KvLedger(contextLength, parallel + retainedMax);
     this.kept = new KeptSequences(retainedMax);
     this.checkpoints = new Checkpoints(clock, checkpointBytesMax);
-    const { checkpoints, kept } = this;
-    const parts = { backend, index: this.#index, ledger: this.#ledger, live: this.#live, kept, checkpoints };
+    const { checkpoints, kept, limits } = this;
+    const parts = { backend, index: this.#index, ledger: this.#ledger, live: this.#live, kept, checkpoints, limits };
     this.#donors = new DonorFinder(parts);
     this.stops = new PrefixCheckpoints(parts);
   }
@@ -217,7 +220,7 @@ export class PrefixCache {
   }
 
   #fits(sequence: Sequence, donor: Source | null): boolean {
-    if (this.#live.size >= this.#backend.info.parallel) return false;
+    if (this.#live.size >= this.limits.places) return false;
     const shared = donor === null || donor.seqId === null ? 0 : donor.usable;
     // Kept cells that it takes over can't be had by others any more.
     const claimed = donor === null || donor.isLive ? 0 : Math.min(shared, this.#ledger.idle);

@@ -25,7 +25,7 @@ export class PrefixCheckpoints {
   chooseStops(sequence: Sequence, sharedLength: number): void {
     sequence.dropStops();
     // What may not be kept leaves nothing behind.
-    if (!this.#backend.checkpoints || !sequence.keeps || this.#parts.kept.capacity === 0) return;
+    if (!this.#backend.checkpoints || !sequence.keeps || this.#parts.limits.retained === 0) return;
     const { promptLength, computed, preambleLength, turns } = sequence;
     sequence.addStops(chooseStops({ promptLength, computed, preambleLength, turns, sharedLength }));
   }

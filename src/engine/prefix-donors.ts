@@ -5,6 +5,7 @@ import type { Backend } from "./backend.ts";
 import type { Checkpoint, Checkpoints } from "./checkpoints.ts";
 import type { KeptSequences } from "./kept-sequences.ts";
 import type { KvLedger } from "./kv-ledger.ts";
+import type { Limits } from "./limits.ts";
 import type { Donor } from "./prefix-choice.ts";
 import type { PrefixForest } from "./prefix-forest.ts";
 import type { PrefixMatch } from "./prefix-index.ts";
@@ -31,6 +32,7 @@ export interface CacheParts {
   live: ReadonlyMap<number, Sequence>;
   kept: KeptSequences;
   checkpoints: Checkpoints;
+  limits: Limits;
 }
 
 export class DonorFinder {
@@ -83,11 +85,11 @@ export class DonorFinder {
 
   /** How much a sequence that reads will be able to hand over. */
   #promise(live: Sequence, wanted: number, held: number): number {
-    const { backend, kept } = this.#parts;
+    const { backend, limits } = this.#parts;
     const { memory } = backend.info;
     if (memory === "plain" || memory === "sliding") return wanted;
     // It has passed that place, or leaves no checkpoints.
-    if (held >= wanted || !backend.checkpoints || !live.keeps || kept.capacity === 0) return 0;
+    if (held >= wanted || !backend.checkpoints || !live.keeps || limits.retained === 0) return 0;
     // Until it is there, nothing can be taken over: what was promised once must hold to the end.
     const willStop = live.stopsAt(wanted) || (wanted - held >= STOP_TOKENS_MIN && live.canStopOnceMore);
     return willStop ? wanted : 0;

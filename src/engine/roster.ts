@@ -3,7 +3,6 @@
 
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { Backend } from "./backend.ts";
 import type { SliceName } from "./kv-names.ts";
 import type { KvStore } from "./kv-store.ts";
 import type { Placement, PrefixCache } from "./prefix-cache.ts";
@@ -15,7 +14,6 @@ import { WaitingList } from "./waiting-list.ts";
 
 export class Roster implements Iterable<Sequence> {
   readonly cache: PrefixCache;
-  readonly #parallel: number;
   readonly #clock: Clock;
   readonly #store: KvStore | null;
   readonly #waiting = new WaitingList();
@@ -24,9 +22,8 @@ export class Roster implements Iterable<Sequence> {
   /** The backend was full before our count was. Who had to leave must not come back before somebody got on. */
   #isCrowded = false;
 
-  constructor(backend: Backend, clock: Clock, cache: PrefixCache, store: KvStore | null) {
+  constructor(clock: Clock, cache: PrefixCache, store: KvStore | null) {
     this.cache = cache;
-    this.#parallel = backend.info.parallel;
     this.#clock = clock;
     this.#store = store;
   }
@@ -130,7 +127,7 @@ export class Roster implements Iterable<Sequence> {
 
   /** Whoever runs for a reader who is behind leaves for one who waits; so does batch work, for a place. */
   #yieldPlace(waiting: Sequence): boolean {
-    const isOccupied = this.#running.size >= this.#parallel;
+    const isOccupied = this.#running.size >= this.cache.limits.places;
     const id = this.#running.lastPaused()?.id ?? (isOccupied ? chooseYielding([...this.#running], waiting) : null);
     if (id !== null) this.#evict(this.#running.get(id));
     return id !== null;

@@ -150,7 +150,7 @@ export class Stepper {
     const { stepMs, promptRowMs: rowMs } = measured;
     const costs = { stepMs, tokenMs: stepMs / shares.length, rowMs };
     let left = Math.min(batchSize, this.#backend.outputsMax, this.#cache.available) - shares.length;
-    left = Math.min(left, this.rates.promptRows(this.#settings.itlMsMax, shares.length));
+    left = Math.min(left, this.#cache.limits.promptRows, this.rates.promptRows(this.#settings.itlMsMax, shares.length));
     // What a sequence's own text says costs nothing, so the smaller model is asked for the others.
     for (const { sequence } of this.#settings.speculates ? shares : []) {
       const room = Math.min(left, sequence.lengthMax - sequence.length - 1);
@@ -166,7 +166,7 @@ export class Stepper {
   #share({ sequences, decodingElsewhere }: Turn<Sequence>, prompts: number): Share[] | null {
     const decodeRows = sequences.filter(({ missing }) => missing === 1).length;
     const decision = plan(sequences, {
-      batchSize: this.#backend.info.batchSize,
+      batchSize: this.#cache.limits.batchRows(decodeRows),
       promptRows: this.rates.promptRows(this.#settings.itlMsMax, decodeRows),
       freeCells: this.#cache.available,
       decodingElsewhere,

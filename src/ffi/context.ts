@@ -199,6 +199,12 @@ export class NativeContext extends Handle {
     this.#library.calls.mlo_memory_clear(this.pointer);
   }
 
+  /** Gives the system the host memory of empty cells and of the heap; bytes of these cells. */
+  trim(): number {
+    const bytes = this.#library.calls.mlo_context_trim(this.pointer);
+    return this.#library.check("mlo_context_trim", Number(bytes));
+  }
+
   /** llama.cpp's own counts, one entry a cache. */
   cells(): { size: number; used: number }[] {
     const count = this.#library.check(

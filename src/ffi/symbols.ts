@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "9e850aa0b52ec8a1ccbdf9c83667cd4cedb24723e24ea452860c799d0b2644c1";
+export const HEADER_HASH = "6514e1460ccf89aa7a28211bdcc0518f98e7cd4952bd17d565f3758ca21ae5ea";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -102,6 +102,8 @@ export const SYMBOLS = {
   mlo_memory_clear: { args: ["ptr"], returns: "void" },
   // mlo_cells(context, pairs, capacity)
   mlo_cells: { args: ["ptr", "ptr", "i32"], returns: "i32" },
+  // mlo_context_trim(context)
+  mlo_context_trim: { args: ["ptr"], returns: "i64" },
   // mlo_state_copy(context, sequence, part)
   mlo_state_copy: { args: ["ptr", "i32", "i32"], returns: "ptr" },
   // mlo_state_free(state)

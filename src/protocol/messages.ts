@@ -7,7 +7,7 @@ import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./gener
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
 import type { TextAnswerHead, TextQuestion } from "./text-question.ts";
 
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /** Largest header or payload: the 32 MiB body limit, twice over for JSON escapes. */
 export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
@@ -46,6 +46,16 @@ export interface EngineSettings {
   kvStore: KvStoreSettings | null;
   /** LoRA adapters' files, in the order of their ids. */
   adapters: string[];
+}
+
+/** What an engine may use of what it was loaded with; it goes on with less, and ends nothing for it. */
+export interface EngineLimits {
+  /** Rows of prompt in a step, guessed ones too; those that decode come on top. */
+  promptRows: number;
+  /** Sequences that decode at once. Those that run go on; others wait. */
+  places: number;
+  /** Of ended sequences and of checkpoints that may stay in memory, a share of what may without limits. */
+  cacheShare: number;
 }
 
 export interface DraftSettings {
@@ -114,6 +124,8 @@ export type ToEngine =
   | { type: "cache"; id: number }
   /** The engine will be stopped: write what is worth keeping, then say `flushed`. Requests may still come. */
   | { type: "flush"; id: number }
+  /** In force from the next step on, until another one comes. `stats` tells it. */
+  | { type: "adjust"; limits: EngineLimits }
   | { type: "shutdown" };
 
 export type FromEngine =

@@ -116,6 +116,8 @@ export interface EngineStats {
   waiting: number;
   running: number;
   paused: number;
+  /** What it may use now: less than it was loaded with while the machine is short of something. */
+  limits: { promptRows: number; places: number; retained: number; checkpointBytes: number };
   /** Our ledger of KV cells. */
   ledger: { total: number; used: number };
   /** llama.cpp's own count, one entry per cache (a sliding-window model has two). */

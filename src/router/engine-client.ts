@@ -12,7 +12,7 @@ import {
   type GenerationRequest,
   isTerminal,
 } from "../protocol/generation.ts";
-import type { Frame, FromEngine, ToEngine } from "../protocol/messages.ts";
+import type { EngineLimits, Frame, FromEngine, ToEngine } from "../protocol/messages.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import { type TextAnswer, type TextQuestion, unpackTextAnswer } from "../protocol/text-question.ts";
 
@@ -142,6 +142,11 @@ export class EngineClient {
       this.#send({ type: "cancel", id });
       this.#deliver(id, { type: "error", error });
     }
+  }
+
+  /** What it may use from its next step on. An engine that is gone needs no limits. */
+  adjust(limits: EngineLimits): void {
+    if (this.#gone === null) this.#send({ type: "adjust", limits });
   }
 
   /** A message of the engine that belongs to a request. */

@@ -87,8 +87,19 @@ export interface BackendHealth {
   details: string;
 }
 
+/** What is not as it should be, though requests are served. */
+export interface Trouble {
+  /** The model or device that it is about; null: the server. */
+  subject: string | null;
+  reason: string;
+  /** What mends it. */
+  fix: string;
+}
+
 export interface Health {
+  /** `degraded` when there are troubles. */
   status: "healthy" | "degraded" | "unhealthy";
+  troubles: Trouble[];
   backends: { llamacpp: BackendHealth };
 }
 

@@ -1,9 +1,9 @@
-// What listings and health say about models and engines. Pure.
+// What listings say about models and their engines. Pure.
 
 import type { ModelEntry } from "../models/entry.ts";
 import type { BackendUse } from "../protocol/backends.ts";
 import { automaticContextLength, type LoadedModelInfo, type Pooling } from "../protocol/model-info.ts";
-import type { Health, ModelCard, ModelState } from "./inference.ts";
+import type { ModelCard, ModelState } from "./inference.ts";
 import type { Slot } from "./slot.ts";
 
 export interface CardSettings {
@@ -88,51 +88,4 @@ function stateOf(entry: ModelEntry, { slot, error, waits }: CardRuntime): ModelS
   if (slot.kind === "starting" || waits) return "loading";
   if (slot.kind === "asleep") return "asleep";
   return error === null && slot.kind === "idle" ? "unloaded" : "failed";
-}
-
-export interface SlotState {
-  id: string;
-  slot: Slot;
-  error: string | null;
-  engine: { backend: Pick<BackendUse, "fallback"> } | null;
-}
-
-export interface Backends {
-  /** File names in load order. */
-  plugins: readonly string[];
-  skippedPlugins: readonly { file: string; reason: string }[];
-  fallback?: string;
-}
-
-/** llama.cpp's own line stands last, and names the library that is missing. */
-function lastLine(text: string): string {
-  return text.trimEnd().split("\n").at(-1) ?? "";
-}
-
-/** Degraded: an engine is cooling off, a model did not load, or another back end computes than the one asked for first. The server itself is up, or this would not run. */
-export function describeHealth(states: readonly SlotState[], backends: Backends, nowMs: number): Health {
-  const cooling = states.filter(({ slot }) => slot.kind === "cooling" && slot.untilMs > nowMs);
-  const failed = states.filter(({ slot, error }) => slot.kind !== "ready" && error !== null);
-  const ready = states.filter(({ slot }) => slot.kind === "ready");
-  const asleep = states.filter(({ slot }) => slot.kind === "asleep");
-  const troubles = [...new Set([...cooling, ...failed])];
-  const fallbacks = ready.flatMap(({ id, engine }) => {
-    const fallback = engine?.backend.fallback ?? null;
-    // That of the server's own setting is told once, for all.
-    return fallback === null || fallback === backends.fallback ? [] : [`${id}: ${fallback}`];
-  });
-  const details = [
-    `${ready.length} ${ready.length === 1 ? "engine" : "engines"} up`,
-    ...(asleep.length === 0 ? [] : [`${asleep.length} asleep`]),
-    `backends ${backends.plugins.join(", ")}`,
-    ...(backends.fallback === undefined ? [] : [backends.fallback]),
-    ...backends.skippedPlugins.map(({ file, reason }) => `without ${file}: ${lastLine(reason)}`),
-    ...fallbacks,
-    ...troubles.map(({ id, error }) => `${id}: ${error ?? "its engine died repeatedly"}`),
-  ].join("; ");
-  const isWell = troubles.length === 0 && fallbacks.length === 0 && backends.fallback === undefined;
-  return {
-    status: isWell ? "healthy" : "degraded",
-    backends: { llamacpp: { available: true, ready: true, details } },
-  };
 }

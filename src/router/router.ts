@@ -14,11 +14,12 @@ import { CrashTable } from "./crash-policy.ts";
 import { EngineCall, type EngineCallOptions } from "./engine-call.ts";
 import type { EngineProcess } from "./engine-process.ts";
 import { type NamedEngine, reportCache, reportEngine } from "./engine-report.ts";
+import { describeHealth, type TroubleSource } from "./health.ts";
 import type { BackendInfo, CacheOverview, Generation, Health, Inference, ModelCard } from "./inference.ts";
 import { LoadChanges } from "./load-changes.ts";
 import type { LoadOptions, MemoryOverview, Unloaded } from "./loading.ts";
 import type { MemoryEffects } from "./memory-effects.ts";
-import { type CardSettings, describeHealth, toCard } from "./model-card.ts";
+import { type CardSettings, toCard } from "./model-card.ts";
 import { assertAllowed, fillDefaults, isRankInput, settingsOf } from "./model-settings.ts";
 import type { SkippedPlugin } from "./plugins.ts";
 import { Residency } from "./residency.ts";
@@ -52,6 +53,8 @@ export interface RouterDependencies {
   memory?: MemoryEffects;
   /** Absent: there are none. */
   adapters?: AdapterOptions;
+  /** What else health tells of; absent: nothing. */
+  troubles?: readonly TroubleSource[];
 }
 
 /** As in the engines: batch requests stand as if they had come so much later. */
@@ -152,8 +155,8 @@ export class Router implements Inference {
   }
 
   health(): Health {
-    const states = this.#residency.places.all();
-    return describeHealth(states, this.#deps.facts, this.#deps.clock.monotonicMs());
+    const others = (this.#deps.troubles ?? []).flatMap((list) => list());
+    return describeHealth(this.#residency.places.all(), this.#deps.facts, this.#deps.clock.monotonicMs(), others);
   }
 
   async backendInfo(): Promise<BackendInfo> {

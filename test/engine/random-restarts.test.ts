@@ -69,10 +69,11 @@ function runLife(folder: KvFolder, memory: MemoryKind, random: Random): number {
   const requests = new Map<number, GenerationRequest>();
   for (let action = 0; action < ACTIONS; action++) {
     const id = 1 + random(requests.size + 1);
-    const kind = random(8);
+    const kind = random(9);
     if (kind === 0 && requests.has(id)) run.send("cancel", id);
     else if (kind === 1) run.send(random(2) === 0 ? "pause" : "resume", id);
     else if (kind === 2) run.settle();
+    else if (kind === 8) run.adjust({ promptRows: random(40), places: random(5), cacheShare: random(3) / 2 });
     else if (kind < 6) {
       const request = randomRequest(random);
       requests.set(requests.size + 1, request);

@@ -1,4 +1,4 @@
-// Random schedules of requests, cancels, pauses and full caches, from fixed seeds. Whatever the order: each request
+// Random schedules of requests, cancels, pauses, lower limits and full caches, from fixed seeds. Whatever the order: each request
 // ends once, a request that is not cancelled gives what it gives alone, our cells are the backend's, nothing is left.
 
 import { describe, expect, test } from "bun:test";
@@ -69,7 +69,7 @@ function runSchedule(seed: number): { reused: number; guessed: number } {
   const anyId = (): number => 1 + random(nextId);
   const act = (): void => {
     const id = random(3) === 0 ? nextId++ : anyId();
-    switch (random(8)) {
+    switch (random(9)) {
       case 0:
       case 1:
       case 2: {
@@ -99,6 +99,11 @@ function runSchedule(seed: number): { reused: number; guessed: number } {
       case 7:
         paused.delete(id);
         run.send("resume", id);
+        return;
+      case 8: {
+        const cacheShare = [0, 0.5, 1][random(3)] ?? 1;
+        run.adjust({ promptRows: random(40), places: random(6), cacheShare });
+      }
     }
   };
   for (let i = 0; i < ACTIONS; i++) {

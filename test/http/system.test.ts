@@ -21,6 +21,7 @@ test.each(["/health", "/api/health"])("%s has the agreed shape", async (path) =>
   expect(response.status).toBe(200);
   expect(await readJson(response)).toEqual({
     status: "healthy",
+    troubles: [],
     backends: { llamacpp: { available: true, ready: true, details: "engine can be started" } },
   });
 });

@@ -1,4 +1,4 @@
-// Sharing, preemption, kept state and restarts over llama.cpp, for each kind of memory: random schedules from fixed
+// Sharing, preemption, kept state, lower limits and restarts over llama.cpp, for each kind of memory: random schedules from fixed
 // seeds. Whatever the order, a request's greedy output is its output alone (near-ties by the rule of near-ties.ts),
 // the ledger is llama.cpp's own count after every step, and nothing is left when all is dropped.
 
@@ -125,9 +125,10 @@ function runEngine(
   };
   for (let action = 0; action < ACTIONS; action++) {
     const id = 1 + random(requests.size + 1);
-    const kind = random(6);
+    const kind = random(7);
     if (kind === 0 && requests.has(id)) run.send("cancel", id);
     else if (kind === 1) run.send(random(2) === 0 ? "pause" : "resume", id);
+    else if (kind === 2) run.adjust({ promptRows: random(64), places: random(6), cacheShare: random(3) / 2 });
     else {
       const request = randomRequest(random);
       const nextId = requests.size + 1;

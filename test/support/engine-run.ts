@@ -6,7 +6,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import type { KvStore } from "../../src/engine/kv-store.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "../../src/protocol/generation.ts";
 import { isTerminal } from "../../src/protocol/generation.ts";
-import type { FromEngine } from "../../src/protocol/messages.ts";
+import type { EngineLimits, FromEngine } from "../../src/protocol/messages.ts";
 import type { CacheEntry, MemoryKind } from "../../src/protocol/model-info.ts";
 import { FakeBackend } from "./fake-backend.ts";
 import { FakeClock } from "./fake-clock.ts";
@@ -93,6 +93,10 @@ export class DrivenEngine<B extends Backend> implements Disposable {
     const story = this.stories.get(id);
     if (story === undefined) throw new Error(`request ${id} was never made`);
     return story;
+  }
+
+  adjust(limits: EngineLimits): void {
+    this.engine.receive({ type: "adjust", limits });
   }
 
   step(): void {

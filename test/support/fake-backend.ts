@@ -42,6 +42,8 @@ export class FakeBackend implements Backend {
   readonly drafter: FakeDrafter | null;
   readonly embeddingBatch = { inputs: 4, tokens: 64 };
   faults: FakeFaults = {};
+  /** How often memory was given back. */
+  trims = 0;
   decodeCalls = 0;
   readonly #options: FakeOptions;
   readonly #live: Record<Kind, number> = { job: 0, prompt: 0, sampler: 0, parser: 0, state: 0 };
@@ -252,6 +254,10 @@ export class FakeBackend implements Backend {
 
   liveHandles(): Record<string, number> {
     return { ...this.#live };
+  }
+
+  trim(): void {
+    this.trims++;
   }
 
   embeddingLimit(): number {

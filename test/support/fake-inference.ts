@@ -95,6 +95,7 @@ export class FakeInference implements Inference {
   refusal: Error | null = null;
   healthNow: Health = {
     status: "healthy",
+    troubles: [],
     backends: { llamacpp: { available: true, ready: true, details: "engine can be started" } },
   };
   adapters: LoraAdapter[] = [];

@@ -21,7 +21,7 @@ function describeHealth(operationId: string) {
     summary: "Can requests be served?",
     reply: {
       schema: "HealthReply",
-      description: "`healthy`, or `degraded` with the reason in `details`.",
+      description: "`healthy`, or `degraded` with reasons and fixes in `troubles`.",
       alsoStatus: { status: 503, description: "`unhealthy`: nothing can be served." },
     },
     errors: [],

@@ -11,8 +11,18 @@ export const RootReply = Type.Object({
 });
 export type RootReply = Static<typeof RootReply>;
 
+const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
+
 export const HealthReply = Type.Object({
   status: Type.Union([Type.Literal("healthy"), Type.Literal("degraded"), Type.Literal("unhealthy")]),
+  troubles: Type.Array(
+    Type.Object({
+      subject: orNull(Type.String({ description: "The model or device that it is about; null: the server." })),
+      reason: Type.String(),
+      fix: Type.String({ description: "What mends it." }),
+    }),
+    { description: "Why it is `degraded`; empty when it is not." },
+  ),
   backends: Type.Object({
     llamacpp: Type.Object({
       available: Type.Boolean(),
@@ -22,8 +32,6 @@ export const HealthReply = Type.Object({
   }),
 });
 export type HealthReply = Static<typeof HealthReply>;
-
-const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
 /** Engines tell more than is fixed here: `info` and `stats` are what the engine of this version reports. */
 export const BackendReply = Type.Object({
