@@ -32,6 +32,15 @@ export interface MachineFault {
   fix: string;
 }
 
+/** A device as llama.cpp's back ends list it: what an engine can compute on. */
+export interface BackendDevice {
+  /** Such as `CUDA0` or `CPU`. */
+  name: string;
+  description: string;
+  kind: "cpu" | "gpu" | "integrated-gpu" | "accelerator";
+  memoryBytes: number;
+}
+
 /** Whoever wants to know what the machine has asks one of these. */
 export interface MachineSource {
   /** One that was begun at most so many milliseconds ago, or a new one. Bounded in time; never rejects. */

@@ -1,6 +1,7 @@
 // Snapshots of machines that no test has to have.
 
 import type { DeviceSnapshot, MachineSnapshot, MachineSource } from "../../src/protocol/machine.ts";
+import type { BackendDeviceList, BackendDeviceSource } from "../../src/router/backend-devices.ts";
 
 const GIB = 1024 ** 3;
 
@@ -73,6 +74,17 @@ export class FakeMachine implements MachineSource {
 
   async read(): Promise<MachineSnapshot> {
     this.reads += 1;
+    return this.now;
+  }
+}
+
+export class FakeBackendDevices implements BackendDeviceSource {
+  now: BackendDeviceList = {
+    devices: [{ name: "CPU", description: "Test CPU", kind: "cpu", memoryBytes: 32 * GIB }],
+    reason: null,
+  };
+
+  async list(): Promise<BackendDeviceList> {
     return this.now;
   }
 }
