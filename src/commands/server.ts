@@ -1,15 +1,12 @@
 // Puts the server together: files, plug-ins, registry, router, HTTP. `serve` and `run` both start it from here.
 
-import { basename, join } from "node:path";
-import pin from "../../vendor/llama.cpp.json" with { type: "json" };
+import { join } from "node:path";
 import { createApp } from "../api/app.ts";
 import { listen } from "../api/listen.ts";
 import { encodeConversion } from "../api/manage/encode-conversion.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
-import { PROJECT_VERSION } from "../api/version.ts";
 import { describeGuessing } from "../config/guessing.ts";
 import type { ServeConfig } from "../config.ts";
-import { endWithParent } from "../engine/parent.ts";
 import { readMachineSize } from "../hardware/machine-facts.ts";
 import { readAvailableMemory } from "../hardware/memory.ts";
 import { Hub, type ModelSource } from "../hub/hub.ts";
@@ -18,33 +15,26 @@ import { systemClock } from "../lib/clock.ts";
 import { EventBus } from "../lib/event-bus.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
-import { type AdapterFile, readAdapters } from "../models/adapter.ts";
+import { readAdapters } from "../models/adapter.ts";
 import { readAliases } from "../models/alias.ts";
 import { checkDraftModel } from "../models/draft.ts";
 import { FolderWatch } from "../models/folder-watch.ts";
 import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import { Uploads } from "../models/upload/uploads.ts";
-import { listBackends } from "../protocol/backends.ts";
 import type { EventTopic } from "../protocol/events.ts";
-import type { AdaptationWatch } from "../router/adaptation-watch.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
-import { EngineProcess } from "../router/engine-process.ts";
-import { runJob } from "../router/jobs.ts";
-import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
-import { unpackEffects, unpackPlugins } from "../router/packed-files.ts";
-import { abortable } from "../router/place.ts";
-import { askOnce, describeUse, PluginChoices } from "../router/plugin-choices.ts";
-import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
-import { Router } from "../router/router.ts";
+import type { NativeFiles } from "../router/native-files.ts";
 import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
-import { listExplicit, type Origins, openAdaptation } from "./adapting.ts";
+import { type Origins, openAdaptation } from "./adapting.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
-import { choosePooling, describeStart } from "./engine-settings.ts";
-import { openMemory, preload } from "./residency.ts";
+import { buildRouter } from "./engines.ts";
+import { openHardware } from "./machine.ts";
+import { openNative } from "./native.ts";
+import { preload } from "./residency.ts";
 
 export interface StartOptions {
   config: ServeConfig;
@@ -78,14 +68,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   const adapters = readAdapters(config.lora);
   const { draft } = describeGuessing(config);
   if (draft !== null) checkDraftModel(draft.modelPath);
-  const located = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
-  const files = await unpackPlugins(
-    located,
-    unpackEffects(env, (message) => log.warn(message)),
-  );
-  if (config.exitWithParent) endWithParent(files.library);
-  const choices = openChoices(files, folders, log);
-  const choice = await choices.of(listBackends(config.backend));
+  const native = await openNative(options);
   const watch = new FolderWatch();
   const events = new EventBus<EventTopic>(() => systemClock.wallMs());
   const converting = openConverting({
@@ -96,20 +79,22 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
       options.onConversion?.(job);
     },
   });
-  const registry = openRegistry(options, files, watch, converting.findConverted);
+  const registry = openRegistry(options, native.files, watch, converting.findConverted);
   const loader = converting.createLoader(registry);
   const feed = announceModels(registry, events);
   watch.onChange = () => feed.notice();
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
-  const adaptation = openAdaptation({ config, events, log, clock: systemClock });
-  const router = buildRouter(options, files, { choice, choices }, registry, loras, loader, adaptation);
+  const hardware = openHardware(options, native, events);
+  const adaptation = openAdaptation({ config, machine: hardware.sources.machine, events, log, clock: systemClock });
+  const router = buildRouter({ ...options, native, registry, adaptedBy: loras, loader, adaptation, hardware });
   const app = createApp({
     inference: router,
     hub: announceDownloads(openHub(env, folders, registry), events),
     conversions: converting.service,
     events,
+    ...hardware.sources,
     uploads: openUploads(options, registry),
     state: new State({ folder: folders.state, log, clock: systemClock }),
     log,
@@ -126,6 +111,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
         async stop(graceful) {
           feed.stop();
           adaptation.stop();
+          hardware.watch.stop();
           // Listeners have no end of their own, and a conversion takes longer than anybody waits for a stop.
           events.close();
           await Promise.all([converting.stop(), server.stop(graceful)]);
@@ -135,14 +121,6 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
       };
     },
   };
-}
-
-function openChoices(files: NativeFiles, folders: Folders, log: Logger): PluginChoices {
-  const ask = askOnce((question) => runJob(files.library, question, log, systemClock));
-  return new PluginChoices((wanted) => {
-    const effects = pluginEffects(files, folders.cache, log, systemClock, wanted, ask);
-    return choosePlugins(files, effects, wanted);
-  });
 }
 
 function openUploads({ config, folders, env }: StartOptions, registry: ModelRegistry): Uploads {
@@ -223,50 +201,4 @@ function openHub(env: Environment, folders: Folders, registry: ModelRegistry): M
 function findUnservable(registry: ModelRegistry): string[] {
   const errors = registry.list().map(({ explicit, error }) => (explicit ? error : null));
   return errors.filter((error) => error !== null).map(({ message }) => message);
-}
-
-function buildRouter(
-  { config, origins = {}, folders, log }: StartOptions,
-  files: NativeFiles,
-  { choice, choices }: { choice: PluginChoice; choices: PluginChoices },
-  registry: ModelRegistry,
-  adapted: { modelPath: string; adapters: AdapterFile[] },
-  loader: ConvertOnLoad,
-  adaptation: AdaptationWatch,
-): Router {
-  const { plugins, skipped, fallback } = choice;
-  return new Router({
-    registry,
-    log,
-    clock: systemClock,
-    sleepAfterMs: config.sleepAfterSeconds * 1000,
-    memory: openMemory(config),
-    adapters: { ...adapted, adapters: adapted.adapters.map(({ adapter }) => adapter) },
-    facts: {
-      version: PROJECT_VERSION,
-      llamaCpp: { version: pin.version, commit: pin.commit },
-      plugins: plugins.map((path) => basename(path)),
-      skippedPlugins: skipped,
-      ...(fallback === undefined ? {} : { fallback }),
-      contextLength: config.ctx,
-      ...choosePooling(config),
-    },
-    effects: {
-      async startEngine(entry, signal) {
-        const wanted = listBackends(entry.settings.engine.backend ?? config.backend);
-        const chosen = await abortable(choices.of(wanted), signal);
-        const sources = { config, files, plugins: chosen.plugins, folders, adapted };
-        // A draft model is for the one that the configuration names, whatever was made the default since.
-        const start = describeStart(sources, entry, registry.firstEntry()?.id === entry.id);
-        const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
-        const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
-        const settings = { ...start.settings, modelPath };
-        const backend = describeUse(wanted, chosen);
-        const engine = await EngineProcess.start({ ...options, ...start, settings, backend });
-        if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
-        adaptation.watch(entry.id, engine, listExplicit(origins, entry.settings.engine));
-        return engine;
-      },
-    },
-  });
 }

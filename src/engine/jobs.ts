@@ -3,6 +3,7 @@
 
 import { basename } from "node:path";
 import type { NativeLibrary } from "../ffi/library.ts";
+import type { BackendDevice } from "../protocol/machine.ts";
 import type { EngineSettings, JobAnswer, JobQuestion } from "../protocol/messages.ts";
 import type { BatchPart } from "./backend.ts";
 import { type LoadHooks, loadBackend, startPlugins } from "./load.ts";
@@ -18,6 +19,8 @@ export function answerJob(library: NativeLibrary, question: JobQuestion, hooks: 
       return { job: "scores", scores: question.plugins.map((path) => score(library, path)) };
     case "selftest":
       return { job: "selftest", devices: selfTest(library, question.plugin, question.modelPath) };
+    case "devices":
+      return { job: "devices", devices: listDevices(library, question.plugins) };
     case "quantize":
       quantizeFile(library, question, hooks);
       return { job: "quantize" };
@@ -30,6 +33,13 @@ function score(library: NativeLibrary, path: string): { path: string; score: num
   } catch (thrown) {
     return { path, score: 0, error: (thrown as Error).message };
   }
+}
+
+function listDevices(library: NativeLibrary, plugins: readonly string[]): BackendDevice[] {
+  startPlugins(library, plugins);
+  return library
+    .devices()
+    .map(({ name, description, kind, memoryBytes }) => ({ name, description, kind, memoryBytes }));
 }
 
 /** Multiplies quantised matrices and reads a short prompt. A variant that can't do that dies here, in a child. */

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
-import type { ReadText } from "./memory.ts";
+import type { ReadText } from "./reader.ts";
 
 export interface MachineSize {
   memory: { totalBytes: number | null; unified: boolean };

@@ -1,7 +1,7 @@
 // What memory another process has. Unknown is null, never a guess.
 
 import { readFileSync } from "node:fs";
-import type { ReadText } from "./memory.ts";
+import type { ReadText } from "./reader.ts";
 
 export interface ProcessBytes {
   /** Its own, shared memory among it. */

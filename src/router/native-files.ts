@@ -17,6 +17,8 @@ export interface NativeFiles {
   packed?: PackedFile[];
   /** Those of them that are not unpacked, with the reason; absent: none. */
   held?: SkippedPlugin[];
+  /** The addon that asks drivers what the machine has; null: this folder has none. */
+  probe: string | null;
   demoModel: string;
   /** Changes with the content: what was found out about these files is remembered under it. */
   key: string;
@@ -28,6 +30,7 @@ export interface NativeFiles {
 const EMBEDDED = ".embedded";
 const MANIFEST = "native-manifest.json";
 const DEMO = "demo.gguf";
+const PROBE = "probe.node";
 const LIBRARY = /^libmlo\.(so|dylib)$/;
 const PLUGIN = /^libggml-(?!base)(.+)\.(so|dylib)$/;
 
@@ -88,6 +91,7 @@ function describeFolder(folder: string, demoModel: string, packed: readonly Pack
     library: join(folder, library),
     cpuPlugins: plugins.filter(isCpu).map((name) => join(folder, name)),
     gpuPlugins: plugins.filter((name) => !isCpu(name)).map((name) => join(folder, name)),
+    probe: names.includes(PROBE) ? join(folder, PROBE) : null,
     demoModel,
     key,
     buildId: key,

@@ -41,7 +41,7 @@ async function makePacked(folder: string, change: Change = {}): Promise<PackedFi
 }
 
 function filesWith(packed: PackedFile[]): NativeFiles {
-  return { library: "", cpuPlugins: [], gpuPlugins: [], demoModel: "", key: "", buildId: "", packed };
+  return { library: "", cpuPlugins: [], gpuPlugins: [], probe: null, demoModel: "", key: "", buildId: "", packed };
 }
 
 async function unpack(file: PackedFile, hasDriver = true) {

@@ -3,10 +3,13 @@
 import type { Elysia } from "elysia";
 import type { ApiContext } from "../options.ts";
 import { describeRoute } from "../route-docs.ts";
+import { MACHINE_AGE_MS_MAX } from "./hardware.ts";
 import type { HealthReply } from "./schema.ts";
 
 export function addHealthRoutes(app: Elysia, api: ApiContext): void {
-  const answer = () => {
+  const answer = async () => {
+    // What the router says of devices is what was read last.
+    await api.machine.read(MACHINE_AGE_MS_MAX);
     const health: HealthReply = api.inference.health();
     return Response.json(health, { status: health.status === "unhealthy" ? 503 : 200 });
   };
