@@ -69,6 +69,11 @@ void * load(mlo_job & job, const std::string & path, const common_json & setting
     params.n_gpu_layers = settings.value("gpuLayers", -1);
     params.load_mode = settings.value("useMmap", true) ? LLAMA_LOAD_MODE_AUTO : LLAMA_LOAD_MODE_NONE;
     params.load_mtp = settings.value("head", false);
+    if (settings.value("layOut", false)) {
+        params.no_alloc = true;
+        // llama.cpp maps nothing for weights that it does not read.
+        params.load_mode = LLAMA_LOAD_MODE_NONE;
+    }
     params.progress_callback = on_progress;
     params.progress_callback_user_data = &job;
 

@@ -47,6 +47,8 @@ export interface ModelLoadSettings {
   deviceShares?: readonly number[];
   /** So many of the first layers keep their experts in host memory. */
   hostExpertLayers?: number;
+  /** No weights are read, and contexts can't decode: for what they would take. */
+  layOut?: boolean;
 }
 
 /** Longest token text; the longest known vocabularies stay under 1,024 bytes. */

@@ -46,6 +46,16 @@ export interface MemoryParts {
   overheadBytes: number;
 }
 
+/** What llama.cpp itself says of a load, made without its weights. */
+export interface MeasuredNeed {
+  /** Once it is loaded, and its steps are as large as they can be. */
+  need: MemoryNeed;
+  /** Of the host's `weightsBytes`: copies in the order that the processor's kernels want. */
+  repackedBytes: number;
+  /** What the first embedding adds, in a context of its own; null: this model has no other one, or makes none. */
+  embedding: MemoryNeed | null;
+}
+
 export interface MemoryNeed {
   host: MemoryParts;
   /** In the order of `deviceShares`. */

@@ -4,7 +4,7 @@
 
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
-import type { KvType } from "./memory-need.ts";
+import type { KvType, MeasuredNeed } from "./memory-need.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
 import type { TextAnswerHead, TextQuestion } from "./text-question.ts";
 
@@ -81,6 +81,7 @@ export interface KvStoreSettings {
 export type JobQuestion =
   | { job: "scores"; plugins: string[] }
   | { job: "selftest"; plugin: string; modelPath: string }
+  | { job: "measure"; settings: EngineSettings }
   | ({ job: "quantize" } & QuantizeSettings);
 
 export interface QuantizeSettings {
@@ -101,6 +102,7 @@ export interface QuantizeSettings {
 export type JobAnswer =
   | { job: "scores"; scores: { path: string; score: number; error?: string }[] }
   | { job: "selftest"; devices: string[] }
+  | { job: "measure"; measured: MeasuredNeed }
   | { job: "quantize" };
 
 export type ToEngine =
