@@ -53,7 +53,11 @@ export function placeWeights(
   return placed;
 }
 
-function placeTensor({ layer, isInput, isExpert }: ShapeTensor, { layers }: ModelShape, settings: Placing): Place {
+export function placeTensor(
+  { layer, isInput, isExpert }: ShapeTensor,
+  { layers }: ModelShape,
+  settings: Placing,
+): Place {
   if (isInput) return "host";
   if (isExpert && layer !== null && layer < settings.hostExpertLayers) return "host";
   return placeLayer(layer ?? layers.length, layers.length, settings);
