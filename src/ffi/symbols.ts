@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "6514e1460ccf89aa7a28211bdcc0518f98e7cd4952bd17d565f3758ca21ae5ea";
+export const HEADER_HASH = "488cae60790c71e20a4e54cee54c08bd322e0a0a2410873acffaeaa0173386a9";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -78,6 +78,8 @@ export const SYMBOLS = {
   mlo_context_info: { args: ["ptr"], returns: "ptr" },
   // mlo_context_bytes(context)
   mlo_context_bytes: { args: ["ptr"], returns: "i64" },
+  // mlo_context_memory(context)
+  mlo_context_memory: { args: ["ptr"], returns: "ptr" },
   // mlo_adapters_set(context, n, adapters, scales)
   mlo_adapters_set: { args: ["ptr", "i32", "ptr", "ptr"], returns: "i32" },
   // mlo_decode(context, n, tokens, positions, sequences, outputs)

@@ -5,6 +5,7 @@
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
 import type { BackendDevice } from "./machine.ts";
+import type { KvType, MeasuredNeed } from "./memory-need.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
 import type { TextAnswerHead, TextQuestion } from "./text-question.ts";
 
@@ -27,6 +28,12 @@ export interface EngineSettings {
   gpuLayers: number;
   /** Jinja, in the place of the model's own; absent: that. */
   chatTemplate?: string;
+  /** Of the layers on devices, how these share them, in their order: sums up to 1; absent or empty: by free memory. */
+  deviceShares?: readonly number[];
+  /** Of a mixture of experts: so many of the first layers keep theirs in host memory. Default 0. */
+  hostExpertLayers?: number;
+  /** Of keys and values; default f16. */
+  kvType?: KvType;
   /** Of embeddings; absent: the model's own. */
   pooling?: Pooling;
   /** Longest gap between two tokens of a stream that prompts of others may cause; 0 = from the measured rates. */
@@ -89,6 +96,7 @@ export type JobQuestion =
   | { job: "selftest"; plugin: string; modelPath: string }
   /** What the engines' back ends find to compute on. */
   | { job: "devices"; plugins: string[] }
+  | { job: "measure"; settings: EngineSettings }
   | ({ job: "quantize" } & QuantizeSettings);
 
 export interface QuantizeSettings {
@@ -110,6 +118,7 @@ export type JobAnswer =
   | { job: "scores"; scores: { path: string; score: number; error?: string }[] }
   | { job: "selftest"; devices: string[] }
   | { job: "devices"; devices: BackendDevice[] }
+  | { job: "measure"; measured: MeasuredNeed }
   | { job: "quantize" };
 
 export type ToEngine =
