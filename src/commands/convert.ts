@@ -36,6 +36,18 @@ export interface ConvertArguments {
   base: string | null;
 }
 
+/** As `convert SOURCE` alone has them. */
+export const PLAIN_CONVERSION: Omit<ConvertArguments, "source"> = {
+  target: null,
+  outType: "auto",
+  force: false,
+  imatrix: null,
+  allowRequantize: false,
+  json: false,
+  stopWithStdin: false,
+  base: null,
+};
+
 export interface ConvertOutput {
   stdout: { write(text: string): unknown };
   stderr: { write(text: string): unknown; isTTY?: boolean };

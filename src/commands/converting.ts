@@ -1,7 +1,7 @@
 // Puts the conversions of a server together: the queue, the cache of what was made to be served, and what the API starts.
 
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { PROJECT_VERSION } from "../api/version.ts";
 import type { ServeConfig } from "../config.ts";
 import { chooseOutType } from "../convert/choose-out-type.ts";
@@ -12,7 +12,9 @@ import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Folders } from "../lib/paths.ts";
 import { ConvertedCache } from "../models/converted-cache.ts";
+import { assertServable } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
+import { AppError } from "../protocol/errors.ts";
 import { removeLeftovers, runConversion } from "../router/conversion-child.ts";
 import { type ConversionJob, type ConversionService, Conversions } from "../router/conversions.ts";
 import { ConvertOnLoad } from "../router/convert-on-load.ts";
@@ -43,6 +45,7 @@ export function openConverting({ config, folders, log, onChange }: ConvertingOpt
     bytesMax: config.convertCacheBytes,
   });
   let registry: ModelRegistry | null = null;
+  let loader: ConvertOnLoad | null = null;
   const conversions = new Conversions({
     run: async (task) => {
       const result = await runConversion(task);
@@ -56,12 +59,17 @@ export function openConverting({ config, folders, log, onChange }: ConvertingOpt
   });
   return {
     findConverted: (folder) => cache.find(folder, outType),
-    service: createService(conversions, ownFolder),
+    service: createService(conversions, ownFolder, async (folder, signal, onChange) => {
+      const entry = registry?.list().find(({ path }) => path === folder);
+      if (entry === undefined || loader === null) throw notListed(folder);
+      assertServable(entry);
+      await loader.prepare(entry, signal, onChange);
+    }),
     createLoader(loaded) {
       registry = loaded;
       void cleanUp(ownFolder, log);
       const choose = (parameterCount: number | null): string => chooseOutType(parameterCount, readAvailableMemory());
-      const loader = new ConvertOnLoad({
+      loader = new ConvertOnLoad({
         cache,
         conversions,
         outType,
@@ -86,8 +94,13 @@ async function cleanUp(folder: string, log: Logger): Promise<void> {
 }
 
 /** What the API starts goes into the server's own models folder. */
-function createService(conversions: Conversions, folder: string): ConversionService {
+function createService(
+  conversions: Conversions,
+  folder: string,
+  prepare: ConversionService["prepare"],
+): ConversionService {
   return {
+    prepare,
     start(request) {
       const outType = parseOutType(request.outType, "`outtype`");
       mkdirSync(folder, { recursive: true });
@@ -98,4 +111,12 @@ function createService(conversions: Conversions, folder: string): ConversionServ
     get: (id) => conversions.get(id),
     cancel: (id) => conversions.cancel(id),
   };
+}
+
+function notListed(folder: string): AppError {
+  return new AppError({
+    code: "model_not_found",
+    message: `${basename(folder)} is not listed as a model that could be converted`,
+    hint: "GET /api/models/list tells what is there.",
+  });
 }

@@ -9,7 +9,7 @@ import { systemClock } from "../lib/clock.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { quotePath } from "../lib/shell-quote.ts";
 import { toAppError } from "../protocol/errors.ts";
-import { convert } from "./convert.ts";
+import { convert, PLAIN_CONVERSION } from "./convert.ts";
 import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { ProgressLine } from "./progress-line.ts";
@@ -42,17 +42,7 @@ export async function pull(args: PullArguments, env: Environment): Promise<ExitC
     const options = { takesWeights: true, takesCompanions: args.companions, signal: stop.signal, onEvent };
     const { name, weightsFolder } = await hub.pull(model, options);
     if (weightsFolder !== null && args.converts) {
-      const { outType } = args;
-      const settings = {
-        target: null,
-        outType,
-        base: null,
-        imatrix: null,
-        allowRequantize: false,
-        force: false,
-        stopWithStdin: false,
-      };
-      return await convert({ source: weightsFolder, json, ...settings }, env);
+      return await convert({ ...PLAIN_CONVERSION, source: weightsFolder, outType: args.outType, json }, env);
     }
     if (weightsFolder !== null) line.note(`Make a GGUF file of it: ml-offload convert ${quotePath(weightsFolder)}`);
     if (!json) process.stdout.write(`${name}\n`);

@@ -184,7 +184,9 @@ class Transfer {
     const { requester } = this.options;
     const { what } = this.source.asked;
     const message = `the download of ${what} broke off: ${why}`;
-    if (attempt > requester.limits.attemptsMax) throw new AppError({ code: "download_failed", message });
+    if (attempt > requester.limits.attemptsMax) {
+      throw new AppError({ code: "download_failed", message, hint: "Try again: what has arrived is kept." });
+    }
     await requester.pause(attempt - 1, null, message, this.#signal);
   }
 }

@@ -14,7 +14,7 @@ import { searchLmStudio } from "./places/lm-studio.ts";
 import { searchOllama } from "./places/ollama.ts";
 import type { ModelPlace } from "./places/places.ts";
 import { addWeightsFolder, namesByFolder } from "./places/weights.ts";
-import { namesByRecord } from "./pulled.ts";
+import { namesByFolderRecord, namesByRecord } from "./pulled.ts";
 import { judgeNamed } from "./weights-folder.ts";
 
 export interface DiscoverOptions {
@@ -54,7 +54,7 @@ function ownFolder(found: FoundModels, root: string): WalkOptions {
     root,
     what: "the models folder",
     names: namesByRecord,
-    onFolder: (folder, entries) => void addWeightsFolder(found, folder, entries, namesByFolder(folder, root)),
+    onFolder: (folder, entries) => void addWeightsFolder(found, folder, entries, namesByFolderRecord(folder, root)),
   };
 }
 

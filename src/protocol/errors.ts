@@ -46,7 +46,7 @@ export const ERROR_KINDS = {
     retryable: true,
     hint: "Free disk space, or check the permissions of the state folder.",
   },
-  download_failed: { status: 502, retryable: true, hint: "Try again: what has arrived is kept." },
+  download_failed: { status: 502, retryable: true, hint: "Try again in a while." },
   internal: { status: 500, retryable: false, hint: "This is a bug: please report it with the log." },
 } as const satisfies Record<string, ErrorKind>;
 

@@ -31,6 +31,11 @@ export interface ConversionService {
   list(): ConversionJob[];
   get(id: string): ConversionJob;
   cancel(id: string): Promise<ConversionJob>;
+  /**
+   * Makes the file by which a listed folder of weights is served, as the first request for it would; there already, it does
+   * nothing. The signal ends the wait alone. Throws what the conversion failed with, and `model_not_found`.
+   */
+  prepare(folder: string, signal: AbortSignal, onChange: (job: ConversionJob) => void): Promise<void>;
 }
 
 export type ConversionState = "queued" | "running" | "done" | "failed" | "cancelled";
@@ -76,6 +81,8 @@ interface Entry {
   job: ConversionJob;
   stop: AbortController;
   ended: PromiseWithResolvers<ConversionResult>;
+  /** Besides those who hear of all. */
+  followers: ((job: ConversionJob) => void)[];
 }
 
 export class Conversions {
@@ -108,6 +115,13 @@ export class Conversions {
   /** The outcome of one that was started. Throws what it failed with, and `not_found`. */
   async outcome(id: string): Promise<ConversionResult> {
     return await this.#entry(id).ended.promise;
+  }
+
+  /** Tells how it is, and each change from now on. Throws `not_found`. */
+  follow(id: string, onChange: (job: ConversionJob) => void): void {
+    const { job, followers } = this.#entry(id);
+    followers.push(onChange);
+    onChange({ ...job });
   }
 
   list(): ConversionJob[] {
@@ -162,12 +176,13 @@ export class Conversions {
       notes: [],
       error: null,
     };
-    const entry = { request, job, stop: new AbortController(), ended: Promise.withResolvers<ConversionResult>() };
+    const ended = Promise.withResolvers<ConversionResult>();
+    const entry: Entry = { request, job, stop: new AbortController(), ended, followers: [] };
     // Nobody need wait for it.
     entry.ended.promise.catch(noop);
     this.#entries.set(job.id, entry);
-    const ended = [...this.#entries.values()].filter(({ job: { state } }) => state !== "queued" && state !== "running");
-    for (const old of ended.slice(0, Math.max(0, ended.length - ENDED_MAX))) this.#entries.delete(old.job.id);
+    const over = [...this.#entries.values()].filter((other) => !isOpen(other.job));
+    for (const old of over.slice(0, Math.max(0, over.length - ENDED_MAX))) this.#entries.delete(old.job.id);
     this.#tell(entry);
     return entry;
   }
@@ -237,8 +252,9 @@ export class Conversions {
     this.#tell(entry);
   }
 
-  #tell({ job }: Entry): void {
+  #tell({ job, followers }: Entry): void {
     this.#options.onChange({ ...job });
+    for (const follower of followers) follower({ ...job });
   }
 }
 

@@ -6,7 +6,7 @@ import type { ConvertedCache } from "../models/converted-cache.ts";
 import type { ModelEntry } from "../models/entry.ts";
 import { AppError, type ErrorBody, toAppError } from "../protocol/errors.ts";
 import { removeLeftovers } from "./conversion-child.ts";
-import type { Conversions } from "./conversions.ts";
+import type { ConversionJob, Conversions } from "./conversions.ts";
 import { abortable } from "./place.ts";
 
 export interface ConvertOnLoadOptions {
@@ -37,10 +37,14 @@ export class ConvertOnLoad {
   }
 
   /** The file to load. Throws what the conversion failed with; the signal ends the wait alone. */
-  async prepare(entry: Pick<ModelEntry, "id" | "path" | "parameterCount">, signal: AbortSignal): Promise<string> {
+  async prepare(
+    entry: Pick<ModelEntry, "id" | "path" | "parameterCount">,
+    signal: AbortSignal,
+    onChange: (job: ConversionJob) => void = () => {},
+  ): Promise<string> {
     const { cache, onConverted, outType } = this.#options;
     const known = cache.find(entry.path, outType);
-    const path = known ?? (await abortable(this.#convert(entry), signal));
+    const path = known ?? (await abortable(this.#convert(entry, onChange), signal));
     cache.noteUse(path);
     if (known === null) onConverted();
     return path;
@@ -63,7 +67,10 @@ export class ConvertOnLoad {
     }
   }
 
-  async #convert({ id, path: source, parameterCount }: Parameters<ConvertOnLoad["prepare"]>[0]): Promise<string> {
+  async #convert(
+    { id, path: source, parameterCount }: Parameters<ConvertOnLoad["prepare"]>[0],
+    onChange: (job: ConversionJob) => void,
+  ): Promise<string> {
     const { cache, conversions, outType, chooseOutType } = this.#options;
     const key = `${cache.keyOf(source)} ${outType}`;
     const refused = this.#refused.get(key);
@@ -72,6 +79,7 @@ export class ConvertOnLoad {
     const type = outType ?? chooseOutType(parameterCount);
     try {
       const job = conversions.start({ label: id, source, outType: type, folder, name: null });
+      conversions.follow(job.id, onChange);
       const { target } = await conversions.outcome(job.id);
       await this.sweep();
       return target;

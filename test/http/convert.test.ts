@@ -1,7 +1,7 @@
 // The routes of conversions over a service that is scripted: what may be named, what is told, waiting and cancelling.
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AppError } from "../../src/protocol/errors.ts";
@@ -16,6 +16,9 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 const folder = join(root, "tiny");
 writeTinyFolder(folder, TINIEST, tinyTokenizer());
 const odd = join(root, "odd");
+const cut = join(root, "cut");
+writeTinyFolder(cut, TINIEST, tinyTokenizer());
+truncateSync(join(cut, "model.safetensors"), 1000);
 writeTinyFolder(odd, { ...TINIEST, config: { architectures: ["Foo"] } }, tinyTokenizer());
 
 function createApp(...args: Parameters<typeof createTestApp>) {
@@ -28,7 +31,7 @@ describe("starting one", () => {
   test("by a listed id", async () => {
     const { post, conversions } = createApp();
     const reply = await readJson(await post(PATH, { source: "owner/weights", outtype: "q8_0", name: "mine.gguf" }));
-    expect(reply).toMatchObject({ id: "job-0", source: "owner/weights", state: "running", outtype: "q8_0" });
+    expect(reply).toMatchObject({ id: "job-0", source: "owner/weights", state: "running", outType: "q8_0" });
     expect(conversions.asked).toEqual([{ label: "owner/weights", source: folder, outType: "q8_0", name: "mine" }]);
   });
 
@@ -47,6 +50,9 @@ describe("starting one", () => {
     expect(done).toMatchObject({ state: "done", file: "m-F16.gguf", error: null });
     conversions.failure = new AppError({ code: "engine_crashed", message: "it was killed" });
     expect(await readError(await post(PATH, { source: folder, wait: true }))).toMatchObject({ code: "engine_crashed" });
+    conversions.failure = new AppError({ code: "model_damaged", message: "a tensor is cut" });
+    const damaged = await post(PATH, { source: folder, wait: true });
+    expect(await readError(damaged)).toEqual({ status: 400, code: "invalid_request", param: "source" });
     conversions.failure = new AppError({ code: "cancelled", message: "somebody cancelled it" });
     expect((await post(PATH, { source: folder, wait: true })).status).toBe(200);
   });
@@ -55,6 +61,7 @@ describe("starting one", () => {
     ["a model that is served as it is", { source: "demo" }, "invalid_request", "source"],
     ["a path with nothing", { source: join(root, "nope") }, "model_not_found", null],
     ["a folder that is not converted", { source: odd }, "format_unsupported", "source"],
+    ["a folder whose weights are cut", { source: cut }, "invalid_request", "source"],
     ["an unknown model", { source: "nope" }, "model_not_found", "model"],
     ["no source", {}, "invalid_request", "source"],
     ["a name that climbs", { source: folder, name: "../x" }, "invalid_request", "name"],
@@ -67,6 +74,21 @@ describe("starting one", () => {
     expect(await readError(await post(PATH, body))).toMatchObject({ code, param });
     expect(conversions.asked).toEqual([]);
   });
+});
+
+test("a listed model that is broken says why, without its place to those elsewhere", async () => {
+  for (const [host, told] of [
+    ["127.0.0.1", "/srv/own/broken.gguf is damaged"],
+    ["0.0.0.0", "broken.gguf is damaged"],
+  ] as const) {
+    const { post, inference } = createApp({ host });
+    inference.cards = [
+      makeCard({ id: "broken", path: "/srv/own/broken.gguf", error: "/srv/own/broken.gguf is damaged" }),
+    ];
+    const response = await post(PATH, { source: "broken" });
+    expect((await readJson(response.clone())).error.message).toBe(told);
+    expect(await readError(response)).toEqual({ status: 400, code: "invalid_request", param: "source" });
+  }
 });
 
 test("they are listed, and can be cancelled", async () => {

@@ -61,3 +61,15 @@ test("an unknown id is 404, a broken one 400", async () => {
   expect(await readError(await get("/v1/models/nope"))).toMatchObject({ status: 404, code: "model_not_found" });
   expect(await readError(await get("/v1/models/%zz"))).toMatchObject({ status: 400, code: "invalid_request" });
 });
+
+test("why a model is broken is told with its place on this machine alone", async () => {
+  for (const [host, told] of [
+    ["127.0.0.1", "/srv/own/b.gguf is damaged"],
+    ["0.0.0.0", "b.gguf is damaged"],
+  ] as const) {
+    const { get, inference } = createTestApp({ host });
+    inference.cards = [makeCard({ id: "b", path: "/srv/own/b.gguf", error: "/srv/own/b.gguf is damaged" })];
+    expect((await readJson(await get("/v1/models"))).data[0].error).toBe(told);
+    expect((await readJson(await get("/v1/models/b"))).error).toBe(told);
+  }
+});

@@ -1,6 +1,6 @@
 // POST /api/pull over a Hub that is scripted: lines, statuses, names that are here, and clients that leave.
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { PullEvent } from "../../src/hub/hub.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import { createTestApp, type Json, readJson, settle } from "../support/http-app.ts";
@@ -122,4 +122,49 @@ test("a client that leaves stops the download", async () => {
   await response.body?.cancel();
   await settle();
   expect(hub.signals[0]?.aborted).toBe(true);
+});
+
+describe("weights that are no GGUF", () => {
+  const steps = [
+    { state: "queued" as const },
+    { state: "running" as const },
+    { state: "running" as const, phase: "write" as const, doneBytes: 5, totalBytes: 20 },
+    { state: "running" as const, phase: "quantize" as const, outType: "q8_0", doneBytes: 1, totalBytes: 10 },
+    { state: "done" as const },
+  ];
+
+  test("are converted before it is a success, line by line", async () => {
+    const { post, hub, conversions } = createTestApp();
+    hub.events = [PLANNED];
+    hub.weightsFolder = "/models/w";
+    conversions.steps = steps;
+    expect(await readLines(await post("/api/pull", { model: NAME }))).toEqual([
+      { status: "pulling manifest" },
+      { status: "writing manifest" },
+      { status: "waiting for other conversions" },
+      { status: "converting to BF16" },
+      { status: "converting to BF16", total: 20, completed: 5 },
+      { status: "quantizing to Q8_0", total: 10, completed: 1 },
+      { status: "success" },
+    ]);
+    expect(conversions.prepared).toEqual(["/models/w"]);
+  });
+
+  test("that can't be converted are no success", async () => {
+    for (const stream of [true, false]) {
+      const { post, hub, conversions } = createTestApp();
+      hub.weightsFolder = "/models/w";
+      conversions.failure = new AppError({ code: "model_damaged", message: "a tensor is cut" });
+      const response = await post("/api/pull", { model: NAME, stream });
+      const last = stream ? (await readLines(response)).at(-1) : await readJson(response);
+      expect([response.status, last.code]).toEqual([stream ? 200 : 500, "model_damaged"]);
+      expect(last.error).toContain("a tensor is cut");
+    }
+  });
+
+  test("of a file that is one nothing is converted", async () => {
+    const { post, conversions } = createTestApp();
+    await post("/api/pull", { model: NAME, stream: false });
+    expect(conversions.prepared).toEqual([]);
+  });
 });

@@ -164,7 +164,7 @@ describe("folders in the models folder", () => {
     const events = await fetch(`${server.url}/api/events?topics=convert,models`);
     const body = { source: "Small", outtype: "f16", name: "kept", wait: true };
     const reply = await ask(server, "/api/models/convert", body);
-    expect(reply).toMatchObject({ status: 200, body: { state: "done", file: "kept.gguf", outtype: "f16" } });
+    expect(reply).toMatchObject({ status: 200, body: { state: "done", file: "kept.gguf", outType: "f16" } });
     expect(readdirSync(modelsOf("found")).sort()).toEqual(["Cut", "Odd", "kept.gguf", "owner"]);
     expect(await chat(server, "kept")).toMatchObject({ status: 200 });
     const seen = await readEvents(events, ({ topic, data }) => topic === "models" && data.type === "listed");

@@ -2,13 +2,15 @@
 // itself, and goes when its file goes. The official Ollama client does the asking.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Ollama } from "ollama";
 import { runToEnd } from "../support/binary.ts";
+import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { type LoopbackHub, startLoopbackHub } from "../support/loopback-hub.ts";
 import { type Server, startServer } from "../support/server.ts";
+import { TINIEST, writeTinyFolder } from "../support/tiny-decoders.ts";
 
 const DEMO = new Uint8Array(readFileSync(join(import.meta.dir, "../../src/demo/demo.gguf")));
 const NAME = "owner/tiny-GGUF:F16";
@@ -111,3 +113,40 @@ test("pull and search from the command line", async () => {
   expect((await run("pull", "llama3")).code).toBe(2);
   rmSync(own, { recursive: true, force: true });
 }, 60_000);
+
+test("weights that are no GGUF are converted by the pull, and answer under the name that was asked for", async () => {
+  const source = join(home, "weights");
+  writeTinyFolder(source, { ...TINIEST, isTied: true, dtype: "BF16" }, tinyTokenizer());
+  const files = Object.fromEntries(
+    readdirSync(source).map((name) => [name, new Uint8Array(readFileSync(join(source, name)))]),
+  );
+  await using other = startLoopbackHub(files);
+  const data = join(home, "weights-data");
+  const own = await startServer({
+    env: { XDG_DATA_HOME: data, XDG_CACHE_HOME: join(home, "cache"), HF_ENDPOINT: other.endpoint },
+  });
+  try {
+    const client = new Ollama({ host: own.url });
+    const statuses: string[] = [];
+    for await (const part of await client.pull({ model: "owner/tiny-GGUF", stream: true })) statuses.push(part.status);
+    expect(statuses[0]).toBe("pulling manifest");
+    expect(statuses.some((status) => status.startsWith("converting to "))).toBe(true);
+    expect(statuses.at(-1)).toBe("success");
+    const { models } = await client.list();
+    expect(models.map(({ name }) => name)).toEqual(["owner/tiny-GGUF:safetensors"]);
+    const listed = (await (await fetch(`${own.url}/v1/models`)).json()) as {
+      data: { id: string; conversion: string }[];
+    };
+    expect(listed.data).toMatchObject([{ id: "owner/tiny-GGUF:safetensors", conversion: "done" }]);
+    const answer = await client.generate({ model: "owner/tiny-GGUF", prompt: "the", options: { num_predict: 2 } });
+    expect(answer.done).toBe(true);
+    // A second time there is nothing to fetch, and nothing to convert.
+    const again: string[] = [];
+    for await (const part of await client.pull({ model: "owner/tiny-GGUF", stream: true })) again.push(part.status);
+    expect(again).toEqual(["success"]);
+    const { conversions } = (await (await fetch(`${own.url}/api/models/convert`)).json()) as { conversions: object[] };
+    expect(conversions).toHaveLength(1);
+  } finally {
+    await own.stop();
+  }
+}, 120_000);

@@ -292,6 +292,7 @@ describe("a model file", () => {
     const wrong = Buffer.from("model_id: x\npath: m\nsettings: {ctx: -1}\n");
     const thrown = await store(made, wrong).catch((error: AppError) => error);
     expect(thrown).toMatchObject({ code: "invalid_request", param: "settings.ctx" });
+    expect((thrown as AppError).hint).toBe("Correct it and send it again. docs/models.md lists the keys.");
     expect((thrown as AppError).message).toStartWith("the model file x.yaml, line 3: `settings.ctx`");
     const unknown = await store(made, Buffer.from("model_id: x\npath: m\ncontext: 5\n")).catch(
       (error: AppError) => error,

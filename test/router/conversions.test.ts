@@ -67,6 +67,19 @@ describe("one conversion", () => {
     expect(conversions.get(job.id)).toMatchObject({ state: "done", notes: ["n"], askedAt: 5, endedAt: 5, error: null });
   });
 
+  test("is told to who follows it, from where it is", async () => {
+    const fixture = new Fixture();
+    const { conversions, runs } = fixture;
+    const { id } = fixture.start("a");
+    const heard: string[] = [];
+    conversions.follow(id, ({ state, doneBytes }) => heard.push(`${state} ${doneBytes}`));
+    runs[0]?.onLine({ type: "progress", phase: null, doneBytes: 5, totalBytes: 9 });
+    runs[0]?.resolve(RESULT);
+    await conversions.outcome(id);
+    expect(heard).toEqual(["running 0", "running 5", "done 5"]);
+    expect(() => conversions.follow("nobody", () => {})).toThrow("there is no conversion");
+  });
+
   test("that fails says why, and the next one for the same begins anew", async () => {
     const fixture = new Fixture();
     const first = fixture.start("a");

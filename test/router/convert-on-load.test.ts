@@ -141,3 +141,13 @@ test("a cache that can't be written is an error with a way out", async () => {
   const { loader } = makeFixture();
   expect(await codeOf(loader.prepare(entry(), never()))).toBe("storage_unavailable");
 });
+
+test("who asks hears how far it is; of a file that is there, nothing", async () => {
+  const { loader } = makeFixture();
+  const heard: string[] = [];
+  const onChange = ({ state }: { state: string }) => void heard.push(state);
+  await loader.prepare(entry(), never(), onChange);
+  expect(heard).toEqual(["running", "done"]);
+  await loader.prepare(entry(), never(), onChange);
+  expect(heard).toHaveLength(2);
+});

@@ -49,6 +49,21 @@ export class FakeConversions implements ConversionService {
     return job;
   }
 
+  /** Told one after the other by `prepare`. */
+  steps: Partial<ConversionJob>[] = [];
+  readonly prepared: string[] = [];
+
+  async prepare(folder: string, signal: AbortSignal, onChange: (job: ConversionJob) => void): Promise<void> {
+    this.prepared.push(folder);
+    const job = this.start({ label: folder, source: folder, outType: "bf16", name: null });
+    for (const step of this.steps) {
+      onChange(Object.assign(job, step));
+      await new Promise((resolve) => setImmediate(resolve));
+      if (signal.aborted) throw new AppError({ code: "cancelled", message: "nobody waits for it" });
+    }
+    if (this.failure !== null) throw this.failure;
+  }
+
   async cancel(id: string): Promise<ConversionJob> {
     const job = this.get(id);
     const error = { code: "cancelled" as const, message: "It was cancelled." };

@@ -14,6 +14,8 @@ export class FakeHub implements ModelSource {
   events: PullEvent[] = [];
   /** Thrown after those events. */
   failure: Error | null = null;
+  /** Of what was pulled; null: it is a GGUF file. */
+  weightsFolder: string | null = null;
   readonly asked: string[] = [];
   readonly signals: AbortSignal[] = [];
 
@@ -55,6 +57,6 @@ export class FakeHub implements ModelSource {
     }
     if (this.failure !== null) throw this.failure;
     onEvent({ type: "done", name: text, folder: "/models", wasThere: this.events.length === 0 });
-    return { name: text, folder: "/models", weightsFolder: null };
+    return { name: text, folder: "/models", weightsFolder: this.weightsFolder };
   }
 }

@@ -32,7 +32,7 @@ export const ConversionReply = Type.Object({
   id: Type.String(),
   source: Type.String({ description: "As it was named." }),
   state: Type.Union(["queued", "running", "done", "failed", "cancelled"].map((state) => Type.Literal(state))),
-  outtype: Type.String({ description: "As it was asked for, until it is settled." }),
+  outType: Type.String({ description: "As it was asked for, until it is settled." }),
   file: orNull(Type.String({ description: "The name of the file; null while it is not settled." })),
   phase: Type.Union([Type.Literal("write"), Type.Literal("quantize"), Type.Null()], {
     description: "Small types are written as plain numbers first, and quantised then; null: there is one phase alone.",

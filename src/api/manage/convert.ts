@@ -7,8 +7,10 @@ import { isReservedName } from "../../models/name.ts";
 import { explainDetection } from "../../models/weights-folder.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { BodyReader } from "../body.ts";
+import { isLocalAddress } from "../host-check.ts";
 import type { ApiContext } from "../options.ts";
 import { describeRoute } from "../route-docs.ts";
+import { describeTrouble } from "../trouble.ts";
 import { type ConversionListReply, ConvertRequest } from "./convert-schema.ts";
 import { encodeConversion } from "./encode-conversion.ts";
 import { choosePath } from "./inspect.ts";
@@ -50,19 +52,32 @@ async function untilEnded(id: string, api: ApiContext): Promise<void> {
   try {
     await api.conversions.outcome(id);
   } catch (thrown) {
-    if (!(thrown instanceof AppError) || thrown.code !== "cancelled") throw thrown;
+    if (!(thrown instanceof AppError)) throw thrown;
+    if (thrown.code !== "cancelled") throw blameSource(thrown);
   }
+}
+
+/** Of damage the one who named the source is told: it is no fault of the server's, as of a model that it lists is. */
+function blameSource(error: AppError): AppError {
+  if (error.code !== "model_damaged") return error;
+  const { message, hint } = error;
+  return new AppError({ code: "invalid_request", message, hint, param: "source" }, { cause: error });
 }
 
 /** A folder that can be converted. What is wrong with it is said now: nobody shall look for it in a list. */
 function chooseSource(named: string, api: ApiContext): string {
   const path = choosePath(named, api, "source");
-  const isListed = !named.startsWith("/");
-  if (isListed && api.inference.resolveModel(named).conversion === null) throw noNeed(named);
-  if (isListed) return path;
+  if (!named.startsWith("/")) {
+    const card = api.inference.resolveModel(named);
+    if (card.conversion !== null) return path;
+    const trouble = describeTrouble(card, isLocalAddress(api.options.host));
+    throw trouble === null
+      ? noNeed(named)
+      : new AppError({ code: "invalid_request", message: trouble, hint: "Name another source.", param: "source" });
+  }
   const found = inspectPath(path);
   const refusal = explainDetection(found);
-  if (refusal !== null) throw new AppError({ ...refusal, param: "source" });
+  if (refusal !== null) throw blameSource(new AppError({ ...refusal, param: "source" }));
   if (found.verdict === "runs") throw noNeed(named);
   return path;
 }
@@ -93,7 +108,6 @@ const START_DOCS = describeRoute({
     "invalid_request",
     "model_not_found",
     "format_unsupported",
-    "model_damaged",
     "storage_unavailable",
     "engine_crashed",
     "overloaded",

@@ -10,7 +10,7 @@ export function encodeConversion(job: ConversionJob): ConversionReply {
     id,
     source,
     state,
-    outtype: outType,
+    outType,
     file,
     phase,
     doneBytes,

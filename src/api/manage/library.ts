@@ -1,7 +1,7 @@
 // GET /api/models/list, DELETE /api/models/by-id/*, POST /api/models/copy, rename, pin and unpin: what there is on the disk, and
 // what people change about it. What may be changed is decided in models/, not here.
 
-import { basename, dirname } from "node:path";
+import { basename } from "node:path";
 import type { Elysia } from "elysia";
 import type { Described } from "../../models/model-file/described.ts";
 import type { ModelCard } from "../../router/inference.ts";
@@ -9,6 +9,7 @@ import { BodyReader } from "../body.ts";
 import { isLocalAddress } from "../host-check.ts";
 import { decodeModelId } from "../openai/models.ts";
 import type { ApiContext } from "../options.ts";
+import { describeTrouble } from "../trouble.ts";
 import { DELETE_DOCS, describeNaming, LIST_DOCS, PIN_DOCS, RENAME_DOCS, UNPIN_DOCS } from "./library-docs.ts";
 import {
   ModelCopyRequest,
@@ -114,14 +115,6 @@ function encodeCard(card: ModelCard, isLocal: boolean): Listed {
 
 function encodeBackend({ wanted, used, fallback, skipped }: NonNullable<ModelCard["backend"]>): Listed["backend"] {
   return { wanted: [...wanted], used: [...used], fallback, skipped: skipped.map((plugin) => ({ ...plugin })) };
-}
-
-/** Why a model can't be served. Who is not on this machine gets the names of its files alone. */
-export function describeTrouble({ error, path, described }: ModelCard, isLocal: boolean): string | null {
-  if (isLocal || error === null) return error;
-  // The message may name another part of a split model, which lies in the same folder.
-  const folders = [path, described?.file ?? path].map((file) => `${dirname(file)}/`);
-  return folders.reduce((text, folder) => text.replaceAll(folder, ""), error);
 }
 
 /** Where it lies is nobody's business who asks for a model by its name. */

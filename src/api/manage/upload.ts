@@ -9,7 +9,7 @@ import { AppError } from "../../protocol/errors.ts";
 import { readChunks } from "../body.ts";
 import { isLocalAddress } from "../host-check.ts";
 import type { ApiContext } from "../options.ts";
-import { describeTrouble } from "./library.ts";
+import { describeTrouble } from "../trouble.ts";
 import { UPLOAD_DELETE_DOCS, UPLOAD_DOCS, UPLOAD_PATCH_DOCS, UPLOAD_STATUS_DOCS } from "./library-docs.ts";
 import type { UploadReply, UploadStatusReply } from "./library-schema.ts";
 import { readBoundary } from "./multipart.ts";

@@ -2,6 +2,7 @@
 
 import type { PullEvent } from "../../hub/hub.ts";
 import type { AppError } from "../../protocol/errors.ts";
+import type { ConversionJob } from "../../router/conversions.ts";
 import type { FramePiece, FrameSource } from "../frame-stream.ts";
 import { encodeOllamaError } from "./errors.ts";
 import type { OllamaPullReply } from "./reply-schema.ts";
@@ -26,16 +27,25 @@ export class PullLines implements FrameSource {
   }
 
   push(event: PullEvent): void {
-    const file = event.type === "progress" ? event.file : null;
+    this.#add(encodePullEvent(event), event.type === "progress" ? event.file : null);
+  }
+
+  /** Of what is made of the files. */
+  tell(job: ConversionJob): void {
+    this.#add(encodeConversion(job), `conversion ${job.phase}`);
+  }
+
+  #add(lines: OllamaPullReply[], file: string | null): void {
+    if (lines.length === 0) return;
     if (file !== null && file === this.#lastFile) this.#lines.pop();
-    for (const line of encodePullEvent(event)) this.#lines.push(line);
+    this.#lines.push(...lines);
     this.#lastFile = file;
     this.#wake();
   }
 
   /** `error`: why it failed; null: it did not. */
   end(error: AppError | null): void {
-    if (error !== null) this.#lines.push(encodeOllamaError(error.toBody()));
+    this.#lines.push(error === null ? PULL_SUCCESS : encodeOllamaError(error.toBody()));
     this.#ended = true;
     this.#wake();
   }
@@ -72,6 +82,13 @@ export function encodePullEvent(event: PullEvent): OllamaPullReply[] {
     case "verifying":
       return [{ status: "verifying sha256 digest" }];
     case "done":
-      return [...(event.wasThere ? [] : [{ status: "writing manifest" }]), PULL_SUCCESS];
+      return event.wasThere ? [] : [{ status: "writing manifest" }];
   }
+}
+
+function encodeConversion({ state, phase, outType, doneBytes, totalBytes }: ConversionJob): OllamaPullReply[] {
+  if (state === "queued") return [{ status: "waiting for other conversions" }];
+  if (state !== "running") return [];
+  const status = `${phase === "quantize" ? "quantizing" : "converting"} to ${outType.toUpperCase()}`;
+  return [totalBytes === null ? { status } : { status, total: totalBytes, completed: doneBytes }];
 }

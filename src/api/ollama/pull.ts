@@ -2,8 +2,10 @@
 // own registry are refused, and so are addresses: a web page or a program must not have us ask just anybody.
 
 import type { Elysia } from "elysia";
+import type { PullEvent } from "../../hub/hub.ts";
 import { AppError, toAppError } from "../../protocol/errors.ts";
 import { isRepository } from "../../protocol/hub-name.ts";
+import type { ConversionJob } from "../../router/conversions.ts";
 import { BodyReader } from "../body.ts";
 import { streamFrames } from "../frame-stream.ts";
 import { type ApiContext, streamOptions } from "../options.ts";
@@ -31,10 +33,11 @@ async function answerPull(api: ApiContext, request: Request, name: string, strea
   const scope = new RequestScope(request.signal, 0, api.clock);
   const lines = new PullLines((reason) => scope.abort(reason));
   const begun = Promise.withResolvers<void>();
-  const ended = pull(api, name, scope.signal, (event) => {
+  const onEvent = (event: PullEvent): void => {
     lines.push(event);
     if (event.type === "planned" || event.type === "done") begun.resolve();
-  });
+  };
+  const ended = pull(api, name, { signal: scope.signal, onEvent, onConversion: (job) => lines.tell(job) });
   ended.then(
     () => lines.end(null),
     (thrown: unknown) => lines.end(toAppError(thrown)),
@@ -53,14 +56,17 @@ async function answerPull(api: ApiContext, request: Request, name: string, strea
   return streamFrames(lines, streamOptions(api));
 }
 
-async function pull(
-  api: ApiContext,
-  name: string,
-  signal: AbortSignal,
-  onEvent: Parameters<ApiContext["hub"]["pull"]>[1]["onEvent"],
-): Promise<void> {
+interface PullHooks {
+  signal: AbortSignal;
+  onEvent: (event: PullEvent) => void;
+  onConversion: (job: ConversionJob) => void;
+}
+
+/** Weights that are no GGUF are converted, as the first request for them would: a model that was pulled answers. */
+async function pull(api: ApiContext, name: string, { signal, onEvent, onConversion }: PullHooks): Promise<void> {
   if (namesHub(name)) {
-    await api.hub.pull(name, { signal, onEvent });
+    const { weightsFolder } = await api.hub.pull(name, { takesWeights: true, signal, onEvent });
+    if (weightsFolder !== null) await api.conversions.prepare(weightsFolder, signal, onConversion);
     return;
   }
   try {
@@ -86,8 +92,8 @@ const DOCS = describeOllamaRoute({
   description:
     "`owner/repo:TAG`, or `owner/repo` for the largest quantisation that fits into memory; `hf.co/` may stand before it. It " +
     "lands in the server's own models folder and is listed when all of it is there and its SHA-256 is right. A request " +
-    "that goes away stops the download; the next one goes on with what has arrived. Names of models that are here " +
-    "succeed at once.",
+    "that goes away stops the download; the next one goes on with what has arrived. Of a repository without GGUF files the " +
+    "weights are fetched and converted, which lines tell too. Names of models that are here succeed at once.",
   body: {
     schema: "OllamaPullRequest",
     examples: { small: { model: "owner/repo-GGUF:Q4_K_M", stream: false }, streamed: { model: "owner/repo-GGUF" } },
@@ -106,6 +112,9 @@ const DOCS = describeOllamaRoute({
     "out_of_memory",
     "storage_unavailable",
     "download_failed",
+    "format_unsupported",
+    "model_damaged",
+    "engine_crashed",
     "not_supported",
     "payload_too_large",
     "timeout",

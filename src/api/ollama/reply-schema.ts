@@ -115,10 +115,11 @@ export type OllamaShowReply = Static<typeof OllamaShowReply>;
 
 export const OllamaPullReply = Type.Object({
   status: Type.String({
-    description: "`pulling manifest`, `pulling <digest>`, `verifying sha256 digest`, …, `success`.",
+    description:
+      "`pulling manifest`, `pulling <digest>`, `verifying sha256 digest`, `converting to Q8_0`, …, `success`.",
   }),
   digest: Type.Optional(Type.String({ description: "Of the file that the line is about: `sha256:…`." })),
-  total: Type.Optional(Type.Integer({ description: "Bytes of that file." })),
+  total: Type.Optional(Type.Integer({ description: "Bytes of that file, or of what is made of it." })),
   completed: Type.Optional(Type.Integer({ description: "Those of them that are there." })),
 });
 export type OllamaPullReply = Static<typeof OllamaPullReply>;

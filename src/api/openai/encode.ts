@@ -7,6 +7,7 @@ import { countCached, encodeMlo } from "../cache-report.ts";
 import type { Ending } from "../ending.ts";
 import type { Answer } from "../generate.ts";
 import type { StreamEncoder } from "../sse.ts";
+import { describeTrouble } from "../trouble.ts";
 import { SYSTEM_FINGERPRINT } from "../version.ts";
 import { CallEncoder, encodeCalls } from "./encode-calls.ts";
 import { encodeChatLogprobs, encodeLogprobs } from "./encode-logprobs.ts";
@@ -186,7 +187,8 @@ export function createCompletionStream(head: AnswerHead, includeUsage: boolean):
   };
 }
 
-export function encodeModel(card: ModelCard): ModelReply {
+/** `isLocal`: the client may know where files lie. */
+export function encodeModel(card: ModelCard, isLocal: boolean): ModelReply {
   return {
     id: card.id,
     object: "model",
@@ -207,7 +209,7 @@ export function encodeModel(card: ModelCard): ModelReply {
     conversion: card.conversion,
     state: card.state,
     loaded: card.state === "loaded",
-    error: card.error,
+    error: describeTrouble(card, isLocal),
     default: card.isDefault,
     demo: card.demo,
     ...(card.demo ? { note: DEMO_NOTE } : {}),

@@ -6,6 +6,7 @@ import { AppError } from "../../protocol/errors.ts";
 import type { ModelCard } from "../../router/inference.ts";
 import { VERSION_HEADER } from "../anthropic/errors.ts";
 import { encodeAnthropicModel, PAGE_MODELS, PAGE_MODELS_MAX, pageModels } from "../anthropic/models.ts";
+import { isLocalAddress } from "../host-check.ts";
 import type { ApiContext } from "../options.ts";
 import { describeRoute } from "../route-docs.ts";
 import { encodeModel } from "./encode.ts";
@@ -17,6 +18,7 @@ const UNKNOWN_CONTEXT_TOKENS = 4096;
 const PATH = "/v1/models/";
 
 export function addModelRoutes(app: Elysia, api: ApiContext): void {
+  const isLocal = isLocalAddress(api.options.host);
   app.get(
     "/v1/models",
     ({ request }) => {
@@ -24,7 +26,10 @@ export function addModelRoutes(app: Elysia, api: ApiContext): void {
       if (request.headers.has(VERSION_HEADER)) {
         return Response.json(pageModels(cards, new URL(request.url).searchParams));
       }
-      return Response.json({ object: "list", data: cards.map(encodeModel) } satisfies ModelListReply);
+      return Response.json({
+        object: "list",
+        data: cards.map((card) => encodeModel(card, isLocal)),
+      } satisfies ModelListReply);
     },
     { detail: LIST_DOCS },
   );
@@ -33,7 +38,9 @@ export function addModelRoutes(app: Elysia, api: ApiContext): void {
     `${PATH}*`,
     ({ path, request }) => {
       const card = api.inference.resolveModel(decodeModelId(path.slice(PATH.length)));
-      return Response.json(request.headers.has(VERSION_HEADER) ? encodeAnthropicModel(card) : encodeModel(card));
+      return Response.json(
+        request.headers.has(VERSION_HEADER) ? encodeAnthropicModel(card) : encodeModel(card, isLocal),
+      );
     },
     { detail: ONE_DOCS },
   );

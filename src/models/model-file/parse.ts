@@ -47,7 +47,11 @@ const DEPTH_MAX = 32;
 export const MODEL_FILE_NAME = /\.(json|ya?ml)$/i;
 
 export class ModelFileError extends Error {
-  constructor(readonly body: ErrorBody) {
+  /** `advice`: the hint for whoever has not put the file there yet. */
+  constructor(
+    readonly body: ErrorBody,
+    readonly advice: string,
+  ) {
     super(body.message);
   }
 }
@@ -162,12 +166,13 @@ const KEYS_HINT = "docs/models.md lists the keys.";
 
 function fault(file: string, line: number | null, what: string, hint = KEYS_HINT, key = ""): ModelFileError {
   const at = line === null ? file : `${file}, line ${line}`;
-  return new ModelFileError({
+  const body: ErrorBody = {
     code: "model_damaged",
     message: `the model file ${at}: ${what}`,
     hint: `Correct the file; it is read again by itself. ${hint}`,
     ...(key === "" ? {} : { param: key }),
-  });
+  };
+  return new ModelFileError(body, hint);
 }
 
 function readCapabilities({ capabilities = {} }: ModelFile): ModelDescription["capabilities"] {

@@ -6,6 +6,9 @@ import { basename, dirname, join, relative } from "node:path";
 import { CONVERTIBLE_FILE } from "../../formats/convertible.ts";
 import type { FoundModels, FoundNames } from "../found.ts";
 
+/** Every such folder has one. */
+export const WEIGHTS_CONFIG = "config.json";
+
 /** True when the folder is one: a configuration, weights, and no GGUF file that could be served in their place. */
 export function addWeightsFolder(
   found: FoundModels,
@@ -16,7 +19,7 @@ export function addWeightsFolder(
 ): boolean {
   const has = (pattern: RegExp): boolean => entries.some((name) => pattern.test(name));
   const hasWeights = has(/\.safetensors$/i) || has(CONVERTIBLE_FILE);
-  if (!entries.includes("config.json") || !hasWeights || has(/\.gguf$/i)) return false;
+  if (!entries.includes(WEIGHTS_CONFIG) || !hasWeights || has(/\.gguf$/i)) return false;
   // The parts of an image pipeline are no models of their own.
   if (existsSync(join(folder, "..", "model_index.json"))) return false;
   found.addWeights(folder, names, explicit);

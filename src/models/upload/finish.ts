@@ -56,7 +56,8 @@ export async function finishModelFile(
     check(description);
   } catch (thrown) {
     if (!(thrown instanceof ModelFileError)) throw thrown;
-    const { hint = "docs/models.md lists the keys.", param = "file" } = thrown.body;
+    const { param = "file" } = thrown.body;
+    const hint = `Correct it and send it again. ${thrown.advice}`;
     // Where it would have come to lie is nobody's business who sends it.
     const message = thrown.body.message.replace(path, basename(path));
     throw new AppError({ code: "invalid_request", message, hint, param }, { cause: thrown });
