@@ -35,35 +35,39 @@ await useHome(async (home) => {
   });
   const swaps = Number(process.argv[2] ?? 10);
   const ours = await startOurs(home, folder, paths);
-  const plugins = await listOurPlugins(ours.url);
-  const figures: { name: string; first: number[] }[] = [{ name: ours.name, first: await measure(ours, swaps) }];
-  await ours.stop();
-  if (locatePeer() === null) console.error("llama-server is not built: only ours is measured");
-  else {
-    const peer = await startPeerRouter(home, folder, plugins);
-    figures.push({ name: peer.name, first: await measure(peer, swaps) });
-    await peer.stop();
+  const routers = [ours];
+  try {
+    if (locatePeer() === null) console.error("llama-server is not built: only ours is measured");
+    else routers.push(await startPeerRouter(home, folder, await listOurPlugins(ours.url)));
+    report(routers, await measure(routers, swaps));
+  } finally {
+    for (const router of routers) await router.stop();
   }
-  for (const { name, first } of figures) {
-    const sorted = first.toSorted((a, b) => a - b).map(Math.round);
-    console.info(
-      `${name}: median ${Math.round(median(first) ?? 0)} ms of ${first.length} swaps (${sorted[0]}–${sorted.at(-1)})`,
-    );
-  }
-  const [mine, theirs] = figures.map(({ first }) => median(first) ?? 0);
-  if (theirs !== undefined) console.info(`ratio ${((mine ?? 0) / theirs).toFixed(2)}`);
 });
 
-/** Asks for the one that is not in memory, again and again. */
-async function measure({ url }: Router, swaps: number): Promise<number[]> {
-  const first: number[] = [];
+function report(routers: readonly Router[], figures: readonly number[][]): void {
+  const medians = figures.map((first) => median(first) ?? Number.NaN);
+  routers.forEach(({ name }, at) => {
+    const sorted = (figures[at] ?? []).toSorted((a, b) => a - b).map(Math.round);
+    const range = `${sorted[0]}–${sorted.at(-1)}`;
+    console.info(`${name}: median ${Math.round(medians[at] ?? 0)} ms of ${sorted.length} swaps (${range})`);
+  });
+  const [mine, theirs] = medians;
+  if (mine !== undefined && theirs !== undefined) console.info(`ratio ${(mine / theirs).toFixed(2)}`);
+}
+
+/** Asks each in turn for the one that it does not have in memory, so that what else the machine does is shared. */
+async function measure(routers: readonly Router[], swaps: number): Promise<number[][]> {
+  const figures = routers.map((): number[] => []);
   for (let at = -2; at < swaps; at++) {
-    const target = { url, apiKey: null, model: NAMES[(at + 2) % 2] ?? "" };
-    const answer = await stream(target, { prompt: `Swap ${at} of a few: `, maxTokens: 4 });
-    // The first two read the files, and test plug-ins.
-    if (at >= 0) first.push(firstTokenMs(answer) ?? Number.NaN);
+    for (const [index, { url }] of routers.entries()) {
+      const target = { url, apiKey: null, model: NAMES[(at + 2) % 2] ?? "" };
+      const answer = await stream(target, { prompt: `Swap ${at} of a few: `, maxTokens: 4 });
+      // The first two read the files, and test plug-ins.
+      if (at >= 0) figures[index]?.push(firstTokenMs(answer) ?? Number.NaN);
+    }
   }
-  return first;
+  return figures;
 }
 
 async function startOurs(home: string, folder: string, paths: readonly string[]): Promise<Router> {
