@@ -46,6 +46,10 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       const { search } = await import("./commands/search.ts");
       return await search(invocation.search, process.env);
     }
+    case "manage": {
+      const { manage } = await import("./commands/manage.ts");
+      return await manage(invocation.manage, (text) => process.stdout.write(text));
+    }
     case "bench": {
       const { bench } = await import("./commands/bench.ts");
       return await bench(invocation.bench, process.env);

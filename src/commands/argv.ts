@@ -6,6 +6,7 @@ import { findNearest } from "../lib/nearest.ts";
 import { flagOf, type OptionSpec, type RawFlags } from "../lib/option.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { ConvertArguments } from "./convert.ts";
+import { isManageVerb, type ManageArguments, readManageArguments } from "./manage-specs.ts";
 import type { PullArguments } from "./pull.ts";
 import type { ShowArguments } from "./show.ts";
 import {
@@ -57,6 +58,7 @@ export type Invocation =
   | { command: "search"; search: SearchArguments }
   | { command: "bench"; bench: BenchArguments }
   | { command: "devices"; json: boolean; watch: boolean }
+  | { command: "manage"; manage: ManageArguments }
   | { command: "engine"; job: string | null; flags: RawFlags };
 
 /** `args` are those behind the program's name. None at all asks for help. */
@@ -81,6 +83,7 @@ interface ParsedFlags {
 }
 
 function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invocation {
+  if (isManageVerb(spec.name)) return { command: "manage", manage: readManageArguments(spec.name, flags, operands) };
   const configPath = lastOf(flags, "config");
   switch (spec.name) {
     case "serve": {

@@ -14,6 +14,7 @@ import {
   sizeOption,
   textOption,
 } from "../lib/option.ts";
+import { MANAGE_COMMANDS } from "./manage-specs.ts";
 
 export interface CommandSpec {
   name: string;
@@ -225,6 +226,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: Object.values(SEARCH_OPTIONS),
     notes: ["Of each repository it tells the largest model that fits into memory, which is what pull takes."],
   },
+  ...MANAGE_COMMANDS,
   {
     name: "bench",
     operands: "",

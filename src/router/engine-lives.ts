@@ -75,7 +75,13 @@ export class EngineLives {
     place.slot = onReady(place.slot, nowMs);
     place.engine = engine;
     place.error = null;
-    Object.assign(tenure, { refusal: null, readyMs: nowMs, loadMs: nowMs - startMs, loads: tenure.loads + 1 });
+    Object.assign(tenure, {
+      refusal: null,
+      freed: null,
+      readyMs: nowMs,
+      loadMs: nowMs - startMs,
+      loads: tenure.loads + 1,
+    });
     engine.client.onIdle = () => this.#onIdle(place);
     void engine.exited.then(() => this.#onExit(entry, place, engine));
     this.watchIdle(place, engine);

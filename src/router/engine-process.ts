@@ -108,6 +108,12 @@ export class EngineProcess {
     try {
       const info = await loaded.promise;
       return new EngineProcess(child, client, info, exited.promise, options);
+    } catch (thrown) {
+      // Who is loaded next counts on its memory.
+      const cancelKill = clock.after(STOP_MS, () => child.kill("SIGKILL"));
+      await exited.promise;
+      cancelKill();
+      throw thrown;
     } finally {
       cancelTimer();
       options.signal.removeEventListener("abort", abort);

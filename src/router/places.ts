@@ -20,13 +20,22 @@ export class Places {
   }
 
   /** Of a model that is asked for. Engines of the same file whose settings no listed model has any more go when they are idle. */
-  of(entry: Pick<ModelEntry, "id" | "engineKey" | "path">, listed: readonly ModelEntry[]): Place {
+  of(
+    entry: Pick<ModelEntry, "id" | "engineKey" | "path">,
+    listed: readonly ModelEntry[],
+    isWaitedFor: (engineKey: string) => boolean,
+  ): Place {
     let place = this.#places.get(entry.engineKey);
     if (place === undefined) {
       place = createPlace(entry.id);
       this.#places.set(entry.engineKey, place);
       const wanted = new Set(listed.map(({ engineKey }) => engineKey));
-      this.#leave((key) => isOf(key, entry.path) && key !== entry.engineKey && !wanted.has(key));
+      const isOld = (key: string) => isOf(key, entry.path) && key !== entry.engineKey && !wanted.has(key);
+      this.#leave(isOld);
+      // Settings that came with a load and have gone would else be remembered for ever.
+      for (const [key, { engine, starting, leaving }] of this.#places) {
+        if (isOld(key) && (engine ?? starting ?? leaving) === null && !isWaitedFor(key)) this.#places.delete(key);
+      }
     }
     place.id = entry.id;
     return place;

@@ -44,6 +44,7 @@ export class Residency {
   readonly #ahead: ReadingAhead;
   /** Rises to the worth of what was evicted last (eviction.ts). */
   #level = 0;
+  #budgetBytes: number | null | undefined;
   #cancelWake: () => void = () => {};
 
   constructor(deps: ResidencyDependencies) {
@@ -112,7 +113,14 @@ export class Residency {
 
   /** Most bytes for all engines; null: no limit. */
   get budgetBytes(): number | null {
-    return this.#deps.memory?.budgetBytes(this.#pids()) ?? null;
+    const places = this.places.all();
+    // What starts or ends has memory that nobody can tell from others': the last figure holds until it is there, or gone.
+    const isMoving = places.some(({ starting, leaving }) => (starting ?? leaving) !== null);
+    if (!isMoving || this.#budgetBytes === undefined) {
+      const pids = places.flatMap(({ engine }) => (engine === null ? [] : [engine.pid]));
+      this.#budgetBytes = this.#deps.memory?.budgetBytes(pids) ?? null;
+    }
+    return this.#budgetBytes;
   }
 
   /** Ends all engines. Graceful: what they keep is written. */
@@ -133,7 +141,7 @@ export class Residency {
   }
 
   #placeOf(entry: ModelEntry): Place {
-    const place = this.places.of(entry, this.#deps.listed());
+    const place = this.places.of(entry, this.#deps.listed(), (key) => this.line.has(key));
     const { tenure } = place;
     Object.assign(tenure, { pinned: entry.pinned, priority: entry.settings.priority ?? 0 });
     if (place.engine === null && place.starting === null && !this.line.has(entry.engineKey)) {
@@ -143,10 +151,6 @@ export class Residency {
       if (place.leaving === null) tenure.needBytes = null;
     }
     return place;
-  }
-
-  #pids(): number[] {
-    return this.places.all().flatMap(({ engine }) => (engine === null ? [] : [engine.pid]));
   }
 
   /** Does what is to be done now: after everything that may have changed who waits, who is there, or for how long. */

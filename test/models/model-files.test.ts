@@ -134,6 +134,16 @@ describe("a model file", () => {
   });
 });
 
+test("who stays in memory, and who is there from the start", () => {
+  const settings = (text: string) =>
+    parseModelFile("/files/a.yaml", `model_id: a\npath: m.gguf\nsettings: ${text}\n`, {}).settings;
+  expect(settings("{priority: -3, preload: on}")).toMatchObject({ priority: -3, preload: true, engine: {} });
+  expect(settings("{ctx: 1}").priority).toBeUndefined();
+  expect(parseFault("a.yaml", "model_id: a\npath: m\nsettings:\n  priority: 101\n").message).toContain(
+    "settings.priority",
+  );
+});
+
 describe("the registry", () => {
   test("lists a described file by its model file, with its own names besides", () => {
     const root = folderWith({

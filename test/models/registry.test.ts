@@ -228,3 +228,17 @@ describe("a change on disk", () => {
     expect(registry.resolve("a")).toMatchObject({ error: null, architecture: "llama", parameterCount: 64 });
   });
 });
+
+test("a default that somebody chose holds for as long as it is there, also for names that mean the default", () => {
+  const root = folderWith({ "a.gguf": chat, "b.gguf": chat });
+  const clock = new FakeClock();
+  const registry = registryOf({ modelsDirs: [root], clock, aliases: new Map([["mine", "default"]]) });
+  const defaults = () => [registry.defaultEntry()?.id, registry.resolve(undefined).id, registry.resolve("mine").id];
+  expect(defaults()).toEqual(["a", "a", "a"]);
+  registry.makeDefault("b");
+  expect(defaults()).toEqual(["b", "b", "b"]);
+  expect(registry.firstEntry()?.id).toBe("a");
+  rmSync(join(root, "b.gguf"));
+  clock.advance(60_000);
+  expect(defaults()).toEqual(["a", "a", "a"]);
+});

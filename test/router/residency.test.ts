@@ -244,6 +244,35 @@ test("settings of a load hold until the model is unloaded, and cost the old engi
   expect(world.router.resolveModel("a").engineKey).toBe("/models/a.gguf");
 });
 
+test("settings that nobody has any more are forgotten with their engine", async () => {
+  const world = open();
+  for (let ctx = 512; ctx < 522; ctx++) {
+    const loading = world.router.load("a", new AbortController().signal, { changes: { ctx } });
+    await world.finish(loading);
+    await world.finish(world.pass(20));
+  }
+  const { models: known } = await world.router.status();
+  expect([known.length <= 2, world.alive.size]).toEqual([true, 1]);
+});
+
+test("an automatic budget is not measured while memory moves", async () => {
+  const world = open();
+  const asked: number[][] = [];
+  // What loads is not among those that it is told of, so it is missing.
+  world.measureBudget = (pids) => {
+    asked.push([...pids]);
+    return 20 - [...world.alive].reduce((sum, [pid, bytes]) => sum + (pids.includes(pid) ? 0 : bytes), 0);
+  };
+  const first = world.ask("a");
+  await world.finish(world.pass(50));
+  const second = world.ask("b");
+  await world.finish(Promise.all([first, second]));
+  expect((await second).outcome).toBe("done");
+  expect(asked).toEqual([[]]);
+  await world.finish(world.ask("c"));
+  expect(asked[1]).toEqual([1000, 1001]);
+});
+
 test("a stop tells those who wait", async () => {
   const world = open({ budgetBytes: 10, answerMs: () => 60_000 });
   const first = world.ask("a");

@@ -1,0 +1,152 @@
+// Real models in memory for fewer: four in a budget for two, asked by eight clients; engines that are killed, clients that
+// leave and models that are unloaded in the middle.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { countLeastLoads } from "../support/belady.ts";
+import type { Json } from "../support/http-app.ts";
+import { HAS_NATIVE } from "../support/llama-library.ts";
+import { makeRandom } from "../support/random.ts";
+import { type Server, startServer } from "../support/server.ts";
+import {
+  complete,
+  makeSwapModels,
+  readStatus,
+  SWAP_MODELS,
+  swapArguments,
+  watchEngines,
+} from "../support/swap-server.ts";
+
+const START_MS = 120_000;
+const RUN_MS = 300_000;
+
+let folder = "";
+let server: Server;
+let needBytes = 0;
+
+beforeAll(async () => {
+  if (!HAS_NATIVE) return;
+  folder = mkdtempSync(join(tmpdir(), "mlo-swap-"));
+  const models = makeSwapModels(folder);
+  needBytes = models.needBytes;
+  server = await startServer({ args: swapArguments(models) });
+}, START_MS);
+
+afterAll(async () => {
+  await server?.stop();
+  if (folder !== "") rmSync(folder, { recursive: true, force: true });
+});
+
+const nameOf = (at: number): string => SWAP_MODELS[at] ?? "one";
+const sumLoads = ({ models }: Json): number => models.reduce((sum: number, { loads }: Json) => sum + loads, 0);
+const pidOf = ({ models }: Json, id: string): number | null =>
+  models.find((model: Json) => model.id === id)?.pid ?? null;
+
+describe.skipIf(!HAS_NATIVE)("four models in a budget for two", () => {
+  test(
+    "200 requests of 8 clients: none fails, swaps are few, and memory is kept to",
+    async () => {
+      const arrivals: string[] = [];
+      const served: number[][] = Array.from({ length: 8 }, () => []);
+      const watched = watchEngines(server.pid);
+      const clients = served.map(async (done, client) => {
+        const pick = makeRandom(client + 1);
+        for (let at = 0; at < 25; at++) {
+          const model = nameOf(pick(4));
+          arrivals.push(model);
+          const { status, json } = await complete(server, model, `Client ${client} asks for the ${at}th time: `);
+          expect([status, json.model, json.usage?.completion_tokens]).toEqual([200, model, 4]);
+          done.push(at);
+        }
+      });
+      await Promise.all(clients);
+      watched.stop();
+      for (const done of served) expect(done).toEqual([...Array(25).keys()]);
+      const status = await readStatus(server);
+      const [loads, least] = [sumLoads(status), countLeastLoads(arrivals, 2)];
+      console.info(`${loads} loads, where MIN needs ${least}; ${watched.bytesMax} of ${status.budgetBytes} bytes`);
+      expect(loads).toBeLessThanOrEqual(1.5 * least);
+      expect(status.plannedBytes).toBeLessThanOrEqual(status.budgetBytes);
+      expect(watched.enginesMax).toBeLessThanOrEqual(2);
+      expect(watched.bytesMax).toBeGreaterThan(0);
+      expect(watched.bytesMax).toBeLessThanOrEqual(2 * needBytes);
+    },
+    RUN_MS,
+  );
+
+  test(
+    "the same answers come after a swap, from what was kept on disk",
+    async () => {
+      const prompt = "Tell me a tale of the old sea, and of those who sail on it. ".repeat(6);
+      const first = await complete(server, "one", prompt);
+      for (const other of ["two", "three", "four", "two", "three", "four"]) {
+        if (pidOf(await readStatus(server), "one") !== null) await complete(server, other, "x");
+      }
+      expect(pidOf(await readStatus(server), "one")).toBeNull();
+      const second = await complete(server, "one", prompt);
+      expect(second.json.choices[0].text).toBe(first.json.choices[0].text);
+      expect(second.json.mlo.cache.disk).toBeGreaterThan(0);
+    },
+    RUN_MS,
+  );
+
+  test(
+    "an engine that is killed while another model waits for its room costs no other request",
+    async () => {
+      for (const model of ["one", "two"]) await complete(server, model, "warm");
+      const pid = pidOf(await readStatus(server), "one");
+      const long = complete(server, "one", "A long one: ", { max_tokens: 400 });
+      const waiting = [complete(server, "three", "x"), complete(server, "four", "x"), complete(server, "two", "x")];
+      if (pid !== null) process.kill(pid, "SIGKILL");
+      expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([200, 200, 200]);
+      // It gave nothing, so it was asked once more; or it was at its end already.
+      expect((await long).status).toBe(200);
+    },
+    RUN_MS,
+  );
+
+  test(
+    "clients that leave hold nobody up",
+    async () => {
+      const leaving = new AbortController();
+      const left = SWAP_MODELS.map((model) =>
+        fetch(`${server.url}/v1/completions`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ model, prompt: "x", max_tokens: 400, ignore_eos: true }),
+          signal: leaving.signal,
+        }).catch(() => null),
+      );
+      const staying = complete(server, "four", "I stay: ");
+      leaving.abort();
+      await Promise.all(left);
+      expect((await staying).status).toBe(200);
+    },
+    RUN_MS,
+  );
+
+  test(
+    "a model that is unloaded while it streams ends its stream first, and its memory comes back",
+    async () => {
+      await complete(server, "one", "warm");
+      const pid = pidOf(await readStatus(server), "one");
+      const streaming = complete(server, "one", "A stream: ", { max_tokens: 300 });
+      const body = JSON.stringify({ model: "one" });
+      const headers = { "content-type": "application/json" };
+      const unloaded = await fetch(`${server.url}/api/models/unload`, { method: "POST", headers, body });
+      const { state, freed } = (await unloaded.json()) as Json;
+      expect([unloaded.status, state]).toEqual([200, "unloaded"]);
+      expect((await streaming).status).toBe(200);
+      expect(freed.anonBytes).toBeGreaterThan(0);
+      expect(() => process.kill(pid ?? 0, 0)).toThrow();
+    },
+    RUN_MS,
+  );
+});
+
+test("what is skipped is said", () => {
+  if (!HAS_NATIVE) console.info("skipped: the native library is not built");
+  expect(typeof HAS_NATIVE).toBe("boolean");
+});
