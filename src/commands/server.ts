@@ -30,9 +30,11 @@ import type { AdaptationWatch } from "../router/adaptation-watch.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
+import { listAlternatives } from "../router/load-alternatives.ts";
 import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
 import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
 import { Router } from "../router/router.ts";
+import { startSteppingDown } from "../router/step-down.ts";
 import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
 import { listExplicit, type Origins, openAdaptation } from "./adapting.ts";
@@ -234,10 +236,19 @@ function buildRouter(
         const start = describeStart(sources, entry, registry.defaultEntry()?.id === entry.id);
         const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
         const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
+        const explicit = listExplicit(origins, entry.settings.engine);
         const settings = { ...start.settings, modelPath };
-        const engine = await EngineProcess.start({ ...options, ...start, settings });
+        const engine = await startSteppingDown({
+          modelId: entry.id,
+          settings,
+          onOom: config.onOom,
+          alternatives: listAlternatives(settings, { batch: explicit.has("batch") }),
+          start: (changed, steppedDown) =>
+            EngineProcess.start({ ...options, ...start, settings: changed, steppedDown }),
+          log,
+        });
         if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
-        adaptation.watch(entry.id, engine, listExplicit(origins, entry.settings.engine));
+        adaptation.watch(entry.id, engine, explicit);
         return engine;
       },
     },

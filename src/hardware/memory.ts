@@ -24,7 +24,7 @@ function readContainer(read: ReadText): number | null {
   return Math.max(0, Number(max) - Number(current) + Number(cache));
 }
 
-function readText(path: string): string | null {
+export function readText(path: string): string | null {
   try {
     return readFileSync(path, "utf8");
   } catch (_absent) {
