@@ -1,29 +1,29 @@
 // Puts together what lowers engines under pressure: the watch, its settings, and which of an engine's settings somebody chose.
 
 import type { ConfigKey, ServeConfig } from "../config.ts";
-import { readAvailableMemory } from "../hardware/memory.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { EventBus } from "../lib/event-bus.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Origin } from "../lib/option-source.ts";
 import type { EventTopic } from "../protocol/events.ts";
-import type { MachineSnapshot } from "../protocol/machine.ts";
+import type { MachineSource } from "../protocol/machine.ts";
 import type { EngineChanges } from "../protocol/model-settings.ts";
 import type { Lowerable } from "../router/adaptation.ts";
-import { AdaptationWatch } from "../router/adaptation-watch.ts";
+import { AdaptationWatch, LOOK_MS } from "../router/adaptation-watch.ts";
 
 export type Origins = Readonly<Partial<Record<ConfigKey, Origin>>>;
 
 export interface AdaptationParts {
   config: Pick<ServeConfig, "lowerExplicit">;
+  machine: MachineSource;
   events: EventBus<EventTopic>;
   log: Logger;
   clock: Clock;
 }
 
-export function openAdaptation({ config, events, log, clock }: AdaptationParts): AdaptationWatch {
+export function openAdaptation({ config, machine, events, log, clock }: AdaptationParts): AdaptationWatch {
   return new AdaptationWatch({
-    readMachine: async () => readMemoryAlone(clock),
+    readMachine: () => machine.read(LOOK_MS / 2),
     policy: {
       autoOptimization: true,
       thermalThrottling: true,
@@ -45,37 +45,4 @@ export function listExplicit(origins: Origins, changes: EngineChanges): Readonly
   if (isSet("parallel")) explicit.add("parallel");
   if (isSet("retained", "checkpointBytes")) explicit.add("cache");
   return explicit;
-}
-
-/** As long as nothing reads the rest of the machine. */
-function readMemoryAlone(clock: Clock): MachineSnapshot {
-  const nothing = "not read";
-  return {
-    takenAt: clock.wallMs(),
-    platform: process.platform,
-    arch: process.arch,
-    cpu: {
-      model: null,
-      usableCores: navigator.hardwareConcurrency,
-      physicalCores: null,
-      performanceCores: null,
-      efficiencyCores: null,
-      simd: [],
-      numaNodes: null,
-    },
-    memory: {
-      totalBytes: process.constrainedMemory(),
-      availableBytes: readAvailableMemory(),
-      swapTotalBytes: null,
-      swapFreeBytes: null,
-      limitedBy: null,
-      unified: false,
-      pressure: null,
-    },
-    disk: { path: "", totalBytes: null, freeBytes: null },
-    devices: [],
-    driver: null,
-    power: { source: null, thermalState: null },
-    unknown: { devices: nothing, disk: nothing, driver: nothing, power: nothing },
-  };
 }

@@ -26,7 +26,6 @@ import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import { Uploads } from "../models/upload/uploads.ts";
 import type { EventTopic } from "../protocol/events.ts";
-import type { AdaptationWatch } from "../router/adaptation-watch.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
@@ -37,10 +36,11 @@ import { Router } from "../router/router.ts";
 import { startSteppingDown } from "../router/step-down.ts";
 import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
-import { listExplicit, type Origins, openAdaptation } from "./adapting.ts";
+import { listExplicit, type Origins } from "./adapting.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
 import { choosePooling, describeStart } from "./engine-settings.ts";
+import { openHardware, type ServedHardware } from "./machine.ts";
 
 export interface StartOptions {
   config: ServeConfig;
@@ -95,13 +95,14 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
-  const adaptation = openAdaptation({ config, events, log, clock: systemClock });
-  const router = buildRouter(options, files, choice, registry, loras, loader, adaptation);
+  const hardware = openHardware(options, files, choice, events);
+  const router = buildRouter(options, files, { choice, hardware }, registry, loras, loader);
   const app = createApp({
     inference: router,
     hub: announceDownloads(openHub(env, folders, registry), events),
     conversions: converting.service,
     events,
+    ...hardware.sources,
     uploads: openUploads(options, registry),
     state: new State({ folder: folders.state, log, clock: systemClock }),
     log,
@@ -116,7 +117,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
         url: server.url,
         async stop(graceful) {
           feed.stop();
-          adaptation.stop();
+          hardware.stop();
           // Listeners have no end of their own, and a conversion takes longer than anybody waits for a stop.
           events.close();
           await Promise.all([converting.stop(), server.stop(graceful)]);
@@ -209,18 +210,19 @@ function findUnservable(registry: ModelRegistry): string[] {
 function buildRouter(
   { config, origins = {}, folders, log }: StartOptions,
   files: NativeFiles,
-  { plugins, skipped, fallback }: PluginChoice,
+  { choice, hardware }: { choice: PluginChoice; hardware: ServedHardware },
   registry: ModelRegistry,
   adapted: { modelPath: string; adapters: AdapterFile[] },
   loader: ConvertOnLoad,
-  adaptation: AdaptationWatch,
 ): Router {
+  const { plugins, skipped, fallback } = choice;
   const sources = { config, files, plugins, folders, adapted };
   return new Router({
     registry,
     log,
     clock: systemClock,
     sleepAfterMs: config.sleepAfterSeconds * 1000,
+    troubles: [hardware.faults],
     adapters: { ...adapted, adapters: adapted.adapters.map(({ adapter }) => adapter) },
     facts: {
       version: PROJECT_VERSION,
@@ -248,7 +250,7 @@ function buildRouter(
           log,
         });
         if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
-        adaptation.watch(entry.id, engine, explicit);
+        hardware.adaptation.watch(entry.id, engine, explicit);
         return engine;
       },
     },

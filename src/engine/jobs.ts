@@ -2,6 +2,7 @@
 // quantising a file.
 
 import type { NativeLibrary } from "../ffi/library.ts";
+import type { BackendDevice } from "../protocol/machine.ts";
 import type { EngineSettings, JobAnswer, JobQuestion } from "../protocol/messages.ts";
 import type { BatchPart } from "./backend.ts";
 import { type LoadHooks, loadBackend, startPlugins } from "./load.ts";
@@ -16,6 +17,8 @@ export function answerJob(library: NativeLibrary, question: JobQuestion, hooks: 
       return { job: "scores", scores: question.plugins.map((path) => score(library, path)) };
     case "selftest":
       return { job: "selftest", devices: selfTest(library, question.plugin, question.modelPath) };
+    case "devices":
+      return { job: "devices", devices: listDevices(library, question.plugins) };
     case "quantize":
       quantizeFile(library, question, hooks);
       return { job: "quantize" };
@@ -28,6 +31,13 @@ function score(library: NativeLibrary, path: string): { path: string; score: num
   } catch (thrown) {
     return { path, score: 0, error: (thrown as Error).message };
   }
+}
+
+function listDevices(library: NativeLibrary, plugins: readonly string[]): BackendDevice[] {
+  startPlugins(library, plugins);
+  return library
+    .devices()
+    .map(({ name, description, kind, memoryBytes }) => ({ name, description, kind, memoryBytes }));
 }
 
 /** Multiplies quantised matrices and reads a short prompt. A variant that can't do that dies here, in a child. */

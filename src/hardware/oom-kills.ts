@@ -1,7 +1,8 @@
 // How often the kernel has ended a process because memory ran out: of this process's control group, and of the machine. Reads
 // only, and what can't be read is null.
 
-import { type ReadText, readText } from "./memory.ts";
+import { listGroups } from "./cgroup.ts";
+import { parseCount, type ReadText, systemReader } from "./reader.ts";
 
 export interface OomKills {
   /** In this process's control group; null: it has none, or does not tell. */
@@ -13,37 +14,27 @@ export interface OomKills {
   peakBytes: number | null;
 }
 
-/** Files of one version of control groups: where the kills are counted, the limit, the peak. */
-interface GroupFiles {
-  root: string;
-  kills: string;
-  limit: string;
-  peak: string;
-}
-
-const V1: GroupFiles = {
-  root: "/sys/fs/cgroup/memory",
-  kills: "memory.oom_control",
-  limit: "memory.limit_in_bytes",
-  peak: "memory.max_usage_in_bytes",
+/** Files of a group: where the kills are counted, the limit, the peak. */
+const FILES = {
+  1: { kills: "memory.oom_control", limit: "memory.limit_in_bytes", peak: "memory.max_usage_in_bytes" },
+  2: { kills: "memory.events", limit: "memory.max", peak: "memory.peak" },
 };
-const V2: GroupFiles = { root: "/sys/fs/cgroup", kills: "memory.events", limit: "memory.max", peak: "memory.peak" };
 
 /** Version 1 calls no limit the largest number of pages. */
 const NO_LIMIT_BYTES = 2 ** 60;
 
-export function readOomKills(read: ReadText = readText): OomKills {
-  const group = findGroup(read);
-  const counted = { group: null, machine: countKills(read("/proc/vmstat")), limitBytes: null, peakBytes: null };
-  if (group === null) return counted;
-  const { folder, files } = group;
-  const limit = readBytes(read(`${folder}/${files.limit}`));
-  return {
-    ...counted,
-    group: countKills(read(`${folder}/${files.kills}`)),
-    limitBytes: limit === null || limit >= NO_LIMIT_BYTES ? null : limit,
-    peakBytes: readBytes(read(`${folder}/${files.peak}`)),
-  };
+export function readOomKills(read: ReadText = systemReader.text): OomKills {
+  const machine = countKills(read("/proc/vmstat"));
+  for (const { version, path } of listGroups("memory", read)) {
+    const files = FILES[version];
+    const group = countKills(read(`${path}/${files.kills}`));
+    // A group that accounts no memory has no such file, and the one above it may.
+    if (group === null) continue;
+    const limit = parseCount(read(`${path}/${files.limit}`));
+    const limitBytes = limit === null || limit >= NO_LIMIT_BYTES ? null : limit;
+    return { group, machine, limitBytes, peakBytes: parseCount(read(`${path}/${files.peak}`)) };
+  }
+  return { group: null, machine, limitBytes: null, peakBytes: null };
 }
 
 /** What was said between a start and an end: null when no process was ended for its memory meanwhile. */
@@ -63,26 +54,7 @@ function hasRisen(before: number | null, after: number | null): boolean {
   return before !== null && after !== null && after > before;
 }
 
-/** The process's own group where memory is accounted; in a container its path may begin above what can be seen. */
-function findGroup(read: ReadText): { folder: string; files: GroupFiles } | null {
-  const lines = (read("/proc/self/cgroup") ?? "").split("\n").map((line) => /^\d+:([^:]*):(.*)$/.exec(line));
-  const v1 = lines.find((line) => line?.[1]?.split(",").includes("memory") === true);
-  const v2 = lines.find((line) => line?.[1] === "");
-  const [path, files] = v1 ? [v1[2], V1] : [v2?.[2], V2];
-  if (path === undefined) return null;
-  for (let parts = path.split("/").filter((part) => part !== ""); ; parts = parts.slice(0, -1)) {
-    const folder = [files.root, ...parts].join("/");
-    if (read(`${folder}/${files.kills}`) !== null) return { folder, files };
-    if (parts.length === 0) return null;
-  }
-}
-
 function countKills(text: string | null): number | null {
   const count = /^oom_kill (\d+)$/m.exec(text ?? "")?.[1];
   return count === undefined ? null : Number(count);
-}
-
-function readBytes(text: string | null): number | null {
-  const bytes = text?.trim() ?? "";
-  return /^\d+$/.test(bytes) ? Number(bytes) : null;
 }

@@ -4,6 +4,7 @@
 
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
+import type { BackendDevice } from "./machine.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
 import type { TextAnswerHead, TextQuestion } from "./text-question.ts";
 
@@ -84,6 +85,8 @@ export interface KvStoreSettings {
 export type JobQuestion =
   | { job: "scores"; plugins: string[] }
   | { job: "selftest"; plugin: string; modelPath: string }
+  /** What the engines' back ends find to compute on. */
+  | { job: "devices"; plugins: string[] }
   | ({ job: "quantize" } & QuantizeSettings);
 
 export interface QuantizeSettings {
@@ -104,6 +107,7 @@ export interface QuantizeSettings {
 export type JobAnswer =
   | { job: "scores"; scores: { path: string; score: number; error?: string }[] }
   | { job: "selftest"; devices: string[] }
+  | { job: "devices"; devices: BackendDevice[] }
   | { job: "quantize" };
 
 export type ToEngine =

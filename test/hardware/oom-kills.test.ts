@@ -6,6 +6,8 @@ import { explainOomKill, type OomKills, readOomKills } from "../../src/hardware/
 const VMSTAT = { "/proc/vmstat": "nr_free_pages 5\noom_kill 7\noom_kill_x 9\n" };
 const NOTHING: OomKills = { group: null, machine: null, limitBytes: null, peakBytes: null };
 
+const V1_MOUNT = "30 25 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
+
 const readFrom = (files: Record<string, string>) => readOomKills((path) => files[path] ?? null);
 
 describe("reading", () => {
@@ -14,6 +16,7 @@ describe("reading", () => {
     const files = {
       ...VMSTAT,
       "/proc/self/cgroup": "8:pids:/user\n4:memory:/user/app\n0::/\n",
+      "/proc/self/mountinfo": `${V1_MOUNT}\n31 25 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n`,
       [`${folder}/memory.oom_control`]: "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
       [`${folder}/memory.limit_in_bytes`]: "1073741824\n",
       [`${folder}/memory.max_usage_in_bytes`]: "1073000000\n",
@@ -26,6 +29,7 @@ describe("reading", () => {
   test("version 1 with several controllers together", () => {
     const files = {
       "/proc/self/cgroup": "3:cpu,memory:/a\n",
+      "/proc/self/mountinfo": `${V1_MOUNT}\n`,
       "/sys/fs/cgroup/memory/a/memory.oom_control": "oom_kill 1\n",
     };
     expect(readFrom(files)).toEqual({ ...NOTHING, group: 1 });

@@ -16,7 +16,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, type OpenLlama, openLlama } from "../support/llama-library.ts";
 import { LLAMA_SPEC, MAMBA_SPEC, type ModelSpec } from "../support/model-specs.ts";
-import { type MachineChanges, makeMachine } from "../support/pressed-machines.ts";
+import { type MachineChanges, makePressed } from "../support/pressed-machines.ts";
 
 const MIB = 1024 ** 2;
 const NO_MEMORY: MachineChanges = { memory: { availableBytes: 0 } };
@@ -98,7 +98,7 @@ describe.skipIf(!HAS_NATIVE)("an engine under pressure", () => {
 
     constructor(engine: EngineProcess) {
       this.watch = new AdaptationWatch({
-        readMachine: async () => makeMachine(this.machine),
+        readMachine: async () => makePressed(this.machine),
         policy: { autoOptimization: true, thermalThrottling: true, powerManagement: true, lowersExplicit: false },
         clock: this.clock,
         log: silentLogger,

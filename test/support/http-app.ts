@@ -17,6 +17,7 @@ import { FakeClock } from "./fake-clock.ts";
 import { FakeConversions } from "./fake-conversions.ts";
 import { FakeHub } from "./fake-hub.ts";
 import { FakeInference } from "./fake-inference.ts";
+import { FakeBackendDevices, FakeMachine } from "./machines.ts";
 
 export interface TestApp {
   app: HttpApp;
@@ -24,6 +25,8 @@ export interface TestApp {
   hub: FakeHub;
   conversions: FakeConversions;
   events: EventBus<EventTopic>;
+  machine: FakeMachine;
+  backendDevices: FakeBackendDevices;
   state: State;
   uploads: Uploads;
   /** Where uploads land; it is there once something has. */
@@ -44,7 +47,9 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
   const state = new State({ folder: stateFolder, log: silentLogger, clock });
   const folder = newFolder();
   const uploads = fakeUploads(folder, clock);
-  const parts = { inference, hub, conversions, events, uploads, state };
+  const machine = new FakeMachine();
+  const backendDevices = new FakeBackendDevices();
+  const parts = { inference, hub, conversions, events, machine, backendDevices, uploads, state };
   const app = judgeAnswers(createApp({ ...parts, options, log: silentLogger, clock }));
   return {
     app,
@@ -52,6 +57,8 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
     hub,
     conversions,
     events,
+    machine,
+    backendDevices,
     state,
     uploads,
     folder,
@@ -85,7 +92,15 @@ function listRoutes(): DocumentedRoute[] {
   const inference = new FakeInference();
   const events = new EventBus<EventTopic>(() => 0);
   const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events, uploads: fakeUploads() };
-  return createApp({ inference, ...parts, state, options: DEFAULT_API_OPTIONS, log: silentLogger }).routes();
+  const hardware = { machine: new FakeMachine(), backendDevices: new FakeBackendDevices() };
+  return createApp({
+    inference,
+    ...parts,
+    ...hardware,
+    state,
+    options: DEFAULT_API_OPTIONS,
+    log: silentLogger,
+  }).routes();
 }
 
 /** The app, whose answers throw where the document does not allow them. */

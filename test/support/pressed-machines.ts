@@ -1,6 +1,7 @@
-// A machine's readings as tests like to have them: nothing wrong, and what the test changes.
+// A machine with nothing wrong, and what the test changes of it.
 
 import type { DeviceSnapshot, MachineSnapshot } from "../../src/protocol/machine.ts";
+import { makeDevice, makeMachine } from "./machines.ts";
 
 const GIB = 1024 ** 3;
 
@@ -10,60 +11,15 @@ export interface MachineChanges {
   devices?: Partial<DeviceSnapshot>[];
 }
 
-/** 16 GiB of memory, of which 8 can be had; no device unless one is named. */
-export function makeMachine({ memory = {}, power = {}, devices = [] }: MachineChanges = {}): MachineSnapshot {
+/** 16 GiB of memory, of which 8 can be had. Devices have 24 GiB, half of them free; there is none unless one is named. */
+export function makePressed({ memory = {}, power = {}, devices = [] }: MachineChanges = {}): MachineSnapshot {
+  const calm = makeMachine();
   return {
-    takenAt: 0,
-    platform: "linux",
-    arch: "x64",
-    cpu: {
-      model: null,
-      usableCores: 4,
-      physicalCores: null,
-      performanceCores: null,
-      efficiencyCores: null,
-      simd: [],
-      numaNodes: null,
-    },
-    memory: {
-      totalBytes: 16 * GIB,
-      availableBytes: 8 * GIB,
-      swapTotalBytes: 0,
-      swapFreeBytes: 0,
-      limitedBy: null,
-      unified: false,
-      pressure: "normal",
-      ...memory,
-    },
-    disk: { path: "/models", totalBytes: null, freeBytes: null },
-    devices: devices.map(makeDevice),
-    driver: null,
-    power: { source: "mains", thermalState: "nominal", ...power },
-    unknown: {},
-  };
-}
-
-/** 24 GiB, half of them free. */
-function makeDevice(changes: Partial<DeviceSnapshot>): DeviceSnapshot {
-  return {
-    id: "cuda:0",
-    kind: "cuda",
-    name: "Test GPU",
-    totalBytes: 24 * GIB,
-    usedBytes: 12 * GIB,
-    freeBytes: 12 * GIB,
-    processes: [],
-    utilization: { compute: null, memory: null },
-    temperatureCelsius: null,
-    powerWatts: null,
-    powerLimitWatts: null,
-    clocksMhz: { core: null, memory: null },
-    throttleReasons: [],
-    pcie: null,
-    computeCapability: null,
-    migParent: null,
-    recommendedWorkingSetBytes: null,
-    cores: null,
-    ...changes,
+    ...calm,
+    memory: { ...calm.memory, totalBytes: 16 * GIB, availableBytes: 8 * GIB, ...memory },
+    power: { ...calm.power, ...power },
+    devices: devices.map((changes) =>
+      makeDevice({ name: "Test GPU", usedBytes: 12 * GIB, freeBytes: 12 * GIB, temperatureCelsius: null, ...changes }),
+    ),
   };
 }

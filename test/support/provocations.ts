@@ -93,8 +93,8 @@ function failAll(makeError: () => Error): Provoke {
     const fail = () => {
       throw makeError();
     };
-    const { inference, hub, conversions, events, uploads, state } = app;
-    for (const part of [inference, hub, conversions, events, uploads, state.responses, state.conversations]) {
+    const { inference, hub, conversions, events, machine, uploads, state } = app;
+    for (const part of [inference, hub, conversions, events, machine, uploads, state.responses, state.conversations]) {
       for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(part))) {
         if (name !== "constructor" && name !== "lastRequest") Object.assign(part, { [name]: fail });
       }
