@@ -35,9 +35,8 @@ export function openMachine(probePath: string | null, env: Environment, folders:
 }
 
 export interface ServedHardware {
-  sources: { machine: MachineSource; backendDevices: BackendDeviceSource };
-  /** Engines are lowered by it. */
-  adaptation: AdaptationWatch;
+  /** Engines are lowered by `adaptation`. */
+  sources: { machine: MachineSource; backendDevices: BackendDeviceSource; adaptation: AdaptationWatch };
   /** For health: why devices that are here are not computed on, as of the last look. */
   faults: TroubleSource;
   /** Looks no more. */
@@ -58,8 +57,7 @@ export function openHardware(
   const watch = announceHardware(machine, events, config.host);
   const adaptation = openAdaptation({ config, machine, events, log, clock: systemClock });
   return {
-    sources: { machine, backendDevices },
-    adaptation,
+    sources: { machine, backendDevices, adaptation },
     faults: () => describeFaults(machine.latest(), use),
     stop() {
       watch.stop();

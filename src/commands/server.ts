@@ -250,7 +250,7 @@ function buildRouter(
           log,
         });
         if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
-        hardware.adaptation.watch(entry.id, engine, explicit);
+        hardware.sources.adaptation.watch(entry.id, engine, explicit);
         return engine;
       },
     },

@@ -24,6 +24,25 @@ const LARGE_SPEC: ModelSpec = {
 const ROOM_BYTES = 420 * MIB;
 const TIMEOUT_MS = 180_000;
 
+/** The limit over what is used: 7 % are then left, some 25 MiB, which is high pressure and not critical. */
+const TIGHT_FACTOR = 1.075;
+
+interface AdaptationEvent {
+  adaptation: { lowered: { words: string }[]; causes: { cause: string }[] };
+}
+
+/** The first one that the stream tells; snapshots of the machine come in between. */
+async function readAdaptation({ body }: Response): Promise<AdaptationEvent> {
+  let text = "";
+  for await (const chunk of (body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream() as never)) {
+    text += chunk;
+    const lines = text.split("\n").slice(0, -1);
+    const line = lines.find((one) => one.startsWith("data: ") && one.includes('"adaptation"'));
+    if (line !== undefined) return (JSON.parse(line.slice("data: ".length)) as { data: AdaptationEvent }).data;
+  }
+  throw new Error("the stream ended");
+}
+
 const made = makeMemoryGroup(`mlo-test-${process.pid}`);
 if (made.kind === "none") console.warn(`skipped: no memory control group can be made here: ${made.reason}`);
 
@@ -84,6 +103,36 @@ describe.skipIf(!HAS_NATIVE || made.kind === "none")("a model that does not fit 
         expect([2048, 4096, 8192]).toContain(engine?.info.contextLength as number);
         expect(engine?.info.steppedDown[0]).toContain("because memory did not suffice for more");
         expect(server.logTail()).toContain("the load steps down");
+      } finally {
+        await server.stop();
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "an engine that runs is lowered when its group gets tight, and the event stream says so",
+    async () => {
+      const server = await startLimited(["--ctx", "8192"]);
+      try {
+        expect((await complete(server)).status).toBe(200);
+        const listening = new AbortController();
+        const { signal } = listening;
+        const response = await fetch(`${server.url}/api/events?topics=hardware`, { signal });
+        if (made.kind === "made") made.group.limit(Math.round(made.group.anonymousBytes * TIGHT_FACTOR));
+        const { adaptation } = await readAdaptation(response);
+        listening.abort();
+        expect(adaptation.lowered[0]?.words).toMatch(
+          /^Prompt rows of a step is lowered from 512 to 128: .*\/mlo-test-/,
+        );
+        expect(adaptation.causes).toMatchObject([{ cause: "memory" }]);
+        expect((await complete(server)).status).toBe(200);
+        const { engines } = (await (await fetch(`${server.url}/api/backend/info`)).json()) as {
+          engines: { stats: { limits: { promptRows: number } } }[];
+        };
+        expect(engines[0]?.stats.limits.promptRows).toBeLessThanOrEqual(128);
+        const health = (await (await fetch(`${server.url}/api/health`)).json()) as { status: string };
+        expect(health.status).toBe("healthy");
       } finally {
         await server.stop();
       }
