@@ -8,6 +8,7 @@ import type { Logger } from "../lib/log.ts";
 import type { Uploads } from "../models/upload/uploads.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { MachineSource } from "../protocol/machine.ts";
+import type { AdaptationSource } from "../router/adaptation-watch.ts";
 import type { BackendDeviceSource } from "../router/backend-devices.ts";
 import type { ConversionService } from "../router/conversions.ts";
 import type { Inference } from "../router/inference.ts";
@@ -67,6 +68,8 @@ export interface ApiDependencies {
   events: EventBus<EventTopic>;
   /** What the machine has. */
   machine: MachineSource;
+  /** What is lowered for its sake. */
+  adaptation: AdaptationSource;
   /** What llama.cpp finds of it. */
   backendDevices: BackendDeviceSource;
   /** Models and model files that clients send. */

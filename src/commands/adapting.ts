@@ -9,10 +9,7 @@ import type { EventTopic } from "../protocol/events.ts";
 import type { MachineSource } from "../protocol/machine.ts";
 import type { EngineChanges } from "../protocol/model-settings.ts";
 import type { Lowerable } from "../router/adaptation.ts";
-import { AdaptationWatch } from "../router/adaptation-watch.ts";
-
-/** A look that somebody else had just now will do. */
-const READING_MS_MAX = 1_000;
+import { AdaptationWatch, LOOK_MS } from "../router/adaptation-watch.ts";
 
 export type Origins = Readonly<Partial<Record<ConfigKey, Origin>>>;
 
@@ -26,7 +23,7 @@ export interface AdaptationParts {
 
 export function openAdaptation({ config, machine, events, log, clock }: AdaptationParts): AdaptationWatch {
   return new AdaptationWatch({
-    readMachine: () => machine.read(READING_MS_MAX),
+    readMachine: () => machine.read(LOOK_MS / 2),
     policy: {
       autoOptimization: true,
       thermalThrottling: true,

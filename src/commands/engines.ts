@@ -7,12 +7,13 @@ import { systemClock } from "../lib/clock.ts";
 import type { AdapterFile } from "../models/adapter.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import { listBackends } from "../protocol/backends.ts";
-import type { AdaptationWatch } from "../router/adaptation-watch.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
+import { listAlternatives } from "../router/load-alternatives.ts";
 import { abortable } from "../router/place.ts";
 import { describeUse } from "../router/plugin-choices.ts";
 import { Router, type RouterEffects } from "../router/router.ts";
+import { startSteppingDown } from "../router/step-down.ts";
 import { listExplicit } from "./adapting.ts";
 import { choosePooling, describeStart } from "./engine-settings.ts";
 import type { ServedHardware } from "./machine.ts";
@@ -26,7 +27,6 @@ export interface RouterParts extends StartOptions {
   /** Those of `--lora`, and the model that they are for. */
   adaptedBy: { modelPath: string; adapters: AdapterFile[] };
   loader: ConvertOnLoad;
-  adaptation: AdaptationWatch;
   hardware: ServedHardware;
 }
 
@@ -49,13 +49,13 @@ export function buildRouter(parts: RouterParts): Router {
       contextLength: config.ctx,
       ...choosePooling(config),
     },
-    troubles: [hardware.findFaults],
+    troubles: [hardware.faults],
     effects: { startEngine: describeEngineStart(parts) },
   });
 }
 
 function describeEngineStart(parts: RouterParts): RouterEffects["startEngine"] {
-  const { config, origins = {}, folders, log, native, registry, adaptedBy, loader, adaptation } = parts;
+  const { config, origins = {}, folders, log, native, registry, adaptedBy, loader, hardware } = parts;
   const { files, choices } = native;
   return async (entry, signal) => {
     const wanted = listBackends(entry.settings.engine.backend ?? config.backend);
@@ -66,10 +66,19 @@ function describeEngineStart(parts: RouterParts): RouterEffects["startEngine"] {
     const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
     const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
     const settings = { ...start.settings, modelPath };
+    const explicit = listExplicit(origins, entry.settings.engine);
     const backend = describeUse(wanted, chosen);
-    const engine = await EngineProcess.start({ ...options, ...start, settings, backend });
+    const engine = await startSteppingDown({
+      modelId: entry.id,
+      settings,
+      onOom: config.onOom,
+      alternatives: listAlternatives(settings, { batch: explicit.has("batch") }),
+      start: (changed, steppedDown) =>
+        EngineProcess.start({ ...options, ...start, backend, settings: changed, steppedDown }),
+      log,
+    });
     if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
-    adaptation.watch(entry.id, engine, listExplicit(origins, entry.settings.engine));
+    hardware.sources.adaptation.watch(entry.id, engine, explicit);
     return engine;
   };
 }

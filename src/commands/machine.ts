@@ -6,18 +6,19 @@ import { Machine } from "../hardware/machine.ts";
 import { listNvmlPaths } from "../hardware/nvidia-driver.ts";
 import { loadProbeAddon, Probe } from "../hardware/probe.ts";
 import { systemSources } from "../hardware/snapshot.ts";
-import type { HardwareWatch } from "../hardware/watch.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { EventBus } from "../lib/event-bus.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
 import { listBackends } from "../protocol/backends.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { MachineSource } from "../protocol/machine.ts";
+import type { AdaptationWatch } from "../router/adaptation-watch.ts";
 import { type BackendDeviceSource, BackendDevices } from "../router/backend-devices.ts";
 import { describeFaults, type GpuUse } from "../router/device-faults.ts";
 import type { TroubleSource } from "../router/health.ts";
 import { runJob } from "../router/jobs.ts";
 import type { PluginChoice } from "../router/plugins.ts";
+import { openAdaptation } from "./adapting.ts";
 import { announceHardware } from "./announcing.ts";
 import type { ServedNative } from "./native.ts";
 import type { StartOptions } from "./server.ts";
@@ -34,10 +35,12 @@ export function openMachine(probePath: string | null, env: Environment, folders:
 }
 
 export interface ServedHardware {
-  sources: { machine: MachineSource; backendDevices: BackendDeviceSource };
-  watch: HardwareWatch;
+  /** Engines are lowered by `adaptation`. */
+  sources: { machine: MachineSource; backendDevices: BackendDeviceSource; adaptation: AdaptationWatch };
   /** For health: why devices that are here are not computed on, as of the last look. */
-  findFaults: TroubleSource;
+  faults: TroubleSource;
+  /** Looks no more. */
+  stop(): void;
 }
 
 /** What a server asks, tells and watches of its machine. */
@@ -50,10 +53,15 @@ export function openHardware(
   const question = { job: "devices", plugins: choice.plugins } as const;
   const backendDevices = new BackendDevices(() => runJob(files.library, question, log, systemClock), systemClock);
   const use = describeGpuUse(config, choice);
+  const watch = announceHardware(machine, events, config.host);
+  const adaptation = openAdaptation({ config, machine, events, log, clock: systemClock });
   return {
-    sources: { machine, backendDevices },
-    watch: announceHardware(machine, events, config.host),
-    findFaults: () => describeFaults(machine.latest(), use),
+    sources: { machine, backendDevices, adaptation },
+    faults: () => describeFaults(machine.latest(), use),
+    stop() {
+      watch.stop();
+      adaptation.stop();
+    },
   };
 }
 

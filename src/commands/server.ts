@@ -28,7 +28,7 @@ import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import type { NativeFiles } from "../router/native-files.ts";
 import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
-import { type Origins, openAdaptation } from "./adapting.ts";
+import type { Origins } from "./adapting.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
 import { buildRouter } from "./engines.ts";
@@ -87,8 +87,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
   const hardware = openHardware(options, native, events);
-  const adaptation = openAdaptation({ config, machine: hardware.sources.machine, events, log, clock: systemClock });
-  const router = buildRouter({ ...options, native, registry, adaptedBy: loras, loader, adaptation, hardware });
+  const router = buildRouter({ ...options, native, registry, adaptedBy: loras, loader, hardware });
   const app = createApp({
     inference: router,
     hub: announceDownloads(openHub(env, folders, registry), events),
@@ -110,8 +109,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
         url: server.url,
         async stop(graceful) {
           feed.stop();
-          adaptation.stop();
-          hardware.watch.stop();
+          hardware.stop();
           // Listeners have no end of their own, and a conversion takes longer than anybody waits for a stop.
           events.close();
           await Promise.all([converting.stop(), server.stop(graceful)]);

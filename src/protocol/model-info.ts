@@ -92,6 +92,8 @@ export interface LoadedModelInfo {
   draft: DraftInfo | null;
   /** Null = the file has none. */
   head?: HeadInfo | null;
+  /** What is less than was asked for, because memory did not suffice, in words; absent: nothing. */
+  steppedDown?: readonly string[];
   loadMs: number;
   /** Resident anonymous memory after the load, in bytes; null where the system does not tell. */
   rssAnonBytes: number | null;

@@ -60,6 +60,11 @@ export interface AdaptationReport {
   engines: EngineAdaptation[];
 }
 
+/** Whoever wants to know what is lowered asks one of these. */
+export interface AdaptationSource {
+  describe(): AdaptationReport;
+}
+
 interface Watched {
   model: string;
   engine: AdaptableEngine;
@@ -71,7 +76,7 @@ interface Watched {
 /** Pressure builds up in seconds. A look reads some small files, and asks a driver that answers in milliseconds. */
 export const LOOK_MS = 2_500;
 
-export class AdaptationWatch {
+export class AdaptationWatch implements AdaptationSource {
   readonly #deps: AdaptationDependencies;
   readonly #watched = new Map<number, Watched>();
   #cancelTimer: CancelTimer = () => {};

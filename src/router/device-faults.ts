@@ -31,8 +31,8 @@ function findUnused({ devices }: MachineSnapshot, { plugins, skippedPlugins }: G
     if (backend === undefined || plugins.some((file) => isBackend(file, backend))) return [];
     const [first] = devices.filter((device) => device.kind === kind);
     const skipped = skippedPlugins.find(({ file }) => isBackend(file, backend));
-    const subject = first?.name ?? kind;
-    const what = "It is here, but the CPU computes:";
+    const subject = first?.name ?? null;
+    const what = "it is here, but the CPU computes:";
     if (skipped === undefined) {
       const fix = `Take a build with it (build.ts binary --gpu ${backend}).`;
       return [{ subject, reason: `${what} this build has no ${backend} back end.`, fix }];

@@ -1,5 +1,6 @@
 // One engine process, from the spawn to the exit: the load's handshake, its time limit, and how it ends.
 
+import { explainOomKill, type OomKills, readOomKills } from "../hardware/oom-kills.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { BackendUse } from "../protocol/backends.ts";
@@ -18,10 +19,14 @@ export interface EngineOptions {
   /** How the model is called in messages. */
   modelId: string;
   loadTimeoutMs: number;
+  /** What is less than was asked for, for the engine's info. */
+  steppedDown?: readonly string[];
   /** Ends the load. */
   signal: AbortSignal;
   log: Logger;
   clock: Clock;
+  /** How often the kernel ended processes for their memory; tests have their own. */
+  readOomKills?: () => OomKills;
 }
 
 /** How a start ended without an engine: the model was refused, or the process died. */
@@ -73,10 +78,11 @@ export class EngineProcess {
 
   /** Spawns, loads, and resolves when the engine is ready. Throws StartFailure. */
   static async start(options: EngineOptions): Promise<EngineProcess> {
-    const { settings, modelId, log, clock } = options;
+    const { settings, modelId, log, clock, readOomKills: readKills = readOomKills } = options;
     const loaded = Promise.withResolvers<LoadedModelInfo>();
     const exited = Promise.withResolvers<ExitReason>();
     let client: EngineClient | null = null;
+    const killsBefore = readKills();
     const onFrame = (frame: Frame<FromEngine>): void => {
       const { message } = frame;
       if (message.type === "ready") loaded.resolve(message.info);
@@ -84,7 +90,7 @@ export class EngineProcess {
       else client?.receive(frame);
     };
     const onExit = (reason: ExitReason): void => {
-      loaded.reject(loadFailure(modelId, reason));
+      loaded.reject(loadFailure(modelId, reason, () => explainOomKill(killsBefore, readKills())));
       client?.fail(crashError(modelId, reason));
       exited.resolve(reason);
     };
@@ -106,7 +112,8 @@ export class EngineProcess {
     if (options.signal.aborted) abort();
     options.signal.addEventListener("abort", abort, { once: true });
     try {
-      const info = await loaded.promise;
+      const { steppedDown = [] } = options;
+      const info = { ...(await loaded.promise), ...(steppedDown.length === 0 ? {} : { steppedDown }) };
       return new EngineProcess(child, client, info, exited.promise, options);
     } catch (thrown) {
       // Who is loaded next counts on its memory.
@@ -133,9 +140,14 @@ export class EngineProcess {
 /** llama.cpp asserts some of what a file says, and an assertion ends the process: it is the file's fault then. */
 const GAVE_UP = ["SIGABRT", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGTRAP", "SIGILL"];
 
-/** The process ended before it was ready. */
-function loadFailure(modelId: string, reason: ExitReason): StartFailure {
+/** The process ended before it was ready. `explainKill`: why the kernel ends processes just now; null: it does not. */
+function loadFailure(modelId: string, reason: ExitReason, explainKill: () => string | null): StartFailure {
   const crash = crashError(modelId, reason);
+  const shortage = reason.signal === "SIGKILL" ? explainKill() : null;
+  if (shortage !== null) {
+    const message = `The kernel ended the engine of ${modelId} while it loaded: ${shortage}.`;
+    return new StartFailure(new AppError({ code: "out_of_memory", message }), true);
+  }
   if (!GAVE_UP.includes(reason.signal ?? "")) return new StartFailure(crash, true);
   const message = `llama.cpp gave up on the file of ${modelId}. ${crash.message}`;
   return new StartFailure(new AppError({ code: "model_damaged", message }), false);

@@ -12,8 +12,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { FakeConversions } from "../support/fake-conversions.ts";
 import { FakeHub } from "../support/fake-hub.ts";
 import { FakeInference } from "../support/fake-inference.ts";
-import { createTestApp, fakeUploads, readError, settle } from "../support/http-app.ts";
-import { FakeBackendDevices, FakeMachine } from "../support/machines.ts";
+import { createTestApp, fakeHardware, fakeUploads, readError, settle } from "../support/http-app.ts";
 import { encodeFrame, HANDSHAKE, OPCODES, RawWebSocket } from "../support/raw-websocket.ts";
 
 let running: RunningServer | null = null;
@@ -36,10 +35,17 @@ function serve(changes: Partial<ApiOptions> = {}): Served {
   const clock = new FakeClock();
   const events = new EventBus<EventTopic>(() => clock.wallMs());
   const state = new State({ folder: null, log: silentLogger, clock });
-  const hardware = { machine: new FakeMachine(), backendDevices: new FakeBackendDevices() };
   const parts = { inference: new FakeInference(), hub: new FakeHub(), conversions: new FakeConversions(), events };
   const options = { ...DEFAULT_API_OPTIONS, ...changes };
-  const app = createApp({ ...parts, ...hardware, uploads: fakeUploads(), state, options, log: silentLogger, clock });
+  const app = createApp({
+    ...parts,
+    ...fakeHardware(),
+    uploads: fakeUploads(),
+    state,
+    options,
+    log: silentLogger,
+    clock,
+  });
   running = listen(app, { host: "127.0.0.1", port: 0 });
   return { url: running.url, events, clock, server: running };
 }

@@ -13,7 +13,7 @@ import { FakeConversions } from "../support/fake-conversions.ts";
 import { FakeHub } from "../support/fake-hub.ts";
 import { FakeInference } from "../support/fake-inference.ts";
 import { fakeUploads, judgeAnswers } from "../support/http-app.ts";
-import { FakeBackendDevices, FakeMachine } from "../support/machines.ts";
+import { fakeHardware } from "../support/machines.ts";
 
 const STREAM = JSON.stringify({ messages: [{ role: "user", content: "Hello!" }], stream: true });
 
@@ -34,9 +34,8 @@ function start(inference: FakeInference): RunningServer {
   const state = new State({ folder: null, log: silentLogger, clock: systemClock });
   const events = new EventBus<EventTopic>(() => systemClock.wallMs());
   const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events, uploads: fakeUploads() };
-  const hardware = { machine: new FakeMachine(), backendDevices: new FakeBackendDevices() };
   const app = judgeAnswers(
-    createApp({ inference, ...parts, ...hardware, state, options: DEFAULT_API_OPTIONS, log: silentLogger }),
+    createApp({ inference, ...parts, ...fakeHardware(), state, options: DEFAULT_API_OPTIONS, log: silentLogger }),
   );
   running = listen(app, { host: "127.0.0.1", port: 0 });
   return running;

@@ -35,6 +35,17 @@ test.each([
   expect((await get("/api/health")).status).toBe(expected);
 });
 
+test("the backend tells what is lowered, and why", async () => {
+  const { get, adaptation } = createTestApp();
+  expect((await readJson(await get("/api/backend/info"))).adaptation).toEqual(adaptation.now);
+  const limits = { promptRows: 128, places: 64, cacheShare: 1 };
+  const lowered = [{ what: "batch" as const, from: 512, to: 128, words: "it is hot" }];
+  const causes = [{ cause: "heat" as const, pressure: "high" as const, reason: "it is hot" }];
+  const engine = { model: "demo", pid: 7, level: 1, levelMax: 6, limits, lowered, spared: [], causes };
+  adaptation.now = { ...adaptation.now, problem: "no such file", engines: [engine] };
+  expect((await readJson(await get("/api/backend/info"))).adaptation).toEqual(adaptation.now);
+});
+
 test("the backend names plug-ins and why others were skipped", async () => {
   const { get } = createTestApp();
   const body = await readJson(await get("/api/backend/info"));

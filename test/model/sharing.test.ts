@@ -27,7 +27,7 @@ import { makeRandom } from "../support/random.ts";
 import { SoloOutputs } from "../support/solo-outputs.ts";
 
 const SCHEDULES = 24;
-const ACTIONS = 24;
+const ACTIONS = 27;
 const OUTPUT_TOKENS = 32;
 const SLICE_TOKENS = 16;
 /** Engines, one after the other, over the same folder. */
@@ -125,10 +125,11 @@ function runEngine(
   };
   for (let action = 0; action < ACTIONS; action++) {
     const id = 1 + random(requests.size + 1);
-    const kind = random(7);
+    const kind = random(8);
     if (kind === 0 && requests.has(id)) run.send("cancel", id);
     else if (kind === 1) run.send(random(2) === 0 ? "pause" : "resume", id);
-    else if (kind === 2) run.adjust({ promptRows: random(64), places: random(6), cacheShare: random(3) / 2 });
+    else if (kind === 2)
+      run.adjust({ promptRows: random(64), places: random(6), cacheShare: [0, 0.5, 1, 1][random(4)] ?? 1 });
     else {
       const request = randomRequest(random);
       const nextId = requests.size + 1;

@@ -7,7 +7,7 @@ import { CALM_MS, type Lowerable, RAISE_MS } from "../../src/router/adaptation.t
 import { AdaptationWatch, type EngineAdaptation, LOOK_MS } from "../../src/router/adaptation-watch.ts";
 import { FakeBackend } from "../support/fake-backend.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { type MachineChanges, makeMachine } from "../support/pressed-machines.ts";
+import { type MachineChanges, makePressed } from "../support/pressed-machines.ts";
 
 const LITTLE: MachineChanges = { memory: { availableBytes: 1.5 * 1024 ** 3 } };
 const NOTHING: MachineChanges = { memory: { availableBytes: 1024 ** 2 } };
@@ -31,7 +31,7 @@ class Fixture {
       readMachine: async () => {
         this.looks++;
         if (this.failure !== null) throw this.failure;
-        return makeMachine(this.machine);
+        return makePressed(this.machine);
       },
       policy,
       clock: this.clock,

@@ -25,7 +25,7 @@ import {
   PRESSURES,
   type Pressure,
 } from "../../src/router/pressure.ts";
-import { makeMachine } from "../support/pressed-machines.ts";
+import { makePressed } from "../support/pressed-machines.ts";
 import { makeRandom } from "../support/random.ts";
 
 const POLICY: AdaptationPolicy = {
@@ -201,7 +201,7 @@ describe("over random machines", () => {
       const noise = 0.015;
       const trace = times(400, null).map(() => {
         const share = Math.max(0, middle + ((random(2001) - 1000) / 1000) * noise);
-        const machine = makeMachine({ memory: { totalBytes, availableBytes: share * totalBytes } });
+        const machine = makePressed({ memory: { totalBytes, availableBytes: share * totalBytes } });
         return judgeMachine(machine, { devices: [], ownPids: new Set() }, POLICY);
       });
       const { levels } = follow(trace, EVERY_MS);

@@ -2,9 +2,10 @@
 // can't start is told apart; and the server's own process stays what it was.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import type { OomKills } from "../../src/hardware/oom-kills.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { createLogger, silentLogger } from "../../src/lib/log.ts";
 import { PROTOCOL_VERSION } from "../../src/protocol/messages.ts";
@@ -57,9 +58,10 @@ describe.skipIf(!HAS_NATIVE)("children", () => {
     ...changes,
   });
 
-  const start = (changes: object = {}, clock: typeof systemClock = systemClock) =>
+  const start = (changes: object = {}, clock: typeof systemClock = systemClock, readKills?: () => OomKills) =>
     EngineProcess.start({
       backend: { wanted: [], used: ["cpu"], fallback: null, skipped: [] },
+      ...(readKills === undefined ? {} : { readOomKills: readKills }),
       libraryPath: llama.files.library,
       settings: settings(changes),
       modelId: "demo",
@@ -105,6 +107,38 @@ describe.skipIf(!HAS_NATIVE)("children", () => {
     if (result.kind !== "failed") throw new Error(JSON.stringify(result));
     expect(result.reason).toStartWith(`the child ended with code 1: can't open ${path}: `);
     expect(result.reason).not.toContain("    at ");
+  });
+
+  test.skipIf(process.platform !== "linux")("the kernel ends a child sooner than this process", async () => {
+    const exited = Promise.withResolvers<ExitReason>();
+    const hooks = { onFrame: () => {}, onExit: exited.resolve };
+    const child = await spawnChild(llama.files.library, ["--job", "scores"], silentLogger, hooks);
+    const score = (pid: number | "self") => Number(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8"));
+    expect(score(child.pid)).toBe(Math.min(score("self") + 300, 1000));
+    child.kill("SIGKILL");
+    await exited.promise;
+  });
+
+  test("one that the kernel ends while it loads is out of memory only if the kernel says so", async () => {
+    setMain(join(import.meta.dir, "../support/killed-engine.ts"));
+    const before = { group: 1, machine: 1, limitBytes: 1000, peakBytes: 900 };
+    const failWith = async (after: OomKills): Promise<StartFailure> => {
+      const counts = [before, after];
+      const failure = await start({}, systemClock, () => counts.shift() ?? after).catch((thrown: unknown) => thrown);
+      expect(failure).toBeInstanceOf(StartFailure);
+      return failure as StartFailure;
+    };
+    try {
+      const killed = await failWith(before);
+      expect([killed.error.code, killed.died]).toEqual(["engine_crashed", true]);
+      const short = await failWith({ ...before, group: 2 });
+      expect([short.error.code, short.died]).toEqual(["out_of_memory", true]);
+      expect(short.error.message).toBe(
+        "The kernel ended the engine of demo while it loaded: the memory of its control group ran out (limit 1000 bytes, most ever used 900 bytes).",
+      );
+    } finally {
+      setMain(MAIN);
+    }
   });
 
   test("a child that is killed is told by its signal", async () => {

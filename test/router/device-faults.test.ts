@@ -24,7 +24,7 @@ describe("faults", () => {
     expect(describeFaults(withGpu, CPU_ONLY)).toEqual([
       {
         subject: "Test 9000",
-        reason: "It is here, but the CPU computes: this build has no cuda back end.",
+        reason: "it is here, but the CPU computes: this build has no cuda back end.",
         fix: "Take a build with it (build.ts binary --gpu cuda).",
       },
     ]);
@@ -56,7 +56,7 @@ describe("faults", () => {
     const health = describeHealth([], backends, 0, describeFaults(lost, CPU_ONLY));
     expect(health.status).toBe("degraded");
     expect(health.backends.llamacpp.details).toContain("; Test 9000: It is lost.");
-    expect(describeHealth([], backends, 0, []).status).toBe("healthy");
+    expect(describeHealth([], backends, 0).status).toBe("healthy");
   });
 });
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import type { DeviceSnapshot, MachineSnapshot } from "../../src/protocol/machine.ts";
 import { type Cause, judgeMachine, type Pressure } from "../../src/router/pressure.ts";
-import { type MachineChanges, makeMachine } from "../support/pressed-machines.ts";
+import { type MachineChanges, makePressed } from "../support/pressed-machines.ts";
 
 const MIB = 1024 ** 2;
 const GIB = 1024 * MIB;
@@ -11,13 +11,13 @@ const ALL = { thermalThrottling: true, powerManagement: true };
 const ON_GPU = { devices: ["CUDA0"], ownPids: new Set([10]) };
 
 const judge = (cause: Cause, changes: MachineChanges, exposure = ON_GPU, policy = ALL) => {
-  const found = judgeMachine(makeMachine(changes), exposure, policy).find((one) => one.cause === cause);
+  const found = judgeMachine(makePressed(changes), exposure, policy).find((one) => one.cause === cause);
   if (found === undefined) throw new Error(`no judgement of ${cause}`);
   return found;
 };
 
 test("of a machine with nothing wrong every cause is calm", () => {
-  const judgements = judgeMachine(makeMachine({ devices: [{}] }), ON_GPU, ALL);
+  const judgements = judgeMachine(makePressed({ devices: [{}] }), ON_GPU, ALL);
   expect(judgements.map(({ cause, pressure }) => [cause, pressure])).toEqual([
     ["memory", "calm"],
     ["device-memory", "calm"],

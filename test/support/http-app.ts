@@ -17,7 +17,7 @@ import { FakeClock } from "./fake-clock.ts";
 import { FakeConversions } from "./fake-conversions.ts";
 import { FakeHub } from "./fake-hub.ts";
 import { FakeInference } from "./fake-inference.ts";
-import { FakeBackendDevices, FakeMachine } from "./machines.ts";
+import { type FakeAdaptation, type FakeBackendDevices, type FakeMachine, fakeHardware } from "./machines.ts";
 
 export interface TestApp {
   app: HttpApp;
@@ -26,6 +26,7 @@ export interface TestApp {
   conversions: FakeConversions;
   events: EventBus<EventTopic>;
   machine: FakeMachine;
+  adaptation: FakeAdaptation;
   backendDevices: FakeBackendDevices;
   state: State;
   uploads: Uploads;
@@ -47,9 +48,8 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
   const state = new State({ folder: stateFolder, log: silentLogger, clock });
   const folder = newFolder();
   const uploads = fakeUploads(folder, clock);
-  const machine = new FakeMachine();
-  const backendDevices = new FakeBackendDevices();
-  const parts = { inference, hub, conversions, events, machine, backendDevices, uploads, state };
+  const { machine, adaptation, backendDevices } = fakeHardware();
+  const parts = { inference, hub, conversions, events, machine, adaptation, backendDevices, uploads, state };
   const app = judgeAnswers(createApp({ ...parts, options, log: silentLogger, clock }));
   return {
     app,
@@ -58,6 +58,7 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
     conversions,
     events,
     machine,
+    adaptation,
     backendDevices,
     state,
     uploads,
@@ -92,11 +93,10 @@ function listRoutes(): DocumentedRoute[] {
   const inference = new FakeInference();
   const events = new EventBus<EventTopic>(() => 0);
   const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events, uploads: fakeUploads() };
-  const hardware = { machine: new FakeMachine(), backendDevices: new FakeBackendDevices() };
   return createApp({
     inference,
     ...parts,
-    ...hardware,
+    ...fakeHardware(),
     state,
     options: DEFAULT_API_OPTIONS,
     log: silentLogger,

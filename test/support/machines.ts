@@ -1,6 +1,7 @@
 // Snapshots of machines that no test has to have.
 
 import type { DeviceSnapshot, MachineSnapshot, MachineSource } from "../../src/protocol/machine.ts";
+import type { AdaptationReport, AdaptationSource } from "../../src/router/adaptation-watch.ts";
 import type { BackendDeviceList, BackendDeviceSource } from "../../src/router/backend-devices.ts";
 
 const GIB = 1024 ** 3;
@@ -78,6 +79,18 @@ export class FakeMachine implements MachineSource {
   }
 }
 
+export class FakeAdaptation implements AdaptationSource {
+  now: AdaptationReport = {
+    policy: { autoOptimization: true, thermalThrottling: true, powerManagement: true, lowersExplicit: false },
+    problem: null,
+    engines: [],
+  };
+
+  describe(): AdaptationReport {
+    return this.now;
+  }
+}
+
 export class FakeBackendDevices implements BackendDeviceSource {
   now: BackendDeviceList = {
     devices: [{ name: "CPU", description: "Test CPU", kind: "cpu", memoryBytes: 32 * GIB }],
@@ -87,4 +100,13 @@ export class FakeBackendDevices implements BackendDeviceSource {
   async list(): Promise<BackendDeviceList> {
     return this.now;
   }
+}
+
+/** What `createApp` gets of a machine, where a test is about something else. */
+export function fakeHardware(): {
+  machine: FakeMachine;
+  adaptation: FakeAdaptation;
+  backendDevices: FakeBackendDevices;
+} {
+  return { machine: new FakeMachine(), adaptation: new FakeAdaptation(), backendDevices: new FakeBackendDevices() };
 }

@@ -24,7 +24,9 @@ function describeHealth(operationId: string) {
     summary: "Can requests be served?",
     reply: {
       schema: "HealthReply",
-      description: "`healthy`, or `degraded` with reasons and fixes in `troubles`.",
+      description:
+        "`healthy`, or `degraded` with reasons and fixes in `troubles`: an engine that died, a model that did not load, a GPU " +
+        "that is here and not used.",
       alsoStatus: { status: 503, description: "`unhealthy`: nothing can be served." },
     },
     errors: [],

@@ -2,6 +2,7 @@
 
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { ERROR_KINDS } from "../../protocol/errors.ts";
+import { AdaptationReply } from "./adaptation-schema.ts";
 
 export const RootReply = Type.Object({
   name: Type.String(),
@@ -53,7 +54,9 @@ export const BackendReply = Type.Object({
       stats: orNull(Type.Object({}, { description: "Sequences, KV cells, guessed tokens and live native objects." })),
     }),
   ),
+  adaptation: AdaptationReply,
 });
+export type BackendReply = Static<typeof BackendReply>;
 
 export const CacheListReply = Type.Object({
   entries: Type.Array(
