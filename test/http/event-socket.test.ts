@@ -12,7 +12,8 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { FakeConversions } from "../support/fake-conversions.ts";
 import { FakeHub } from "../support/fake-hub.ts";
 import { FakeInference } from "../support/fake-inference.ts";
-import { createTestApp, fakeHardware, fakeUploads, readError, settle } from "../support/http-app.ts";
+import { createTestApp, fakeUploads, readError, settle } from "../support/http-app.ts";
+import { fakeHardware } from "../support/machines.ts";
 import { encodeFrame, HANDSHAKE, OPCODES, RawWebSocket } from "../support/raw-websocket.ts";
 
 let running: RunningServer | null = null;
