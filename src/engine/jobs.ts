@@ -1,7 +1,8 @@
-// What a one-shot child answers: how well the CPU variants fit, whether a plug-in really computes; and what it does:
-// quantising a file.
+// What a one-shot child answers: how well the CPU variants fit, whether a plug-in really computes, how fast
+// the machine is; and what it does: quantising a file.
 
 import type { NativeLibrary } from "../ffi/library.ts";
+import type { MachineRates } from "../protocol/machine-rates.ts";
 import type { EngineSettings, JobAnswer, JobQuestion } from "../protocol/messages.ts";
 import type { BatchPart } from "./backend.ts";
 import { type LoadHooks, loadBackend, startPlugins } from "./load.ts";
@@ -19,7 +20,23 @@ export function answerJob(library: NativeLibrary, question: JobQuestion, hooks: 
     case "quantize":
       quantizeFile(library, question, hooks);
       return { job: "quantize" };
+    case "bench":
+      startPlugins(library, question.plugins);
+      return { job: "bench", ...measureRates(library, question.threads, question.diskPath) };
   }
+}
+
+/** Null in place of what could not be measured. */
+function measureRates(library: NativeLibrary, threads: number, diskPath: string | null): MachineRates {
+  const devices = library.devices();
+  const { devices: measured, diskBytesPerSecond } = library.bench(threads, diskPath ?? "");
+  return {
+    devices: measured.map(({ name, rates }) => {
+      const { kind = "accelerator", memoryBytes = 0 } = devices.find((device) => device.name === name) ?? {};
+      return { name, kind, totalBytes: memoryBytes > 0 ? memoryBytes : null, rates };
+    }),
+    diskBytesPerSecond: diskBytesPerSecond > 0 ? diskBytesPerSecond : null,
+  };
 }
 
 function score(library: NativeLibrary, path: string): { path: string; score: number; error?: string } {

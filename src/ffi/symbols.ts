@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "9e850aa0b52ec8a1ccbdf9c83667cd4cedb24723e24ea452860c799d0b2644c1";
+export const HEADER_HASH = "3cee35c40e3fa0aef3877564c6d1721e4e1221203f3004281e8e512da74f7f2a";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -28,6 +28,8 @@ export const SYMBOLS = {
   mlo_devices: { args: [], returns: "ptr" },
   // mlo_selftest_matmul()
   mlo_selftest_matmul: { args: [], returns: "i32" },
+  // mlo_bench(threads, path)
+  mlo_bench: { args: ["i32", "ptr"], returns: "ptr" },
   // mlo_job_poll(job)
   mlo_job_poll: { args: ["ptr"], returns: "i32" },
   // mlo_job_progress(job)

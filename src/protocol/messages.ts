@@ -4,6 +4,7 @@
 
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
+import type { MachineRates } from "./machine-rates.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
 import type { TextAnswerHead, TextQuestion } from "./text-question.ts";
 
@@ -74,7 +75,9 @@ export interface KvStoreSettings {
 export type JobQuestion =
   | { job: "scores"; plugins: string[] }
   | { job: "selftest"; plugin: string; modelPath: string }
-  | ({ job: "quantize" } & QuantizeSettings);
+  | ({ job: "quantize" } & QuantizeSettings)
+  /** `diskPath`: a file of the disk to measure; null = none. */
+  | { job: "bench"; plugins: string[]; threads: number; diskPath: string | null };
 
 export interface QuantizeSettings {
   /** The first part of a GGUF file. */
@@ -94,7 +97,8 @@ export interface QuantizeSettings {
 export type JobAnswer =
   | { job: "scores"; scores: { path: string; score: number; error?: string }[] }
   | { job: "selftest"; devices: string[] }
-  | { job: "quantize" };
+  | { job: "quantize" }
+  | ({ job: "bench" } & MachineRates);
 
 export type ToEngine =
   | { type: "ask"; version: number; question: JobQuestion }
