@@ -5,7 +5,7 @@ import { readAvailableMemory } from "../hardware/memory.ts";
 import { Hub } from "../hub/hub.ts";
 import type { SearchHit } from "../hub/search.ts";
 import { readHubSettings } from "../hub/settings.ts";
-import { formatBytes } from "../hub/variant.ts";
+import { formatBytes } from "../lib/byte-count.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import type { SearchArguments } from "./argv.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";

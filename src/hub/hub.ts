@@ -6,6 +6,7 @@ import { rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { detectFormat } from "../formats/detect.ts";
 import type { Detection } from "../formats/detection.ts";
+import { formatBytes } from "../lib/byte-count.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { AppError } from "../protocol/errors.ts";
 import { hashFile } from "./checksum.ts";
@@ -22,7 +23,6 @@ import { type Fetch, Requester } from "./requester.ts";
 import { type SearchHit, type SearchQuery, searchHub } from "./search.ts";
 import type { HubSettings } from "./settings.ts";
 import { makeFolder, publish, removeEmpty } from "./staging.ts";
-import { formatBytes } from "./variant.ts";
 import { WEIGHTS_TAG } from "./weights-set.ts";
 
 export type PullEvent =

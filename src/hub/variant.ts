@@ -1,6 +1,7 @@
 // Which of a repository's files make up a model, and which of its models is taken: the one that was asked for, or the
 // best that fits into memory. Pure.
 
+import { formatBytes } from "../lib/byte-count.ts";
 import { AppError } from "../protocol/errors.ts";
 import { hubTag, quantizationOf } from "../protocol/hub-name.ts";
 import type { RepositoryFile } from "./repository.ts";
@@ -163,12 +164,4 @@ function listTags(variants: readonly Variant[]): string {
   const shown = variants.toSorted((a, b) => a.sizeBytes - b.sizeBytes).slice(0, 40);
   const more = variants.length > shown.length ? `, and ${variants.length - shown.length} more` : "";
   return shown.map(({ tag, sizeBytes }) => `${tag} (${formatBytes(sizeBytes)})`).join(", ") + more;
-}
-
-/** `4.7 GB`, in thousands as the Hub shows them. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  const power = bytes < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3));
-  const value = bytes / 1000 ** power;
-  return `${value.toFixed(power === 0 || value >= 100 ? 0 : 1)} ${units[power]}`;
 }

@@ -9,7 +9,8 @@ import { readAvailableMemory } from "../../src/hardware/memory.ts";
 import { addRange, areRanges, type ByteRange, countBytes, missingRanges } from "../../src/hub/byte-ranges.ts";
 import { parseReference } from "../../src/hub/reference.ts";
 import { readHubSettings } from "../../src/hub/settings.ts";
-import { chooseCompanions, chooseVariant, formatBytes, listCompanions, listVariants } from "../../src/hub/variant.ts";
+import { chooseCompanions, chooseVariant, listCompanions, listVariants } from "../../src/hub/variant.ts";
+import { formatBytes } from "../../src/lib/byte-count.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
