@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "3cee35c40e3fa0aef3877564c6d1721e4e1221203f3004281e8e512da74f7f2a";
+export const HEADER_HASH = "a7a252b791d60fd7ef8096f77f0652112c55c15b6189e03cc3884c0a0ce12378";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -80,6 +80,8 @@ export const SYMBOLS = {
   mlo_context_info: { args: ["ptr"], returns: "ptr" },
   // mlo_context_bytes(context)
   mlo_context_bytes: { args: ["ptr"], returns: "i64" },
+  // mlo_context_memory(context)
+  mlo_context_memory: { args: ["ptr"], returns: "ptr" },
   // mlo_adapters_set(context, n, adapters, scales)
   mlo_adapters_set: { args: ["ptr", "i32", "ptr", "ptr"], returns: "i32" },
   // mlo_decode(context, n, tokens, positions, sequences, outputs)
