@@ -22,6 +22,7 @@ import { addTokenRoutes } from "./llama/tokenize.ts";
 import { addConvertRoutes } from "./manage/convert.ts";
 import { addInspectRoutes } from "./manage/inspect.ts";
 import { addLibraryRoutes } from "./manage/library.ts";
+import { addPlanRoutes } from "./manage/plan.ts";
 import { addUploadRoutes } from "./manage/upload.ts";
 import { explainUnavailable } from "./ollama/errors.ts";
 import { addOllamaRoutes } from "./ollama/routes.ts";
@@ -66,6 +67,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addLoraRoutes(elysia, api);
   addInspectRoutes(elysia, api);
   addConvertRoutes(elysia, api);
+  addPlanRoutes(elysia, api);
   addEventRoutes(elysia, api);
   addLibraryRoutes(elysia, api);
   addUploadRoutes(elysia, api);

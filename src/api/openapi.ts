@@ -27,6 +27,7 @@ import {
 } from "./llama/text-schema.ts";
 import { ConversionListReply, ConversionReply, ConvertRequest } from "./manage/convert-schema.ts";
 import { LIBRARY_COMPONENTS } from "./manage/library-schema.ts";
+import { PLAN_COMPONENTS } from "./manage/plan-schema.ts";
 import { InspectReply, InspectRequest, ModelContentsReply } from "./manage/schema.ts";
 import { OLLAMA_COMPONENTS } from "./ollama/components.ts";
 import {
@@ -87,6 +88,7 @@ export const COMPONENTS: Record<string, TSchema> = {
   ConversionListReply,
   ServerEventReply,
   ...LIBRARY_COMPONENTS,
+  ...PLAN_COMPONENTS,
   LoraAdapterListReply,
   LoraScalesRequest,
   LoraScalesReply,

@@ -9,6 +9,7 @@ import type { Uploads } from "../models/upload/uploads.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { ConversionService } from "../router/conversions.ts";
 import type { Inference } from "../router/inference.ts";
+import type { PlanningService } from "../router/planner.ts";
 import type { State } from "../state/state.ts";
 import type { FrameStreamOptions } from "./frame-stream.ts";
 import type { KeptStreams } from "./streams/kept-streams.ts";
@@ -61,6 +62,8 @@ export interface ApiDependencies {
   /** Where models are downloaded from. */
   hub: ModelSource;
   conversions: ConversionService;
+  /** What models would take here. */
+  planner: PlanningService;
   /** What happens on the server, for whoever listens. */
   events: EventBus<EventTopic>;
   /** Models and model files that clients send. */

@@ -13,6 +13,7 @@ import type { NativeFiles } from "./native-files.ts";
 
 /** It takes two seconds where nobody else computes; a machine that is that busy tells nothing worth knowing. */
 const BENCH_MS_MAX = 20_000;
+const FILE = "bench.json";
 
 export interface BenchEffects {
   measure(): Promise<JobResult>;
@@ -50,6 +51,20 @@ export class MachineBench {
   }
 }
 
+/** What was measured last, whichever build measured it: for who would not wait for a measurement. */
+export function recallRates(cacheFolder: string): MachineRates | null {
+  return readStored(cacheFolder)?.rates ?? null;
+}
+
+function readStored(cacheFolder: string): { key: string; rates: MachineRates } | null {
+  try {
+    return JSON.parse(readFileSync(join(cacheFolder, FILE), "utf8")) as { key: string; rates: MachineRates };
+  } catch (_absent) {
+    // No file, or one that is no longer readable: it is measured again.
+    return null;
+  }
+}
+
 export interface BenchSources {
   files: NativeFiles;
   /** Absolute paths, in load order. */
@@ -63,7 +78,7 @@ export interface BenchSources {
 
 /** The real effects: a child, and a small file in the cache folder. */
 export function benchEffects({ files, plugins, cacheFolder, diskPath, log, clock }: BenchSources): BenchEffects {
-  const path = join(cacheFolder, "bench.json");
+  const path = join(cacheFolder, FILE);
   const threads = availableParallelism();
   const key = [files.key, ...plugins.map((file) => basename(file)), readCpuIdentity(), threads].join(" ");
   return {
@@ -72,13 +87,8 @@ export function benchEffects({ files, plugins, cacheFolder, diskPath, log, clock
         timeoutMs: BENCH_MS_MAX,
       }),
     recall() {
-      try {
-        const stored = JSON.parse(readFileSync(path, "utf8")) as { key: string; rates: MachineRates };
-        return stored.key === key ? stored.rates : null;
-      } catch (_absent) {
-        // No file, or one that is no longer readable: it is measured again.
-        return null;
-      }
+      const stored = readStored(cacheFolder);
+      return stored?.key === key ? stored.rates : null;
     },
     remember(rates) {
       try {

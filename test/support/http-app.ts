@@ -17,12 +17,14 @@ import { FakeClock } from "./fake-clock.ts";
 import { FakeConversions } from "./fake-conversions.ts";
 import { FakeHub } from "./fake-hub.ts";
 import { FakeInference } from "./fake-inference.ts";
+import { FakePlanner } from "./fake-planner.ts";
 
 export interface TestApp {
   app: HttpApp;
   inference: FakeInference;
   hub: FakeHub;
   conversions: FakeConversions;
+  planner: FakePlanner;
   events: EventBus<EventTopic>;
   state: State;
   uploads: Uploads;
@@ -44,13 +46,15 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
   const state = new State({ folder: stateFolder, log: silentLogger, clock });
   const folder = newFolder();
   const uploads = fakeUploads(folder, clock);
-  const parts = { inference, hub, conversions, events, uploads, state };
+  const planner = new FakePlanner();
+  const parts = { inference, hub, conversions, planner, events, uploads, state };
   const app = judgeAnswers(createApp({ ...parts, options, log: silentLogger, clock }));
   return {
     app,
     inference,
     hub,
     conversions,
+    planner,
     events,
     state,
     uploads,
@@ -84,7 +88,8 @@ function listRoutes(): DocumentedRoute[] {
   const state = new State({ folder: null, log: silentLogger, clock: new FakeClock() });
   const inference = new FakeInference();
   const events = new EventBus<EventTopic>(() => 0);
-  const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events, uploads: fakeUploads() };
+  const planner = new FakePlanner();
+  const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events, planner, uploads: fakeUploads() };
   return createApp({ inference, ...parts, state, options: DEFAULT_API_OPTIONS, log: silentLogger }).routes();
 }
 

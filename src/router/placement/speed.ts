@@ -2,7 +2,15 @@
 // measured arithmetic, a file's bytes against the disk. Pure. Predictions for one stream that is alone; without a measurement null.
 
 import type { MemoryNeed } from "../../protocol/memory-need.ts";
-import type { PlaceWork, PlanMachine, PlanSettings, PlanSubject, PoolSpeed, PredictedSpeed } from "./plan.ts";
+import type {
+  PlaceWork,
+  PlanMachine,
+  PlanSettings,
+  PlanSubject,
+  PoolSpeed,
+  PredictedSpeed,
+  TokenWork,
+} from "./plan.ts";
 import { sumParts } from "./room.ts";
 
 /** Of reading pages that are in memory already, and of writing what is not mapped: as a share of reading weights. */
@@ -33,9 +41,14 @@ function predictTokens(
   depth: number,
 ): number | null {
   if (!subject.canGenerate) return null;
-  const places = joinPlaces(subject, machine, settings, depth);
+  const work = machine.speed === null ? null : subject.workOf(settings, depth);
+  return work === null ? null : tokensPerSecondOf(work, machine, subject.weightType);
+}
+
+/** Of one stream whose tokens do this work; null: nothing was measured. */
+export function tokensPerSecondOf(work: TokenWork, machine: PlanMachine, type: string | null): number | null {
+  const places = joinPlaces(work, machine);
   if (places === null) return null;
-  const type = subject.weightType;
   const seconds = places.map(
     ({ work, speed }) => secondsOf(work.weightsBytes, rateOf(speed, type)?.bytesPerSecond) + readKv(work, speed),
   );
@@ -45,7 +58,8 @@ function predictTokens(
 /** A micro batch in the middle of a prompt that is one of them long: where arithmetic or reading the weights takes longer. */
 function predictPrompt(subject: PlanSubject, machine: PlanMachine, settings: PlanSettings): number | null {
   const rows = settings.microBatchSize;
-  const places = joinPlaces(subject, machine, settings, Math.floor(rows / 2));
+  const work = machine.speed === null ? null : subject.workOf(settings, Math.floor(rows / 2));
+  const places = work === null ? null : joinPlaces(work, machine);
   if (places === null) return null;
   const seconds = places.map(({ work, speed }) => {
     const rate = rateOf(speed, subject.weightType);
@@ -62,14 +76,8 @@ interface Place {
   speed: PoolSpeed;
 }
 
-function joinPlaces(
-  subject: PlanSubject,
-  { speed }: PlanMachine,
-  settings: PlanSettings,
-  depth: number,
-): Place[] | null {
-  const work = speed === null ? null : subject.workOf(settings, depth);
-  if (speed === null || work === null) return null;
+function joinPlaces(work: TokenWork, { speed }: PlanMachine): Place[] | null {
+  if (speed === null) return null;
   const places = [{ work: work.host, speed: speed.host }];
   for (const [at, part] of work.devices.entries()) {
     const device = speed.devices[at];
