@@ -10,6 +10,7 @@ import { hostVariants } from "./cpu-variants.ts";
 
 const HERE = import.meta.dir;
 const ROOT = dirname(HERE);
+const NODE_ADDON_API = join(ROOT, "node_modules", "node-addon-api");
 const CMAKE_JS = join(ROOT, "node_modules", "cmake-js", "bin", "cmake-js");
 
 export type Gpu = "none" | "cuda" | "metal";
@@ -24,7 +25,7 @@ export interface NativeOptions {
 /** Libraries and plug-ins of a finished build, by file name. */
 export function nativeFiles(folder: string): string[] {
   return readdirSync(folder)
-    .filter((name) => /\.(so|dylib|metallib)$/.test(name))
+    .filter((name) => /\.(so|dylib|metallib|node)$/.test(name))
     .sort();
 }
 
@@ -52,7 +53,7 @@ function nativeSources(folder = HERE): string[] {
     .flatMap((entry) => {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) return nativeSources(path);
-      return /\.(cpp|h|map|cmake|txt)$/.test(entry.name) ? [path] : [];
+      return /\.(cpp|mm|h|map|cmake|txt)$/.test(entry.name) ? [path] : [];
     });
 }
 
@@ -84,6 +85,7 @@ async function compile(options: NativeOptions, variants: string[], source: strin
     MLO_GPU: options.gpu,
     MLO_CPU_VARIANTS: variants.join(";"),
     MLO_PEER: options.peer ? "ON" : "OFF",
+    MLO_NODE_ADDON_API: NODE_ADDON_API,
   };
   const flags = ["-d", HERE, "-O", join(ROOT, "build", `cmake-${options.gpu}`), "-B", "Release", "-l", "warn"];
   flags.push("-p", String(availableParallelism()));
@@ -97,7 +99,7 @@ async function compile(options: NativeOptions, variants: string[], source: strin
       hint: "The compiler's messages are above.",
     });
   }
-  if (nativeFiles(out).length < 3) throw new SetupError(`the native build left too few libraries in ${out}`);
+  if (nativeFiles(out).length < 4) throw new SetupError(`the native build left too few libraries in ${out}`);
   renameSync(out, folder);
   say(`native build: done in ${((performance.now() - started) / 1000).toFixed(0)} s`);
 }

@@ -164,7 +164,7 @@ export interface ConfigSources {
 }
 
 /** Variables that are ours but not settings of `serve`: they are read elsewhere. */
-const OTHER_VARIABLES = ["ML_OFFLOAD_CONFIG", "ML_OFFLOAD_LLAMA_SRC", "ML_OFFLOAD_CUDA_LIBS", "ML_OFFLOAD_NATIVE_DIR"];
+const OTHER_VARIABLES = ["CONFIG", "LLAMA_SRC", "CUDA_LIBS", "NATIVE_DIR", "NVML"].map((name) => `ML_OFFLOAD_${name}`);
 
 /**
  * Reads the config file (`explicitPath`, else `ML_OFFLOAD_CONFIG`, else the standard one if it is there)

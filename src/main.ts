@@ -15,17 +15,8 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       process.stdout.write(renderHelp(invocation.topic));
       return EXIT_CODES.ok;
     }
-    case "version": {
-      const { renderVersion } = await import("./commands/version.ts");
-      const facts = {
-        version: packageJson.version,
-        bun: Bun.version,
-        platform: `${process.platform}-${process.arch}`,
-        llamaCpp: { version: pin.version, commit: pin.commit },
-      };
-      process.stdout.write(renderVersion(facts, invocation.json));
-      return EXIT_CODES.ok;
-    }
+    case "version":
+      return await printVersion(invocation.json);
     case "licenses": {
       const { loadNotices, printLicenses } = await import("./commands/licenses.ts");
       printLicenses(await loadNotices());
@@ -59,11 +50,27 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       const { bench } = await import("./commands/bench.ts");
       return await bench(invocation.bench, process.env);
     }
+    case "devices": {
+      const { devices } = await import("./commands/devices.ts");
+      return await devices(invocation, process.env);
+    }
     case "engine": {
       const { engine } = await import("./commands/engine.ts");
       return engine(invocation.flags, process.env);
     }
   }
+}
+
+async function printVersion(json: boolean): Promise<ExitCode> {
+  const { renderVersion } = await import("./commands/version.ts");
+  const facts = {
+    version: packageJson.version,
+    bun: Bun.version,
+    platform: `${process.platform}-${process.arch}`,
+    llamaCpp: { version: pin.version, commit: pin.commit },
+  };
+  process.stdout.write(renderVersion(facts, json));
+  return EXIT_CODES.ok;
 }
 
 /** What was written to a pipe is still on its way when the process ends: wait until it is taken. */

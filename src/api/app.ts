@@ -38,9 +38,11 @@ import { KeptStreams } from "./streams/kept-streams.ts";
 import { addStreamRoutes } from "./streams/routes.ts";
 import { addBackendRoute } from "./system/backend.ts";
 import { addCacheRoute } from "./system/cache.ts";
+import { addHardwareRoutes } from "./system/hardware.ts";
 import { addHealthRoutes } from "./system/health.ts";
 import { addLoraRoutes } from "./system/lora.ts";
 import { addRootRoute } from "./system/root.ts";
+import { addStatusRoutes } from "./system/status.ts";
 
 export interface HttpApp {
   /** Answers one request; never throws. */
@@ -64,6 +66,8 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addHealthRoutes(elysia, api);
   addBackendRoute(elysia, api);
   addCacheRoute(elysia, api);
+  addHardwareRoutes(elysia, api);
+  addStatusRoutes(elysia, api);
   addLoraRoutes(elysia, api);
   addInspectRoutes(elysia, api);
   addConvertRoutes(elysia, api);

@@ -41,6 +41,7 @@ import {
 import { ChatRequest, CompletionRequest, EmbeddingRequest } from "./openai/schema.ts";
 import { RESPONSE_COMPONENTS } from "./responses/components.ts";
 import { StreamDeletedReply } from "./streams/schema.ts";
+import { HARDWARE_COMPONENTS } from "./system/hardware-schema.ts";
 import { LoraAdapterListReply, LoraScalesReply, LoraScalesRequest } from "./system/lora.ts";
 import { BackendReply, CacheListReply, ErrorReply, HealthReply, RootReply } from "./system/schema.ts";
 import { PROJECT_NAME, PROJECT_VERSION } from "./version.ts";
@@ -80,6 +81,7 @@ export const COMPONENTS: Record<string, TSchema> = {
   BackendReply,
   HubSearchReply,
   CacheListReply,
+  ...HARDWARE_COMPONENTS,
   InspectRequest,
   InspectReply,
   ModelContentsReply,

@@ -7,6 +7,8 @@ import type { EventBus } from "../lib/event-bus.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Uploads } from "../models/upload/uploads.ts";
 import type { EventTopic } from "../protocol/events.ts";
+import type { MachineSource } from "../protocol/machine.ts";
+import type { BackendDeviceSource } from "../router/backend-devices.ts";
 import type { ConversionService } from "../router/conversions.ts";
 import type { Inference } from "../router/inference.ts";
 import type { PlanningService } from "../router/planner.ts";
@@ -66,6 +68,10 @@ export interface ApiDependencies {
   planner: PlanningService;
   /** What happens on the server, for whoever listens. */
   events: EventBus<EventTopic>;
+  /** What the machine has. */
+  machine: MachineSource;
+  /** What llama.cpp finds of it. */
+  backendDevices: BackendDeviceSource;
   /** Models and model files that clients send. */
   uploads: Uploads;
   /** Responses and conversations. */

@@ -1,5 +1,8 @@
-// What a server's parts tell the event bus: downloads as they go on, and models that come and go.
+// What a server's parts tell the event bus: downloads as they go on, models that come and go, and what the machine does.
 
+import { isLocalAddress } from "../api/host-check.ts";
+import { encodeMachine } from "../api/system/encode-hardware.ts";
+import { HardwareWatch } from "../hardware/watch.ts";
 import type { ModelSource, PullEvent } from "../hub/hub.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import type { EventBus } from "../lib/event-bus.ts";
@@ -7,6 +10,7 @@ import { ModelFeed } from "../models/model-feed.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import { toAppError } from "../protocol/errors.ts";
 import type { EventTopic } from "../protocol/events.ts";
+import type { MachineSource } from "../protocol/machine.ts";
 
 /** The same source, whose downloads are told besides. */
 export function announceDownloads(source: ModelSource, events: EventBus<EventTopic>): ModelSource {
@@ -46,4 +50,24 @@ export function announceModels(
     if (topic === "models") feed.begin();
   });
   return feed;
+}
+
+/** `host`: the address that the server listens on, by which it is known who may listen to it. */
+export function announceHardware(
+  machine: MachineSource,
+  events: EventBus<EventTopic>,
+  host: string,
+  clock: Clock = systemClock,
+): HardwareWatch {
+  const isLocal = isLocalAddress(host);
+  const watch = new HardwareWatch({
+    machine,
+    hasListeners: () => events.hasReaders("hardware"),
+    publish: (snapshot) => events.publish("hardware", encodeMachine(snapshot, isLocal), "machine"),
+    clock,
+  });
+  events.onSubscribe((topic) => {
+    if (topic === "hardware") watch.begin();
+  });
+  return watch;
 }

@@ -56,6 +56,7 @@ export type Invocation =
   | { command: "pull"; pull: PullArguments }
   | { command: "search"; search: SearchArguments }
   | { command: "bench"; bench: BenchArguments }
+  | { command: "devices"; json: boolean; watch: boolean }
   | { command: "engine"; job: string | null; flags: RawFlags };
 
 /** `args` are those behind the program's name. None at all asks for help. */
@@ -93,20 +94,14 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
       return { command: "convert", convert: toConvertArguments(flags, operands) };
     case "show":
       return { command: "show", flags, configPath, show: toShowArguments(flags, operands) };
-    case "pull": {
-      const [model] = operands;
-      if (model === undefined) throw usageError("pull needs a model: owner/repo[:tag] or an address", "pull");
-      const outType = checkOption("pull", CONVERT_OPTIONS.outType, flags);
-      const [converts, companions, json] = ["convert", "companions", "json"].map((name) => isOn(flags, name));
-      return {
-        command: "pull",
-        pull: { model, converts: converts === true, outType, companions: companions === true, json: json === true },
-      };
-    }
+    case "pull":
+      return { command: "pull", pull: toPullArguments(flags, operands) };
     case "search":
       return { command: "search", search: toSearchArguments(flags, operands) };
     case "bench":
       return { command: "bench", bench: toBenchArguments(flags) };
+    case "devices":
+      return { command: "devices", json: isOn(flags, "json"), watch: isOn(flags, "watch") };
     case "engine":
       return { command: "engine", job: lastOf(flags, "job"), flags };
     case "version":
@@ -158,6 +153,13 @@ function toConvertArguments(flags: RawFlags, [source, target]: readonly string[]
 function toShowArguments(flags: RawFlags, [subject, filter]: readonly string[]): ShowArguments {
   if (subject === undefined) throw usageError("show needs a path or a model's name", "show");
   return { subject, filter: filter ?? null, tensors: isOn(flags, "tensors"), json: isOn(flags, "json") };
+}
+
+function toPullArguments(flags: RawFlags, [model]: readonly string[]): PullArguments {
+  if (model === undefined) throw usageError("pull needs a model: owner/repo[:tag] or an address", "pull");
+  const outType = checkOption("pull", CONVERT_OPTIONS.outType, flags);
+  const [converts, companions, json] = ["convert", "companions", "json"].map((name) => isOn(flags, name));
+  return { model, converts: converts === true, outType, companions: companions === true, json: json === true };
 }
 
 function toSearchArguments(flags: RawFlags, operands: readonly string[]): SearchArguments {

@@ -8,7 +8,7 @@ import { formatBytes } from "../lib/byte-count.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import type { SearchArguments } from "./argv.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { readFileLimit } from "./planning.ts";
+import { limitFiles } from "./machine.ts";
 
 export async function search({ json, ...query }: SearchArguments, env: Environment): Promise<ExitCode> {
   const stop = new AbortController();
@@ -16,7 +16,7 @@ export async function search({ json, ...query }: SearchArguments, env: Environme
   const hub = new Hub({
     settings: readHubSettings(env),
     root: join(resolveFolders(env).data, "models"),
-    largestModelBytes: () => readFileLimit(resolveFolders(env).cache),
+    largestModelBytes: () => limitFiles(env),
   });
   try {
     const hits = await hub.search({ ...query, signal: stop.signal });

@@ -37,6 +37,7 @@ import { State } from "../state/state.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
 import { choosePooling, describeStart } from "./engine-settings.ts";
+import { openHardware } from "./machine.ts";
 
 export interface StartOptions {
   config: ServeConfig;
@@ -89,12 +90,14 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
-  const router = buildRouter(options, files, choice, registry, loras, loader);
+  const hardware = openHardware(options, files, choice, events);
+  const router = buildRouter(options, files, { ...choice, faults: hardware.faults }, registry, loras, loader);
   const app = createApp({
     inference: router,
     hub: announceDownloads(openHub(env, folders, registry), events),
     conversions: converting.service,
     events,
+    ...hardware.sources,
     uploads: openUploads(options, registry),
     state: new State({ folder: folders.state, log, clock: systemClock }),
     log,
@@ -109,6 +112,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
         url: server.url,
         async stop(graceful) {
           feed.stop();
+          hardware.watch.stop();
           // Listeners have no end of their own, and a conversion takes longer than anybody waits for a stop.
           events.close();
           await Promise.all([converting.stop(), server.stop(graceful)]);
@@ -201,7 +205,7 @@ function findUnservable(registry: ModelRegistry): string[] {
 function buildRouter(
   { config, folders, log }: StartOptions,
   files: NativeFiles,
-  { plugins, skipped, fallback }: PluginChoice,
+  { plugins, skipped, fallback, faults }: PluginChoice & { faults: () => readonly string[] },
   registry: ModelRegistry,
   adapted: { modelPath: string; adapters: AdapterFile[] },
   loader: ConvertOnLoad,
@@ -219,6 +223,7 @@ function buildRouter(
       plugins: plugins.map((path) => basename(path)),
       skippedPlugins: skipped,
       ...(fallback === undefined ? {} : { fallback }),
+      faults,
       contextLength: config.ctx,
       ...choosePooling(config),
     },

@@ -14,7 +14,7 @@ import { AppError } from "../protocol/errors.ts";
 import { isRepository } from "../protocol/hub-name.ts";
 import { locateNativeFiles } from "../router/native-files.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { readFileLimit } from "./planning.ts";
+import { limitFiles } from "./machine.ts";
 import { openRegistry } from "./server.ts";
 import { renderFit, renderInspection } from "./show-text.ts";
 
@@ -65,7 +65,7 @@ async function showRemote(name: string, args: ShowArguments, env: Environment): 
   const hub = new Hub({
     settings: readHubSettings(env),
     root: join(resolveFolders(env).data, "models"),
-    largestModelBytes: () => readFileLimit(resolveFolders(env).cache),
+    largestModelBytes: () => limitFiles(env),
   });
   try {
     const { found, ...look } = await hub.look(

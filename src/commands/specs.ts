@@ -239,6 +239,14 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
   },
   {
+    name: "devices",
+    operands: "",
+    operandsMax: 0,
+    summary: "Tell what this machine has: GPUs, memory, processors, power",
+    options: [JSON_OPTION, booleanOption("watch", "Go on until Ctrl-C, every two seconds")],
+    notes: ["What can't be read is left out; --json says why."],
+  },
+  {
     name: "licenses",
     operands: "",
     operandsMax: 0,

@@ -2,6 +2,7 @@
 // what a load would take; and what it does: quantising a file.
 
 import type { NativeLibrary } from "../ffi/library.ts";
+import type { BackendDevice } from "../protocol/machine.ts";
 import type { MachineRates } from "../protocol/machine-rates.ts";
 import type { EngineSettings, JobAnswer, JobQuestion } from "../protocol/messages.ts";
 import type { BatchPart } from "./backend.ts";
@@ -21,6 +22,8 @@ export function answerJob(library: NativeLibrary, question: JobQuestion, hooks: 
       return { job: "selftest", devices: selfTest(library, question.plugin, question.modelPath) };
     case "measure":
       return { job: "measure", measured: measureNeed(library, question.settings, hooks) };
+    case "devices":
+      return { job: "devices", devices: listDevices(library, question.plugins) };
     case "quantize":
       quantizeFile(library, question, hooks);
       return { job: "quantize" };
@@ -49,6 +52,13 @@ function score(library: NativeLibrary, path: string): { path: string; score: num
   } catch (thrown) {
     return { path, score: 0, error: (thrown as Error).message };
   }
+}
+
+function listDevices(library: NativeLibrary, plugins: readonly string[]): BackendDevice[] {
+  startPlugins(library, plugins);
+  return library
+    .devices()
+    .map(({ name, description, kind, memoryBytes }) => ({ name, description, kind, memoryBytes }));
 }
 
 /** Multiplies quantised matrices and reads a short prompt. A variant that can't do that dies here, in a child. */

@@ -17,7 +17,36 @@ export interface MachineSnapshot {
   /** The driver's version, such as `580.65.06`; null: there is none, or it is not told. */
   driver: string | null;
   power: PowerSnapshot;
+  /** Apple's; null elsewhere, and where it is not told. */
+  neuralEngine: boolean | null;
+  /** What is in the machine and can't be used. */
+  faults: MachineFault[];
   unknown: Record<string, string>;
+}
+
+/** Why a device that is there is of no use, and what a person can do about it. Both are sentences. */
+export interface MachineFault {
+  /** Its name or id; null: it is about all of them. */
+  device: string | null;
+  reason: string;
+  fix: string;
+}
+
+/** A device as llama.cpp's back ends list it: what an engine can compute on. */
+export interface BackendDevice {
+  /** Such as `CUDA0` or `CPU`. */
+  name: string;
+  description: string;
+  kind: "cpu" | "gpu" | "integrated-gpu" | "accelerator";
+  memoryBytes: number;
+}
+
+/** Whoever wants to know what the machine has asks one of these. */
+export interface MachineSource {
+  /** One that was begun at most so many milliseconds ago, or a new one. Bounded in time; never rejects. */
+  read(ageMsMax: number): Promise<MachineSnapshot>;
+  /** The newest there is; null: none was taken yet. */
+  latest(): MachineSnapshot | null;
 }
 
 export interface CpuSnapshot {

@@ -4,6 +4,7 @@
 
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
+import type { BackendDevice } from "./machine.ts";
 import type { MachineRates } from "./machine-rates.ts";
 import type { KvType, MeasuredNeed } from "./memory-need.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
@@ -83,6 +84,8 @@ export type JobQuestion =
   | { job: "scores"; plugins: string[] }
   | { job: "selftest"; plugin: string; modelPath: string }
   | { job: "measure"; settings: EngineSettings }
+  /** What the engines' back ends find to compute on. */
+  | { job: "devices"; plugins: string[] }
   | ({ job: "quantize" } & QuantizeSettings)
   /** `diskPath`: a file of the disk to measure; null = none. */
   | { job: "bench"; plugins: string[]; threads: number; diskPath: string | null };
@@ -106,6 +109,7 @@ export type JobAnswer =
   | { job: "scores"; scores: { path: string; score: number; error?: string }[] }
   | { job: "selftest"; devices: string[] }
   | { job: "measure"; measured: MeasuredNeed }
+  | { job: "devices"; devices: BackendDevice[] }
   | { job: "quantize" }
   | ({ job: "bench" } & MachineRates);
 

@@ -95,6 +95,8 @@ export interface Backends {
   plugins: readonly string[];
   skippedPlugins: readonly { file: string; reason: string }[];
   fallback?: string;
+  /** Why devices that are there are not computed on, and what to do about it; absent: nobody knows of any. */
+  faults?: () => readonly string[];
 }
 
 /** llama.cpp's own line stands last, and names the library that is missing. */
@@ -102,23 +104,29 @@ function lastLine(text: string): string {
   return text.trimEnd().split("\n").at(-1) ?? "";
 }
 
-/** Degraded: an engine is cooling off, a model did not load, or another back end computes than the one asked for first. The server itself is up, or this would not run. */
+/**
+ * Degraded: an engine is cooling off, a model did not load, another back end computes than the one asked for first, or a GPU
+ * is there and not used. The server itself is up, or this would not run.
+ */
 export function describeHealth(states: readonly SlotState[], backends: Backends, nowMs: number): Health {
   const cooling = states.filter(({ slot }) => slot.kind === "cooling" && slot.untilMs > nowMs);
   const failed = states.filter(({ slot, error }) => slot.kind !== "ready" && error !== null);
   const ready = states.filter(({ slot }) => slot.kind === "ready");
   const asleep = states.filter(({ slot }) => slot.kind === "asleep");
   const troubles = [...new Set([...cooling, ...failed])];
+  const faults = backends.faults?.() ?? [];
+  const isDegraded = troubles.length > 0 || backends.fallback !== undefined || faults.length > 0;
   const details = [
     `${ready.length} ${ready.length === 1 ? "engine" : "engines"} up`,
     ...(asleep.length === 0 ? [] : [`${asleep.length} asleep`]),
     `backends ${backends.plugins.join(", ")}`,
     ...(backends.fallback === undefined ? [] : [backends.fallback]),
     ...backends.skippedPlugins.map(({ file, reason }) => `without ${file}: ${lastLine(reason)}`),
+    ...faults,
     ...troubles.map(({ id, error }) => `${id}: ${error ?? "its engine died repeatedly"}`),
   ].join("; ");
   return {
-    status: troubles.length > 0 || backends.fallback !== undefined ? "degraded" : "healthy",
+    status: isDegraded ? "degraded" : "healthy",
     backends: { llamacpp: { available: true, ready: true, details } },
   };
 }

@@ -11,6 +11,8 @@ export interface NativeFiles {
   cpuPlugins: string[];
   /** GPU back ends. */
   gpuPlugins: string[];
+  /** The addon that asks drivers what the machine has; null: this folder has none. */
+  probe: string | null;
   demoModel: string;
   /** Changes with the content: what was found out about these files is remembered under it. */
   key: string;
@@ -22,6 +24,7 @@ export interface NativeFiles {
 const EMBEDDED = ".embedded";
 const MANIFEST = "native-manifest.json";
 const DEMO = "demo.gguf";
+const PROBE = "probe.node";
 const LIBRARY = /^libmlo\.(so|dylib)$/;
 const PLUGIN = /^libggml-(?!base)(.+)\.(so|dylib)$/;
 
@@ -78,6 +81,7 @@ function describeFolder(folder: string, demoModel: string): NativeFiles {
     library: join(folder, library),
     cpuPlugins: plugins.filter(isCpu).map((name) => join(folder, name)),
     gpuPlugins: plugins.filter((name) => !isCpu(name)).map((name) => join(folder, name)),
+    probe: names.includes(PROBE) ? join(folder, PROBE) : null,
     demoModel,
     key,
     buildId: key,

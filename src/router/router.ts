@@ -37,6 +37,8 @@ export interface RouterFacts extends CardSettings {
   skippedPlugins: SkippedPlugin[];
   /** What is used in place of the back end that was asked for first; absent: nothing is. */
   fallback?: string;
+  /** Why devices that are there are not computed on. */
+  faults?: () => readonly string[];
 }
 
 export interface RouterDependencies {

@@ -40,6 +40,12 @@ describe.skipIf(!HAS_NATIVE || !isLinux)("the libraries", () => {
     expect(plugins.includes(name) ? name : soname).toBe(name);
   });
 
+  test("the probe needs glibc alone, and exports what loads it", () => {
+    const { needed, exported } = readElf(join(NATIVE_FOLDER, "probe.node"));
+    expect(needed.filter((library) => !GLIBC.test(library))).toEqual([]);
+    expect(exported).toEqual(["napi_register_module_v1", "node_api_module_get_api_version_v1"]);
+  });
+
   test("libmlo exports what symbols.ts asks for, and nothing else", () => {
     expect(readElf(join(NATIVE_FOLDER, "libmlo.so")).exported).toEqual(Object.keys(SYMBOLS).sort());
   });

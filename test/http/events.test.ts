@@ -87,7 +87,7 @@ describe("events", () => {
     expect(await readError(response)).toEqual({ status: 400, code: "invalid_request", param: "topics" });
     expect([error.message, error.hint]).toEqual([
       '`topics` has "weather", which is no topic',
-      "Topics are convert, download, models.",
+      "Topics are convert, download, hardware, models.",
     ]);
   });
 

@@ -14,6 +14,7 @@ import { FakeHub } from "../support/fake-hub.ts";
 import { FakeInference } from "../support/fake-inference.ts";
 import { FakePlanner } from "../support/fake-planner.ts";
 import { fakeUploads, judgeAnswers } from "../support/http-app.ts";
+import { FakeBackendDevices, FakeMachine } from "../support/machines.ts";
 
 const STREAM = JSON.stringify({ messages: [{ role: "user", content: "Hello!" }], stream: true });
 
@@ -33,13 +34,9 @@ afterEach(async () => {
 function start(inference: FakeInference): RunningServer {
   const state = new State({ folder: null, log: silentLogger, clock: systemClock });
   const events = new EventBus<EventTopic>(() => systemClock.wallMs());
-  const parts = {
-    hub: new FakeHub(),
-    conversions: new FakeConversions(),
-    planner: new FakePlanner(),
-    events,
-    uploads: fakeUploads(),
-  };
+  const fakes = { hub: new FakeHub(), conversions: new FakeConversions(), planner: new FakePlanner() };
+  const hardware = { machine: new FakeMachine(), backendDevices: new FakeBackendDevices() };
+  const parts = { ...fakes, ...hardware, events, uploads: fakeUploads() };
   const app = judgeAnswers(createApp({ inference, ...parts, state, options: DEFAULT_API_OPTIONS, log: silentLogger }));
   running = listen(app, { host: "127.0.0.1", port: 0 });
   return running;

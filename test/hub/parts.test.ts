@@ -238,9 +238,9 @@ describe("memory", () => {
     expect(from({ "/proc/meminfo": meminfo })).toBe(512_000);
     const group = { "/sys/fs/cgroup/memory.max": "300000\n", "/sys/fs/cgroup/memory.current": "200000\n" };
     expect(from({ "/proc/meminfo": meminfo, ...group })).toBe(100_000);
-    expect(from({ "/proc/meminfo": meminfo, ...group, "/sys/fs/cgroup/memory.stat": "anon 1\nfile 50000\n" })).toBe(
-      150_000,
-    );
+    expect(
+      from({ "/proc/meminfo": meminfo, ...group, "/sys/fs/cgroup/memory.stat": "anon 1\nactive_file 50000\n" }),
+    ).toBe(150_000);
     expect(from({ "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.max": "max\n" })).toBe(512_000);
   });
 });

@@ -16,6 +16,7 @@ const FILES: NativeFiles = {
   library: "/n/libmlo.so",
   cpuPlugins: ["/n/libggml-cpu-amx.so", "/n/libggml-cpu-haswell.so", "/n/libggml-cpu-x64.so"],
   gpuPlugins: [],
+  probe: null,
   demoModel: "/n/demo.gguf",
   buildId: "b",
   key: "k1",

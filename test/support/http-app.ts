@@ -18,6 +18,7 @@ import { FakeConversions } from "./fake-conversions.ts";
 import { FakeHub } from "./fake-hub.ts";
 import { FakeInference } from "./fake-inference.ts";
 import { FakePlanner } from "./fake-planner.ts";
+import { FakeBackendDevices, FakeMachine } from "./machines.ts";
 
 export interface TestApp {
   app: HttpApp;
@@ -26,6 +27,8 @@ export interface TestApp {
   conversions: FakeConversions;
   planner: FakePlanner;
   events: EventBus<EventTopic>;
+  machine: FakeMachine;
+  backendDevices: FakeBackendDevices;
   state: State;
   uploads: Uploads;
   /** Where uploads land; it is there once something has. */
@@ -47,7 +50,9 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
   const folder = newFolder();
   const uploads = fakeUploads(folder, clock);
   const planner = new FakePlanner();
-  const parts = { inference, hub, conversions, planner, events, uploads, state };
+  const machine = new FakeMachine();
+  const backendDevices = new FakeBackendDevices();
+  const parts = { inference, hub, conversions, planner, events, machine, backendDevices, uploads, state };
   const app = judgeAnswers(createApp({ ...parts, options, log: silentLogger, clock }));
   return {
     app,
@@ -56,6 +61,8 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
     conversions,
     planner,
     events,
+    machine,
+    backendDevices,
     state,
     uploads,
     folder,
@@ -88,8 +95,9 @@ function listRoutes(): DocumentedRoute[] {
   const state = new State({ folder: null, log: silentLogger, clock: new FakeClock() });
   const inference = new FakeInference();
   const events = new EventBus<EventTopic>(() => 0);
-  const planner = new FakePlanner();
-  const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events, planner, uploads: fakeUploads() };
+  const fakes = { hub: new FakeHub(), conversions: new FakeConversions(), planner: new FakePlanner() };
+  const hardware = { machine: new FakeMachine(), backendDevices: new FakeBackendDevices() };
+  const parts = { ...fakes, ...hardware, events, uploads: fakeUploads() };
   return createApp({ inference, ...parts, state, options: DEFAULT_API_OPTIONS, log: silentLogger }).routes();
 }
 

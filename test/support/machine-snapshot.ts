@@ -29,6 +29,8 @@ export function makeSnapshot(changes: Partial<MachineSnapshot> = {}): MachineSna
     devices: [],
     driver: null,
     power: { source: "mains", thermalState: null },
+    neuralEngine: null,
+    faults: [],
     unknown: {},
     ...changes,
   };

@@ -94,8 +94,19 @@ function failAll(makeError: () => Error): Provoke {
     const fail = () => {
       throw makeError();
     };
-    const { inference, hub, conversions, planner, events, uploads, state } = app;
-    for (const part of [inference, hub, conversions, planner, events, uploads, state.responses, state.conversations]) {
+    const { inference, hub, conversions, planner, events, machine, uploads, state } = app;
+    const parts = [
+      inference,
+      hub,
+      conversions,
+      planner,
+      events,
+      machine,
+      uploads,
+      state.responses,
+      state.conversations,
+    ];
+    for (const part of parts) {
       for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(part))) {
         if (name !== "constructor" && name !== "lastRequest") Object.assign(part, { [name]: fail });
       }

@@ -34,7 +34,7 @@ export const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   config: ["protocol"],
   demo: [],
   ffi: [],
-  hardware: [],
+  hardware: ["protocol"],
   formats: [],
   protocol: [],
   lib: [],

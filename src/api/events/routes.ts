@@ -48,7 +48,7 @@ const DOCS = describeRoute({
   description:
     "Server-sent events from now on: each is named after its topic and holds `{topic, seq, time, data}`. `convert` has the " +
     "conversion as `GET /api/models/convert` lists it, at each change; `download` the steps of downloads; `models` has " +
-    "`{type, id}` with `listed` or `gone`. A reader that is behind gets a `lost` event with the number of events that were " +
+    "`{type, id}` with `listed` or `gone`; `hardware` the machine as `GET /api/hardware` has it, every two seconds. A reader that is behind gets a `lost` event with the number of events that were " +
     "dropped; of progress that nobody has read yet only the newest is kept. The stream ends when the client closes it.",
   query: [
     {

@@ -28,6 +28,10 @@ const ROOT: RootReply = {
     health: "/api/health",
     backend: "/api/backend/info",
     cache: "/api/cache",
+    status: "/status",
+    vram: "/vram",
+    hardware: "/api/hardware",
+    system: "/api/system/info",
   },
 };
 

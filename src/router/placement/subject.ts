@@ -45,7 +45,10 @@ export function describeSubject(sources: SubjectSources): PlanSubject {
   };
 }
 
-function sumNeeds({ shape, repacking, draft, withHead, besideBytes }: SubjectSources, settings: PlanSettings): MemoryNeed {
+function sumNeeds(
+  { shape, repacking, draft, withHead, besideBytes }: SubjectSources,
+  settings: PlanSettings,
+): MemoryNeed {
   const guesses = settings.draft && draft !== null;
   const need = estimateNeed(shape, settings, { repacking, withHead: withHead && !guesses });
   need.host.weightsBytes += besideBytes;
@@ -72,7 +75,8 @@ function findWeightType({ tensors }: ModelShape): string | null {
 function remember(needOf: (settings: PlanSettings) => MemoryNeed): (settings: PlanSettings) => MemoryNeed {
   const answers = new Map<string, MemoryNeed>();
   return (settings) => {
-    const { contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares } = settings;
+    const { contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares } =
+      settings;
     const parts = [contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares];
     const key = [...parts, settings.hostExpertLayers, settings.checkpointBytes, settings.draft].join(" ");
     const known = answers.get(key);

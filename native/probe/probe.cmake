@@ -1,0 +1,18 @@
+# The Node-API addon `probe.node`. Reads, and needs nothing of llama.cpp. Its Node-API functions are in the program that loads it.
+if (APPLE)
+  enable_language(OBJCXX)
+  add_library(mlo-probe SHARED probe/addon.cpp probe/probe-macos.mm)
+  target_compile_options(mlo-probe PRIVATE $<$<COMPILE_LANGUAGE:OBJCXX>:-fobjc-arc>)
+  target_link_libraries(mlo-probe PRIVATE "-framework Foundation" "-framework IOKit" "-framework Metal")
+  target_link_options(mlo-probe PRIVATE "-undefined" "dynamic_lookup")
+else()
+  add_library(mlo-probe SHARED probe/addon.cpp probe/probe-linux.cpp probe/nvml-device.cpp)
+  target_link_libraries(mlo-probe PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
+  target_link_options(mlo-probe PRIVATE "-Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/probe/probe.map")
+  set_target_properties(mlo-probe PROPERTIES LINK_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/probe/probe.map")
+endif()
+set_target_properties(mlo-probe PROPERTIES OUTPUT_NAME probe PREFIX "" SUFFIX ".node")
+# Not from ${CMAKE_JS_SRC}: that is for Windows alone.
+target_include_directories(mlo-probe SYSTEM PRIVATE ${CMAKE_JS_INC} "${MLO_NODE_ADDON_API}")
+target_compile_definitions(mlo-probe PRIVATE NAPI_VERSION=8 NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS NODE_ADDON_API_DISABLE_DEPRECATED)
+target_compile_options(mlo-probe PRIVATE -Wall -Wextra -fvisibility=hidden)

@@ -1,0 +1,71 @@
+// Puts together what asks the machine: the probe of our native files, where models lie, and the back ends that were chosen.
+
+import { basename, join } from "node:path";
+import { listBackends } from "../config/backend.ts";
+import type { ServeConfig } from "../config.ts";
+import { Machine } from "../hardware/machine.ts";
+import { listNvmlPaths } from "../hardware/nvidia-driver.ts";
+import { loadProbeAddon, Probe } from "../hardware/probe.ts";
+import { systemSources } from "../hardware/snapshot.ts";
+import type { HardwareWatch } from "../hardware/watch.ts";
+import { systemClock } from "../lib/clock.ts";
+import type { EventBus } from "../lib/event-bus.ts";
+import { type Environment, type Folders, resolveFolders } from "../lib/paths.ts";
+import type { EventTopic } from "../protocol/events.ts";
+import type { MachineSource } from "../protocol/machine.ts";
+import { type BackendDeviceSource, BackendDevices } from "../router/backend-devices.ts";
+import { describeFaults, type GpuUse } from "../router/device-faults.ts";
+import { runJob } from "../router/jobs.ts";
+import type { NativeFiles } from "../router/native-files.ts";
+import type { PluginChoice } from "../router/plugins.ts";
+import { announceHardware } from "./announcing.ts";
+import { readFileLimit } from "./planning.ts";
+import type { StartOptions } from "./server.ts";
+
+/** `probePath` null: this build has no probe, which is a reason in the snapshot and no failure. */
+export function openMachine(probePath: string | null, env: Environment, folders: Folders, timeoutMs?: number): Machine {
+  const load = () => {
+    if (probePath === null) throw new Error("probe.node is not among the native files");
+    return loadProbeAddon(probePath);
+  };
+  const limit = timeoutMs === undefined ? {} : { timeoutMs };
+  const probe = new Probe({ load, candidates: listNvmlPaths(env), clock: systemClock, ...limit });
+  return new Machine(systemSources(join(folders.data, "models"), probe, systemClock));
+}
+
+export interface ServedHardware {
+  sources: { machine: MachineSource; backendDevices: BackendDeviceSource };
+  watch: HardwareWatch;
+  /** For health: why devices that are here are not computed on, as of the last look. */
+  faults: () => readonly string[];
+}
+
+/** What a server asks, tells and watches of its machine. */
+export function openHardware(
+  { config, env, folders, log }: StartOptions,
+  files: NativeFiles,
+  choice: PluginChoice,
+  events: EventBus<EventTopic>,
+): ServedHardware {
+  const machine = openMachine(files.probe, env, folders);
+  const question = { job: "devices", plugins: choice.plugins } as const;
+  const backendDevices = new BackendDevices(() => runJob(files.library, question, log, systemClock), systemClock);
+  const use = describeGpuUse(config, choice);
+  return {
+    sources: { machine, backendDevices },
+    watch: announceHardware(machine, events, config.host),
+    faults: () => describeFaults(machine.latest(), use),
+  };
+}
+
+/** Who has put no layers on a GPU, or wants the CPU first, misses none. */
+function describeGpuUse(config: ServeConfig, { plugins, skipped }: PluginChoice): GpuUse {
+  const wanted = config.gpuLayers !== 0 && listBackends(config.backend)[0] !== "cpu";
+  return { plugins: plugins.map((path) => basename(path)), skippedPlugins: skipped, wanted };
+}
+
+/** For commands that start no server: the largest file of weights that fits now; null: not known. */
+export async function limitFiles(env: Environment): Promise<number | null> {
+  const folders = resolveFolders(env);
+  return await readFileLimit(openMachine(null, env, folders), folders.cache);
+}
