@@ -330,7 +330,7 @@ export const LARGE_SHAPES: readonly LargeShape[] = [
     feedForward: 10_944,
     trained: 163_840,
     latent: { keyValue: 512, rope: 64 },
-    experts: { count: 64, used: 6, feedForward: 1408, shared: 2816, denseLayers: 1 },
+    experts: { count: 64, used: 6, feedForward: 1408, shared: 1408, denseLayers: 1 },
     weights: "Q8_0",
   },
 ];
