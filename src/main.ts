@@ -46,6 +46,14 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       const { search } = await import("./commands/search.ts");
       return await search(invocation.search, process.env);
     }
+    case "plan": {
+      const { plan } = await import("./commands/plan.ts");
+      return await plan(invocation, process.env, process.cwd());
+    }
+    case "recommend": {
+      const { recommend } = await import("./commands/plan.ts");
+      return await recommend(invocation, process.env, process.cwd());
+    }
     case "bench": {
       const { bench } = await import("./commands/bench.ts");
       return await bench(invocation.bench, process.env);

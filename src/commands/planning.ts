@@ -3,7 +3,7 @@
 
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { ConfigKey, ServeConfig } from "../config.ts";
+import type { ServeConfig } from "../config.ts";
 import { systemClock } from "../lib/clock.ts";
 import { assertServable, type ModelEntry } from "../models/entry.ts";
 import type { ModelShape } from "../models/memory/model-shape.ts";
@@ -14,6 +14,7 @@ import { AppError } from "../protocol/errors.ts";
 import { quantizationOf } from "../protocol/hub-name.ts";
 import type { MachineSource } from "../protocol/machine.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
+import type { ModelCard } from "../router/inference.ts";
 import { benchEffects, MachineBench, recallRates } from "../router/machine-bench.ts";
 import { applyLoadSettings, measureEffects, NeedMeasurer } from "../router/measure.ts";
 import { type BudgetPolicy, DEFAULT_BUDGET_POLICY, describeBudget } from "../router/placement/budget.ts";
@@ -32,7 +33,7 @@ const SNAPSHOT_MS_MAX = 1_000;
 const SHAPES_MAX = 64;
 
 export interface PlanningSources {
-  start: Pick<StartOptions, "config" | "folders" | "log"> & { said: ReadonlySet<ConfigKey> };
+  start: Pick<StartOptions, "config" | "folders" | "log" | "said">;
   engines: EngineSources;
   registry: ModelRegistry;
   machine: MachineSource;
@@ -59,6 +60,7 @@ export function openPlanner(sources: PlanningSources): Planner {
   const effects: PlannerEffects = {
     snapshot: () => machine.read(SNAPSHOT_MS_MAX),
     rates: () => bench.rates(),
+    recallRates: () => recallRates(folders.cache),
     residents,
     describe: async (model) => models.describe(registry.resolve(model), (await machine.read(SNAPSHOT_MS_MAX)).cpu.simd),
     listModels: () =>
@@ -86,7 +88,7 @@ class Models {
     const { start, registry } = this.#sources;
     const others = registry.list().filter((other) => isSameModel(entry, other));
     const described = others.flatMap((other) => this.#tryDescribe(other, simd));
-    const asked = describeAsked(start.config, start.said, entry.settings.engine);
+    const asked = describeAsked(start.config, start.said ?? new Set(), entry.settings.engine);
     return { subject: this.#subject(entry, simd, described), asked, stamp: stampOf(filesOf(entry)) };
   }
 
@@ -161,6 +163,15 @@ function stampOf(paths: readonly string[]): string {
     return `${path}:${size}:${mtimeMs}`;
   });
   return new Bun.CryptoHasher("sha256").update(parts.join("\n")).digest("hex").slice(0, 24);
+}
+
+/** What is loaded now, by what its engine says that it takes; one that does not say is left out. */
+export function listResidents(cards: readonly ModelCard[]): Resident[] {
+  return cards.flatMap(({ id, state, info, pinned }) => {
+    const need = info?.memoryNeed ?? null;
+    if (state !== "loaded" || info === null || need === null) return [];
+    return [{ id, need, pinned, busy: false, idleSeconds: 0, reloadSeconds: info.loadMs / 1000 }];
+  });
 }
 
 /** The same weights in another type: as many, and a name that differs in the type alone. */

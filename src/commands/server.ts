@@ -9,18 +9,18 @@ import { type ApiOptions, DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../a
 import { PROJECT_VERSION } from "../api/version.ts";
 import { listBackends } from "../config/backend.ts";
 import { describeGuessing } from "../config/guessing.ts";
-import type { ServeConfig } from "../config.ts";
+import type { ConfigKey, ServeConfig } from "../config.ts";
 import { endWithParent } from "../engine/parent.ts";
-import { readAvailableMemory } from "../hardware/memory.ts";
 import { Hub, type ModelSource } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { systemClock } from "../lib/clock.ts";
 import { EventBus } from "../lib/event-bus.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Environment, Folders } from "../lib/paths.ts";
-import { type AdapterFile, readAdapters } from "../models/adapter.ts";
+import { readAdapters } from "../models/adapter.ts";
 import { readAliases } from "../models/alias.ts";
 import { checkDraftModel } from "../models/draft.ts";
+import type { ModelEntry } from "../models/entry.ts";
 import { FolderWatch } from "../models/folder-watch.ts";
 import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
@@ -30,14 +30,16 @@ import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
 import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
+import type { Planner } from "../router/planner.ts";
 import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
 import { Router } from "../router/router.ts";
 import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
-import { choosePooling, describeStart } from "./engine-settings.ts";
+import { choosePooling, describeStart, type EngineSources } from "./engine-settings.ts";
 import { openHardware } from "./machine.ts";
+import { listResidents, openPlanner } from "./planning.ts";
 
 export interface StartOptions {
   config: ServeConfig;
@@ -46,6 +48,8 @@ export interface StartOptions {
   log: Logger;
   /** Name of the model that the adapters are for; absent: the default model. */
   adapted?: string;
+  /** Settings that somebody gave a value; absent: none. */
+  said?: ReadonlySet<ConfigKey>;
   /** Hears of each conversion, for a terminal that shows it. */
   onConversion?: (job: ConversionJob) => void;
 }
@@ -77,24 +81,24 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   const events = new EventBus<EventTopic>(() => systemClock.wallMs());
   const converting = openConverting({
     ...options,
-    onChange: (job) => {
-      const isProgress = job.state === "running" && job.totalBytes !== null;
-      events.publish("convert", encodeConversion(job), isProgress ? job.id : null);
-      options.onConversion?.(job);
-    },
+    fileLimit: () => planner.fileLimit(),
+    onChange: (job) => announceConversion(events, job, options.onConversion),
   });
   const registry = openRegistry(options, files, watch, converting.findConverted);
   const loader = converting.createLoader(registry);
   const feed = announceModels(registry, events);
   watch.onChange = () => feed.notice();
-  // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
-  const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
-  const loras = { modelPath: owner?.path ?? "", adapters };
+  const loras = { modelPath: findOwner(registry, adapted)?.path ?? "", adapters };
   const hardware = openHardware(options, files, choice, events);
-  const router = buildRouter(options, files, { ...choice, faults: hardware.faults }, registry, loras, loader);
+  const engines = { config, files, plugins: choice.plugins, folders, adapted: loras };
+  const planLoad = (model: string) => planner.planLoad(model);
+  const router = buildRouter(options, engines, { ...choice, faults: hardware.faults }, registry, { loader, planLoad });
+  const residents = () => listResidents(router.listModels());
+  const planner = openPlanner({ start: options, engines, registry, machine: hardware.sources.machine, residents });
   const app = createApp({
     inference: router,
-    hub: announceDownloads(openHub(env, folders, registry), events),
+    hub: announceDownloads(openHub(env, folders, registry, planner), events),
+    planner,
     conversions: converting.service,
     events,
     ...hardware.sources,
@@ -122,6 +126,21 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
       };
     },
   };
+}
+
+/** The default model may be another one later, when files come and go: the adapters stay with the one of the start. */
+function findOwner(registry: ModelRegistry, adapted: string | undefined): ModelEntry | null {
+  return adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
+}
+
+function announceConversion(
+  events: EventBus<EventTopic>,
+  job: ConversionJob,
+  tell: StartOptions["onConversion"],
+): void {
+  const isProgress = job.state === "running" && job.totalBytes !== null;
+  events.publish("convert", encodeConversion(job), isProgress ? job.id : null);
+  tell?.(job);
 }
 
 function openUploads({ config, folders, env }: StartOptions, registry: ModelRegistry): Uploads {
@@ -181,10 +200,11 @@ export function openRegistry(
 }
 
 /** What it downloads is listed when the request for it ends. */
-function openHub(env: Environment, folders: Folders, registry: ModelRegistry): ModelSource {
+function openHub(env: Environment, folders: Folders, registry: ModelRegistry, planner: Planner): ModelSource {
   const root = join(folders.data, "models");
   // Its settings are read when they are needed: a mistake in them must not cost the start.
-  const open = (): Hub => new Hub({ settings: readHubSettings(env), root, availableMemoryBytes: readAvailableMemory });
+  const largestModelBytes = () => planner.fileLimit();
+  const open = (): Hub => new Hub({ settings: readHubSettings(env), root, largestModelBytes });
   return {
     search: async (query) => await open().search(query),
     look: async (text, read, signal) => await open().look(text, read, signal),
@@ -203,14 +223,13 @@ function findUnservable(registry: ModelRegistry): string[] {
 }
 
 function buildRouter(
-  { config, folders, log }: StartOptions,
-  files: NativeFiles,
+  { config, log }: StartOptions,
+  engines: EngineSources,
   { plugins, skipped, fallback, faults }: PluginChoice & { faults: () => readonly string[] },
   registry: ModelRegistry,
-  adapted: { modelPath: string; adapters: AdapterFile[] },
-  loader: ConvertOnLoad,
+  { loader, planLoad }: { loader: ConvertOnLoad; planLoad: Planner["planLoad"] },
 ): Router {
-  const sources = { config, files, plugins, folders, adapted };
+  const { adapted, files } = engines;
   return new Router({
     registry,
     log,
@@ -229,11 +248,13 @@ function buildRouter(
     },
     effects: {
       async startEngine(entry, signal) {
-        const start = describeStart(sources, entry, registry.defaultEntry()?.id === entry.id);
+        const start = describeStart(engines, entry, registry.defaultEntry()?.id === entry.id);
         const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
         const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
-        const settings = { ...start.settings, modelPath };
+        const planned = await planLoad(entry.id);
+        const settings = { ...(planned?.apply(start.settings) ?? start.settings), modelPath };
         const engine = await EngineProcess.start({ ...options, ...start, settings });
+        if (engine.info.memoryNeed !== null) planned?.note(engine.info.memoryNeed);
         if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
         return engine;
       },

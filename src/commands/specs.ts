@@ -14,6 +14,7 @@ import {
   sizeOption,
   textOption,
 } from "../lib/option.ts";
+import { listPlanCommands } from "./plan-specs.ts";
 
 export interface CommandSpec {
   name: string;
@@ -225,6 +226,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: Object.values(SEARCH_OPTIONS),
     notes: ["Of each repository it tells the largest model that fits into memory, which is what pull takes."],
   },
+  ...listPlanCommands(ENGINE_OPTIONS, configFile),
   {
     name: "bench",
     operands: "",

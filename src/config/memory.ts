@@ -6,26 +6,21 @@ const share = (name: string, description: string, least: number, standard: numbe
   integerOption({ name, placeholder: "PERCENT", description }, least, 100, standard);
 
 export const MEMORY_OPTIONS = {
-  memoryShare: share(
-    "memory_share",
-    "Of main memory, for models; 0 is automatic: 60 where a GPU shares it, else 75",
-    0,
-    0,
-  ),
-  baseShare: share("base_share", "Of main memory, kept free of models even when it is free", 0, 10),
+  memoryShare: share("memory_share", "Of main memory, for models; 0 is automatic", 0, 0),
+  baseShare: share("base_share", "Of main memory, never for models", 0, 10),
   deviceShare: share("device_share", "Of a GPU's own memory, for models", 1, 90),
   memoryBudgetBytes: integerOption(
     {
       name: "memory_budget",
       placeholder: "BYTES",
-      description: "Of main memory, for all models together, in place of these shares; 0 is automatic",
+      description: "Of main memory, for all models; 0 is automatic: by shares",
     },
     0,
     1024 ** 5,
     0,
   ),
   autoOptimization: switchOption(
-    { name: "auto_optimization", description: "Choose what nobody asked for so that a model fits" },
+    { name: "auto_optimization", description: "Lower what nobody asked for until a model fits" },
     true,
   ),
   thermalThrottling: switchOption(

@@ -5,11 +5,14 @@ import type { Clock } from "../lib/clock.ts";
 import type { MachineSnapshot } from "../protocol/machine.ts";
 import type { MachineRates } from "../protocol/machine-rates.ts";
 import type { MemoryNeed, MemoryParts } from "../protocol/memory-need.ts";
+import type { EngineSettings } from "../protocol/messages.ts";
+import { applyPlan, explainRefusal } from "./placement/apply.ts";
 import { type Budget, type BudgetPolicy, describeBudget } from "./placement/budget.ts";
 import { type Deviation, type DeviationStore, type Learned, noteLoad, recallModel } from "./placement/deviation.ts";
 import { fileLimitBytes, predictFile } from "./placement/file-fit.ts";
 import type {
   AskedSettings,
+  Placed,
   Plan,
   PlanGoal,
   PlanQuestion,
@@ -34,6 +37,8 @@ export interface PlannedModel {
 export interface PlannerEffects {
   snapshot(): Promise<MachineSnapshot>;
   rates(): Promise<MachineRates | null>;
+  /** What was measured before; null: nothing. */
+  recallRates(): MachineRates | null;
   residents(): readonly Resident[];
   /** Name, alias or absent. Throws AppError. */
   describe(model: string | undefined): Promise<PlannedModel>;
@@ -50,6 +55,8 @@ export interface PlanRequest {
   /** Over what the server's settings and the model's file say. */
   asked: AskedSettings;
   goal: PlanGoal;
+  /** For a load: speed is told only where it is known already, and llama.cpp is asked only where it is a near thing. */
+  quick?: boolean;
 }
 
 export interface PlanReport {
@@ -64,6 +71,13 @@ export interface PlanReport {
   residents: readonly Resident[];
   /** What earlier loads took; null: there were none. */
   learned: Learned | null;
+}
+
+export interface LoadPlan {
+  placed: Placed;
+  apply(settings: EngineSettings): EngineSettings;
+  /** What the engine says that it took. */
+  note(measured: MemoryNeed): Deviation;
 }
 
 export interface OptimizationReport {
@@ -88,6 +102,8 @@ export interface PlanningService {
 
 /** The measure may say more than the formula: then it is planned again, with that much more. It converges at once but for steps of llama.cpp's own. */
 const ROUNDS_MAX = 4;
+const DOUBT_SHARE = 0.25;
+const DOUBT_BYTES = 256 * 1024 * 1024;
 
 export class Planner implements PlanningService {
   readonly #effects: PlannerEffects;
@@ -100,9 +116,9 @@ export class Planner implements PlanningService {
     this.#clock = clock;
   }
 
-  async plan({ model, asked, goal }: PlanRequest): Promise<PlanReport> {
+  async plan({ model, asked, goal, quick = false }: PlanRequest): Promise<PlanReport> {
     const described = await this.#effects.describe(model);
-    const { budget, residents } = await this.#look();
+    const { budget, residents } = await this.#look(quick);
     const others = residents.filter(({ id }) => id !== described.subject.id);
     const learned = recallModel(this.#effects.deviations, described.stamp);
     const question: PlanQuestion = {
@@ -112,7 +128,7 @@ export class Planner implements PlanningService {
       asked: settleLayers({ ...described.asked, ...present(asked) }, described.subject, budget),
       policy: { goal, automatic: this.#policy.automatic },
     };
-    const made = await this.#confirm(question);
+    const made = await this.#confirm(question, quick);
     return { model: described.subject.id, goal, asked: question.asked, ...made, budget, residents: others, learned };
   }
 
@@ -135,13 +151,37 @@ export class Planner implements PlanningService {
   }
 
   async fileLimit(): Promise<number | null> {
-    const { budget } = await this.#look();
-    return fileLimitBytes(budget.machine);
+    // Nobody who looks for a file waits for a measurement.
+    const snapshot = await this.#effects.snapshot();
+    const rates = this.#effects.recallRates();
+    return fileLimitBytes(describeBudget(snapshot, this.#policy, this.#effects.residents(), rates).machine);
   }
 
   async predictFile(sizeBytes: number): Promise<number | null> {
     const { budget } = await this.#look();
     return predictFile(sizeBytes, budget.machine);
+  }
+
+  /** Of a load with the model's own settings. Null: it can't be planned, so it is loaded as it is. Throws `plan_refused`. */
+  async planLoad(model: string): Promise<LoadPlan | null> {
+    let report: PlanReport;
+    let stamp: string;
+    try {
+      ({ stamp } = await this.#effects.describe(model));
+      report = await this.plan({ model, asked: {}, goal: "balanced", quick: true });
+    } catch (thrown) {
+      this.#effects.warn(
+        `${model} is loaded without a plan: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+      );
+      return null;
+    }
+    if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
+    const { placed } = report.plan;
+    return {
+      placed,
+      apply: (settings) => applyPlan(settings, placed, report),
+      note: (measured) => this.noteLoad(stamp, placed.settings, placed.need, measured),
+    };
   }
 
   /** After a load: what it took is put beside its plan. */
@@ -150,18 +190,22 @@ export class Planner implements PlanningService {
     return noteLoad(this.#effects.deviations, { stamp, settings, planned, measured, atMs });
   }
 
-  async #look(): Promise<{ budget: Budget; snapshot: MachineSnapshot; residents: readonly Resident[] }> {
-    const [snapshot, rates] = await Promise.all([this.#effects.snapshot(), this.#effects.rates()]);
+  async #look(quick = false): Promise<{ budget: Budget; snapshot: MachineSnapshot; residents: readonly Resident[] }> {
+    const [snapshot, rates] = await Promise.all([
+      this.#effects.snapshot(),
+      quick ? this.#effects.recallRates() : this.#effects.rates(),
+    ]);
     const residents = this.#effects.residents();
     return { budget: describeBudget(snapshot, this.#policy, residents, rates), snapshot, residents };
   }
 
   /** What fits by the formula must fit by llama.cpp's account too. */
-  async #confirm(question: PlanQuestion): Promise<Pick<PlanReport, "plan" | "source">> {
+  async #confirm(question: PlanQuestion, quick: boolean): Promise<Pick<PlanReport, "plan" | "source">> {
     let now = question;
     for (let round = 0; ; round++) {
       const made = plan(now);
       if (made.verdict !== "fits" || round === ROUNDS_MAX) return { plan: made, source: "estimated" };
+      if (quick && isClear(now, made.placed.need)) return { plan: made, source: "estimated" };
       const { settings } = made.placed;
       const need = await this.#measure(question.subject.id, settings);
       if (need === null) return { plan: made, source: "estimated" };
@@ -184,6 +228,16 @@ export class Planner implements PlanningService {
       return null;
     }
   }
+}
+
+/** It would still fit if the formula were wrong by more than it ever is. */
+function isClear({ machine, residents }: PlanQuestion, need: MemoryNeed): boolean {
+  const doubtful = (parts: MemoryParts): MemoryParts => {
+    const bytes = sumNeed({ host: parts, devices: [] });
+    return bytes === 0 ? parts : { ...parts, overheadBytes: parts.overheadBytes + bytes * DOUBT_SHARE + DOUBT_BYTES };
+  };
+  const worst = { host: doubtful(need.host), devices: need.devices.map(doubtful) };
+  return findShortfalls(worst, leaveRoom(machine, residents)).length === 0;
 }
 
 /** -1, and more than there are, mean all of them; on a machine without devices all are none. */

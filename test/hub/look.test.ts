@@ -28,7 +28,7 @@ function setUp({ endpoint }: Pick<LoopbackHub, "endpoint">, changes: Partial<Hub
   const hub = new Hub({
     settings: { endpoint, token: "hf_secret", offline: false },
     root,
-    largestModelBytes: () => 0.7 * 16 * GIGABYTE,
+    largestModelBytes: () => Math.floor(0.7 * 16 * GIGABYTE),
     freeDiskBytes: async () => 100 * GIGABYTE,
     limits: { backoffMs: 1, backoffMsMax: 4, stallMs: 100 },
     ...changes,
