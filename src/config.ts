@@ -10,6 +10,7 @@ import { ANSWERING_OPTIONS } from "./config/answering.ts";
 import { BACKEND_OPTIONS } from "./config/backend.ts";
 import { CONVERTING_OPTIONS } from "./config/converting.ts";
 import { describeGuessing, GUESS_OPTIONS } from "./config/guessing.ts";
+import { MEMORY_OPTIONS } from "./config/memory.ts";
 import { NAMING_OPTIONS } from "./config/naming.ts";
 import { PLACE_OPTIONS } from "./config/places.ts";
 import { PLACING_OPTIONS } from "./config/placing.ts";
@@ -102,6 +103,7 @@ export const SERVE_OPTIONS = {
   // 512 is ggml's limit (GGML_MAX_N_THREADS).
   threads: integerOption(text("threads", "N", "CPU threads of an engine; 0 is automatic"), 0, 512, 0),
   ...PLACING_OPTIONS,
+  ...MEMORY_OPTIONS,
   batchSize: integerOption(text("batch_size", "N", "Most tokens of one decoding step"), 1, 65_536, 2048),
   ubatchSize: integerOption(text("ubatch_size", "N", "Most tokens computed at once within a step"), 1, 65_536, 512),
   requestTimeoutSeconds: secondsOption(

@@ -50,6 +50,14 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       const { manage } = await import("./commands/manage.ts");
       return await manage(invocation.manage, (text) => process.stdout.write(text));
     }
+    case "plan": {
+      const { plan } = await import("./commands/plan.ts");
+      return await plan(invocation, process.env, process.cwd());
+    }
+    case "recommend": {
+      const { recommend } = await import("./commands/plan.ts");
+      return await recommend(invocation, process.env, process.cwd());
+    }
     case "bench": {
       const { bench } = await import("./commands/bench.ts");
       return await bench(invocation.bench, process.env);

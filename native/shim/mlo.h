@@ -55,6 +55,9 @@ MLO_API int32_t mlo_start(void);
 MLO_API char * mlo_devices(void);
 // Multiplies a quantised matrix and compares with plain arithmetic. 0 = equal within rounding.
 MLO_API int32_t mlo_selftest_matmul(void);
+// Measures each device, and the disk that a file lies on (an empty path: none), in about two seconds:
+// {"devices":[{"name","rates":[{"type","bytesPerSecond","flopsPerSecond"}]}],"diskBytesPerSecond"}; 0 = it can't be told.
+MLO_API char * mlo_bench(int32_t threads, const char * path);
 
 // --- jobs ------------------------------------------------------------------------------------------------------------
 // 0 = running, 1 = done, -1 = failed (mlo_job_error).

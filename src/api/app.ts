@@ -23,6 +23,7 @@ import { addConvertRoutes } from "./manage/convert.ts";
 import { addInspectRoutes } from "./manage/inspect.ts";
 import { addLibraryRoutes } from "./manage/library.ts";
 import { addLoadingRoutes } from "./manage/loading.ts";
+import { addPlanRoutes } from "./manage/plan.ts";
 import { addUploadRoutes } from "./manage/upload.ts";
 import { explainUnavailable } from "./ollama/errors.ts";
 import { addOllamaRoutes } from "./ollama/routes.ts";
@@ -72,6 +73,7 @@ export function createApp(dependencies: ApiDependencies): HttpApp {
   addLoraRoutes(elysia, api);
   addInspectRoutes(elysia, api);
   addConvertRoutes(elysia, api);
+  addPlanRoutes(elysia, api);
   addEventRoutes(elysia, api);
   addLibraryRoutes(elysia, api);
   addLoadingRoutes(elysia, api);

@@ -28,6 +28,7 @@ import {
 import { ConversionListReply, ConversionReply, ConvertRequest } from "./manage/convert-schema.ts";
 import { LIBRARY_COMPONENTS } from "./manage/library-schema.ts";
 import { LOADING_COMPONENTS } from "./manage/loading-schema.ts";
+import { PLAN_COMPONENTS } from "./manage/plan-schema.ts";
 import { InspectReply, InspectRequest, ModelContentsReply } from "./manage/schema.ts";
 import { OLLAMA_COMPONENTS } from "./ollama/components.ts";
 import {
@@ -91,6 +92,7 @@ export const COMPONENTS: Record<string, TSchema> = {
   ServerEventReply,
   ...LIBRARY_COMPONENTS,
   ...LOADING_COMPONENTS,
+  ...PLAN_COMPONENTS,
   LoraAdapterListReply,
   LoraScalesRequest,
   LoraScalesReply,

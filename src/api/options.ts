@@ -12,6 +12,7 @@ import type { AdaptationSource } from "../router/adaptation-watch.ts";
 import type { BackendDeviceSource } from "../router/backend-devices.ts";
 import type { ConversionService } from "../router/conversions.ts";
 import type { Inference } from "../router/inference.ts";
+import type { PlanningService } from "../router/planner.ts";
 import type { State } from "../state/state.ts";
 import type { FrameStreamOptions } from "./frame-stream.ts";
 import type { KeptStreams } from "./streams/kept-streams.ts";
@@ -64,6 +65,8 @@ export interface ApiDependencies {
   /** Where models are downloaded from. */
   hub: ModelSource;
   conversions: ConversionService;
+  /** What models would take here. */
+  planner: PlanningService;
   /** What happens on the server, for whoever listens. */
   events: EventBus<EventTopic>;
   /** What the machine has. */

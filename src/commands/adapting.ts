@@ -4,14 +4,11 @@ import type { ConfigKey, ServeConfig } from "../config.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { EventBus } from "../lib/event-bus.ts";
 import type { Logger } from "../lib/log.ts";
-import type { Origin } from "../lib/option-source.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { MachineSource } from "../protocol/machine.ts";
 import type { EngineChanges } from "../protocol/model-settings.ts";
 import type { Lowerable } from "../router/adaptation.ts";
 import { AdaptationWatch, LOOK_MS } from "../router/adaptation-watch.ts";
-
-export type Origins = Readonly<Partial<Record<ConfigKey, Origin>>>;
 
 export interface AdaptationParts {
   config: Pick<ServeConfig, "lowerExplicit">;
@@ -37,9 +34,9 @@ export function openAdaptation({ config, machine, events, log, clock }: Adaptati
 }
 
 /** Of what may be lowered, what a flag, a variable, the config file or the model's own file says. */
-export function listExplicit(origins: Origins, changes: EngineChanges): ReadonlySet<Lowerable> {
+export function listExplicit(said: ReadonlySet<ConfigKey>, changes: EngineChanges): ReadonlySet<Lowerable> {
   const isSet = (...keys: (ConfigKey & keyof EngineChanges)[]): boolean =>
-    keys.some((key) => (origins[key] ?? "default") !== "default" || changes[key] !== undefined);
+    keys.some((key) => said.has(key) || changes[key] !== undefined);
   const explicit = new Set<Lowerable>();
   if (isSet("batchSize", "ubatchSize")) explicit.add("batch");
   if (isSet("parallel")) explicit.add("parallel");

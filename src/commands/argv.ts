@@ -7,6 +7,7 @@ import { flagOf, type OptionSpec, type RawFlags } from "../lib/option.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { ConvertArguments } from "./convert.ts";
 import { isManageVerb, type ManageArguments, readManageArguments } from "./manage-specs.ts";
+import type { PlanArguments } from "./plan.ts";
 import type { PullArguments } from "./pull.ts";
 import type { ShowArguments } from "./show.ts";
 import {
@@ -56,6 +57,8 @@ export type Invocation =
   | { command: "show"; flags: RawFlags; configPath: string | null; show: ShowArguments }
   | { command: "pull"; pull: PullArguments }
   | { command: "search"; search: SearchArguments }
+  | { command: "plan"; flags: RawFlags; configPath: string | null; plan: PlanArguments }
+  | { command: "recommend"; flags: RawFlags; configPath: string | null; json: boolean }
   | { command: "bench"; bench: BenchArguments }
   | { command: "devices"; json: boolean; watch: boolean }
   | { command: "manage"; manage: ManageArguments }
@@ -101,6 +104,10 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
       return { command: "pull", pull: toPullArguments(flags, operands) };
     case "search":
       return { command: "search", search: toSearchArguments(flags, operands) };
+    case "plan":
+      return { command: "plan", flags, configPath, plan: { operands, json: isOn(flags, "json") } };
+    case "recommend":
+      return { command: "recommend", flags, configPath, json: isOn(flags, "json") };
     case "bench":
       return { command: "bench", bench: toBenchArguments(flags) };
     case "devices":

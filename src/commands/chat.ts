@@ -1,20 +1,19 @@
 // `run MODEL [PROMPT]`: chats with a server that is given, or with one that it starts for itself on a free port.
 
-import { existsSync, statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
 import { loadConfig } from "../config.ts";
 import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
-import { idFromFileName, isGgufName } from "../models/name.ts";
 import { toAppError } from "../protocol/errors.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { RunArguments } from "./argv.ts";
+import { listSaid } from "./asked-settings.ts";
 import type { ConvertOutput } from "./convert.ts";
 import { ConvertProgress } from "./convert-progress.ts";
 import { describeError } from "./describe-error.ts";
 import { type ExitCode, exitCodeOfStart } from "./exit-codes.ts";
 import { runChat } from "./run.ts";
+import { nameModel } from "./run-model.ts";
 import { type PreparedServer, prepareServer } from "./server.ts";
 
 export async function chat(
@@ -38,23 +37,28 @@ export async function chat(
   process.on("SIGINT", onSignal);
   if (run.server !== null) return await runChat({ ...options, baseUrl: run.server });
 
-  const path = resolve(cwd, run.model);
-  const isPath = namesFile(run.model) && existsSync(path);
-  const ownFlags = new Map([...flags, ["port", ["0"]], ...(isPath ? ([["model", [path]]] as const) : [])] as [
-    string,
-    string[],
-  ][]);
+  const named = nameModel(run.model, flags, cwd);
+  const ownFlags = new Map([...named.flags, ["port", ["0"]]]);
   if (!flags.has("log_level")) ownFlags.set("log_level", ["warn"]);
   const folders = resolveFolders(env);
-  const { values, origins } = loadConfig({ flags: ownFlags, env, folders, cwd }, configPath);
+  const resolved = loadConfig({ flags: ownFlags, env, folders, cwd }, configPath);
+  const { values, origins } = resolved;
   const log = createLogger({ level: values.logLevel, format: values.logFormat });
-  const model = isPath ? nameOf(path) : run.model;
+  const { model } = named;
   // Those of the command line are for the model that it names; those of the file are for the server's default model.
   const adapted = origins.lora === "flag" ? { adapted: model } : {};
   let prepared: PreparedServer;
   try {
     const onConversion = showConversion(process.stderr);
-    prepared = await prepareServer({ config: values, origins, folders, env, log, ...adapted, onConversion });
+    prepared = await prepareServer({
+      config: values,
+      said: listSaid(resolved),
+      folders,
+      env,
+      log,
+      ...adapted,
+      onConversion,
+    });
   } catch (thrown) {
     process.stderr.write(describeError(toAppError(thrown)));
     return exitCodeOfStart(thrown);
@@ -67,12 +71,6 @@ export async function chat(
   }
 }
 
-/** As the server that gets this path calls its model. */
-function nameOf(path: string): string {
-  if (statSync(path).isFile()) return idFromFileName(basename(path));
-  return existsSync(join(path, "config.json")) ? basename(path) : "default";
-}
-
 /** The progress of a conversion that the first question waits for. */
 function showConversion(screen: ConvertOutput["stderr"]): (job: ConversionJob) => void {
   const progress = new ConvertProgress(screen, () => performance.now());
@@ -81,9 +79,4 @@ function showConversion(screen: ConvertOutput["stderr"]): (job: ConversionJob) =
     if (state === "running" && totalBytes !== null) progress.show(doneBytes, totalBytes, phase);
     else progress.end();
   };
-}
-
-/** `demo` is a model's name although a file of that name may lie in the working directory. */
-function namesFile(model: string): boolean {
-  return isGgufName(model) || model.includes("/");
 }

@@ -7,7 +7,6 @@ import type { ServeConfig } from "../config.ts";
 import { chooseOutType } from "../convert/choose-out-type.ts";
 import { parseOutType } from "../convert/out-types.ts";
 import { CONVERTER_VERSION } from "../convert/version.ts";
-import { readAvailableMemory } from "../hardware/memory.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Folders } from "../lib/paths.ts";
@@ -23,6 +22,8 @@ export interface ConvertingOptions {
   config: Pick<ServeConfig, "convertType" | "convertCacheBytes">;
   folders: Folders;
   log: Logger;
+  /** The largest file that fits into memory; null: not known. */
+  fileLimit: () => Promise<number | null>;
   onChange: (job: ConversionJob) => void;
 }
 
@@ -35,7 +36,7 @@ export interface Converting {
 }
 
 /** Throws `invalid_request` when `--convert-type` names no type. */
-export function openConverting({ config, folders, log, onChange }: ConvertingOptions): Converting {
+export function openConverting({ config, folders, log, fileLimit, onChange }: ConvertingOptions): Converting {
   const wanted = parseOutType(config.convertType, "--convert-type");
   const outType = wanted === "auto" ? null : wanted;
   const ownFolder = join(folders.data, "models");
@@ -68,12 +69,11 @@ export function openConverting({ config, folders, log, onChange }: ConvertingOpt
     createLoader(loaded) {
       registry = loaded;
       void cleanUp(ownFolder, log);
-      const choose = (parameterCount: number | null): string => chooseOutType(parameterCount, readAvailableMemory());
       loader = new ConvertOnLoad({
         cache,
         conversions,
         outType,
-        chooseOutType: choose,
+        chooseOutType: async (parameterCount) => chooseOutType(parameterCount, await fileLimit()),
         onConverted: () => loaded.rescan(),
         log,
       });

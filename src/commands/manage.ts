@@ -1,7 +1,7 @@
 // `ps`, `load`, `switch` and `unload`: a running server's models in memory, over its HTTP API. Decides nothing about them.
 
 import type { ModelLoadReply, ModelStatusReply, ModelUnloadReply } from "../api/manage/loading-schema.ts";
-import { formatBytes } from "../hub/variant.ts";
+import { formatBytes } from "../lib/byte-count.ts";
 import { AppError, ERROR_KINDS, type ErrorCode } from "../protocol/errors.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import type { ManageArguments } from "./manage-specs.ts";

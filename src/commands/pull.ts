@@ -2,7 +2,6 @@
 // src/hub.
 
 import { join } from "node:path";
-import { readAvailableMemory } from "../hardware/memory.ts";
 import { Hub, type PullEvent } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { systemClock } from "../lib/clock.ts";
@@ -12,6 +11,7 @@ import { toAppError } from "../protocol/errors.ts";
 import { convert, PLAIN_CONVERSION } from "./convert.ts";
 import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
+import { limitFiles } from "./machine.ts";
 import { ProgressLine } from "./progress-line.ts";
 
 export interface PullArguments {
@@ -37,7 +37,7 @@ export async function pull(args: PullArguments, env: Environment): Promise<ExitC
     const hub = new Hub({
       settings: readHubSettings(env),
       root: join(resolveFolders(env).data, "models"),
-      availableMemoryBytes: () => readAvailableMemory(),
+      largestModelBytes: () => limitFiles(env),
     });
     const options = { takesWeights: true, takesCompanions: args.companions, signal: stop.signal, onEvent };
     const { name, weightsFolder } = await hub.pull(model, options);

@@ -13,15 +13,18 @@ import { estimateNeedBytes } from "../models/rough-need.ts";
 import { toAppError } from "../protocol/errors.ts";
 import { automaticContextLength } from "../protocol/model-info.ts";
 import type { MemoryEffects } from "../router/memory-effects.ts";
+import type { Planner } from "../router/planner.ts";
 import type { Router } from "../router/router.ts";
 
-/** Of what models could have: for the system, this server, and what estimates leave out. */
-const SYSTEM_SHARE = 0.1;
+export interface MemoryParts {
+  config: ServeConfig;
+  planner: Pick<Planner, "planLoad" | "roomBytes">;
+}
 
-export function openMemory(config: ServeConfig): MemoryEffects {
+export function openMemory({ config, planner }: MemoryParts): MemoryEffects {
   return {
-    needOf: async (entry) => estimateEntry(config, entry),
-    budgetBytes: (pids) => (config.memoryBudgetBytes > 0 ? config.memoryBudgetBytes : measureBudget(pids)),
+    needOf: async (entry) => (await planner.planLoad(entry))?.placed.totalBytes ?? estimateEntry(config, entry),
+    budgetBytes: () => planner.roomBytes(),
     async readAhead(entry, signal) {
       const available = readAvailableMemory();
       // More would drive out the files of engines that are at work.
@@ -30,14 +33,6 @@ export function openMemory(config: ServeConfig): MemoryEffects {
     readFree: () => ({ hostBytes: readAvailableMemory(), devices: [] }),
     readProcess: (pid) => readProcessMemory(pid),
   };
-}
-
-/** What nobody else uses: engines' own memory can be given to others, and that of their mapped files is available anyway. */
-function measureBudget(pids: readonly number[]): number | null {
-  const available = readAvailableMemory();
-  if (available === null) return null;
-  const own = pids.reduce((sum, pid) => sum + (readProcessMemory(pid)?.anonBytes ?? 0), 0);
-  return Math.floor((available + own) * (1 - SYSTEM_SHARE));
 }
 
 function estimateEntry(config: ServeConfig, entry: ModelEntry): number {

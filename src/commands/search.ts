@@ -1,14 +1,14 @@
 // `search WORDS`: models of the Hub that could be downloaded, as a table or JSON. Wiring only: the search is src/hub.
 
 import { join } from "node:path";
-import { readAvailableMemory } from "../hardware/memory.ts";
 import { Hub } from "../hub/hub.ts";
 import type { SearchHit } from "../hub/search.ts";
 import { readHubSettings } from "../hub/settings.ts";
-import { formatBytes } from "../hub/variant.ts";
+import { formatBytes } from "../lib/byte-count.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import type { SearchArguments } from "./argv.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
+import { limitFiles } from "./machine.ts";
 
 export async function search({ json, ...query }: SearchArguments, env: Environment): Promise<ExitCode> {
   const stop = new AbortController();
@@ -16,7 +16,7 @@ export async function search({ json, ...query }: SearchArguments, env: Environme
   const hub = new Hub({
     settings: readHubSettings(env),
     root: join(resolveFolders(env).data, "models"),
-    availableMemoryBytes: () => readAvailableMemory(),
+    largestModelBytes: () => limitFiles(env),
   });
   try {
     const hits = await hub.search({ ...query, signal: stop.signal });

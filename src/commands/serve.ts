@@ -7,6 +7,7 @@ import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { toAppError } from "../protocol/errors.ts";
+import { listSaid } from "./asked-settings.ts";
 import { EXIT_CODES, type ExitCode, exitCodeOfStart } from "./exit-codes.ts";
 import { type PreparedServer, prepareServer, type StartedServer } from "./server.ts";
 
@@ -33,7 +34,7 @@ export async function serve(args: ServeArguments, env: Environment, cwd: string)
   };
   let prepared: PreparedServer;
   try {
-    prepared = await prepareServer({ config: config.values, origins: config.origins, folders, env, log });
+    prepared = await prepareServer({ config: config.values, said: listSaid(config), folders, env, log });
   } catch (thrown) {
     return report(thrown, exitCodeOfStart(thrown));
   }

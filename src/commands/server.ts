@@ -6,9 +6,8 @@ import { listen } from "../api/listen.ts";
 import { encodeConversion } from "../api/manage/encode-conversion.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
 import { describeGuessing } from "../config/guessing.ts";
-import type { ServeConfig } from "../config.ts";
+import type { ConfigKey, ServeConfig } from "../config.ts";
 import { readMachineSize } from "../hardware/machine-facts.ts";
-import { readAvailableMemory } from "../hardware/memory.ts";
 import { Hub, type ModelSource } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { systemClock } from "../lib/clock.ts";
@@ -18,6 +17,7 @@ import type { Environment, Folders } from "../lib/paths.ts";
 import { readAdapters } from "../models/adapter.ts";
 import { readAliases } from "../models/alias.ts";
 import { checkDraftModel } from "../models/draft.ts";
+import type { ModelEntry } from "../models/entry.ts";
 import { FolderWatch } from "../models/folder-watch.ts";
 import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
@@ -26,25 +26,27 @@ import type { EventTopic } from "../protocol/events.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import type { NativeFiles } from "../router/native-files.ts";
+import type { Planner } from "../router/planner.ts";
+import type { Router } from "../router/router.ts";
 import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
-import type { Origins } from "./adapting.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
 import { buildRouter } from "./engines.ts";
 import { openHardware } from "./machine.ts";
 import { openNative } from "./native.ts";
+import { listResidents, openPlanner } from "./planning.ts";
 import { preload } from "./residency.ts";
 
 export interface StartOptions {
   config: ServeConfig;
-  /** Where its values come from; absent: nobody has set them. */
-  origins?: Origins;
   folders: Folders;
   env: Environment;
   log: Logger;
   /** Name of the model that the adapters are for; absent: the default model. */
   adapted?: string;
+  /** Settings that somebody gave a value; absent: none. */
+  said?: ReadonlySet<ConfigKey>;
   /** Hears of each conversion, for a terminal that shows it. */
   onConversion?: (job: ConversionJob) => void;
 }
@@ -73,24 +75,29 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   const events = new EventBus<EventTopic>(() => systemClock.wallMs());
   const converting = openConverting({
     ...options,
-    onChange: (job) => {
-      const isProgress = job.state === "running" && job.totalBytes !== null;
-      events.publish("convert", encodeConversion(job), isProgress ? job.id : null);
-      options.onConversion?.(job);
-    },
+    fileLimit: () => planner.fileLimit(),
+    onChange: (job) => announceConversion(events, job, options.onConversion),
   });
   const registry = openRegistry(options, native.files, watch, converting.findConverted);
   const loader = converting.createLoader(registry);
   const feed = announceModels(registry, events);
   watch.onChange = () => feed.notice();
-  // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
-  const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
-  const loras = { modelPath: owner?.path ?? "", adapters };
+  const loras = { modelPath: findOwner(registry, adapted)?.path ?? "", adapters };
   const hardware = openHardware(options, native, events);
-  const router = buildRouter({ ...options, native, registry, adaptedBy: loras, loader, hardware });
+  const engines = { config, files: native.files, plugins: native.choice.plugins, folders, adapted: loras };
+  const planner: Planner = openPlanner({
+    start: options,
+    engines,
+    registry,
+    machine: hardware.sources.machine,
+    residents: () => listResidents(router.listModels()),
+    isMoving: () => router.isMoving,
+  });
+  const router: Router = buildRouter({ ...options, native, engines, registry, loader, hardware, planner });
   const app = createApp({
     inference: router,
-    hub: announceDownloads(openHub(env, folders, registry), events),
+    hub: announceDownloads(openHub(env, folders, registry, planner), events),
+    planner,
     conversions: converting.service,
     events,
     ...hardware.sources,
@@ -119,6 +126,21 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
       };
     },
   };
+}
+
+/** The default model may be another one later, when files come and go: the adapters stay with the one of the start. */
+function findOwner(registry: ModelRegistry, adapted: string | undefined): ModelEntry | null {
+  return adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
+}
+
+function announceConversion(
+  events: EventBus<EventTopic>,
+  job: ConversionJob,
+  tell: StartOptions["onConversion"],
+): void {
+  const isProgress = job.state === "running" && job.totalBytes !== null;
+  events.publish("convert", encodeConversion(job), isProgress ? job.id : null);
+  tell?.(job);
 }
 
 function openUploads({ config, folders, env }: StartOptions, registry: ModelRegistry): Uploads {
@@ -180,10 +202,11 @@ export function openRegistry(
 }
 
 /** What it downloads is listed when the request for it ends. */
-function openHub(env: Environment, folders: Folders, registry: ModelRegistry): ModelSource {
+function openHub(env: Environment, folders: Folders, registry: ModelRegistry, planner: Planner): ModelSource {
   const root = join(folders.data, "models");
   // Its settings are read when they are needed: a mistake in them must not cost the start.
-  const open = (): Hub => new Hub({ settings: readHubSettings(env), root, availableMemoryBytes: readAvailableMemory });
+  const largestModelBytes = () => planner.fileLimit();
+  const open = (): Hub => new Hub({ settings: readHubSettings(env), root, largestModelBytes });
   return {
     search: async (query) => await open().search(query),
     look: async (text, read, signal) => await open().look(text, read, signal),

@@ -4,7 +4,6 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { loadConfig } from "../config.ts";
-import { readAvailableMemory } from "../hardware/memory.ts";
 import { Hub } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { createLogger } from "../lib/log.ts";
@@ -16,6 +15,7 @@ import { AppError } from "../protocol/errors.ts";
 import { isRepository } from "../protocol/hub-name.ts";
 import { locateNativeFiles } from "../router/native-files.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
+import { limitFiles } from "./machine.ts";
 import { openRegistry } from "./server.ts";
 import { renderFit, renderInspection, renderModelFile } from "./show-text.ts";
 
@@ -72,7 +72,7 @@ async function showRemote(name: string, args: ShowArguments, env: Environment): 
   const hub = new Hub({
     settings: readHubSettings(env),
     root: join(resolveFolders(env).data, "models"),
-    availableMemoryBytes: () => readAvailableMemory(),
+    largestModelBytes: () => limitFiles(env),
   });
   try {
     const { found, ...look } = await hub.look(

@@ -15,6 +15,7 @@ import {
   textOption,
 } from "../lib/option.ts";
 import { MANAGE_COMMANDS } from "./manage-specs.ts";
+import { listPlanCommands } from "./plan-specs.ts";
 
 export interface CommandSpec {
   name: string;
@@ -227,6 +228,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     notes: ["Of each repository it tells the largest model that fits into memory, which is what pull takes."],
   },
   ...MANAGE_COMMANDS,
+  ...listPlanCommands(ENGINE_OPTIONS, configFile),
   {
     name: "bench",
     operands: "",

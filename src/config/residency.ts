@@ -1,18 +1,8 @@
-// Which models are in memory together: a part of the table of `serve`'s options. Pure.
+// Which models are loaded at the start: a part of the table of `serve`'s options. Pure.
 
-import { integerOption, listOption } from "../lib/option.ts";
+import { listOption } from "../lib/option.ts";
 
 export const RESIDENCY_OPTIONS = {
-  memoryBudgetBytes: integerOption(
-    {
-      name: "memory_budget",
-      placeholder: "BYTES",
-      description: "Most memory of all engines together; 0 is automatic",
-    },
-    0,
-    1024 ** 5,
-    0,
-  ),
   preload: listOption(
     {
       name: "preload",

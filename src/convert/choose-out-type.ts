@@ -17,16 +17,16 @@ export const LOAD_TYPES: readonly LoadType[] = [
   })),
 ];
 
-/** The rest is for the KV cache, for compute buffers, and for what else comes to run on the machine. */
-const MEMORY_SHARE = 0.7;
-
-/** `parameterCount` or `memoryBytes` null: not known, so nothing is held against the largest. The smallest, if none fits. */
+/**
+ * `largestBytes`: of a file that leaves room for all else that a model takes. It or `parameterCount` null: not known, so nothing
+ * is held against the first type. The smallest, if none fits.
+ */
 export function chooseOutType(
   parameterCount: number | null,
-  memoryBytes: number | null,
+  largestBytes: number | null,
   types: readonly LoadType[] = LOAD_TYPES,
 ): string {
   const fits = ({ bytesPerWeight }: LoadType): boolean =>
-    parameterCount === null || memoryBytes === null || parameterCount * bytesPerWeight <= memoryBytes * MEMORY_SHARE;
+    parameterCount === null || largestBytes === null || parameterCount * bytesPerWeight <= largestBytes;
   return (types.find(fits) ?? types.at(-1))?.outType ?? "auto";
 }

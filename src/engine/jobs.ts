@@ -1,9 +1,10 @@
-// What a one-shot child answers: how well the CPU variants fit, whether a plug-in really computes, what a load would
-// take; and what it does: quantising a file.
+// What a one-shot child answers: how well the CPU variants fit, whether a plug-in really computes, how fast the machine is,
+// what a load would take; and what it does: quantising a file.
 
 import { basename } from "node:path";
 import type { NativeLibrary } from "../ffi/library.ts";
 import type { BackendDevice } from "../protocol/machine.ts";
+import type { MachineRates } from "../protocol/machine-rates.ts";
 import type { EngineSettings, JobAnswer, JobQuestion } from "../protocol/messages.ts";
 import type { BatchPart } from "./backend.ts";
 import { loadBackend, startPlugins } from "./load.ts";
@@ -21,14 +22,30 @@ export function answerJob(library: NativeLibrary, question: JobQuestion, hooks: 
       return { job: "scores", scores: question.plugins.map((path) => score(library, path)) };
     case "selftest":
       return { job: "selftest", devices: selfTest(library, question.plugin, question.modelPath) };
-    case "devices":
-      return { job: "devices", devices: listDevices(library, question.plugins) };
     case "measure":
       return { job: "measure", measured: measureNeed(library, question.settings, hooks) };
+    case "devices":
+      return { job: "devices", devices: listDevices(library, question.plugins) };
     case "quantize":
       quantizeFile(library, question, hooks);
       return { job: "quantize" };
+    case "bench":
+      startPlugins(library, question.plugins);
+      return { job: "bench", ...measureRates(library, question.threads, question.diskPath) };
   }
+}
+
+/** Null in place of what could not be measured. */
+function measureRates(library: NativeLibrary, threads: number, diskPath: string | null): MachineRates {
+  const devices = library.devices();
+  const { devices: measured, diskBytesPerSecond } = library.bench(threads, diskPath ?? "");
+  return {
+    devices: measured.map(({ name, rates }) => {
+      const { kind = "accelerator", memoryBytes = 0 } = devices.find((device) => device.name === name) ?? {};
+      return { name, kind, totalBytes: memoryBytes > 0 ? memoryBytes : null, rates };
+    }),
+    diskBytesPerSecond: diskBytesPerSecond > 0 ? diskBytesPerSecond : null,
+  };
 }
 
 function score(library: NativeLibrary, path: string): { path: string; score: number; error?: string } {

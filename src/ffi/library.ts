@@ -14,6 +14,11 @@ export interface Device {
   freeBytes: number;
 }
 
+export interface BenchedDevice {
+  name: string;
+  rates: { type: string; bytesPerSecond: number; flopsPerSecond: number }[];
+}
+
 export interface LogLine {
   level: "debug" | "info" | "warn" | "error";
   text: string;
@@ -116,6 +121,11 @@ export class NativeLibrary {
 
   selfTestMatmul(): void {
     this.check("mlo_selftest_matmul", this.calls.mlo_selftest_matmul());
+  }
+
+  /** Takes about two seconds. `diskPath` empty: no disk is measured. A disk's 0 means that it can't be told. */
+  bench(threads: number, diskPath: string): { devices: BenchedDevice[]; diskBytesPerSecond: number } {
+    return this.takeJson("mlo_bench", this.calls.mlo_bench(threads, toCText(diskPath)));
   }
 
   /** A guess at what follows these tokens, at most `max`; empty when there is none. */

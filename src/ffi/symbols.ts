@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "488cae60790c71e20a4e54cee54c08bd322e0a0a2410873acffaeaa0173386a9";
+export const HEADER_HASH = "048624a0016f242efe9f233abffda7ccca51068d0d76f51106da157e1e4a9d58";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -28,6 +28,8 @@ export const SYMBOLS = {
   mlo_devices: { args: [], returns: "ptr" },
   // mlo_selftest_matmul()
   mlo_selftest_matmul: { args: [], returns: "i32" },
+  // mlo_bench(threads, path)
+  mlo_bench: { args: ["i32", "ptr"], returns: "ptr" },
   // mlo_job_poll(job)
   mlo_job_poll: { args: ["ptr"], returns: "i32" },
   // mlo_job_progress(job)

@@ -6,6 +6,7 @@ import { rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { detectFormat } from "../formats/detect.ts";
 import type { Detection } from "../formats/detection.ts";
+import { formatBytes } from "../lib/byte-count.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { AppError } from "../protocol/errors.ts";
 import { hashFile } from "./checksum.ts";
@@ -22,7 +23,6 @@ import { type Fetch, Requester } from "./requester.ts";
 import { type SearchHit, type SearchQuery, searchHub } from "./search.ts";
 import type { HubSettings } from "./settings.ts";
 import { makeFolder, publish, removeEmpty } from "./staging.ts";
-import { formatBytes } from "./variant.ts";
 import { WEIGHTS_TAG } from "./weights-set.ts";
 
 export type PullEvent =
@@ -37,8 +37,8 @@ export interface HubOptions {
   settings: HubSettings;
   /** The models folder. */
   root: string;
-  /** What a model may take; null: not known. */
-  availableMemoryBytes: () => number | null;
+  /** The largest file that fits into memory, as the planner says; null: not known. */
+  largestModelBytes: () => number | null | Promise<number | null>;
   limits?: Partial<HubLimits>;
   clock?: Clock;
   fetch?: Fetch;
@@ -102,13 +102,13 @@ export class Hub implements ModelSource {
     return await searchHub(
       this.#createRequester(() => {}),
       query,
-      this.#options.availableMemoryBytes(),
+      await this.#options.largestModelBytes(),
     );
   }
 
   async look<T extends Detection>(text: string, read: ReadHeaders<T>, signal: AbortSignal): Promise<Look<T>> {
     const reference = parseReference(text, this.#options.settings.endpoint);
-    const options = this.#lookOptions(this.#createRequester(() => {}));
+    const options = await this.#lookOptions(this.#createRequester(() => {}));
     return await lookInto(reference, { ...options, signal }, read);
   }
 
@@ -129,10 +129,10 @@ export class Hub implements ModelSource {
   }
 
   async #pullOnce(reference: PullReference, requester: Requester, pull: PullOptions): Promise<Pulled> {
-    const { root, availableMemoryBytes } = this.#options;
+    const { root, largestModelBytes } = this.#options;
     const { signal, onEvent, takesWeights = false, takesCompanions = false } = pull;
-    const memoryBytes = availableMemoryBytes();
-    const options = { requester, root, memoryBytes, takesWeights, takesCompanions, signal };
+    const largestBytes = await largestModelBytes();
+    const options = { requester, root, largestBytes, takesWeights, takesCompanions, signal };
     const plans = await planPull(reference, options);
     for (const plan of plans) {
       const { name, folder, files, weightsFolder } = plan;
@@ -153,7 +153,7 @@ export class Hub implements ModelSource {
   /** Gigabytes that nothing here can use are not fetched, unless they were asked for by their tag. */
   async #checkWeights(reference: PullReference, requester: Requester, signal: AbortSignal): Promise<void> {
     if (reference.kind === "url" || reference.tag !== null) return;
-    const { found } = await lookInto(reference, { ...this.#lookOptions(requester), signal }, (source, path) =>
+    const { found } = await lookInto(reference, { ...(await this.#lookOptions(requester)), signal }, (source, path) =>
       detectFormat(path, { source }),
     );
     if (found.verdict.startsWith("convertible")) return;
@@ -165,11 +165,11 @@ export class Hub implements ModelSource {
     });
   }
 
-  #lookOptions(requester: Requester): Omit<LookOptions, "signal"> {
-    const { availableMemoryBytes, freeDiskBytes = readFreeBytes, root } = this.#options;
+  async #lookOptions(requester: Requester): Promise<Omit<LookOptions, "signal">> {
+    const { largestModelBytes, freeDiskBytes = readFreeBytes, root } = this.#options;
     return {
       requester,
-      memoryBytes: availableMemoryBytes(),
+      largestBytes: await largestModelBytes(),
       freeDiskBytes: async () => await freeDiskBytes(nearestFolder(root)),
       diskReserveBytes: DISK_RESERVE_BYTES,
     };

@@ -9,7 +9,7 @@ import type { PullReference } from "./reference.ts";
 import { type Need, RemoteFiles } from "./remote-files.ts";
 import { listRepository, type RepositoryFile, sourceOf } from "./repository.ts";
 import type { Requester } from "./requester.ts";
-import { chooseVariant, fitsMemory, listCompanions, listVariants, MEMORY_SHARE } from "./variant.ts";
+import { chooseVariant, fitsMemory, listCompanions, listVariants } from "./variant.ts";
 import { listWeightsSet, WEIGHTS_TAG } from "./weights-set.ts";
 
 /** Reads headers, such as the detector: `path` is a file's or a folder's in `source`. May be called several times. */
@@ -28,7 +28,7 @@ export interface Look<T> {
   repo: string;
   /** What a download brings. */
   downloadBytes: number;
-  /** Of weights, against that part of the free memory that a model may take. */
+  /** Of weights, against the largest that leave room for all else that a model takes. */
   memory: Fit;
   /** Of the download, and of what it is converted to; some space always stays free. */
   disk: Fit;
@@ -37,7 +37,7 @@ export interface Look<T> {
 
 export interface LookOptions {
   requester: Requester;
-  memoryBytes: number | null;
+  largestBytes: number | null;
   /** Null: not known. */
   freeDiskBytes: () => Promise<number | null>;
   diskReserveBytes: number;
@@ -70,10 +70,10 @@ export async function lookInto<T extends Detection>(
     const message = "only models of the Hub are looked into before they are downloaded";
     throw new AppError({ code: "invalid_request", message, hint: "Name it as owner/repo[:tag].", param: "path" });
   }
-  const { requester, signal, memoryBytes } = options;
+  const { requester, signal, largestBytes } = options;
   const { repo, revision } = reference;
   const listed = await listRepository(requester, repo, revision, signal);
-  const subject = chooseSubject(listed, { repo, wanted: reference.tag, memoryBytes });
+  const subject = chooseSubject(listed, { repo, wanted: reference.tag, largestBytes });
   const sources = new Map(subject.view.map((file) => [file.path, sourceOf(requester.settings, repo, revision, file)]));
   const found = await readRemotely(sources, subject, options, read);
   const downloadBytes = sumBytes(subject.files);
@@ -114,20 +114,20 @@ interface Subject {
 interface Asked {
   repo: string;
   wanted: string | null;
-  memoryBytes: number | null;
+  largestBytes: number | null;
 }
 
 /** What `pull` would take, else what there is. One that does not fit is looked into as well: that is what is asked. */
-function chooseSubject(listed: RepositoryFile[], { repo, wanted, memoryBytes }: Asked): Subject {
+function chooseSubject(listed: RepositoryFile[], { repo, wanted, largestBytes }: Asked): Subject {
   const variants = listVariants(listed);
   const weights = listWeightsSet(listed);
   const isWeights = wanted === null ? variants.length === 0 : wanted.toLowerCase() === WEIGHTS_TAG;
   if (weights !== null && isWeights) return { tag: WEIGHTS_TAG, files: weights, view: weights, path: "." };
   const companions = listCompanions(listed);
   if (variants.length > 0 || (companions.length > 0 && wanted !== null)) {
-    const fitting = variants.some(({ sizeBytes }) => fitsMemory(sizeBytes, memoryBytes) !== false);
+    const fitting = variants.some(({ sizeBytes }) => fitsMemory(sizeBytes, largestBytes) !== false);
     const smallest = variants.toSorted((a, b) => a.sizeBytes - b.sizeBytes)[0]?.tag ?? null;
-    const choice = { repo, companions, wanted: wanted ?? (fitting ? null : smallest), memoryBytes };
+    const choice = { repo, companions, wanted: wanted ?? (fitting ? null : smallest), largestBytes };
     const { tag, files } = chooseVariant(variants, choice);
     return { tag, files, view: files, path: files[0]?.path ?? "." };
   }
@@ -203,7 +203,7 @@ function tooLarge(what: string): AppError {
 async function judgeFit(
   { verdict, guidance }: Detection,
   downloadBytes: number,
-  { memoryBytes, freeDiskBytes, diskReserveBytes }: LookOptions,
+  { largestBytes, freeDiskBytes, diskReserveBytes }: LookOptions,
 ): Promise<{ memory: Fit; disk: Fit }> {
   const isUseful = verdict === "runs" || verdict.startsWith("convertible");
   const weightsBytes = isUseful ? (guidance.memoryBytes ?? downloadBytes) : null;
@@ -213,8 +213,8 @@ async function judgeFit(
   return {
     memory: {
       neededBytes: weightsBytes,
-      availableBytes: memoryBytes === null ? null : Math.floor(memoryBytes * MEMORY_SHARE),
-      fits: weightsBytes === null ? null : fitsMemory(weightsBytes, memoryBytes),
+      availableBytes: largestBytes,
+      fits: weightsBytes === null ? null : fitsMemory(weightsBytes, largestBytes),
     },
     disk: { neededBytes, availableBytes: freeBytes, fits: freeBytes === null ? null : neededBytes <= freeBytes },
   };

@@ -32,7 +32,7 @@ export interface PlanOptions {
   requester: Requester;
   /** The models folder. */
   root: string;
-  memoryBytes: number | null;
+  largestBytes: number | null;
   /** Weights that must be converted are taken where there is no GGUF file. */
   takesWeights: boolean;
   /** What goes with the model is planned as well. */
@@ -43,7 +43,7 @@ export interface PlanOptions {
 /** The model, then what goes with it. Throws AppError. */
 export async function planPull(reference: PullReference, options: PlanOptions): Promise<[PullPlan, ...PullPlan[]]> {
   if (reference.kind === "url") return [planAddress(reference.url, options.root)];
-  const { requester, memoryBytes, signal, takesWeights, takesCompanions } = options;
+  const { requester, largestBytes, signal, takesWeights, takesCompanions } = options;
   const { repo, tag: wanted, revision } = reference;
   const listed = await listRepository(requester, repo, revision, signal);
   const variants = listVariants(listed);
@@ -51,7 +51,7 @@ export async function planPull(reference: PullReference, options: PlanOptions): 
   const isWeights = wanted === null ? variants.length === 0 : wanted.toLowerCase() === WEIGHTS_TAG;
   if (weights !== null && isWeights) return [planWeights(reference, weights, options)];
   const companions = listCompanions(listed);
-  const model = chooseVariant(variants, { repo, companions, wanted, memoryBytes });
+  const model = chooseVariant(variants, { repo, companions, wanted, largestBytes });
   const others = takesCompanions ? chooseCompanions(companions).filter(({ tag }) => tag !== model.tag) : [];
   return [planFiles(reference, model, options), ...others.map((one) => planFiles(reference, one, options))];
 }

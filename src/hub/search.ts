@@ -78,7 +78,7 @@ const TASKS: Readonly<Record<SearchTask, PipelineType>> = {
 export async function searchHub(
   requester: Requester,
   query: SearchQuery,
-  memoryBytes: number | null,
+  largestBytes: number | null,
 ): Promise<SearchHit[]> {
   const { words, task, limit, signal } = query;
   const { endpoint } = requester.settings;
@@ -102,7 +102,7 @@ export async function searchHub(
   // A few at a time, so that no more are asked about than are needed.
   while (hits.length > 0 && passed.length < wanted) {
     const some = hits.splice(0, Math.min(CONNECTIONS, wanted));
-    await Promise.all(some.map(async (hit) => await addVariants(requester, hit, query, memoryBytes)));
+    await Promise.all(some.map(async (hit) => await addVariants(requester, hit, query, largestBytes)));
     passed.push(...some.filter((hit) => !isNarrow(query) || hit.variants.length > 0));
   }
   return passed.slice(0, wanted);
@@ -152,7 +152,7 @@ async function addVariants(
   requester: Requester,
   hit: SearchHit,
   { signal, bytesMin, bytesMax, fits: mustFit = false }: SearchQuery,
-  memoryBytes: number | null,
+  largestBytes: number | null,
 ): Promise<void> {
   try {
     const listed = listVariants(await listRepository(requester, hit.repo, "main", signal));
@@ -160,13 +160,13 @@ async function addVariants(
       ({ sizeBytes }) =>
         sizeBytes >= (bytesMin ?? 0) &&
         sizeBytes <= (bytesMax ?? Number.POSITIVE_INFINITY) &&
-        (!mustFit || fitsMemory(sizeBytes, memoryBytes) !== false),
+        (!mustFit || fitsMemory(sizeBytes, largestBytes) !== false),
     );
     hit.variants = variants
-      .map(({ tag, sizeBytes }) => ({ tag, sizeBytes, fits: fitsMemory(sizeBytes, memoryBytes) }))
+      .map(({ tag, sizeBytes }) => ({ tag, sizeBytes, fits: fitsMemory(sizeBytes, largestBytes) }))
       .sort((a, b) => a.sizeBytes - b.sizeBytes);
-    const fits = variants.some(({ sizeBytes }) => fitsMemory(sizeBytes, memoryBytes) !== false);
-    if (fits) hit.choice = chooseVariant(variants, { repo: hit.repo, wanted: null, memoryBytes }).tag;
+    const fits = variants.some(({ sizeBytes }) => fitsMemory(sizeBytes, largestBytes) !== false);
+    if (fits) hit.choice = chooseVariant(variants, { repo: hit.repo, wanted: null, largestBytes }).tag;
   } catch (thrown) {
     if (!(thrown instanceof AppError) || thrown.code === "cancelled") throw toAppError(thrown);
     hit.error = thrown.message;

@@ -1,6 +1,7 @@
 // Which of a repository's files make up a model, and which of its models is taken: the one that was asked for, or the
 // best that fits into memory. Pure.
 
+import { formatBytes } from "../lib/byte-count.ts";
 import { AppError } from "../protocol/errors.ts";
 import { hubTag, quantizationOf } from "../protocol/hub-name.ts";
 import type { RepositoryFile } from "./repository.ts";
@@ -15,8 +16,6 @@ export interface Variant {
   sizeBytes: number;
 }
 
-/** The rest is for the KV cache, for compute buffers, and for what the files do not show. */
-export const MEMORY_SHARE = 0.7;
 /** Weights that were not quantised: twice the size of Q8_0, and no better to tell apart. */
 const UNQUANTIZED = /^(BF16|F16|F32)$/;
 const NO_MODEL = /(^|[-._/])(imatrix)([-._/]|$)/i;
@@ -108,9 +107,9 @@ function isWhole(parts: readonly RepositoryFile[]): boolean {
   return count === undefined || (parts.length === Number(count) && numbers.every((n, at) => Number(n?.[2]) === at + 1));
 }
 
-/** Null: it is not known how much memory there is. */
-export function fitsMemory(sizeBytes: number, memoryBytes: number | null): boolean | null {
-  return memoryBytes === null ? null : sizeBytes <= memoryBytes * MEMORY_SHARE;
+/** Null: it is not known how much memory there is. `largestBytes`: of a file that leaves room for all else. */
+export function fitsMemory(sizeBytes: number, largestBytes: number | null): boolean | null {
+  return largestBytes === null ? null : sizeBytes <= largestBytes;
 }
 
 export interface Choice {
@@ -120,12 +119,12 @@ export interface Choice {
   /** A tag or a path; null: whichever fits. */
   wanted: string | null;
   /** Null: not known, so nothing is held against it. */
-  memoryBytes: number | null;
+  largestBytes: number | null;
 }
 
 /** Throws `model_not_found` or `out_of_memory` with what there is. */
 export function chooseVariant(variants: readonly Variant[], choice: Choice): Variant {
-  const { repo, wanted, memoryBytes, companions = [] } = choice;
+  const { repo, wanted, largestBytes, companions = [] } = choice;
   const named = wanted === null ? undefined : findNamed([...variants, ...companions], wanted);
   if (named !== undefined) return named;
   if (variants.length === 0) {
@@ -137,13 +136,13 @@ export function chooseVariant(variants: readonly Variant[], choice: Choice): Var
     const message = `${repo} has no model ${JSON.stringify(wanted)}`;
     throw new AppError({ code: "model_not_found", message, hint: `It has ${listTags(variants)}.`, param: "model" });
   }
-  const fitting = variants.filter(({ sizeBytes }) => fitsMemory(sizeBytes, memoryBytes) !== false);
+  const fitting = variants.filter(({ sizeBytes }) => fitsMemory(sizeBytes, largestBytes) !== false);
   const quantized = fitting.filter(({ tag }) => !UNQUANTIZED.test(tag));
   const [best] = (quantized.length > 0 ? quantized : fitting).toSorted((a, b) => b.sizeBytes - a.sizeBytes);
   if (best !== undefined) return best;
   throw new AppError({
     code: "out_of_memory",
-    message: `none of the models of ${repo} fits into ${formatBytes(memoryBytes ?? 0)} of memory`,
+    message: `none of the models of ${repo} fits into memory: here one may have ${formatBytes(largestBytes ?? 0)}`,
     hint: `Choose a smaller model, or name one in spite of it: ${listTags(variants)}.`,
     param: "model",
   });
@@ -163,12 +162,4 @@ function listTags(variants: readonly Variant[]): string {
   const shown = variants.toSorted((a, b) => a.sizeBytes - b.sizeBytes).slice(0, 40);
   const more = variants.length > shown.length ? `, and ${variants.length - shown.length} more` : "";
   return shown.map(({ tag, sizeBytes }) => `${tag} (${formatBytes(sizeBytes)})`).join(", ") + more;
-}
-
-/** `4.7 GB`, in thousands as the Hub shows them. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  const power = bytes < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3));
-  const value = bytes / 1000 ** power;
-  return `${value.toFixed(power === 0 || value >= 100 ? 0 : 1)} ${units[power]}`;
 }

@@ -5,6 +5,7 @@
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
 import type { BackendDevice } from "./machine.ts";
+import type { MachineRates } from "./machine-rates.ts";
 import type { KvType, MeasuredNeed } from "./memory-need.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
 import type { TextAnswerHead, TextQuestion } from "./text-question.ts";
@@ -94,10 +95,12 @@ export interface KvStoreSettings {
 export type JobQuestion =
   | { job: "scores"; plugins: string[] }
   | { job: "selftest"; plugin: string; modelPath: string }
+  | { job: "measure"; settings: EngineSettings }
   /** What the engines' back ends find to compute on. */
   | { job: "devices"; plugins: string[] }
-  | { job: "measure"; settings: EngineSettings }
-  | ({ job: "quantize" } & QuantizeSettings);
+  | ({ job: "quantize" } & QuantizeSettings)
+  /** `diskPath`: a file of the disk to measure; null = none. */
+  | { job: "bench"; plugins: string[]; threads: number; diskPath: string | null };
 
 export interface QuantizeSettings {
   /** The first part of a GGUF file. */
@@ -117,9 +120,10 @@ export interface QuantizeSettings {
 export type JobAnswer =
   | { job: "scores"; scores: { path: string; score: number; error?: string }[] }
   | { job: "selftest"; devices: string[] }
-  | { job: "devices"; devices: BackendDevice[] }
   | { job: "measure"; measured: MeasuredNeed }
-  | { job: "quantize" };
+  | { job: "devices"; devices: BackendDevice[] }
+  | { job: "quantize" }
+  | ({ job: "bench" } & MachineRates);
 
 export type ToEngine =
   | { type: "ask"; version: number; question: JobQuestion }

@@ -15,7 +15,7 @@ export interface ConvertOnLoadOptions {
   /** `--convert-type`; null: whichever fits into memory. */
   outType: string | null;
   /** For a model with so many parameters; null: not known. */
-  chooseOutType: (parameterCount: number | null) => string;
+  chooseOutType: (parameterCount: number | null) => string | Promise<string>;
   /** A file was made: listings show it. */
   onConverted: () => void;
   log: Logger;
@@ -76,8 +76,9 @@ export class ConvertOnLoad {
     const refused = this.#refused.get(key);
     if (refused !== undefined) throw new AppError(refused);
     const folder = openFolder(cache, source);
-    const type = outType ?? chooseOutType(parameterCount);
     try {
+      const chosen = outType ?? chooseOutType(parameterCount);
+      const type = typeof chosen === "string" ? chosen : await chosen;
       const job = conversions.start({ label: id, source, outType: type, folder, name: null });
       conversions.follow(job.id, onChange);
       const { target } = await conversions.outcome(job.id);

@@ -6,8 +6,8 @@ import type { ModelEntry } from "../models/entry.ts";
 export interface MemoryEffects {
   /** Bytes that an engine of this model will take, the mapped ones of its file too. */
   needOf(entry: ModelEntry): Promise<number>;
-  /** Most bytes for all engines together, those of these processes among them; null: no limit is known. */
-  budgetBytes(pids: readonly number[]): number | null;
+  /** Most bytes for all engines together, those that run among them; null: no limit is known. */
+  budgetBytes(): number | null;
   /** Has the system read the model's file, as far as there is memory that nobody needs. */
   readAhead(entry: ModelEntry, signal: AbortSignal): Promise<void>;
   /** What could be had now. */

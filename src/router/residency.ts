@@ -44,7 +44,6 @@ export class Residency {
   readonly #ahead: ReadingAhead;
   /** Rises to the worth of what was evicted last (eviction.ts). */
   #level = 0;
-  #budgetBytes: number | null | undefined;
   #cancelWake: () => void = () => {};
 
   constructor(deps: ResidencyDependencies) {
@@ -113,14 +112,12 @@ export class Residency {
 
   /** Most bytes for all engines; null: no limit. */
   get budgetBytes(): number | null {
-    const places = this.places.all();
-    // What starts or ends has memory that nobody can tell from others': the last figure holds until it is there, or gone.
-    const isMoving = places.some(({ starting, leaving }) => (starting ?? leaving) !== null);
-    if (!isMoving || this.#budgetBytes === undefined) {
-      const pids = places.flatMap(({ engine }) => (engine === null ? [] : [engine.pid]));
-      this.#budgetBytes = this.#deps.memory?.budgetBytes(pids) ?? null;
-    }
-    return this.#budgetBytes;
+    return this.#deps.memory?.budgetBytes() ?? null;
+  }
+
+  /** Some engine starts or ends: it has memory that nobody can tell from others'. */
+  get isMoving(): boolean {
+    return this.places.all().some(({ starting, leaving }) => (starting ?? leaving) !== null);
   }
 
   /** Ends all engines. Graceful: what they keep is written. */

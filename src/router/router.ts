@@ -120,6 +120,11 @@ export class Router implements Inference {
     return { model: this.#card(listed), freed };
   }
 
+  /** An engine starts or ends. */
+  get isMoving(): boolean {
+    return this.#residency.isMoving;
+  }
+
   async status(): Promise<MemoryOverview> {
     return await this.#status.take(this.#deps.registry.defaultEntry()?.id ?? null);
   }

@@ -1,21 +1,19 @@
 // Which settings count as somebody's choice: those are not lowered without being asked for.
 
 import { expect, test } from "bun:test";
-import { listExplicit, type Origins } from "../../src/commands/adapting.ts";
-import { resolveConfig } from "../../src/config.ts";
+import { listExplicit } from "../../src/commands/adapting.ts";
+import { listSaid } from "../../src/commands/asked-settings.ts";
+import { type ConfigKey, resolveConfig } from "../../src/config.ts";
 import type { EngineChanges } from "../../src/protocol/model-settings.ts";
 
-const DEFAULTS: Origins = { batchSize: "default", ubatchSize: "default", parallel: "default", retained: "default" };
-
 test.each([
-  [{}, {}, []],
-  [DEFAULTS, {}, []],
-  [{ ...DEFAULTS, ubatchSize: "flag" }, {}, ["batch"]],
-  [{ ...DEFAULTS, parallel: "env", retained: "file" }, {}, ["parallel", "cache"]],
-  [DEFAULTS, { parallel: 4, checkpointBytes: 0 }, ["parallel", "cache"]],
-  [{ ctx: "flag", threads: "flag" }, { ctx: 100 }, []],
-] as [Origins, EngineChanges, string[]][])("origins %j and a model's file %j: %j", (origins, changes, expected) => {
-  expect([...listExplicit(origins, changes)]).toEqual(expected as never);
+  [[], {}, []],
+  [["ubatchSize"], {}, ["batch"]],
+  [["parallel", "retained"], {}, ["parallel", "cache"]],
+  [[], { parallel: 4, checkpointBytes: 0 }, ["parallel", "cache"]],
+  [["ctx", "threads"], { ctx: 100 }, []],
+] as [ConfigKey[], EngineChanges, string[]][])("settings %j and a model's file %j: %j", (said, changes, expected) => {
+  expect([...listExplicit(new Set(said), changes)]).toEqual(expected as never);
 });
 
 test("the settings tell where they come from", () => {
@@ -25,5 +23,5 @@ test("the settings tell where they come from", () => {
     folders: { config: "", data: "", state: "", cache: "" },
     cwd: "/",
   };
-  expect([...listExplicit(resolveConfig(sources, null).origins, {})]).toEqual(["parallel"]);
+  expect([...listExplicit(listSaid(resolveConfig(sources, null)), {})]).toEqual(["parallel"]);
 });

@@ -7,6 +7,8 @@ import type { Logger } from "../../src/lib/log.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import type { ModelRegistry } from "../../src/models/registry.ts";
 import { AppError } from "../../src/protocol/errors.ts";
+import type { MemoryEffects } from "../../src/router/memory-effects.ts";
+import type { LoadPlan } from "../../src/router/planner.ts";
 import type { Router } from "../../src/router/router.ts";
 import { makeEntry } from "../support/fake-engines.ts";
 import { DEMO_PATH } from "../support/fake-inference.ts";
@@ -18,29 +20,34 @@ function configOf(...flags: [string, string][]): ServeConfig {
   return resolveConfig({ flags: named, env: {}, folders: FOLDERS, cwd: "/" }, null).values;
 }
 
+/** `planned`: what the planner says of any model; null: it can't say. */
+function open(config = configOf(), planned: number | null = null): MemoryEffects {
+  const plan = planned === null ? null : ({ placed: { totalBytes: planned } } as LoadPlan);
+  return openMemory({ config, planner: { planLoad: async () => plan, roomBytes: () => 5000 } });
+}
+
 const demo = makeEntry("demo", { path: DEMO_PATH, sizeBytes: 1_000_000, trainedContextLength: 320 });
 
-test("what a model takes hangs on its context, by its own file's settings before the server's", async () => {
-  const { needOf } = openMemory(configOf());
+test("what a model takes and what there is are the planner's to say", async () => {
+  const { needOf, budgetBytes } = open(configOf(), 1234);
+  expect(await needOf(demo)).toBe(1234);
+  expect(budgetBytes()).toBe(5000);
+});
+
+test("what can't be planned is estimated: what it takes hangs on its context, by its own file's settings before the server's", async () => {
+  const { needOf } = open();
   const automatic = await needOf(demo);
   expect(automatic).toBeGreaterThan(256 * 1024 ** 2 + demo.sizeBytes);
-  const longer = await openMemory(configOf(["ctx", "4096"])).needOf(demo);
+  const longer = await open(configOf(["ctx", "4096"])).needOf(demo);
   expect(longer).toBeGreaterThan(automatic);
   const own = { ...demo, settings: { engine: { ctx: 4096 }, sampling: {} } };
   expect(await needOf(own)).toBe(longer);
 });
 
 test("a folder of weights that is not converted yet counts by its size", async () => {
-  const { needOf } = openMemory(configOf());
+  const { needOf } = open();
   expect(await needOf({ ...demo, path: "/nowhere", conversion: { file: null } })).toBe(1_000_000);
   expect(await needOf({ ...demo, path: "/nowhere", conversion: { file: DEMO_PATH } })).toBe(await needOf(demo));
-});
-
-test("the budget is what was said, else what this machine has and nobody else uses", () => {
-  expect(openMemory(configOf(["memory_budget", "5000"])).budgetBytes([])).toBe(5000);
-  const automatic = openMemory(configOf()).budgetBytes([process.pid]);
-  if (process.platform === "linux") expect(automatic).toBeGreaterThan(0);
-  else expect(automatic).toBeNull();
 });
 
 test("models are loaded at the start in their order, each once, and one that fails does not keep the others away", async () => {

@@ -69,7 +69,7 @@ test("the examples pass the checks and run against the demo model", async () => 
   const operations = listOperations(await readDocument()).filter(
     ({ method, operation }) => method === "post" && operation.requestBody !== undefined,
   );
-  expect(operations).toHaveLength(37);
+  expect(operations).toHaveLength(39);
   for (const { path, operation } of operations) {
     // The kinds of models that the demo is not.
     const changes = path.includes("rerank") ? { embeddingPooling: "rank" as const } : demo;

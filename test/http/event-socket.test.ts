@@ -12,6 +12,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { FakeConversions } from "../support/fake-conversions.ts";
 import { FakeHub } from "../support/fake-hub.ts";
 import { FakeInference } from "../support/fake-inference.ts";
+import { FakePlanner } from "../support/fake-planner.ts";
 import { createTestApp, fakeUploads, readError, settle } from "../support/http-app.ts";
 import { fakeHardware } from "../support/machines.ts";
 import { encodeFrame, HANDSHAKE, OPCODES, RawWebSocket } from "../support/raw-websocket.ts";
@@ -36,7 +37,8 @@ function serve(changes: Partial<ApiOptions> = {}): Served {
   const clock = new FakeClock();
   const events = new EventBus<EventTopic>(() => clock.wallMs());
   const state = new State({ folder: null, log: silentLogger, clock });
-  const parts = { inference: new FakeInference(), hub: new FakeHub(), conversions: new FakeConversions(), events };
+  const fakes = { hub: new FakeHub(), conversions: new FakeConversions(), planner: new FakePlanner() };
+  const parts = { inference: new FakeInference(), ...fakes, events };
   const options = { ...DEFAULT_API_OPTIONS, ...changes };
   const app = createApp({
     ...parts,

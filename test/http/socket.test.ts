@@ -12,6 +12,7 @@ import { State } from "../../src/state/state.ts";
 import { FakeConversions } from "../support/fake-conversions.ts";
 import { FakeHub } from "../support/fake-hub.ts";
 import { FakeInference } from "../support/fake-inference.ts";
+import { FakePlanner } from "../support/fake-planner.ts";
 import { fakeUploads, judgeAnswers } from "../support/http-app.ts";
 import { fakeHardware } from "../support/machines.ts";
 
@@ -33,10 +34,9 @@ afterEach(async () => {
 function start(inference: FakeInference): RunningServer {
   const state = new State({ folder: null, log: silentLogger, clock: systemClock });
   const events = new EventBus<EventTopic>(() => systemClock.wallMs());
-  const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events, uploads: fakeUploads() };
-  const app = judgeAnswers(
-    createApp({ inference, ...parts, ...fakeHardware(), state, options: DEFAULT_API_OPTIONS, log: silentLogger }),
-  );
+  const fakes = { hub: new FakeHub(), conversions: new FakeConversions(), planner: new FakePlanner() };
+  const parts = { ...fakes, ...fakeHardware(), events, uploads: fakeUploads() };
+  const app = judgeAnswers(createApp({ inference, ...parts, state, options: DEFAULT_API_OPTIONS, log: silentLogger }));
   running = listen(app, { host: "127.0.0.1", port: 0 });
   return running;
 }

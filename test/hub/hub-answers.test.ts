@@ -21,7 +21,7 @@ interface Answer {
 /** The failure of a pull where every request gets this answer, and the addresses that were asked. */
 async function pullFrom(
   answer: Answer | ((url: string) => Answer),
-  { token = null, offline = false, memoryBytes = null as number | null, name = REPO } = {},
+  { token = null, offline = false, largestBytes = null as number | null, name = REPO } = {},
 ) {
   const root = mkdtempSync(join(tmpdir(), "mlo-hub-"));
   const asked: { url: string; authorization: string | undefined }[] = [];
@@ -32,7 +32,7 @@ async function pullFrom(
   };
   const settings = { endpoint: "https://hub.test", token, offline };
   const limits = { backoffMs: 1, backoffMsMax: 1 };
-  const hub = new Hub({ settings, root, fetch, limits, availableMemoryBytes: () => memoryBytes });
+  const hub = new Hub({ settings, root, fetch, limits, largestModelBytes: () => largestBytes });
   let error: AppError | null = null;
   try {
     await hub.pull(name, { signal: new AbortController().signal, onEvent: () => {} });
@@ -180,7 +180,7 @@ describe("a listing", () => {
     ];
     const { error } = await pullFrom(listing(...files), { name: `${REPO}:Q5_0` });
     expect(error).toMatchObject({ code: "model_not_found", hint: "It has Q4_0 (4.0 GB), Q8_0 (8.0 GB)." });
-    const large = await pullFrom(listing(...files), { memoryBytes: 2e9 });
+    const large = await pullFrom(listing(...files), { largestBytes: 1.4e9 });
     expect(large.error).toMatchObject({ code: "out_of_memory", hint: expect.stringContaining("Q4_0 (4.0 GB)") });
   });
 });

@@ -28,7 +28,7 @@ function setUp({ endpoint }: Pick<LoopbackHub, "endpoint">, changes: Partial<Hub
   const hub = new Hub({
     settings: { endpoint, token: "hf_secret", offline: false },
     root,
-    availableMemoryBytes: () => 16 * GIGABYTE,
+    largestModelBytes: () => Math.floor(0.7 * 16 * GIGABYTE),
     freeDiskBytes: async () => 100 * GIGABYTE,
     limits: { backoffMs: 1, backoffMsMax: 4, stallMs: 100 },
     ...changes,
@@ -150,10 +150,10 @@ describe("a model of the Hub", () => {
       "m-Q8_0.gguf": makeLargeModel(9_000_000, 1),
       "m-Q4_0.gguf": wordyModel(9),
     });
-    const little = { availableMemoryBytes: () => 100, freeDiskBytes: async () => 256 * MEGABYTE };
+    const little = { largestModelBytes: () => 70, freeDiskBytes: async () => 256 * MEGABYTE };
     const { found, name, memory, disk } = await setUp(server, little).look();
     expect([name, found.format, memory.fits, disk.fits]).toEqual([`${REPO}:Q4_0`, "gguf", false, false]);
-    const unknown = { availableMemoryBytes: () => null, freeDiskBytes: async () => null };
+    const unknown = { largestModelBytes: () => null, freeDiskBytes: async () => null };
     const dark = await setUp(server, unknown).look(`hf:${REPO}:q8_0`);
     expect([dark.name, dark.memory.fits, dark.disk.fits]).toEqual([`${REPO}:Q8_0`, null, null]);
   });

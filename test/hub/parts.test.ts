@@ -9,7 +9,8 @@ import { readAvailableMemory } from "../../src/hardware/memory.ts";
 import { addRange, areRanges, type ByteRange, countBytes, missingRanges } from "../../src/hub/byte-ranges.ts";
 import { parseReference } from "../../src/hub/reference.ts";
 import { readHubSettings } from "../../src/hub/settings.ts";
-import { chooseCompanions, chooseVariant, formatBytes, listCompanions, listVariants } from "../../src/hub/variant.ts";
+import { chooseCompanions, chooseVariant, listCompanions, listVariants } from "../../src/hub/variant.ts";
+import { formatBytes } from "../../src/lib/byte-count.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
@@ -146,7 +147,7 @@ describe("the models of a repository", () => {
       "pirate-lora-F16",
     ]);
     // By its name, one is taken as a model is; alone in a repository, drafts are its models.
-    const wanted = { repo: "o/r", memoryBytes: null, companions };
+    const wanted = { repo: "o/r", largestBytes: null, companions };
     expect(chooseVariant(listVariants(files), { ...wanted, wanted: "mmproj-m-q8_0" }).tag).toBe("mmproj-m-Q8_0");
     expect(chooseVariant(listVariants(files), { ...wanted, wanted: "lora/poet.gguf" }).tag).toBe("lora-poet");
     expect(tagsOf("Small-DRAFT-0.5B-Q4_0.gguf")).toEqual(["Q4_0"]);
@@ -168,11 +169,11 @@ describe("the models of a repository", () => {
     file("m-Q8_0.gguf", 8),
     file("m-F16.gguf", 16),
   ]);
-  const choose = (memoryBytes: number | null, wanted: string | null = null) =>
-    chooseVariant(variants, { repo: "o/r", wanted, memoryBytes }).tag;
+  const choose = (largestBytes: number | null, wanted: string | null = null) =>
+    chooseVariant(variants, { repo: "o/r", wanted, largestBytes }).tag;
 
-  test("the largest quantised one that leaves a third of the memory is taken", () => {
-    expect([null, 100e9, 12e9, 11e9, 7.2e9, 5e9].map((bytes) => choose(bytes))).toEqual([
+  test("the largest quantised one that fits is taken", () => {
+    expect([null, 70e9, 8e9, 7.9e9, 5e9, 3e9].map((bytes) => choose(bytes))).toEqual([
       "Q8_0",
       "Q8_0",
       "Q8_0",
@@ -180,15 +181,15 @@ describe("the models of a repository", () => {
       "Q4_K_M",
       "Q2_K",
     ]);
-    expect(() => choose(4e9)).toThrow("fits into 4.0 GB");
+    expect(() => choose(2.9e9)).toThrow("fits into memory: here one may have 2.9 GB");
     const bare = listVariants([file("m-F16.gguf", 1)]);
-    expect(chooseVariant(bare, { repo: "o/r", wanted: null, memoryBytes: 2e9 }).tag).toBe("F16");
+    expect(chooseVariant(bare, { repo: "o/r", wanted: null, largestBytes: 2e9 }).tag).toBe("F16");
   });
 
   test("one that is named is taken, fitting or not: by quantisation, file or path", () => {
     for (const wanted of ["f16", "F16", "m-F16.gguf"]) expect(choose(1, wanted)).toBe("F16");
     expect(() => choose(null, "Q5_0")).toThrow('has no model "Q5_0"');
-    expect(() => chooseVariant([], { repo: "o/r", wanted: null, memoryBytes: null })).toThrow("has no GGUF file");
+    expect(() => chooseVariant([], { repo: "o/r", wanted: null, largestBytes: null })).toThrow("has no GGUF file");
   });
 
   test.each([

@@ -38,7 +38,7 @@ function setUp({ endpoint }: Pick<LoopbackHub, "endpoint">, changes: Partial<Hub
   const hub = new Hub({
     settings,
     root,
-    availableMemoryBytes: () => null,
+    largestModelBytes: () => null,
     ...changes,
     limits: { ...LIMITS, ...changes.limits },
   });

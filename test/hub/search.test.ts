@@ -32,7 +32,7 @@ const FILES = [
 
 function searchWith(
   answer: (url: string) => Response,
-  memoryBytes: number | null = 7e9,
+  largestBytes: number | null = 4.9e9,
   more: Partial<SearchQuery> = {},
 ) {
   const asked: string[] = [];
@@ -42,7 +42,7 @@ function searchWith(
   };
   const settings = { endpoint: "https://hub.test", token: null, offline: false };
   const limits = { backoffMs: 1, backoffMsMax: 1 };
-  const hub = new Hub({ settings, root: "/nowhere", fetch, limits, availableMemoryBytes: () => memoryBytes });
+  const hub = new Hub({ settings, root: "/nowhere", fetch, limits, largestModelBytes: () => largestBytes });
   const signal = new AbortController().signal;
   return { asked, run: () => hub.search({ words: "big model", task: "chat", limit: 4, signal, ...more }) };
 }
@@ -111,8 +111,8 @@ test("without enough memory nothing is chosen, and without knowing it the larges
 });
 
 test("by size, by fit, and by what the template speaks of", async () => {
-  const found = async (more: Partial<SearchQuery>, memoryBytes: number | null = 7e9) =>
-    (await searchWith(answerAll, memoryBytes, more).run()).map(({ repo, variants }) => [
+  const found = async (more: Partial<SearchQuery>, largestBytes: number | null = 4.9e9) =>
+    (await searchWith(answerAll, largestBytes, more).run()).map(({ repo, variants }) => [
       repo,
       ...variants.map(({ tag }) => tag),
     ]);
@@ -124,7 +124,7 @@ test("by size, by fit, and by what the template speaks of", async () => {
   expect(await found({ capability: "tools" })).toEqual([["owner/big-GGUF", "Q4_0", "Q8_0"]]);
   const silent = (url: string) =>
     url.includes("/tree/") ? answerAll(url) : Response.json(MODELS.map(({ gguf: _, ...rest }) => rest));
-  expect(await searchWith(silent, 7e9, { capability: "reasoning" }).run()).toEqual([]);
+  expect(await searchWith(silent, 4.9e9, { capability: "reasoning" }).run()).toEqual([]);
 });
 
 test("narrowed, more are looked at than are shown, a few at a time", async () => {

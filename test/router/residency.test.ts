@@ -255,24 +255,6 @@ test("settings that nobody has any more are forgotten with their engine", async 
   expect([known.length <= 2, world.alive.size]).toEqual([true, 1]);
 });
 
-test("an automatic budget is not measured while memory moves", async () => {
-  const world = open();
-  const asked: number[][] = [];
-  // What loads is not among those that it is told of, so it is missing.
-  world.measureBudget = (pids) => {
-    asked.push([...pids]);
-    return 20 - [...world.alive].reduce((sum, [pid, bytes]) => sum + (pids.includes(pid) ? 0 : bytes), 0);
-  };
-  const first = world.ask("a");
-  await world.finish(world.pass(50));
-  const second = world.ask("b");
-  await world.finish(Promise.all([first, second]));
-  expect((await second).outcome).toBe("done");
-  expect(asked).toEqual([[]]);
-  await world.finish(world.ask("c"));
-  expect(asked[1]).toEqual([1000, 1001]);
-});
-
 test("a stop tells those who wait", async () => {
   const world = open({ budgetBytes: 10, answerMs: () => 60_000 });
   const first = world.ask("a");

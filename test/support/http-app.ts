@@ -17,6 +17,7 @@ import { FakeClock } from "./fake-clock.ts";
 import { FakeConversions } from "./fake-conversions.ts";
 import { FakeHub } from "./fake-hub.ts";
 import { FakeInference } from "./fake-inference.ts";
+import { FakePlanner } from "./fake-planner.ts";
 import { type FakeAdaptation, type FakeBackendDevices, type FakeMachine, fakeHardware } from "./machines.ts";
 
 export interface TestApp {
@@ -24,6 +25,7 @@ export interface TestApp {
   inference: FakeInference;
   hub: FakeHub;
   conversions: FakeConversions;
+  planner: FakePlanner;
   events: EventBus<EventTopic>;
   machine: FakeMachine;
   adaptation: FakeAdaptation;
@@ -48,14 +50,16 @@ export function createTestApp(changes: Partial<ApiOptions> = {}, stateFolder: st
   const state = new State({ folder: stateFolder, log: silentLogger, clock });
   const folder = newFolder();
   const uploads = fakeUploads(folder, clock);
+  const planner = new FakePlanner();
   const { machine, adaptation, backendDevices } = fakeHardware();
-  const parts = { inference, hub, conversions, events, machine, adaptation, backendDevices, uploads, state };
+  const parts = { inference, hub, conversions, planner, events, machine, adaptation, backendDevices, uploads, state };
   const app = judgeAnswers(createApp({ ...parts, options, log: silentLogger, clock }));
   return {
     app,
     inference,
     hub,
     conversions,
+    planner,
     events,
     machine,
     adaptation,
@@ -92,15 +96,9 @@ function listRoutes(): DocumentedRoute[] {
   const state = new State({ folder: null, log: silentLogger, clock: new FakeClock() });
   const inference = new FakeInference();
   const events = new EventBus<EventTopic>(() => 0);
-  const parts = { hub: new FakeHub(), conversions: new FakeConversions(), events, uploads: fakeUploads() };
-  return createApp({
-    inference,
-    ...parts,
-    ...fakeHardware(),
-    state,
-    options: DEFAULT_API_OPTIONS,
-    log: silentLogger,
-  }).routes();
+  const fakes = { hub: new FakeHub(), conversions: new FakeConversions(), planner: new FakePlanner() };
+  const parts = { ...fakes, ...fakeHardware(), events, uploads: fakeUploads() };
+  return createApp({ inference, ...parts, state, options: DEFAULT_API_OPTIONS, log: silentLogger }).routes();
 }
 
 /** The app, whose answers throw where the document does not allow them. */

@@ -56,6 +56,7 @@ function refuse(code: ErrorCode): Provoke {
     app.inference.refusal = refusal;
     app.hub.refusal = refusal;
     app.conversions.refusal = refusal;
+    app.planner.refusal = refusal;
     return send(app, route, asksHub(route) ? { body: { path: "hf:owner/repo" } } : {});
   };
 }
@@ -103,8 +104,19 @@ function failAll(makeError: () => Error): Provoke {
     const fail = () => {
       throw makeError();
     };
-    const { inference, hub, conversions, events, machine, uploads, state } = app;
-    for (const part of [inference, hub, conversions, events, machine, uploads, state.responses, state.conversations]) {
+    const { inference, hub, conversions, planner, events, machine, uploads, state } = app;
+    const parts = [
+      inference,
+      hub,
+      conversions,
+      planner,
+      events,
+      machine,
+      uploads,
+      state.responses,
+      state.conversations,
+    ];
+    for (const part of parts) {
       for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(part))) {
         if (name !== "constructor" && name !== "lastRequest") Object.assign(part, { [name]: fail });
       }
@@ -140,6 +152,7 @@ const nameNoModel: Provoke = (route) => {
 };
 
 const BAD_REQUESTS: Record<string, Sent> = {
+  "GET /api/models/recommend": { path: `/api/models/recommend?q=${"x".repeat(201)}` },
   "GET /v1/models": { path: "/v1/models?limit=0", headers: { "anthropic-version": "2023-06-01" } },
   "GET /v1/models/{model}": { path: "/v1/models/%zz" },
   "DELETE /api/models/by-id/{model}": { path: "/api/models/by-id/%zz" },

@@ -77,7 +77,6 @@ export class SwapWorld {
   readonly asked: Asked[] = [];
   readonly readAhead: string[] = [];
   readonly entries: ModelEntry[];
-  measureBudget: MemoryEffects["budgetBytes"] = () => this.options.budgetBytes;
   #open = 0;
 
   constructor(readonly options: WorldOptions) {
@@ -167,7 +166,7 @@ export class SwapWorld {
   #fakeMemory(): MemoryEffects {
     return {
       needOf: (entry) => Promise.resolve(this.modelOf(entry.id).bytes),
-      budgetBytes: (pids) => this.measureBudget(pids),
+      budgetBytes: () => this.options.budgetBytes,
       readAhead: async (entry) => void this.readAhead.push(entry.id),
       readFree: () => {
         const held = [...this.alive.values()].reduce((sum, bytes) => sum + bytes, 0);

@@ -1,0 +1,92 @@
+// `plan MODEL` and `recommend`: what models would take on this machine and which of them suit it. Starts no server and loads
+// nothing; beside a server that runs, its models count as memory that is not free.
+
+import { encodePlan, encodeRecommendation } from "../api/manage/encode-plan.ts";
+import { loadConfig } from "../config.ts";
+import { systemClock } from "../lib/clock.ts";
+import { createLogger } from "../lib/log.ts";
+import type { RawFlags } from "../lib/option.ts";
+import { type Environment, resolveFolders } from "../lib/paths.ts";
+import { readAdapters } from "../models/adapter.ts";
+import { listBackends } from "../protocol/backends.ts";
+import { AppError } from "../protocol/errors.ts";
+import { locateNativeFiles } from "../router/native-files.ts";
+import type { PlanGoal } from "../router/placement/plan.ts";
+import type { Planner } from "../router/planner.ts";
+import { choosePlugins, pluginEffects } from "../router/plugins.ts";
+import { listSaid } from "./asked-settings.ts";
+import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
+import { openMachine } from "./machine.ts";
+import { PLAN_GOAL } from "./plan-specs.ts";
+import { renderPlan, renderRecommendation } from "./plan-text.ts";
+import { openPlanner } from "./planning.ts";
+import { nameModel } from "./run-model.ts";
+import { openRegistry } from "./server.ts";
+
+export interface PlanArguments {
+  /** One: a name, or the path of a GGUF file. */
+  operands: readonly string[];
+  json: boolean;
+}
+
+interface Asked {
+  flags: RawFlags;
+  configPath: string | null;
+}
+
+/** Exit code 0 says that it fits; a plan that needs changes, and a refusal, are failures for scripts. */
+export async function plan(
+  { plan: args, ...asked }: Asked & { plan: PlanArguments },
+  env: Environment,
+  cwd: string,
+): Promise<ExitCode> {
+  const [wanted] = args.operands;
+  if (wanted === undefined) throw usage("plan needs a model: a name or the path of a GGUF file");
+  const { model, flags } = nameModel(wanted, asked.flags, cwd);
+  const planner = await open({ ...asked, flags }, env, cwd);
+  const report = await planner.plan({ model, goal: readGoal(flags), asked: {} });
+  process.stdout.write(args.json ? `${JSON.stringify(encodePlan(report), null, 2)}\n` : renderPlan(report));
+  return report.plan.verdict === "fits" ? EXIT_CODES.ok : EXIT_CODES.failed;
+}
+
+function readGoal(flags: RawFlags): PlanGoal {
+  const result = PLAN_GOAL.schema.safeParse(flags.get(PLAN_GOAL.name)?.at(-1) ?? PLAN_GOAL.default);
+  if (!result.success) throw usage(`--goal must be ${PLAN_GOAL.expected}`);
+  return result.data;
+}
+
+function usage(message: string): AppError {
+  return new AppError({ code: "invalid_request", message, hint: "ml-offload plan --help shows what there is." });
+}
+
+export async function recommend(
+  { json, ...asked }: Asked & { json: boolean },
+  env: Environment,
+  cwd: string,
+): Promise<ExitCode> {
+  const found = await (await open(asked, env, cwd)).recommend();
+  process.stdout.write(
+    json ? `${JSON.stringify(encodeRecommendation(found), null, 2)}\n` : renderRecommendation(found),
+  );
+  return EXIT_CODES.ok;
+}
+
+async function open({ flags, configPath }: Asked, env: Environment, cwd: string): Promise<Planner> {
+  const folders = resolveFolders(env);
+  const resolved = loadConfig({ flags, env, folders, cwd }, configPath);
+  const { values: config } = resolved;
+  const log = createLogger({ level: flags.has("log_level") ? config.logLevel : "error", format: config.logFormat });
+  const files = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
+  const wanted = listBackends(config.backend);
+  const { plugins } = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock, wanted), wanted);
+  const registry = openRegistry({ config, folders, env, log }, files, undefined, () => null);
+  const adapted = { modelPath: registry.defaultEntry()?.path ?? "", adapters: readAdapters(config.lora) };
+  return openPlanner({
+    start: { config, folders, log, said: listSaid(resolved) },
+    engines: { config, files, plugins, folders, adapted },
+    registry,
+    machine: openMachine(files.probe, env, folders),
+    residents: () => [],
+    isMoving: () => false,
+  });
+}

@@ -1,0 +1,101 @@
+// A model's shape → what the planner asks of a model. Pure: estimates are the formula's, and whoever confirms a plan asks
+// llama.cpp.
+
+import { estimateNeed } from "../../models/memory/estimate-need.ts";
+import type { ModelShape } from "../../models/memory/model-shape.ts";
+import type { RepackRules } from "../../models/memory/repacking.ts";
+import type { MemoryNeed, MemoryParts } from "../../protocol/memory-need.ts";
+import type { PlanSettings, PlanSubject } from "./plan.ts";
+import { countTokenWork } from "./token-work.ts";
+
+export interface SubjectSources {
+  id: string;
+  shape: ModelShape;
+  fileBytes: number;
+  repacking: RepackRules;
+  /** The smaller model that guesses; null: none is named. */
+  draft: ModelShape | null;
+  /** With its own prediction layers, where nothing else guesses. */
+  withHead: boolean;
+  /** Of files that are loaded beside it as they are, such as LoRA adapters. */
+  besideBytes: number;
+  others: readonly PlanSubject[];
+}
+
+/** A search asks for the same settings again and again, for other options: so many answers are kept. */
+const ANSWERS_MAX = 20_000;
+
+export function describeSubject(sources: SubjectSources): PlanSubject {
+  const { id, shape, fileBytes, draft, others } = sources;
+  const keepsStates = shape.layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
+  return {
+    id,
+    layers: shape.layers.length,
+    expertLayers: countExpertLayers(shape),
+    trainedContextLength: shape.trainedContextLength,
+    isRecurrent: keepsStates,
+    hasCheckpoints: keepsStates,
+    canGenerate: !shape.embedsOnly,
+    hasDraft: draft !== null,
+    weightType: findWeightType(shape),
+    fileBytes,
+    needOf: remember((settings) => sumNeeds(sources, settings)),
+    workOf: (settings, depth) => countTokenWork(shape, settings, depth),
+    others,
+  };
+}
+
+function sumNeeds(
+  { shape, repacking, draft, withHead, besideBytes }: SubjectSources,
+  settings: PlanSettings,
+): MemoryNeed {
+  const guesses = settings.draft && draft !== null;
+  const need = estimateNeed(shape, settings, { repacking, withHead: withHead && !guesses });
+  need.host.weightsBytes += besideBytes;
+  need.host.overheadBytes += settings.checkpointBytes;
+  if (guesses) addNeed(need, estimateNeed(draft, settings, { repacking, role: "draft" }));
+  return need;
+}
+
+/** The last layer that has experts, and all before it: placing counts from the first. */
+function countExpertLayers({ layers, headLayers }: ModelShape): number {
+  return layers.slice(0, layers.length - headLayers).findLastIndex(({ hasExperts }) => hasExperts) + 1;
+}
+
+/** That of most bytes, as ggml writes it. */
+function findWeightType({ tensors }: ModelShape): string | null {
+  const bytes = new Map<string, number>();
+  for (const tensor of tensors) {
+    if (tensor.isMatrix) bytes.set(tensor.type, (bytes.get(tensor.type) ?? 0) + tensor.bytes);
+  }
+  const [most] = [...bytes].sort(([, a], [, b]) => b - a);
+  return most?.[0] ?? null;
+}
+
+function remember(needOf: (settings: PlanSettings) => MemoryNeed): (settings: PlanSettings) => MemoryNeed {
+  const answers = new Map<string, MemoryNeed>();
+  return (settings) => {
+    const { contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares } =
+      settings;
+    const parts = [contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares];
+    const key = [...parts, settings.hostExpertLayers, settings.checkpointBytes, settings.draft].join(" ");
+    const known = answers.get(key);
+    if (known !== undefined) return known;
+    const need = needOf(settings);
+    if (answers.size >= ANSWERS_MAX) answers.clear();
+    answers.set(key, need);
+    return need;
+  };
+}
+
+function addNeed(sum: MemoryNeed, more: MemoryNeed): void {
+  addParts(sum.host, more.host);
+  for (const [at, parts] of more.devices.entries()) {
+    const known = sum.devices[at];
+    if (known !== undefined) addParts(known, parts);
+  }
+}
+
+function addParts(sum: MemoryParts, more: MemoryParts): void {
+  for (const name of Object.keys(sum) as (keyof MemoryParts)[]) sum[name] += more[name];
+}

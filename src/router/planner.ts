@@ -1,0 +1,320 @@
+// Answers what a model would take here: asks for the machine, its speed, the model and what is loaded, plans, and has the
+// plan confirmed by llama.cpp's own measure. Decides nothing itself: placement.ts does.
+
+import type { Clock } from "../lib/clock.ts";
+import type { ModelEntry } from "../models/entry.ts";
+import type { MachineSnapshot } from "../protocol/machine.ts";
+import type { MachineRates } from "../protocol/machine-rates.ts";
+import type { MemoryNeed, MemoryParts } from "../protocol/memory-need.ts";
+import type { EngineSettings } from "../protocol/messages.ts";
+import { applyPlan, explainRefusal } from "./placement/apply.ts";
+import { type Budget, type BudgetPolicy, describeBudget } from "./placement/budget.ts";
+import { type Deviation, type DeviationStore, type Learned, noteLoad, recallModel } from "./placement/deviation.ts";
+import { fileLimitBytes, predictFile } from "./placement/file-fit.ts";
+import type {
+  AskedSettings,
+  Placed,
+  Plan,
+  PlanGoal,
+  PlanQuestion,
+  PlanSettings,
+  PlanSubject,
+  Resident,
+} from "./placement/plan.ts";
+import { type Recommendation, recommend } from "./placement/recommend.ts";
+import { findShortfalls, leaveRoom, sumNeed } from "./placement/room.ts";
+import { predictSpeed } from "./placement/speed.ts";
+import { plan } from "./placement.ts";
+
+/** A model as it would be planned with. */
+export interface PlannedModel {
+  subject: PlanSubject;
+  /** What the server's settings and the model's own file say explicitly. `gpuLayers` -1: all of them. */
+  asked: AskedSettings;
+  /** Of its file: another one under the same name is another model. */
+  stamp: string;
+}
+
+/** A name or alias; absent: the default model; an entry: with the settings that it has, whatever the listings say. */
+export type ModelReference = string | undefined | ModelEntry;
+
+export interface PlannerEffects {
+  snapshot(): Promise<MachineSnapshot>;
+  rates(): Promise<MachineRates | null>;
+  /** What was measured before; null: nothing. */
+  recallRates(): MachineRates | null;
+  residents(): readonly Resident[];
+  /** An engine starts or ends: what it has is nobody's to tell. */
+  isMoving(): boolean;
+  /** Throws AppError. */
+  describe(model: ModelReference): Promise<PlannedModel>;
+  /** Those that can be loaded. */
+  listModels(): readonly string[];
+  /** llama.cpp's own account of a load with these settings; null: it has none. */
+  measure(model: ModelReference, settings: PlanSettings): Promise<MemoryNeed | null>;
+  deviations: DeviationStore;
+  warn(message: string): void;
+}
+
+export interface PlanRequest {
+  model: ModelReference;
+  /** Over what the server's settings and the model's file say. */
+  asked: AskedSettings;
+  goal: PlanGoal;
+  /** For a load: speed is told only where it is known already, and llama.cpp is asked only where it is a near thing. */
+  quick?: boolean;
+  /** As if nothing else were loaded: for a load, for which others make room. */
+  alone?: boolean;
+}
+
+export interface PlanReport {
+  model: string;
+  goal: PlanGoal;
+  /** All that was asked for, wherever. */
+  asked: AskedSettings;
+  plan: Plan;
+  /** `measured`: by llama.cpp with these settings; `estimated`: by the formula. Of a plan that fits. */
+  source: "measured" | "estimated";
+  budget: Budget;
+  residents: readonly Resident[];
+  /** What earlier loads took; null: there were none. */
+  learned: Learned | null;
+}
+
+export interface LoadPlan {
+  placed: Placed;
+  apply(settings: EngineSettings): EngineSettings;
+  /** What the engine says that it took. */
+  note(measured: MemoryNeed): Deviation;
+}
+
+export interface OptimizationReport {
+  policy: BudgetPolicy;
+  budget: Budget;
+  /** What the probe could not read, by its path. */
+  unknown: Readonly<Record<string, string>>;
+}
+
+/** What the API and the commands know of it. */
+export interface PlanningService {
+  /** Throws AppError: the model is not known, or can't be read. */
+  plan(request: PlanRequest): Promise<PlanReport>;
+  optimization(): Promise<OptimizationReport>;
+  /** Of what is on the disk, best first. */
+  recommend(): Promise<Recommendation>;
+  /** The largest file of weights that fits beside what is loaded; null: not known. */
+  fileLimit(): Promise<number | null>;
+  /** Tokens a second of a file of which only the size is known; null: not known. */
+  predictFile(sizeBytes: number): Promise<number | null>;
+}
+
+/** The measure may say more than the formula: then it is planned again, with that much more. It converges at once but for steps of llama.cpp's own. */
+const ROUNDS_MAX = 4;
+const DOUBT_SHARE = 0.25;
+const DOUBT_BYTES = 256 * 1024 * 1024;
+
+export class Planner implements PlanningService {
+  readonly #effects: PlannerEffects;
+  readonly #policy: BudgetPolicy;
+  readonly #clock: Clock;
+  /** Of the last look while no engine started or ended. */
+  #settled: Budget | null = null;
+
+  constructor(effects: PlannerEffects, policy: BudgetPolicy, clock: Clock) {
+    this.#effects = effects;
+    this.#policy = policy;
+    this.#clock = clock;
+  }
+
+  async plan({ model, asked, goal, quick = false, alone = false }: PlanRequest): Promise<PlanReport> {
+    const described = await this.#effects.describe(model);
+    const { budget, residents } = await this.#look(quick);
+    const others = alone ? [] : residents.filter(({ id }) => id !== described.subject.id);
+    const learned = recallModel(this.#effects.deviations, described.stamp);
+    const question: PlanQuestion = {
+      subject: addExcess(described.subject, learned?.excessBytes ?? 0),
+      machine: budget.machine,
+      residents: others,
+      asked: settleLayers({ ...described.asked, ...present(asked) }, described.subject, budget),
+      policy: { goal, automatic: this.#policy.automatic },
+    };
+    const made = await this.#confirm(model, question, quick);
+    return { model: described.subject.id, goal, asked: question.asked, ...made, budget, residents: others, learned };
+  }
+
+  async optimization(): Promise<OptimizationReport> {
+    const { budget, snapshot } = await this.#look();
+    return { policy: this.#policy, budget, unknown: snapshot.unknown };
+  }
+
+  async recommend(): Promise<Recommendation> {
+    const { budget } = await this.#look();
+    const subjects: PlannedModel[] = [];
+    for (const id of this.#effects.listModels()) {
+      try {
+        subjects.push(await this.#effects.describe(id));
+      } catch (thrown) {
+        this.#effects.warn(`${id} can't be recommended: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+      }
+    }
+    return recommend(subjects, budget.machine);
+  }
+
+  async fileLimit(): Promise<number | null> {
+    // Nobody who looks for a file waits for a measurement.
+    const snapshot = await this.#effects.snapshot();
+    const rates = this.#effects.recallRates();
+    return fileLimitBytes(describeBudget(snapshot, this.#policy, this.#effects.residents(), rates).machine);
+  }
+
+  async predictFile(sizeBytes: number): Promise<number | null> {
+    const { budget } = await this.#look();
+    return predictFile(sizeBytes, budget.machine);
+  }
+
+  /**
+   * Of a load with the model's own settings, once all that can has made room for it. Null: it can't be planned, so it is loaded
+   * as it is. Throws `plan_refused`.
+   */
+  async planLoad(entry: ModelEntry): Promise<LoadPlan | null> {
+    let report: PlanReport;
+    let stamp: string;
+    try {
+      ({ stamp } = await this.#effects.describe(entry));
+      report = await this.plan({ model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
+    } catch (thrown) {
+      this.#effects.warn(
+        `${entry.id} is loaded without a plan: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+      );
+      return null;
+    }
+    if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
+    const { placed } = report.plan;
+    return {
+      placed,
+      apply: (settings) => applyPlan(settings, placed, report),
+      note: (measured) => this.noteLoad(stamp, placed.settings, placed.need, measured),
+    };
+  }
+
+  /** That all models together may take, as of the last plan; null: no limit is known. */
+  roomBytes(): number | null {
+    if (this.#settled === null) return null;
+    const { machine } = this.#settled;
+    const pools = machine.unified ? [machine.host] : [machine.host, ...machine.devices];
+    return pools.reduce<number | null>(
+      (sum, { budgetBytes }) => (sum === null || budgetBytes === null ? null : sum + budgetBytes),
+      0,
+    );
+  }
+
+  /** After a load: what it took is put beside its plan. */
+  noteLoad(stamp: string, settings: PlanSettings, planned: MemoryNeed, measured: MemoryNeed): Deviation {
+    const atMs = this.#clock.wallMs();
+    return noteLoad(this.#effects.deviations, { stamp, settings, planned, measured, atMs });
+  }
+
+  async #look(quick = false): Promise<{ budget: Budget; snapshot: MachineSnapshot; residents: readonly Resident[] }> {
+    const [snapshot, rates] = await Promise.all([
+      this.#effects.snapshot(),
+      quick ? this.#effects.recallRates() : this.#effects.rates(),
+    ]);
+    const residents = this.#effects.residents();
+    return { budget: this.#settle(snapshot, residents, rates), snapshot, residents };
+  }
+
+  /** While an engine starts or ends, its memory looks like that of others: the last budget holds until it is there, or gone. */
+  #settle(snapshot: MachineSnapshot, residents: readonly Resident[], rates: MachineRates | null): Budget {
+    if (this.#settled === null || !this.#effects.isMoving()) {
+      this.#settled = describeBudget(snapshot, this.#policy, residents, rates);
+    }
+    return this.#settled;
+  }
+
+  /** What fits by the formula must fit by llama.cpp's account too. */
+  async #confirm(
+    model: ModelReference,
+    question: PlanQuestion,
+    quick: boolean,
+  ): Promise<Pick<PlanReport, "plan" | "source">> {
+    let now = question;
+    for (let round = 0; ; round++) {
+      const made = plan(now);
+      if (made.verdict !== "fits" || round === ROUNDS_MAX) return { plan: made, source: "estimated" };
+      if (quick && isClear(now, made.placed.need)) return { plan: made, source: "estimated" };
+      const { settings } = made.placed;
+      const need = await this.#measure(model, question.subject.id, settings);
+      if (need === null) return { plan: made, source: "estimated" };
+      if (findShortfalls(need, leaveRoom(now.machine, now.residents)).length === 0) {
+        const speed = predictSpeed(now.subject, now.machine, settings, need);
+        return {
+          plan: { verdict: "fits", placed: { ...made.placed, need, speed, totalBytes: sumNeed(need) } },
+          source: "measured",
+        };
+      }
+      now = { ...now, subject: addDifference(now.subject, made.placed.need, need) };
+    }
+  }
+
+  async #measure(model: ModelReference, id: string, settings: PlanSettings): Promise<MemoryNeed | null> {
+    try {
+      return await this.#effects.measure(model, settings);
+    } catch (thrown) {
+      this.#effects.warn(`${id} could not be measured: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+      return null;
+    }
+  }
+}
+
+/** It would still fit if the formula were wrong by more than it ever is. */
+function isClear({ machine, residents }: PlanQuestion, need: MemoryNeed): boolean {
+  const doubtful = (parts: MemoryParts): MemoryParts => {
+    const bytes = sumNeed({ host: parts, devices: [] });
+    return bytes === 0 ? parts : { ...parts, overheadBytes: parts.overheadBytes + bytes * DOUBT_SHARE + DOUBT_BYTES };
+  };
+  const worst = { host: doubtful(need.host), devices: need.devices.map(doubtful) };
+  return findShortfalls(worst, leaveRoom(machine, residents)).length === 0;
+}
+
+/** -1, and more than there are, mean all of them; on a machine without devices all are none. */
+function settleLayers(asked: AskedSettings, subject: PlanSubject, { machine }: Budget): AskedSettings {
+  const { gpuLayers, ...rest } = asked;
+  if (gpuLayers === undefined) return rest;
+  if (gpuLayers < 0 && machine.devices.length === 0) return rest;
+  const all = subject.layers + 1;
+  return { ...rest, gpuLayers: gpuLayers < 0 ? all : Math.min(gpuLayers, all) };
+}
+
+function present(asked: AskedSettings): AskedSettings {
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+}
+
+/** What earlier plans were short of. */
+function addExcess(subject: PlanSubject, excessBytes: number): PlanSubject {
+  if (excessBytes <= 0) return subject;
+  return changeNeed(subject, ({ host, devices }) => ({
+    host: { ...host, overheadBytes: host.overheadBytes + excessBytes },
+    devices,
+  }));
+}
+
+/** Where the measure says more than the formula, the formula gets the difference as overhead. */
+function addDifference(subject: PlanSubject, estimated: MemoryNeed, measured: MemoryNeed): PlanSubject {
+  const missing = (a: MemoryParts | undefined, b: MemoryParts | undefined): number =>
+    Math.max(0, sumNeed({ host: b ?? a ?? ZERO, devices: [] }) - sumNeed({ host: a ?? ZERO, devices: [] }));
+  const hostBytes = missing(estimated.host, measured.host);
+  const deviceBytes = estimated.devices.map((parts, at) => missing(parts, measured.devices[at]));
+  return changeNeed(subject, ({ host, devices }) => ({
+    host: { ...host, overheadBytes: host.overheadBytes + hostBytes },
+    devices: devices.map((parts, at) => {
+      const isUsed = sumNeed({ host: parts, devices: [] }) > 0;
+      return isUsed ? { ...parts, overheadBytes: parts.overheadBytes + (deviceBytes[at] ?? 0) } : parts;
+    }),
+  }));
+}
+
+const ZERO: MemoryParts = { weightsBytes: 0, mappedBytes: 0, kvBytes: 0, computeBytes: 0, overheadBytes: 0 };
+
+function changeNeed(subject: PlanSubject, change: (need: MemoryNeed) => MemoryNeed): PlanSubject {
+  return { ...subject, needOf: (settings) => change(subject.needOf(settings)) };
+}

@@ -1,0 +1,54 @@
+// A planner over the real decisions and an invented machine, without files or children; it records what it was asked.
+
+import { AppError } from "../../src/protocol/errors.ts";
+import { DEFAULT_BUDGET_POLICY } from "../../src/router/placement/budget.ts";
+import type { AskedSettings, PlanQuestion } from "../../src/router/placement/plan.ts";
+import { recommend } from "../../src/router/placement/recommend.ts";
+import { plan } from "../../src/router/placement.ts";
+import type { OptimizationReport, PlanningService, PlanReport, PlanRequest } from "../../src/router/planner.ts";
+import { GIB, MIB, makeMachine, makeSubject } from "./random-plans.ts";
+
+export class FakePlanner implements PlanningService {
+  asked: PlanRequest[] = [];
+  /** Thrown in place of an answer. */
+  refusal: Error | null = null;
+  machine = makeMachine(8 * GIB);
+  subject = makeSubject({ id: "demo", layers: 4, layerBytes: 100 * MIB, kvBytesPerToken: 2048 });
+  residents: PlanQuestion["residents"] = [];
+  learned: PlanReport["learned"] = null;
+  /** What flags say. */
+  flags: AskedSettings = {};
+
+  async plan(request: PlanRequest): Promise<PlanReport> {
+    this.asked.push(request);
+    if (this.refusal !== null) throw this.refusal;
+    if (request.model !== undefined && request.model !== this.subject.id && request.model !== "default") {
+      throw new AppError({ code: "model_not_found", message: `there is no model ${request.model}`, param: "model" });
+    }
+    const { machine, residents, subject, learned } = this;
+    const { goal } = request;
+    const asked = { ...this.flags, ...request.asked };
+    const made = plan({ subject, machine, residents, asked, policy: { goal, automatic: true } });
+    const budget = { machine, restraints: [] };
+    return { model: subject.id, goal, asked, plan: made, source: "estimated", budget, residents, learned };
+  }
+
+  async optimization(): Promise<OptimizationReport> {
+    const restraints = [{ what: "threads" as const, from: 8, to: 4, reason: "the machine runs on battery" }];
+    const budget = { machine: this.machine, restraints };
+    return { policy: DEFAULT_BUDGET_POLICY, budget, unknown: { driver: "there is none" } };
+  }
+
+  async recommend() {
+    if (this.refusal !== null) throw this.refusal;
+    return recommend([{ subject: this.subject, asked: {} }], this.machine);
+  }
+
+  async fileLimit() {
+    return this.machine.host.budgetBytes;
+  }
+
+  async predictFile(sizeBytes: number) {
+    return 50e9 / sizeBytes;
+  }
+}
