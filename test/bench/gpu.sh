@@ -79,6 +79,7 @@ step_bench() {
 use_cuda_libraries
 [ "$gpu" = none ] || nvidia-smi
 failed=0
+: >"$out/summary.txt"
 for step in "${steps[@]}"; do
   echo "== $step"
   SECONDS=0
