@@ -67,7 +67,7 @@ step_build() {
 }
 
 # The servers that these start take the GPU by themselves when the plug-in works.
-step_tests() { "$bun" test --timeout 300000 test/model test/contract test/ffi/needed.test.ts; }
+step_tests() { "$bun" test --timeout 300000 ./test/model/ ./test/contract/ ./test/ffi/needed.test.ts; }
 
 step_memory() { "$bun" test/bench/gpu-memory.ts --gpu "$gpu" --json "$out/memory.json"; }
 
