@@ -3,7 +3,7 @@
 
 import { basename } from "node:path";
 import type { NativeLibrary } from "../ffi/library.ts";
-import { findCudaLibraries } from "../lib/cuda-libraries.ts";
+import { findCudaLibraries, hasCudaDriver } from "../lib/cuda-libraries.ts";
 import { readNeededLibraries } from "../lib/elf.ts";
 
 /** Starts llama.cpp over one GPU back end alone. Throws as well when it loads and finds nothing to compute on. */
@@ -26,15 +26,16 @@ export function loadPlugin(library: NativeLibrary, plugin: string): void {
     library.loadPlugin(plugin);
   } catch (thrown) {
     if (!isCuda) throw thrown;
-    throw new Error(explainCudaFailure((thrown as Error).message), { cause: thrown });
+    throw new Error(explainCudaFailure((thrown as Error).message, hasCudaDriver(process.env)), { cause: thrown });
   }
 }
 
 /** The loader's words, and what they mean for whoever runs the server. */
-export function explainCudaFailure(message: string): string {
+export function explainCudaFailure(message: string, hasDriver: boolean): string {
   const missing = /\b(lib\w+\.so\.\d+): cannot open shared object file/.exec(message)?.[1];
   if (missing === undefined) return message;
-  if (missing === "libcuda.so.1") {
+  // The loader names the first of several: without a driver the others would not help.
+  if (missing === "libcuda.so.1" || !hasDriver) {
     return "there is no NVIDIA driver here (libcuda.so.1 was not found): install it, or name its folder in ML_OFFLOAD_CUDA_LIBS";
   }
   const version = missing.split(".").at(-1);

@@ -1,7 +1,17 @@
 // GPU plug-ins that travel compressed inside the binary: unpacked where a driver could use them, and nowhere else. Each is
 // checked by length and SHA-256 before it gets its name; a failure is a reason to do without, never one to stop.
 
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -64,6 +74,7 @@ async function unpack(file: PackedFile): Promise<string | null> {
   try {
     if (existsSync(file.path) && statSync(file.path).size === file.bytes) return null;
     mkdirSync(dirname(file.path), { recursive: true, mode: 0o700 });
+    removeLeftOver(file);
     await writeUnpacked(file, part);
     renameSync(part, file.path);
     return null;
@@ -75,6 +86,18 @@ async function unpack(file: PackedFile): Promise<string | null> {
     return `it can't be unpacked to ${dirname(file.path)} (${megabytes} MB): ${message}; XDG_CACHE_HOME names another place`;
   } finally {
     if (existsSync(part)) rmSync(part);
+  }
+}
+
+/** What a process that was killed meanwhile has left: nobody unpacks for an hour. */
+const LEFT_OVER_MS = 3_600_000;
+
+function removeLeftOver({ path, name }: PackedFile): void {
+  for (const found of readdirSync(dirname(path))) {
+    if (!found.startsWith(`${name}.part-`)) continue;
+    const left = join(dirname(path), found);
+    const modifiedMs = statSync(left, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - modifiedMs > LEFT_OVER_MS) rmSync(left, { force: true });
   }
 }
 

@@ -14,32 +14,40 @@ while [ $# -gt 0 ]; do
   esac
 done
 out=build/gpu
-rm -rf "$out"
 mkdir -p "$out"
+rm -rf "$out"/{work,out} "$out"/{packages,llama,native}.tar.xz
 squeeze() { xz -T1 -6 -c; }
 
 # The Bun that the project pins, as a program of its own: a compiled binary of ours could play it, but its children could not.
 bun=${BUN:-$(npx -y bun@1.4.5 -e 'console.log(process.execPath)')}
-squeeze <"$bun" >"$out/bun.xz"
+if [ "$(cat "$out/bun.txt" 2>/dev/null)" != "$("$bun" --revision)" ]; then
+  squeeze <"$bun" >"$out/bun.xz"
+  "$bun" --revision >"$out/bun.txt"
+fi
 
 # Packages that only check, document or talk to other products stay here; so do types and maps.
-skip=(@biomejs typescript @typescript bun-types oazapfts @oazapfts playwright-core @scalar prettier @anthropic-ai openai ai @ai-sdk)
+skip=(@biomejs typescript @typescript bun-types oazapfts @oazapfts playwright-core @anthropic-ai openai ai @ai-sdk)
 tar -c --sort=name --exclude='*.map' --exclude='*.d.ts' --exclude='*.d.mts' --exclude='*.d.cts' \
   "${skip[@]/#/--exclude=node_modules/}" node_modules | squeeze >"$out/packages.tar.xz"
 
+# Of the source, what every run reads: licenses, vocabularies of the models that tests write, templates.
+source=vendor/llama.cpp
+parts=("$source"/{LICENSE,licenses,.ml-offload-stamp,src,models/templates})
+for name in llama-bpe llama-spm qwen2 gemma-4 refact bert-bge phi-3 deepseek-llm; do
+  parts+=("$source/models/ggml-vocab-$name.gguf")
+done
 if [ -n "$native" ]; then
   tar -ch -C "$native" . | squeeze >"$out/native.tar.xz"
 else
-  # What CMake reads. Other back ends and other tools are most of the source.
-  tar -c --sort=name \
-    --exclude='vendor/llama.cpp/ggml/src/ggml-[d-l]*' --exclude='vendor/llama.cpp/ggml/src/ggml-[n-z]*' \
-    --exclude='vendor/llama.cpp/vendor/*/*test*' --exclude='*.md' \
-    vendor/llama.cpp/{CMakeLists.txt,LICENSE,licenses,.ml-offload-stamp,cmake,common,ggml,include,src,vendor} \
-    vendor/llama.cpp/tools/{server,mtmd,quantize} | squeeze >"$out/llama.tar.xz"
+  # And what CMake reads. Other back ends and other tools are most of the source.
+  parts+=("$source"/{CMakeLists.txt,cmake,common,ggml,include,vendor} "$source"/tools/{server,mtmd,quantize})
 fi
+tar -c --sort=name --exclude='*.md' \
+  --exclude="$source/ggml/src/ggml-[d-l]*" --exclude="$source/ggml/src/ggml-[n-z]*" "${parts[@]}" |
+  squeeze >"$out/llama.tar.xz"
 
 travels() { git ls-files -z --cached --others --exclude-standard | xargs -0 du -cb 2>/dev/null | tail -1 | cut -f1; }
-total=$(($(travels) + $(du -cb "$out"/* | tail -1 | cut -f1)))
+total=$(($(travels) + $(du -cb "$out"/*.* | tail -1 | cut -f1)))
 ls -l "$out" | awk 'NR > 1 { printf "%8.1f MiB  %s\n", $5 / 1048576, $9 }'
 printf '%8.1f MiB  in all, the checkout with them\n' "$(echo "$total / 1048576" | bc -l)"
 if [ "$total" -gt $((${MAX_MIB:-64} * 1048576)) ]; then

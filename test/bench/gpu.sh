@@ -67,7 +67,7 @@ step_build() {
 }
 
 # The servers that these start take the GPU by themselves when the plug-in works.
-step_tests() { "$bun" test --timeout 300000 test/model test/contract test/ffi/needed.test.ts; }
+step_tests() { "$bun" test --timeout 300000 ./test/model/ ./test/contract/ ./test/ffi/needed.test.ts; }
 
 step_memory() { "$bun" test/bench/gpu-memory.ts --gpu "$gpu" --json "$out/memory.json"; }
 
@@ -79,6 +79,7 @@ step_bench() {
 use_cuda_libraries
 [ "$gpu" = none ] || nvidia-smi
 failed=0
+: >"$out/summary.txt"
 for step in "${steps[@]}"; do
   echo "== $step"
   SECONDS=0

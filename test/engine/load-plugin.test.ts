@@ -49,7 +49,13 @@ describe("reasons", () => {
     ],
     ["failed to map segment from shared object", "failed to map segment from shared object"],
   ])("a plug-in that can't be loaded: %j", (message, reason) => {
-    expect(explainCudaFailure(message)).toBe(reason);
+    expect(explainCudaFailure(message, true)).toBe(reason);
+  });
+
+  test("where several are missing, the driver comes first", () => {
+    const message = "load_backend: libcublas.so.13: cannot open shared object file";
+    expect(explainCudaFailure(message, false)).toStartWith("there is no NVIDIA driver here");
+    expect(explainCudaFailure("failed to map segment", false)).toBe("failed to map segment");
   });
 
   test.each([

@@ -103,6 +103,17 @@ describe("unpacking", () => {
     expect(readFileSync(file.path).equals(CONTENT)).toBe(true);
   });
 
+  test("what a killed process left goes, what another one writes now stays", async () => {
+    const folder = folderOf("left");
+    const file = await makePacked(folder);
+    mkdirSync(folder);
+    const [old, current] = [`${NAME}.part-1-old`, `${NAME}.part-2-now`];
+    for (const name of [old, current, "libmlo.so"]) writeFileSync(join(folder, name), "");
+    for (const name of [old, "libmlo.so"]) utimesSync(join(folder, name), new Date(0), new Date(0));
+    expect((await unpack(file)).plugins).toEqual([file.path]);
+    expect(readdirSync(folder).sort()).toEqual([NAME, current, "libmlo.so"].sort());
+  });
+
   test("many at once get the same file", async () => {
     const folder = folderOf("many");
     const file = await makePacked(folder);
