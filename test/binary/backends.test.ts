@@ -48,3 +48,37 @@ test("a model file's back ends: the first that works, named in listings and heal
     await server.stop();
   }
 }, 120_000);
+
+test("a model that this machine is not for is refused before any load, and its tiers follow the machine", async () => {
+  using home = makeFolder();
+  const files = join(home.path, "model-files");
+  mkdirSync(files);
+  const scaling = { vast: { min_memory_gb: 1e9, settings: { ctx: 64 } }, any: { settings: { ctx: 256 } } };
+  const write = (content: { model_id: string; [key: string]: unknown }) =>
+    writeFileSync(join(files, `${content.model_id}.json`), JSON.stringify({ path: DEMO_PATH, ...content }));
+  write({ model_id: "vast", requirements: { memory_gb: 1e9 } });
+  write({ model_id: "fits", requirements: { memory_gb: 0.01, min_cores: 1 }, hardware_scaling: scaling });
+  const server = await startBinary({ env: { MODEL_CONFIG_DIR: files } });
+  const complete = async (model: string) => {
+    const body = JSON.stringify({ model, prompt: "One two", max_tokens: 2 });
+    const response = await fetch(`${server.url}/v1/completions`, { method: "POST", body });
+    return { status: response.status, body: (await response.json()) as Json };
+  };
+  try {
+    const refused = await complete("vast");
+    expect([refused.status, refused.body.error.code]).toEqual([400, "plan_refused"]);
+    expect(refused.body.error.message).toContain("as vast.json has it: `requirements.memory_gb`: 1000000000 GB");
+    expect((await complete("fits")).status).toBe(200);
+    const info = (await (await fetch(`${server.url}/api/backend/info`)).json()) as Json;
+    expect(info.engines).toMatchObject([{ model: "fits", info: { contextLength: 256 } }]);
+    const shown = (await (await fetch(`${server.url}/api/models/by-id/fits`)).json()) as Json;
+    expect(shown.modelFile.hardware.map(({ key, outcome }: Json) => `${key} ${outcome}`)).toEqual([
+      "requirements.memory_gb met",
+      "requirements.min_cores met",
+      "hardware_scaling.vast unused",
+      "hardware_scaling.any used",
+    ]);
+  } finally {
+    await server.stop();
+  }
+}, 120_000);

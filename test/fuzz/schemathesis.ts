@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BINARY, makeFolder, startBinary } from "../support/binary.ts";
 import { buildModel } from "../support/gguf-builder.ts";
+import { type LoopbackHub, startLoopbackHub } from "../support/loopback-hub.ts";
 import { BERT_RANK_SPEC, TINY_SPEC } from "../support/model-specs.ts";
 import { listSlices, Passed, type Slice } from "./slices.ts";
 
@@ -84,6 +85,25 @@ function layOutModels(folder: string): void {
   buildModel({ ...TINY_SPEC, tokenizer: "refact" }, join(folder, "filler.gguf"));
 }
 
+/** A Hub on this machine that finds something of every kind: what is there, what is gone, what needs terms, what is no name. */
+function makeHub(): LoopbackHub {
+  const hub = startLoopbackHub();
+  const gguf = {
+    total: 8e9,
+    architecture: "llama",
+    context_length: 4096,
+    chat_template: "{% if tools %}<think>{% endif %}",
+  };
+  const [listed = {}] = hub.listing;
+  hub.listing = [
+    { ...listed, gguf },
+    { ...listed, id: "owner/gone-GGUF", downloads: null, lastModified: "soon" },
+    { ...listed, id: "owner/gated-GGUF", gated: "manual", gguf: { ...gguf, total: "many" } },
+    { ...listed, id: "../../etc" },
+  ];
+  return hub;
+}
+
 interface Report {
   complete: boolean;
   operations: { tested: number };
@@ -133,7 +153,9 @@ async function main(): Promise<number> {
   for (const { operation, check, reason } of EXCEPTIONS) console.log(`${check} is off for ${operation}: ${reason}`);
   console.log(ACCEPTED_WIDER);
   const passed = new Passed(join(VENV, "passed.txt"), `${hashAsked(settings)} seed ${values.seed}`);
-  const server = await startBinary({ args: ["--models-dir", models.path, "--ctx", "512"] });
+  await using hub = makeHub();
+  const env = { HF_ENDPOINT: hub.endpoint };
+  const server = await startBinary({ args: ["--models-dir", models.path, "--ctx", "512"], env });
   try {
     const document = await (await fetch(`${server.url}/swagger/json`)).json();
     const counts = { cheap: Number(values.cheap), generating: Number(values.generating) };

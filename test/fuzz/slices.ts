@@ -6,8 +6,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 /** Routes whose answers have as many tokens as `max_tokens` allows: each example is a whole generation. */
 const GENERATING = /^POST \/(v1\/(chat\/completions|completions|messages|responses)|infill|api\/(chat|generate))$/;
 
-/** Its answer has no end. */
-const ENDLESS = "GET /api/events";
+/** Its answer has no end, or is no answer of HTTP but a WebSocket. */
+const LEFT_OUT: readonly string[] = ["GET /api/events", "GET /api/ws"];
 
 export interface Slice {
   /** `POST /v1/chat/completions`, or what the sequences are of. */
@@ -33,7 +33,7 @@ export function listSlices(document: Document, counts: Counts): Slice[] {
     Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
   );
   const alone = names
-    .filter((name) => name !== ENDLESS)
+    .filter((name) => !LEFT_OUT.includes(name))
     .map((name): Slice => {
       const examples = GENERATING.test(name) ? counts.generating : counts.cheap;
       return { name, phases: "examples,coverage,fuzzing", examples, filter: ["--include-name", name] };
@@ -45,9 +45,9 @@ export function listSlices(document: Document, counts: Counts): Slice[] {
       name: "sequences of cheap routes",
       phases: "stateful",
       examples: counts.cheap,
-      filter: without([...generating, ENDLESS]),
+      filter: without([...generating, ...LEFT_OUT]),
     },
-    { name: "sequences of all routes", phases: "stateful", examples: counts.generating, filter: without([ENDLESS]) },
+    { name: "sequences of all routes", phases: "stateful", examples: counts.generating, filter: without(LEFT_OUT) },
   ];
   return [...alone, ...sequences].filter(({ examples }) => examples > 0);
 }

@@ -6,7 +6,7 @@ import { listen, type RunningServer } from "../../src/api/listen.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS } from "../../src/api/options.ts";
 import { EventBus } from "../../src/lib/event-bus.ts";
 import { silentLogger } from "../../src/lib/log.ts";
-import type { EventTopic } from "../../src/protocol/events.ts";
+import { EVENT_TOPICS, type EventTopic } from "../../src/protocol/events.ts";
 import { State } from "../../src/state/state.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { FakeConversions } from "../support/fake-conversions.ts";
@@ -90,7 +90,7 @@ describe("a socket", () => {
     served.events.publish("download", { asked: "x" });
     expect(await socket.json()).toMatchObject({ topic: "download", seq: 4 });
     socket.say({ type: "subscribe" });
-    expect((await socket.json()).topics).toEqual(["convert", "download", "models"]);
+    expect((await socket.json()).topics).toEqual([...EVENT_TOPICS]);
     socket.say({ type: "ping" });
     expect(await socket.json()).toEqual({ type: "pong" });
   });
@@ -189,7 +189,7 @@ describe("a client that is wrong", () => {
     expect(await said({ type: "shutdown" })).toMatchObject({ code: "invalid_request", param: "type" });
     expect(await said({ type: "subscribe", topics: ["weather"] })).toMatchObject({
       param: "topics",
-      hint: "Topics are convert, download, models.",
+      hint: `Topics are ${EVENT_TOPICS.join(", ")}.`,
     });
     expect(await said({ type: "subscribe", topics: [5] })).toMatchObject({ param: "topics" });
     served.events.publish("models", { id: "a" });

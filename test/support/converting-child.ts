@@ -5,13 +5,17 @@ import { waitFor } from "./binary.ts";
 
 /** Children of that process that convert. */
 export function listConverters(parentPid: number): number[] {
+  return listChildren(parentPid).filter((pid) => read(`/proc/${pid}/cmdline`).split("\0").includes("convert"));
+}
+
+export function listChildren(parentPid: number): number[] {
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   return pids.map(Number).filter((pid) => {
     const stat = read(`/proc/${pid}/stat`);
     // The name in brackets may hold anything; behind it stand the state and the parent.
     const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const isAlive = stat !== "" && state !== "Z" && state !== "X";
-    return isAlive && Number(parent) === parentPid && read(`/proc/${pid}/cmdline`).split("\0").includes("convert");
+    return isAlive && Number(parent) === parentPid;
   });
 }
 

@@ -31,6 +31,8 @@ export interface LoopbackHub extends AsyncDisposable {
   fault: (asked: Asked) => Fault;
   /** Checksums of the listing that are wrong. */
   lies: Map<string, string>;
+  /** What its search finds, whatever is searched for. */
+  listing: object[];
   /** Milliseconds before each 64 KiB. */
   slownessMs: number;
 }
@@ -84,6 +86,7 @@ export function startLoopbackHub(files: Record<string, Uint8Array> = { "tiny-Q8_
     servedBytes: 0,
     fault: () => null,
     lies: new Map(),
+    listing: [{ id: REPO, downloads: 3, likes: 1, gated: false, lastModified: "2026-01-02T03:04:05.000Z" }],
     slownessMs: 0,
     async [Symbol.asyncDispose]() {
       await front.stop(true);
@@ -112,6 +115,7 @@ export function startLoopbackHub(files: Record<string, Uint8Array> = { "tiny-Q8_
 }
 
 function answerTree(hub: LoopbackHub, pathname: string): Response {
+  if (pathname === "/api/models") return Response.json(hub.listing);
   if (pathname !== `/api/models/${REPO}/tree/main`) {
     return Response.json(
       { error: "Repository not found" },
