@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { homeEnvironment, makeFolder, runBinary, startBinary, waitFor } from "../support/binary.ts";
+import { BINARY, homeEnvironment, makeFolder, runBinary, startBinary, waitFor } from "../support/binary.ts";
 import type { Json } from "../support/http-app.ts";
 import { NvmlStub, STUB_DRIVER, type StubState, stubDevice } from "../support/nvml/stub.ts";
 import type { Server } from "../support/server.ts";
@@ -157,6 +157,25 @@ describe.skipIf(!isLinux)("with a driver", () => {
     expect(text.stdout).toContain("GPU 0      NVIDIA Test 9000, 24.0 GiB, 1.0 GiB used");
     const json = await runBinary(["devices", "--json"], { env });
     expect(JSON.parse(json.stdout)).toMatchObject({ driver: "580.65.06", devices: [{ name: "NVIDIA Test 9000" }] });
+  });
+
+  test("devices --watch goes on with one line each until it is interrupted", async () => {
+    say(STUB_DRIVER, stubDevice());
+    using home = makeFolder();
+    const env = homeEnvironment(home.path, stub.env);
+    const child = Bun.spawn([BINARY, "devices", "--watch", "--json"], { env, stdout: "pipe", stderr: "inherit" });
+    let text = "";
+    for await (const bytes of child.stdout) {
+      text += new TextDecoder().decode(bytes);
+      const used = text
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => JSON.parse(line).devices[0].usedBytes / MIB);
+      if (used.length === 1) say(STUB_DRIVER, stubDevice(0, { used: 2_048 * MIB }));
+      if (used.includes(2_048)) child.kill("SIGINT");
+    }
+    expect(await child.exited).toBe(0);
+    expect(text.split("\n").length).toBeGreaterThan(2);
   });
 });
 
