@@ -24,15 +24,17 @@ export function describeFaults(snapshot: MachineSnapshot | null, use: GpuUse): T
 }
 
 /** Devices that work, for which no back end is loaded. */
-function findUnused({ devices }: MachineSnapshot, { plugins, skippedPlugins }: GpuUse): Trouble[] {
-  const kinds = [...new Set(devices.filter(({ totalBytes }) => totalBytes !== null).map(({ kind }) => kind))];
+function findUnused({ devices, unknown }: MachineSnapshot, { plugins, skippedPlugins }: GpuUse): Trouble[] {
+  // Of one that can't be used that has been said; one that does not tell its memory may work all the same.
+  const working = devices.filter((_, at) => unknown[`devices.${at}`] === undefined);
+  const kinds = [...new Set(working.map(({ kind }) => kind))];
   return kinds.flatMap((kind) => {
     const backend = BACKENDS[kind];
     if (backend === undefined || plugins.some((file) => isBackend(file, backend))) return [];
-    const [first] = devices.filter((device) => device.kind === kind);
+    const [first] = working.filter((device) => device.kind === kind);
     const skipped = skippedPlugins.find(({ file }) => isBackend(file, backend));
     const subject = first?.name ?? null;
-    const what = "it is here, but the CPU computes:";
+    const what = `${subject} is here, but the CPU computes:`;
     if (skipped === undefined) {
       const fix = `Take a build with it (build.ts binary --gpu ${backend}).`;
       return [{ subject, reason: `${what} this build has no ${backend} back end.`, fix }];
