@@ -244,7 +244,10 @@ function buildRouter(
           modelId: entry.id,
           settings,
           onOom: config.onOom,
-          alternatives: listAlternatives(settings, { batch: explicit.has("batch") }),
+          alternatives: listAlternatives(settings, {
+            context: start.settings.contextLength > 0,
+            batch: explicit.has("batch"),
+          }),
           start: (changed, steppedDown) =>
             EngineProcess.start({ ...options, ...start, settings: changed, steppedDown }),
           log,
