@@ -7,11 +7,11 @@ import type { Logger } from "../lib/log.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { MachineSource } from "../protocol/machine.ts";
 import type { EngineChanges } from "../protocol/model-settings.ts";
-import type { Lowerable } from "../router/adaptation.ts";
+import type { AdaptationPolicy, Lowerable } from "../router/adaptation.ts";
 import { AdaptationWatch, LOOK_MS } from "../router/adaptation-watch.ts";
 
 export interface AdaptationParts {
-  config: Pick<ServeConfig, "lowerExplicit">;
+  config: Pick<ServeConfig, "lowerExplicit"> & Partial<Omit<AdaptationPolicy, "lowersExplicit">>;
   machine: MachineSource;
   events: EventBus<EventTopic>;
   log: Logger;
@@ -22,9 +22,9 @@ export function openAdaptation({ config, machine, events, log, clock }: Adaptati
   return new AdaptationWatch({
     readMachine: () => machine.read(LOOK_MS / 2),
     policy: {
-      autoOptimization: true,
-      thermalThrottling: true,
-      powerManagement: true,
+      autoOptimization: config.autoOptimization ?? true,
+      thermalThrottling: config.thermalThrottling ?? true,
+      powerManagement: config.powerManagement ?? true,
       lowersExplicit: config.lowerExplicit,
     },
     clock,

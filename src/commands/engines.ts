@@ -72,7 +72,10 @@ function describeEngineStart(parts: RouterParts): RouterEffects["startEngine"] {
       modelId: entry.id,
       settings,
       onOom: config.onOom,
-      alternatives: listAlternatives(settings, { batch: explicit.has("batch") }),
+      alternatives: listAlternatives(settings, {
+        context: start.settings.contextLength > 0,
+        batch: explicit.has("batch"),
+      }),
       start: (changed, steppedDown) =>
         EngineProcess.start({ ...options, ...start, backend, settings: changed, steppedDown }),
       log,

@@ -33,6 +33,12 @@ export class Limits {
     return Math.min(this.#loaded.batchSize, this.#promptRows + decodeRows);
   }
 
+  /** Any of them is less than what was loaded. */
+  get areLowered(): boolean {
+    const { batchSize, parallel } = this.#loaded;
+    return this.#promptRows < batchSize || this.#places < parallel || this.#cacheShare < 1;
+  }
+
   get promptRows(): number {
     return this.#promptRows;
   }

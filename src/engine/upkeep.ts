@@ -17,7 +17,7 @@ export class Upkeep {
   readonly #send: Send;
   /** Those who wait for everything that is kept to be on disk. */
   readonly #flushes = new Set<number>();
-  /** Something was freed, or limits fell: the system may get it back. */
+  /** Something was freed, or limits fell: the system gets back what nothing is in. */
   #mayTrim = false;
 
   constructor(backend: Backend, clock: Clock, cache: PrefixCache, store: KvStore | null, send: Send) {
@@ -35,7 +35,7 @@ export class Upkeep {
 
   adjust(limits: EngineLimits): void {
     this.#cache.limits.set(limits);
-    this.#mayTrim ||= limits.cacheShare < 1;
+    this.#mayTrim ||= this.#cache.limits.areLowered;
   }
 
   /** How long there is nothing to do, in ms, unless a task ends. `isIdle`: nobody wants anything of the engine. */

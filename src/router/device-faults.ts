@@ -34,7 +34,7 @@ function findUnused({ devices, unknown }: MachineSnapshot, { plugins, skippedPlu
     const [first] = working.filter((device) => device.kind === kind);
     const skipped = skippedPlugins.find(({ file }) => isBackend(file, backend));
     const subject = first?.name ?? null;
-    const what = "it is here, but the CPU computes:";
+    const what = `${subject} is here, but the CPU computes:`;
     if (skipped === undefined) {
       const fix = `Take a build with it (build.ts binary --gpu ${backend}).`;
       return [{ subject, reason: `${what} this build has no ${backend} back end.`, fix }];

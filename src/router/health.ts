@@ -40,7 +40,9 @@ export function describeHealth(
     ...(asleep.length === 0 ? [] : [`${asleep.length} asleep`]),
     `backends ${backends.plugins.join(", ")}`,
     ...backends.skippedPlugins.map(({ file, reason }) => `without ${file}: ${lastLine(reason)}`),
-    ...troubles.map(({ subject, reason }) => (subject === null ? reason : `${subject}: ${reason}`)),
+    ...troubles.map(({ subject, reason }) => {
+      return subject === null || reason.startsWith(subject) ? reason : `${subject}: ${reason}`;
+    }),
   ].join("; ");
   return {
     status: troubles.length > 0 ? "degraded" : "healthy",

@@ -10,19 +10,22 @@ const CONTEXTS = [8192, 4096, 2048];
 const MICRO_BATCH = 128;
 
 export interface Chosen {
+  /** Somebody set how many tokens there are. A plan may have chosen them too, which counts as nobody. */
+  context: boolean;
   /** Somebody set how many rows a step has. */
   batch: boolean;
 }
 
 /** The mildest first. */
-export function listAlternatives(settings: EngineSettings, { batch }: Chosen): LoadAlternative[] {
+export function listAlternatives(settings: EngineSettings, { context, batch }: Chosen): LoadAlternative[] {
   const { contextLength, microBatchSize } = settings;
   const alternatives: LoadAlternative[] = [];
   const add = (changes: Partial<EngineSettings>, words: string): void => {
     alternatives.push({ settings: { ...(alternatives.at(-1)?.settings ?? settings), ...changes }, words });
   };
-  // 0: nobody chose one.
-  if (contextLength === 0) for (const tokens of CONTEXTS) add({ contextLength: tokens }, sayContext(tokens));
+  // 0: the engine chooses, from the trained one.
+  const shorter = CONTEXTS.filter((tokens) => contextLength === 0 || tokens < contextLength);
+  if (!context) for (const tokens of shorter) add({ contextLength: tokens }, sayContext(tokens));
   if (!batch && microBatchSize > MICRO_BATCH) {
     const before = alternatives.at(-1)?.words;
     const words = `a step has at most ${MICRO_BATCH} rows (--ubatch-size ${MICRO_BATCH})`;

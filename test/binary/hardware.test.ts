@@ -91,8 +91,8 @@ describe.skipIf(!isLinux)("with a driver", () => {
     const server = await startBinary({ env: stub.env });
     const isHealth = async (status: string, ...words: string[]) => {
       const health = await ask(server, "/api/health");
-      const { details } = health.backends.llamacpp;
-      return health.status === status && words.every((word) => details.includes(word));
+      const told = JSON.stringify(health.troubles);
+      return health.status === status && words.every((word) => told.includes(word));
     };
     const becomes = (status: string, ...words: string[]) =>
       waitFor(`${status}: ${words.join(", ")}`, () => isHealth(status, ...words));

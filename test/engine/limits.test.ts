@@ -50,6 +50,20 @@ describe("what is in force", () => {
     expect([limits.batchRows(0), limits.batchRows(8), limits.batchRows(60)]).toEqual([16, 24, 64]);
   });
 
+  test("memory in which nothing is goes back as soon as anything is lowered, and not when it is over", () => {
+    using run = new EngineRun({ parallel: 4, batchSize: 32 });
+    for (const lower of [{ promptRows: 16 }, { places: 2 }, { cacheShare: 0.5 }]) {
+      const { trims } = run.backend;
+      run.adjust({ ...FULL, ...lower });
+      expect(run.engine.restMs).toBe(0);
+      run.step();
+      expect(run.backend.trims).toBe(trims + 1);
+      run.adjust(FULL);
+      run.settle();
+      expect(run.backend.trims).toBe(trims + 1);
+    }
+  });
+
   test("the stats tell it", () => {
     using run = new EngineRun({ parallel: 4, retainedMax: 6, batchSize: 32, checkpointBytesMax: 800 });
     run.adjust({ promptRows: 16, places: 2, cacheShare: 0.5 });

@@ -48,7 +48,9 @@ if (made.kind === "none") console.warn(`skipped: no memory control group can be 
 
 async function startLimited(args: string[]): Promise<Server> {
   if (made.kind === "none") throw new Error(made.reason);
-  const program = made.group.enter([process.execPath, join(import.meta.dir, "../../src/main.ts")]);
+  const binary = process.env.ML_OFFLOAD_BINARY;
+  const source = [process.execPath, join(import.meta.dir, "../../src/main.ts")];
+  const program = made.group.enter(binary ? [binary] : source);
   made.group.limit(8192 * MIB);
   const server = await startServer({ program, args: ["--model", cacheModel(LARGE_SPEC), ...args] });
   made.group.limit(made.group.anonymousBytes + ROOM_BYTES);

@@ -26,7 +26,7 @@ describe("faults", () => {
     expect(describeFaults(withGpu, CPU_ONLY)).toEqual([
       {
         subject: "Test 9000",
-        reason: "it is here, but the CPU computes: this build has no cuda back end.",
+        reason: "Test 9000 is here, but the CPU computes: this build has no cuda back end.",
         fix: "Take a build with it (build.ts binary --gpu cuda).",
       },
     ]);

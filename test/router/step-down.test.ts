@@ -26,7 +26,7 @@ const SETTINGS: EngineSettings = {
   kvStore: null,
   adapters: [],
 };
-const ALTERNATIVES = listAlternatives(SETTINGS, { batch: false });
+const ALTERNATIVES = listAlternatives(SETTINGS, { context: false, batch: false });
 
 /** Starts that fail until the settings are small enough. */
 class Starts {
@@ -139,8 +139,8 @@ describe("stepping down", () => {
 });
 
 describe("alternatives", () => {
-  const sizes = (changes: Partial<EngineSettings>, batch = false) =>
-    listAlternatives({ ...SETTINGS, ...changes }, { batch }).map(({ settings }) => [
+  const sizes = (changes: Partial<EngineSettings>, batch = false, context = false) =>
+    listAlternatives({ ...SETTINGS, ...changes }, { context, batch }).map(({ settings }) => [
       settings.contextLength,
       settings.microBatchSize,
     ]);
@@ -154,10 +154,15 @@ describe("alternatives", () => {
     ]);
   });
 
+  test("of a context that a plan has chosen only shorter ones", () => {
+    expect(sizes({ contextLength: 6000 }, true).map(([tokens]) => tokens)).toEqual([4096, 2048]);
+    expect(sizes({ contextLength: 2048 }, true)).toEqual([]);
+  });
+
   test("what was set explicitly is kept", () => {
-    expect(sizes({ contextLength: 32_768 })).toEqual([[32_768, 128]]);
+    expect(sizes({ contextLength: 32_768 }, false, true)).toEqual([[32_768, 128]]);
     expect(sizes({}, true).map(([, rows]) => rows)).toEqual([512, 512, 512]);
-    expect(sizes({ contextLength: 100 }, true)).toEqual([]);
-    expect(sizes({ contextLength: 100, microBatchSize: 128 })).toEqual([]);
+    expect(sizes({ contextLength: 10_000 }, true, true)).toEqual([]);
+    expect(sizes({ contextLength: 10_000, microBatchSize: 128 }, false, true)).toEqual([]);
   });
 });
