@@ -79,7 +79,7 @@ describe.skipIf(!HAS_NATIVE)("four models in a budget for two", () => {
   test(
     "the same answers come after a swap, from what was kept on disk",
     async () => {
-      const prompt = "Tell me a tale of the old sea, and of those who sail on it. ".repeat(6);
+      const prompt = "Tell me a tale of the old sea, and of those who sail on it. ".repeat(20);
       const first = await complete(server, "one", prompt);
       for (const other of ["two", "three", "four", "two", "three", "four"]) {
         if (pidOf(await readStatus(server), "one") !== null) await complete(server, other, "x");
