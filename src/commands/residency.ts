@@ -20,8 +20,9 @@ const SYSTEM_SHARE = 0.1;
 
 export function openMemory(config: ServeConfig): MemoryEffects {
   return {
-    needOf: async (entry) => estimateEntry(config, entry),
-    budgetBytes: (pids) => (config.memoryBudgetBytes > 0 ? config.memoryBudgetBytes : measureBudget(pids)),
+    pools: ["host"],
+    needOf: async (entry) => [estimateEntry(config, entry)],
+    budgetsOf: (pids) => [config.memoryBudgetBytes > 0 ? config.memoryBudgetBytes : measureBudget(pids)],
     async readAhead(entry, signal) {
       const available = readAvailableMemory();
       // More would drive out the files of engines that are at work.

@@ -4,7 +4,7 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { assertServable, type ModelEntry } from "../models/entry.ts";
-import { planStep, type WaitingModel } from "./admission.ts";
+import { planStep, type Step, type WaitingModel } from "./admission.ts";
 import { Draining } from "./draining.ts";
 import { EngineLives } from "./engine-lives.ts";
 import type { EngineProcess } from "./engine-process.ts";
@@ -13,6 +13,7 @@ import type { FreedMemory, MemoryEffects } from "./memory-effects.ts";
 import { idleMsOf } from "./model-settings.ts";
 import { type Place, present } from "./place.ts";
 import { Places } from "./places.ts";
+import type { PoolBudgets } from "./pools.ts";
 import { ReadingAhead } from "./read-ahead.ts";
 import { explainCooling, explainNoRoom, explainStop } from "./refusals.ts";
 import { decide, onStart } from "./slot.ts";
@@ -44,7 +45,7 @@ export class Residency {
   readonly #ahead: ReadingAhead;
   /** Rises to the worth of what was evicted last (eviction.ts). */
   #level = 0;
-  #budgetBytes: number | null | undefined;
+  #budgets: PoolBudgets | null = null;
   #cancelWake: () => void = () => {};
 
   constructor(deps: ResidencyDependencies) {
@@ -111,16 +112,16 @@ export class Residency {
     this.#look();
   }
 
-  /** Most bytes for all engines; null: no limit. */
-  get budgetBytes(): number | null {
+  /** Most bytes for all engines; empty: no limit. */
+  get budgets(): PoolBudgets {
     const places = this.places.all();
     // What starts or ends has memory that nobody can tell from others': the last figure holds until it is there, or gone.
     const isMoving = places.some(({ starting, leaving }) => (starting ?? leaving) !== null);
-    if (!isMoving || this.#budgetBytes === undefined) {
+    if (!isMoving || this.#budgets === null) {
       const pids = places.flatMap(({ engine }) => (engine === null ? [] : [engine.pid]));
-      this.#budgetBytes = this.#deps.memory?.budgetBytes(pids) ?? null;
+      this.#budgets = this.#deps.memory?.budgetsOf(pids) ?? [];
     }
-    return this.#budgetBytes;
+    return this.#budgets;
   }
 
   /** Ends all engines. Graceful: what they keep is written. */
@@ -165,10 +166,10 @@ export class Residency {
       this.#ahead.follow(null);
       return;
     }
-    const budgetBytes = this.budgetBytes;
-    const step = planStep(waiting, residents, budgetBytes, nowMs);
+    const { budgets } = this;
+    const step = planStep(waiting, residents, budgets, nowMs);
     for (const key of step.reopen) this.#reopen(key);
-    for (const { key, bytesMax } of step.refuse) this.#refuse(key, bytesMax, budgetBytes ?? 0);
+    for (const refusal of step.refuse) this.#refuse(refusal, budgets);
     for (const { key, entry } of waiting) {
       if (step.start.includes(key)) this.#start(entry, present(this.places.find(key)));
     }
@@ -185,7 +186,7 @@ export class Residency {
       const place = present(this.places.find(key));
       const isThere = place.engine !== null && place.tenure.closing === null;
       if (place.starting !== null || isThere) continue;
-      const needBytes = this.#deps.memory === undefined ? 0 : place.tenure.needBytes;
+      const needBytes = this.#deps.memory === undefined ? [] : place.tenure.needBytes;
       if (needBytes === null) {
         void this.#weigh(entry, place, this.#deps.memory);
         break;
@@ -199,7 +200,7 @@ export class Residency {
     if (place.weighing) return;
     place.weighing = true;
     try {
-      place.tenure.needBytes = (await memory?.needOf(entry)) ?? 0;
+      place.tenure.needBytes = (await memory?.needOf(entry)) ?? [];
     } catch (thrown) {
       this.line.fail(entry.engineKey, thrown);
     } finally {
@@ -208,9 +209,11 @@ export class Residency {
     this.#look();
   }
 
-  #refuse(key: string, bytesMax: number, budgetBytes: number): void {
+  #refuse({ key, pool, bytesMax }: Step["refuse"][number], budgets: PoolBudgets): void {
     const { id, tenure } = present(this.places.find(key));
-    const refusal = explainNoRoom(id, tenure.needBytes ?? 0, bytesMax, budgetBytes);
+    const name = this.#deps.memory?.pools[pool] ?? "host";
+    const needBytes = tenure.needBytes?.[pool] ?? 0;
+    const refusal = explainNoRoom(id, { name, needBytes, bytesMax, budgetBytes: budgets[pool] ?? 0 });
     tenure.refusal = refusal.message;
     this.#deps.log.warn("no room", { model: id, reason: refusal.message });
     this.line.fail(key, refusal);

@@ -65,10 +65,11 @@ describe.skipIf(!HAS_NATIVE)("four models in a budget for two", () => {
       watched.stop();
       for (const done of served) expect(done).toEqual([...Array(25).keys()]);
       const status = await readStatus(server);
+      const [host] = status.pools;
       const [loads, least] = [sumLoads(status), countLeastLoads(arrivals, 2)];
-      console.info(`${loads} loads, where MIN needs ${least}; ${watched.bytesMax} of ${status.budgetBytes} bytes`);
+      console.info(`${loads} loads, where MIN needs ${least}; ${watched.bytesMax} of ${host.budgetBytes} bytes`);
       expect(loads).toBeLessThanOrEqual(1.5 * least);
-      expect(status.plannedBytes).toBeLessThanOrEqual(status.budgetBytes);
+      expect(host.plannedBytes).toBeLessThanOrEqual(host.budgetBytes);
       expect(watched.enginesMax).toBeLessThanOrEqual(2);
       expect(watched.bytesMax).toBeGreaterThan(0);
       expect(watched.bytesMax).toBeLessThanOrEqual(2 * needBytes);

@@ -32,11 +32,10 @@ describe("room", () => {
     const overview = world.router.status();
     await world.finish(overview);
     expect(await overview).toMatchObject({
-      budgetBytes: 20,
-      plannedBytes: 20,
+      pools: [{ name: "host", budgetBytes: 20, plannedBytes: 20 }],
       swaps: 1,
       models: [
-        { id: "a", state: "loaded", evictions: 0, loads: 1, plannedBytes: 10, memory: { anonBytes: 10 }, pid: 1000 },
+        { id: "a", state: "loaded", evictions: 0, loads: 1, plannedBytes: [10], memory: { anonBytes: 10 }, pid: 1000 },
         { id: "b", state: "asleep", evictions: 1, freed: { anonBytes: 10, hostBytes: 10 }, memory: null, pid: null },
         { id: "c", state: "loaded" },
       ],
@@ -261,7 +260,7 @@ test("an automatic budget is not measured while memory moves", async () => {
   // What loads is not among those that it is told of, so it is missing.
   world.measureBudget = (pids) => {
     asked.push([...pids]);
-    return 20 - [...world.alive].reduce((sum, [pid, bytes]) => sum + (pids.includes(pid) ? 0 : bytes), 0);
+    return [20 - [...world.alive].reduce((sum, [pid, bytes]) => sum + (pids.includes(pid) ? 0 : bytes), 0)];
   };
   const first = world.ask("a");
   await world.finish(world.pass(50));

@@ -77,7 +77,7 @@ export class SwapWorld {
   readonly asked: Asked[] = [];
   readonly readAhead: string[] = [];
   readonly entries: ModelEntry[];
-  measureBudget: MemoryEffects["budgetBytes"] = () => this.options.budgetBytes;
+  measureBudget: MemoryEffects["budgetsOf"] = () => [this.options.budgetBytes];
   #open = 0;
 
   constructor(readonly options: WorldOptions) {
@@ -166,8 +166,9 @@ export class SwapWorld {
 
   #fakeMemory(): MemoryEffects {
     return {
-      needOf: (entry) => Promise.resolve(this.modelOf(entry.id).bytes),
-      budgetBytes: (pids) => this.measureBudget(pids),
+      pools: ["host"],
+      needOf: async (entry) => [this.modelOf(entry.id).bytes],
+      budgetsOf: (pids) => this.measureBudget(pids),
       readAhead: async (entry) => void this.readAhead.push(entry.id),
       readFree: () => {
         const held = [...this.alive.values()].reduce((sum, bytes) => sum + bytes, 0);
