@@ -109,6 +109,32 @@ describe.skipIf(!HAS_NATIVE)("four models in a budget for two", () => {
   );
 
   test(
+    "a pinned model stays, and two clients that want the room beside it do not thrash",
+    async () => {
+      const post = async (verb: string, model: string): Promise<void> => {
+        const headers = { "content-type": "application/json" };
+        const init = { method: "POST", headers, body: JSON.stringify({ model }) };
+        expect((await fetch(`${server.url}/api/models/${verb}`, init)).status).toBe(200);
+      };
+      await post("load", "one");
+      await post("pin", "one");
+      const before = await readStatus(server);
+      const clients = ["two", "three"].map(async (model) => {
+        for (let at = 0; at < 30; at++) {
+          expect((await complete(server, model, `The ${at}th: `, { max_tokens: 16 })).status).toBe(200);
+        }
+      });
+      await Promise.all(clients);
+      const after = await readStatus(server);
+      expect(pidOf(after, "one")).toBe(pidOf(before, "one"));
+      console.info(`${sumLoads(after) - sumLoads(before)} loads for 60 requests of two clients`);
+      expect(sumLoads(after) - sumLoads(before)).toBeLessThan(30);
+      await post("unpin", "one");
+    },
+    RUN_MS,
+  );
+
+  test(
     "clients that leave hold nobody up",
     async () => {
       const leaving = new AbortController();

@@ -272,6 +272,24 @@ test("an automatic budget is not measured while memory moves", async () => {
   expect(asked[1]).toEqual([1000, 1001]);
 });
 
+test("the line has an end, and who leaves makes a place in it", async () => {
+  const world = open({ budgetBytes: 10, answerMs: () => 60_000 });
+  void world.ask("a");
+  await world.finish(world.pass(150));
+  const leaving = new AbortController();
+  const waiting = Array.from({ length: 4_096 }, (_, at) => world.ask("b", 0, at, leaving.signal));
+  const late = world.ask("b");
+  await world.finish(late);
+  expect((await late).outcome).toBe("overloaded");
+  leaving.abort();
+  await world.finish(Promise.all(waiting));
+  const again = world.ask("b");
+  await world.finish(world.pass(1));
+  expect(await stateOf(world, "b")).toBe("waiting");
+  await world.finish(world.router.stop());
+  expect((await again).outcome).toBe("overloaded");
+});
+
 test("a stop tells those who wait", async () => {
   const world = open({ budgetBytes: 10, answerMs: () => 60_000 });
   const first = world.ask("a");
