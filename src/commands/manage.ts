@@ -48,14 +48,14 @@ function readError(status: number, text: string): AppError {
   return new AppError({ code: known, message, ...(hint === undefined ? {} : { hint }) });
 }
 
-export function renderStatus({ budgetBytes, plannedBytes, models }: ModelStatusReply): string {
+export function renderStatus({ pools, models }: ModelStatusReply): string {
   const rows = models.map((model) => {
     const { memory, requests, tokensPerSecond, sleepsInMs } = model;
     const marks = [...(model.default ? ["default"] : []), ...(model.pinned ? ["pinned"] : [])];
     return [
       model.id + (marks.length === 0 ? "" : ` (${marks.join(", ")})`),
       model.state,
-      orDash(model.plannedBytes, formatBytes),
+      orDash(model.plannedBytes, (bytes) => bytes.map(formatBytes).join(" + ")),
       memory === null ? "-" : `${formatBytes(memory.anonBytes)} + ${formatBytes(memory.mappedBytes)}`,
       `${requests.running} + ${requests.queued + requests.waiting}`,
       orDash(tokensPerSecond.generation, (rate) => rate.toFixed(1)),
@@ -70,8 +70,11 @@ export function renderStatus({ budgetBytes, plannedBytes, models }: ModelStatusR
       .join("  ")
       .trimEnd(),
   );
-  const budget = budgetBytes === null ? "no limit" : formatBytes(budgetBytes);
-  return `${lines.join("\n")}\n${formatBytes(plannedBytes)} of ${budget} planned.\n`;
+  const sums = pools.map(({ name, budgetBytes, plannedBytes }) => {
+    const budget = budgetBytes === null ? "no limit" : formatBytes(budgetBytes);
+    return `${name}: ${formatBytes(plannedBytes)} of ${budget} planned.\n`;
+  });
+  return `${lines.join("\n")}\n${sums.join("")}`;
 }
 
 function renderLoaded({ id, state, loadMs, devices, backend }: ModelLoadReply): string {

@@ -18,13 +18,14 @@ import type { Router } from "../router/router.ts";
 
 export interface MemoryParts {
   config: ServeConfig;
-  planner: Pick<Planner, "planLoad" | "roomBytes">;
+  planner: Pick<Planner, "planLoad" | "pools">;
 }
 
 export function openMemory({ config, planner }: MemoryParts): MemoryEffects {
   return {
-    needOf: async (entry) => (await planner.planLoad(entry))?.placed.totalBytes ?? estimateEntry(config, entry),
-    budgetBytes: () => planner.roomBytes(),
+    pools: () => planner.pools().map(({ name }) => name),
+    needOf: async (entry) => (await planner.planLoad(entry))?.poolBytes ?? [estimateEntry(config, entry)],
+    budgets: () => planner.pools().map(({ budgetBytes }) => budgetBytes),
     async readAhead(entry, signal) {
       const available = readAvailableMemory();
       // More would drive out the files of engines that are at work.

@@ -131,6 +131,7 @@ const ENGINE_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.convertCacheBytes,
   SERVE_OPTIONS.lora,
   SERVE_OPTIONS.ctx,
+  SERVE_OPTIONS.memoryBudgetBytes,
   SERVE_OPTIONS.threads,
   SERVE_OPTIONS.backend,
   SERVE_OPTIONS.gpuLayers,

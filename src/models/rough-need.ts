@@ -25,20 +25,27 @@ export function estimateNeedBytes({ path, sizeBytes }: RoughFiles, contextLength
 }
 
 export function kvBytesPerToken({ metadata }: Pick<GgufHeader, "metadata">): number {
-  const architecture = metadata.get("general.architecture");
-  const read = (key: string): number | null => sizeOf(metadata.get(`${String(architecture)}.${key}`));
+  const architecture = String(metadata.get("general.architecture"));
+  const read = (key: string): number | null => sizeOf(metadata.get(`${architecture}.${key}`));
   const layers = read("block_count") ?? 0;
   const heads = read("attention.head_count") ?? 0;
-  const kvHeads = read("attention.head_count_kv") ?? heads;
+  const perLayer = listSizes(metadata.get(`${architecture}.attention.head_count_kv`));
+  // Layers without attention have none, where each says its own.
+  const kvHeads =
+    perLayer.length > 1 ? perLayer.reduce((sum, count) => sum + count, 0) : layers * (perLayer[0] ?? heads);
   const headLength = heads === 0 ? 0 : (read("embedding_length") ?? 0) / heads;
   const keyLength = read("attention.key_length") ?? headLength;
   const valueLength = read("attention.value_length") ?? headLength;
-  return Math.ceil(layers * kvHeads * (keyLength + valueLength) * CELL_BYTES);
+  return Math.ceil(kvHeads * (keyLength + valueLength) * CELL_BYTES);
 }
 
-/** Some models have a number a layer: the largest then holds for all. */
+/** Of a number a layer the largest. */
 function sizeOf(value: GgufValue | undefined): number | null {
-  const values = typeof value === "object" ? (value.kind === "array" ? (value.items ?? []) : []) : [value];
-  const sizes = values.map(Number).filter((size) => Number.isFinite(size) && size >= 0);
+  const sizes = listSizes(value);
   return sizes.length === 0 ? null : Math.max(...sizes);
+}
+
+function listSizes(value: GgufValue | undefined): number[] {
+  const values = typeof value === "object" ? (value.kind === "array" ? (value.items ?? []) : []) : [value];
+  return values.map(Number).filter((size) => Number.isFinite(size) && size >= 0);
 }

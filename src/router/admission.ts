@@ -12,11 +12,12 @@
 // So whoever waits gets an engine after at most one turn, one end of the running requests and one load for each model before.
 
 import { chooseVictims, type Holder } from "./eviction.ts";
+import type { PoolBudgets, PoolBytes } from "./pools.ts";
 
 /** A model that requests wait for and that has no engine, in the order of its oldest request. */
 export interface WaitingModel {
   key: string;
-  needBytes: number;
+  needBytes: PoolBytes;
 }
 
 /** An engine that holds memory, from its start to the end of its process. */
@@ -40,7 +41,7 @@ export interface Step {
   /** These take requests again. */
   reopen: string[];
   /** No engine of these can ever have room. */
-  refuse: { key: string; bytesMax: number }[];
+  refuse: { key: string; pool: number; bytesMax: number }[];
   /** When to look again, if nothing happens before. */
   wakeAtMs: number | null;
 }
@@ -54,11 +55,11 @@ const TURN_MS_MAX = 120_000;
 /** The next request does not come to the millisecond. */
 const GAP_SLACK_MS = 20;
 
-/** `budgetBytes` null: there is no limit. `waiting`: the first is the first. */
+/** No `budgets`: there is no limit. `waiting`: the first is the first. */
 export function planStep(
   waiting: readonly WaitingModel[],
   residents: readonly Resident[],
-  budgetBytes: number | null,
+  budgets: PoolBudgets,
   nowMs: number,
 ): Step {
   const step: Step = { start: [], close: [], reopen: [], refuse: [], wakeAtMs: null };
@@ -67,9 +68,9 @@ export function planStep(
   for (const { key, needBytes } of waiting) {
     // Its own last engine has to be gone first, or to open again. It goes for others, who must not wait for it in turn.
     if (holders.some((holder) => holder.key === key)) continue;
-    const choice = budgetBytes === null ? ({ kind: "fits" } as const) : chooseVictims(holders, needBytes, budgetBytes);
+    const choice = chooseVictims(holders, needBytes, budgets);
     if (choice.kind === "refused") {
-      step.refuse.push({ key, bytesMax: choice.bytesMax });
+      step.refuse.push({ key, pool: choice.pool, bytesMax: choice.bytesMax });
       continue;
     }
     if (choice.kind === "fits") {

@@ -4,10 +4,12 @@
 // Worth is GreedyDual-Size: what a reload costs per MiB, counted from a level that rises with every eviction. So a model that
 // was dear to load stays longer, but none stays for ever on its price alone.
 
+import { addPools, leftOf, type PoolBudgets, type PoolBytes } from "./pools.ts";
+
 export interface Holder {
   key: string;
   /** Until its process is gone. */
-  bytes: number;
+  bytes: PoolBytes;
   pinned: boolean;
   /** Those of a lower one go first; 0 unless the model's file says otherwise. */
   priority: number;
@@ -27,8 +29,8 @@ export type RoomChoice =
   | { kind: "wait" }
   /** There will be when these have gone. */
   | { kind: "evict"; keys: string[] }
-  /** There never will be, since so much is all that there can be. */
-  | { kind: "refused"; bytesMax: number };
+  /** There never will be, since so much is all that there can be in this pool. */
+  | { kind: "refused"; pool: number; bytesMax: number };
 
 const MIB = 1024 ** 2;
 
@@ -38,22 +40,35 @@ export function worthOf(level: number, { reloadMs, bytes }: { reloadMs: number; 
   return level + 2 ** Math.round(Math.log2(Math.max(msPerMib, 2 ** -10)));
 }
 
-export function chooseVictims(holders: readonly Holder[], needBytes: number, budgetBytes: number): RoomChoice {
-  const pinned = sumBytes(holders.filter((holder) => holder.pinned && holder.standing !== "going"));
-  if (needBytes > budgetBytes - pinned) return { kind: "refused", bytesMax: Math.max(0, budgetBytes - pinned) };
-  let missing = needBytes - (budgetBytes - sumBytes(holders));
-  if (missing <= 0) return { kind: "fits" };
-  missing -= sumBytes(holders.filter(({ standing }) => standing === "going"));
-  if (missing <= 0) return { kind: "wait" };
+export function chooseVictims(holders: readonly Holder[], need: PoolBytes, budgets: PoolBudgets): RoomChoice {
+  const sum = (some: readonly Holder[]): number[] =>
+    addPools(
+      some.map(({ bytes }) => bytes),
+      budgets.length,
+    );
+  const most = leftOf(budgets, sum(holders.filter((holder) => holder.pinned && holder.standing !== "going")));
+  const tooSmall = most.findIndex((bytes, pool) => (need[pool] ?? 0) > bytes);
+  if (tooSmall >= 0) return { kind: "refused", pool: tooSmall, bytesMax: Math.max(0, most[tooSmall] ?? 0) };
+  // What is left once the newcomer is there: below 0, so much is missing.
+  let left = leftOf(budgets, addPools([sum(holders), need], budgets.length));
+  const isEnough = (): boolean => left.every((bytes) => bytes >= 0);
+  const giveBack = (bytes: PoolBytes): void => {
+    left = left.map((before, pool) => before + (bytes[pool] ?? 0));
+  };
+  if (isEnough()) return { kind: "fits" };
+  giveBack(sum(holders.filter(({ standing }) => standing === "going")));
+  if (isEnough()) return { kind: "wait" };
   const open = holders.filter(({ standing, pinned }) => (standing === "open" || standing === "closing") && !pinned);
   const chosen: Holder[] = [];
   for (const holder of open.sort(compareHolders)) {
-    if (missing <= 0) break;
+    if (isEnough()) break;
+    // Memory of another place is of no use.
+    if (left.every((bytes, pool) => bytes >= 0 || (holder.bytes[pool] ?? 0) === 0)) continue;
     chosen.push(holder);
-    missing -= holder.bytes;
+    giveBack(holder.bytes);
   }
-  if (missing > 0) return { kind: "wait" };
-  return { kind: "evict", keys: leaveOutNeedless(chosen, -missing).map(({ key }) => key) };
+  if (!isEnough()) return { kind: "wait" };
+  return { kind: "evict", keys: leaveOutNeedless(chosen, left).map(({ key }) => key) };
 }
 
 /** Who goes first. Idle ones before those at work, whose requests have to end first. */
@@ -69,18 +84,15 @@ function compareHolders(a: Holder, b: Holder): number {
 }
 
 /** A large one that was chosen last may make the small ones before it needless. */
-function leaveOutNeedless(chosen: readonly Holder[], spareBytes: number): Holder[] {
-  let spare = spareBytes;
+function leaveOutNeedless(chosen: readonly Holder[], left: PoolBytes): Holder[] {
+  let spare = left;
   return chosen
     .toReversed()
     .filter(({ bytes }) => {
-      if (bytes > spare) return true;
-      spare -= bytes;
+      const without = spare.map((before, pool) => before - (bytes[pool] ?? 0));
+      if (without.some((after) => after < 0)) return true;
+      spare = without;
       return false;
     })
     .toReversed();
-}
-
-function sumBytes(holders: readonly Holder[]): number {
-  return holders.reduce((sum, { bytes }) => sum + bytes, 0);
 }

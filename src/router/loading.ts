@@ -4,6 +4,7 @@ import type { BackendUse } from "../protocol/backends.ts";
 import type { EngineChanges } from "../protocol/model-settings.ts";
 import type { ModelCard } from "./inference.ts";
 import type { FreedMemory, ProcessMemory } from "./memory-effects.ts";
+import type { PoolBytes } from "./pools.ts";
 
 export interface LoadOptions {
   /** Over what the model's own file says, until it is unloaded; absent: as they are now. */
@@ -32,8 +33,8 @@ export interface ResidentModel {
   pid: number | null;
   backend: BackendUse | null;
   devices: string[];
-  /** What it is planned to take; null: not known. */
-  plannedBytes: number | null;
+  /** What it is planned to take, in the order of the pools; null: not known. */
+  plannedBytes: PoolBytes | null;
   /** Of its process; null: it has none, or the system does not tell. */
   memory: ProcessMemory | null;
   requests: { running: number; queued: number; waiting: number };
@@ -51,11 +52,17 @@ export interface ResidentModel {
   error: string | null;
 }
 
-export interface MemoryOverview {
+export interface MemoryPool {
+  name: string;
   /** Most bytes for all engines; null: no limit is known. */
   budgetBytes: number | null;
   /** What they are planned to take, those that still end among them. */
   plannedBytes: number;
+}
+
+export interface MemoryOverview {
+  /** `host`, then devices. */
+  pools: MemoryPool[];
   /** Engines that went for others. */
   swaps: number;
   models: ResidentModel[];

@@ -2,12 +2,15 @@
 // together, and tests do without a machine.
 
 import type { ModelEntry } from "../models/entry.ts";
+import type { PoolBudgets, PoolBytes } from "./pools.ts";
 
 export interface MemoryEffects {
-  /** Bytes that an engine of this model will take, the mapped ones of its file too. */
-  needOf(entry: ModelEntry): Promise<number>;
-  /** Most bytes for all engines together, those that run among them; null: no limit is known. */
-  budgetBytes(): number | null;
+  /** What the pools are called: the host's first, then devices. */
+  pools(): readonly string[];
+  /** Bytes that an engine of this model will take of each, the mapped ones of its file too. */
+  needOf(entry: ModelEntry): Promise<PoolBytes>;
+  /** Most bytes of each for all engines together, those that run among them. */
+  budgets(): PoolBudgets;
   /** Has the system read the model's file, as far as there is memory that nobody needs. */
   readAhead(entry: ModelEntry, signal: AbortSignal): Promise<void>;
   /** What could be had now. */

@@ -16,13 +16,14 @@ import type {
   Placed,
   Plan,
   PlanGoal,
+  PlanPool,
   PlanQuestion,
   PlanSettings,
   PlanSubject,
   Resident,
 } from "./placement/plan.ts";
 import { type Recommendation, recommend } from "./placement/recommend.ts";
-import { findShortfalls, leaveRoom, sumNeed } from "./placement/room.ts";
+import { findShortfalls, leaveRoom, needByPool, sumNeed } from "./placement/room.ts";
 import { predictSpeed } from "./placement/speed.ts";
 import { plan } from "./placement.ts";
 
@@ -83,6 +84,8 @@ export interface PlanReport {
 
 export interface LoadPlan {
   placed: Placed;
+  /** In the order of the pools. */
+  poolBytes: readonly number[];
   apply(settings: EngineSettings): EngineSettings;
   /** What the engine says that it took. */
   note(measured: MemoryNeed): Deviation;
@@ -192,20 +195,17 @@ export class Planner implements PlanningService {
     const { placed } = report.plan;
     return {
       placed,
+      poolBytes: needByPool(placed.need, report.budget.machine.unified),
       apply: (settings) => applyPlan(settings, placed, report),
       note: (measured) => this.noteLoad(stamp, placed.settings, placed.need, measured),
     };
   }
 
-  /** That all models together may take, as of the last plan; null: no limit is known. */
-  roomBytes(): number | null {
-    if (this.#settled === null) return null;
-    const { machine } = this.#settled;
-    const pools = machine.unified ? [machine.host] : [machine.host, ...machine.devices];
-    return pools.reduce<number | null>(
-      (sum, { budgetBytes }) => (sum === null || budgetBytes === null ? null : sum + budgetBytes),
-      0,
-    );
+  /** Of main memory first, then of each device: what all models together may take, as of the last plan. */
+  pools(): readonly PlanPool[] {
+    if (this.#settled === null) return [];
+    const { host, devices } = this.#settled.machine;
+    return [host, ...devices];
   }
 
   /** After a load: what it took is put beside its plan. */

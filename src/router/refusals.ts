@@ -13,11 +13,24 @@ export function explainCooling(modelId: string, slot: Slot, waitMs: number): App
   return new AppError({ code: "engine_crashed", message, hint: `Try again in ${seconds} s.` });
 }
 
-/** `bytesMax`: what is left of the budget when all have gone that may. */
-export function explainNoRoom(modelId: string, needBytes: number, bytesMax: number, budgetBytes: number): AppError {
+export interface Shortage {
+  /** The pool: `host`, or a device. */
+  name: string;
+  needBytes: number;
+  budgetBytes: number;
+  /** What is left of the budget when all have gone that may. */
+  bytesMax: number;
+}
+
+export function explainNoRoom(modelId: string, { name, needBytes, budgetBytes, bytesMax }: Shortage): AppError {
+  const where = name === "host" ? "" : ` of ${name}`;
   const pinned = bytesMax < budgetBytes ? `, of which pinned models hold ${budgetBytes - bytesMax}` : "";
-  const message = `${modelId} takes ${needBytes} bytes, and all engines together may take ${budgetBytes}${pinned}.`;
+  const message = `${modelId} takes ${needBytes} bytes${where}, and all engines together may take ${budgetBytes}${pinned}.`;
   const unpin = pinned === "" ? "" : ", or unpin a model";
-  const hint = `Raise --memory-budget by ${needBytes - bytesMax} bytes, choose a smaller --ctx or a smaller model${unpin}.`;
-  return new AppError({ code: "plan_refused", message, hint });
+  const more = name === "host" ? `Raise --memory-budget by ${needBytes - bytesMax} bytes` : "Put fewer layers there";
+  return new AppError({
+    code: "plan_refused",
+    message,
+    hint: `${more}, choose a smaller --ctx or a smaller model${unpin}.`,
+  });
 }

@@ -4,7 +4,7 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { assertServable, type ModelEntry } from "../models/entry.ts";
-import { planStep, type WaitingModel } from "./admission.ts";
+import { planStep, type Step, type WaitingModel } from "./admission.ts";
 import { Draining } from "./draining.ts";
 import { EngineLives } from "./engine-lives.ts";
 import type { EngineProcess } from "./engine-process.ts";
@@ -13,6 +13,7 @@ import type { FreedMemory, MemoryEffects } from "./memory-effects.ts";
 import { idleMsOf } from "./model-settings.ts";
 import { type Place, present } from "./place.ts";
 import { Places } from "./places.ts";
+import type { PoolBudgets } from "./pools.ts";
 import { ReadingAhead } from "./read-ahead.ts";
 import { explainCooling, explainNoRoom, explainStop } from "./refusals.ts";
 import { decide, onStart } from "./slot.ts";
@@ -110,9 +111,9 @@ export class Residency {
     this.#look();
   }
 
-  /** Most bytes for all engines; null: no limit. */
-  get budgetBytes(): number | null {
-    return this.#deps.memory?.budgetBytes() ?? null;
+  /** Most bytes for all engines; empty: no limit. */
+  get budgets(): PoolBudgets {
+    return this.#deps.memory?.budgets() ?? [];
   }
 
   /** Some engine starts or ends: it has memory that nobody can tell from others'. */
@@ -162,10 +163,10 @@ export class Residency {
       this.#ahead.follow(null);
       return;
     }
-    const budgetBytes = this.budgetBytes;
-    const step = planStep(waiting, residents, budgetBytes, nowMs);
+    const { budgets } = this;
+    const step = planStep(waiting, residents, budgets, nowMs);
     for (const key of step.reopen) this.#reopen(key);
-    for (const { key, bytesMax } of step.refuse) this.#refuse(key, bytesMax, budgetBytes ?? 0);
+    for (const refusal of step.refuse) this.#refuse(refusal, budgets);
     for (const { key, entry } of waiting) {
       if (step.start.includes(key)) this.#start(entry, present(this.places.find(key)));
     }
@@ -182,7 +183,7 @@ export class Residency {
       const place = present(this.places.find(key));
       const isThere = place.engine !== null && place.tenure.closing === null;
       if (place.starting !== null || isThere) continue;
-      const needBytes = this.#deps.memory === undefined ? 0 : place.tenure.needBytes;
+      const needBytes = this.#deps.memory === undefined ? [] : place.tenure.needBytes;
       if (needBytes === null) {
         void this.#weigh(entry, place, this.#deps.memory);
         break;
@@ -196,7 +197,7 @@ export class Residency {
     if (place.weighing) return;
     place.weighing = true;
     try {
-      place.tenure.needBytes = (await memory?.needOf(entry)) ?? 0;
+      place.tenure.needBytes = (await memory?.needOf(entry)) ?? [];
     } catch (thrown) {
       this.line.fail(entry.engineKey, thrown);
     } finally {
@@ -205,9 +206,11 @@ export class Residency {
     this.#look();
   }
 
-  #refuse(key: string, bytesMax: number, budgetBytes: number): void {
+  #refuse({ key, pool, bytesMax }: Step["refuse"][number], budgets: PoolBudgets): void {
     const { id, tenure } = present(this.places.find(key));
-    const refusal = explainNoRoom(id, tenure.needBytes ?? 0, bytesMax, budgetBytes);
+    const name = this.#deps.memory?.pools()[pool] ?? "host";
+    const needBytes = tenure.needBytes?.[pool] ?? 0;
+    const refusal = explainNoRoom(id, { name, needBytes, bytesMax, budgetBytes: budgets[pool] ?? 0 });
     tenure.refusal = refusal.message;
     this.#deps.log.warn("no room", { model: id, reason: refusal.message });
     this.line.fail(key, refusal);

@@ -7,6 +7,7 @@ import { reportEngine } from "./engine-report.ts";
 import type { MemoryOverview, ResidentModel, ResidentState } from "./loading.ts";
 import type { MemoryEffects } from "./memory-effects.ts";
 import type { Place } from "./place.ts";
+import { addPools } from "./pools.ts";
 import type { Residency } from "./residency.ts";
 
 type Counts = Pick<EngineStats, "decodedTokens" | "evaluatedTokens"> & { stepMs: number };
@@ -31,9 +32,16 @@ export class StatusReport {
     const pids = new Set(models.map(({ pid }) => pid));
     for (const pid of this.#last.keys()) if (!pids.has(pid)) this.#last.delete(pid);
     const holding = places.filter(([, { engine, starting, leaving }]) => (engine ?? starting ?? leaving) !== null);
+    const names = this.#memory?.pools() ?? [];
+    const planned = addPools(
+      holding.map(([, { tenure }]) => tenure.needBytes ?? []),
+      names.length,
+    );
+    const { budgets } = this.#residency;
     return {
-      budgetBytes: this.#residency.budgetBytes,
-      plannedBytes: holding.reduce((sum, [, { tenure }]) => sum + (tenure.needBytes ?? 0), 0),
+      pools: names.map((name, pool) => {
+        return { name, budgetBytes: budgets[pool] ?? null, plannedBytes: planned[pool] ?? 0 };
+      }),
       swaps: models.reduce((sum, { evictions }) => sum + evictions, 0),
       models,
     };

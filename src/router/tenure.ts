@@ -6,10 +6,11 @@ import type { Draining } from "./draining.ts";
 import { worthOf } from "./eviction.ts";
 import type { FreedMemory } from "./memory-effects.ts";
 import type { Place } from "./place.ts";
+import { type PoolBytes, sumPools } from "./pools.ts";
 
 export interface Tenure {
   /** What an engine takes; null: not known yet. */
-  needBytes: number | null;
+  needBytes: PoolBytes | null;
   /** Its engine takes no new requests: for others' sake, or because somebody asked for its end. */
   closing: { why: "room" | "asked"; draining: Draining } | null;
   pinned: boolean;
@@ -63,7 +64,7 @@ const BYTES_PER_MS = 1e6;
 const START_MS = 200;
 
 export function reloadMsOf({ loadMs, needBytes }: Tenure): number {
-  return loadMs ?? START_MS + (needBytes ?? 0) / BYTES_PER_MS;
+  return loadMs ?? START_MS + sumPools(needBytes ?? []) / BYTES_PER_MS;
 }
 
 /** Somebody asks for the model. */
@@ -77,7 +78,7 @@ export function noteArrival({ tenure }: Place, nowMs: number): void {
 export function noteGrant({ tenure, engine }: Place, level: number, nowMs: number): void {
   tenure.lastUsedMs = nowMs;
   tenure.sentBefore = engine?.client.sentCount ?? 0;
-  tenure.worth = worthOf(level, { reloadMs: reloadMsOf(tenure), bytes: tenure.needBytes ?? 0 });
+  tenure.worth = worthOf(level, { reloadMs: reloadMsOf(tenure), bytes: sumPools(tenure.needBytes ?? []) });
 }
 
 /** Null: it holds no memory. */
@@ -89,7 +90,7 @@ export function toResident(key: string, place: Place, nowMs: number): Resident |
   const running = client === undefined ? 0 : client.openCount;
   return {
     key,
-    bytes: tenure.needBytes ?? 0,
+    bytes: tenure.needBytes ?? [],
     pinned: tenure.pinned,
     priority: tenure.priority,
     running: running === 0 && isGiven && client?.sentCount === tenure.sentBefore ? 1 : running,

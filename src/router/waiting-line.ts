@@ -24,6 +24,9 @@ export interface WaitingGroup {
   lineMs: number;
 }
 
+/** Systems give a process about as many connections; more would come of a client that has gone wrong. */
+const WAITING_MAX = 4_096;
+
 export class WaitingLine {
   readonly #queues = new Map<string, Queue>();
   readonly #onLeave: () => void;
@@ -35,10 +38,13 @@ export class WaitingLine {
 
   /**
    * `sinceMs`: when it came to the server. Who lost his engine to others has an earlier time than they, and is not before
-   * them again. Rejects with `cancelled`, or what `fail` gives.
+   * them again. Rejects with `cancelled`, `overloaded`, or what `fail` gives.
    */
   async wait(entry: ModelEntry, sinceMs: number, nowMs: number, signal: AbortSignal): Promise<EngineProcess> {
     const key = entry.engineKey;
+    if (this.groups().reduce((sum, { count }) => sum + count, 0) >= WAITING_MAX) {
+      throw new AppError({ code: "overloaded", message: `${WAITING_MAX} requests wait for an engine already.` });
+    }
     const queue = this.#queues.get(key) ?? { entry, waiters: [] };
     this.#queues.set(key, queue);
     const waiter: Waiter = {

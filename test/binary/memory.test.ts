@@ -38,9 +38,12 @@ test(
         ["two", "asleep", false],
       ]);
       expect(listEngines(server.pid)).toHaveLength(1);
-      const { models: listed, budgetBytes, plannedBytes, swaps } = await status();
-      expect([budgetBytes, swaps]).toEqual([Number(BUDGET), 1]);
-      expect(plannedBytes).toBeLessThanOrEqual(budgetBytes);
+      const { models: listed, pools, swaps } = await status();
+      expect([pools, swaps]).toEqual([
+        [{ name: "host", budgetBytes: Number(BUDGET), plannedBytes: expect.any(Number) }],
+        1,
+      ]);
+      expect(pools[0].plannedBytes).toBeLessThanOrEqual(pools[0].budgetBytes);
       expect(listed.find(({ id }: Json) => id === "one").memory.anonBytes).toBeGreaterThan(1024 ** 2);
       // Requests that name no model are for the one that was switched to.
       const headers = { "content-type": "application/json" };

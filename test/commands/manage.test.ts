@@ -15,7 +15,7 @@ const MODEL: ModelStatusReply["models"][number] = {
   pid: 7,
   backend: null,
   devices: ["CPU"],
-  plannedBytes: 2_000_000_000,
+  plannedBytes: [2_000_000_000, 1_000_000],
   memory: { anonBytes: 900_000_000, mappedBytes: 800_000_000 },
   requests: { running: 1, queued: 2, waiting: 3 },
   tokensPerSecond: { prompt: 100, generation: 12.34 },
@@ -40,7 +40,11 @@ const IDLE = {
   requests: { running: 0, queued: 0, waiting: 0 },
   tokensPerSecond: { prompt: null, generation: null },
 };
-const STATUS = { budgetBytes: 4_000_000_000, plannedBytes: 2_000_000_000, swaps: 0, models: [MODEL, IDLE] };
+const POOLS = [
+  { name: "host", budgetBytes: 4_000_000_000, plannedBytes: 2_000_000_000 },
+  { name: "cuda:0", budgetBytes: null, plannedBytes: 1_000_000 },
+];
+const STATUS = { pools: POOLS, swaps: 0, models: [MODEL, IDLE] };
 
 const seen: { path: string; body: unknown; key: string | null }[] = [];
 const answers: Record<string, () => Response> = {
@@ -93,10 +97,11 @@ describe("what is printed", () => {
   test("ps", async () => {
     expect(await run("ps", "--api-key", "k")).toBe(
       [
-        "MODEL                   STATE   PLANNED  MEMORY           REQUESTS  TOKENS/S  SLEEPS IN",
-        "qwen (default, pinned)  loaded  2.0 GB   900 MB + 800 MB  1 + 5     12.3      60 s",
-        "small                   asleep  -        -                0 + 0     -         -",
-        "2.0 GB of 4.0 GB planned.",
+        "MODEL                   STATE   PLANNED          MEMORY           REQUESTS  TOKENS/S  SLEEPS IN",
+        "qwen (default, pinned)  loaded  2.0 GB + 1.0 MB  900 MB + 800 MB  1 + 5     12.3      60 s",
+        "small                   asleep  -                -                0 + 0     -         -",
+        "host: 2.0 GB of 4.0 GB planned.",
+        "cuda:0: 1.0 MB of no limit planned.",
         "",
       ].join("\n"),
     );

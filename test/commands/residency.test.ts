@@ -22,32 +22,33 @@ function configOf(...flags: [string, string][]): ServeConfig {
 
 /** `planned`: what the planner says of any model; null: it can't say. */
 function open(config = configOf(), planned: number | null = null): MemoryEffects {
-  const plan = planned === null ? null : ({ placed: { totalBytes: planned } } as LoadPlan);
-  return openMemory({ config, planner: { planLoad: async () => plan, roomBytes: () => 5000 } });
+  const plan = planned === null ? null : ({ poolBytes: [planned] } as unknown as LoadPlan);
+  const pools = [{ name: "main memory", totalBytes: 8000, budgetBytes: 5000, reason: "as the test says" }];
+  return openMemory({ config, planner: { planLoad: async () => plan, pools: () => pools } });
 }
 
 const demo = makeEntry("demo", { path: DEMO_PATH, sizeBytes: 1_000_000, trainedContextLength: 320 });
 
 test("what a model takes and what there is are the planner's to say", async () => {
-  const { needOf, budgetBytes } = open(configOf(), 1234);
-  expect(await needOf(demo)).toBe(1234);
-  expect(budgetBytes()).toBe(5000);
+  const { needOf, budgets, pools } = open(configOf(), 1234);
+  expect(await needOf(demo)).toEqual([1234]);
+  expect([pools(), budgets()]).toEqual([["main memory"], [5000]]);
 });
 
 test("what can't be planned is estimated: what it takes hangs on its context, by its own file's settings before the server's", async () => {
   const { needOf } = open();
-  const automatic = await needOf(demo);
+  const [automatic = 0] = await needOf(demo);
   expect(automatic).toBeGreaterThan(256 * 1024 ** 2 + demo.sizeBytes);
-  const longer = await open(configOf(["ctx", "4096"])).needOf(demo);
+  const [longer = 0] = await open(configOf(["ctx", "4096"])).needOf(demo);
   expect(longer).toBeGreaterThan(automatic);
   const own = { ...demo, settings: { engine: { ctx: 4096 }, sampling: {} } };
-  expect(await needOf(own)).toBe(longer);
+  expect(await needOf(own)).toEqual([longer]);
 });
 
 test("a folder of weights that is not converted yet counts by its size", async () => {
   const { needOf } = open();
-  expect(await needOf({ ...demo, path: "/nowhere", conversion: { file: null } })).toBe(1_000_000);
-  expect(await needOf({ ...demo, path: "/nowhere", conversion: { file: DEMO_PATH } })).toBe(await needOf(demo));
+  expect(await needOf({ ...demo, path: "/nowhere", conversion: { file: null } })).toEqual([1_000_000]);
+  expect(await needOf({ ...demo, path: "/nowhere", conversion: { file: DEMO_PATH } })).toEqual(await needOf(demo));
 });
 
 test("models are loaded at the start in their order, each once, and one that fails does not keep the others away", async () => {

@@ -109,7 +109,7 @@ test("status has a line for each model that was asked for", async () => {
     pid: 7,
     backend: fallback,
     devices: ["CPU"],
-    plannedBytes: 1000,
+    plannedBytes: [1000],
     memory: { anonBytes: 900, mappedBytes: 80 },
     requests: { running: 1, queued: 2, waiting: 3 },
     tokensPerSecond: { prompt: 100.5, generation: 10.25 },
@@ -122,11 +122,11 @@ test("status has a line for each model that was asked for", async () => {
     freed: null,
     error: null,
   };
-  inference.statusNow = { budgetBytes: 5000, plannedBytes: 1000, swaps: 1, models: [model] };
+  const pools = [{ name: "host", budgetBytes: 5000, plannedBytes: 1000 }];
+  inference.statusNow = { pools, swaps: 1, models: [model] };
   const { isDefault: _isDefault, ...rest } = model;
   expect(await readJson(await get("/api/models/status"))).toEqual({
-    budgetBytes: 5000,
-    plannedBytes: 1000,
+    pools,
     swaps: 1,
     models: [{ ...rest, default: true }],
   });

@@ -65,10 +65,11 @@ describe.skipIf(!HAS_NATIVE)("four models in a budget for two", () => {
       watched.stop();
       for (const done of served) expect(done).toEqual([...Array(25).keys()]);
       const status = await readStatus(server);
+      const [host] = status.pools;
       const [loads, least] = [sumLoads(status), countLeastLoads(arrivals, 2)];
-      console.info(`${loads} loads, where MIN needs ${least}; ${watched.bytesMax} of ${status.budgetBytes} bytes`);
+      console.info(`${loads} loads, where MIN needs ${least}; ${watched.bytesMax} of ${host.budgetBytes} bytes`);
       expect(loads).toBeLessThanOrEqual(1.5 * least);
-      expect(status.plannedBytes).toBeLessThanOrEqual(status.budgetBytes);
+      expect(host.plannedBytes).toBeLessThanOrEqual(host.budgetBytes);
       expect(watched.enginesMax).toBeLessThanOrEqual(2);
       expect(watched.bytesMax).toBeGreaterThan(0);
       expect(watched.bytesMax).toBeLessThanOrEqual(2 * needBytes);
@@ -79,7 +80,7 @@ describe.skipIf(!HAS_NATIVE)("four models in a budget for two", () => {
   test(
     "the same answers come after a swap, from what was kept on disk",
     async () => {
-      const prompt = "Tell me a tale of the old sea, and of those who sail on it. ".repeat(6);
+      const prompt = "Tell me a tale of the old sea, and of those who sail on it. ".repeat(20);
       const first = await complete(server, "one", prompt);
       for (const other of ["two", "three", "four", "two", "three", "four"]) {
         if (pidOf(await readStatus(server), "one") !== null) await complete(server, other, "x");
@@ -103,6 +104,32 @@ describe.skipIf(!HAS_NATIVE)("four models in a budget for two", () => {
       expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([200, 200, 200]);
       // It gave nothing, so it was asked once more; or it was at its end already.
       expect((await long).status).toBe(200);
+    },
+    RUN_MS,
+  );
+
+  test(
+    "a pinned model stays, and two clients that want the room beside it do not thrash",
+    async () => {
+      const post = async (verb: string, model: string): Promise<void> => {
+        const headers = { "content-type": "application/json" };
+        const init = { method: "POST", headers, body: JSON.stringify({ model }) };
+        expect((await fetch(`${server.url}/api/models/${verb}`, init)).status).toBe(200);
+      };
+      await post("load", "one");
+      await post("pin", "one");
+      const before = await readStatus(server);
+      const clients = ["two", "three"].map(async (model) => {
+        for (let at = 0; at < 30; at++) {
+          expect((await complete(server, model, `The ${at}th: `, { max_tokens: 16 })).status).toBe(200);
+        }
+      });
+      await Promise.all(clients);
+      const after = await readStatus(server);
+      expect(pidOf(after, "one")).toBe(pidOf(before, "one"));
+      console.info(`${sumLoads(after) - sumLoads(before)} loads for 60 requests of two clients`);
+      expect(sumLoads(after) - sumLoads(before)).toBeLessThan(30);
+      await post("unpin", "one");
     },
     RUN_MS,
   );

@@ -15,7 +15,7 @@ test.each([
   ["every head has keys and values", BASE, 2 * 4 * 32 * 2],
   ["fewer heads have", { ...BASE, "x.attention.head_count_kv": 2 }, 2 * 2 * 32 * 2],
   ["their lengths are said", { ...BASE, "x.attention.key_length": 8, "x.attention.value_length": 4 }, 2 * 4 * 12 * 2],
-  ["a number a layer: the largest", { ...BASE, "x.attention.head_count_kv": list([1, 3]) }, 2 * 3 * 32 * 2],
+  ["a number a layer, which may be none", { ...BASE, "x.attention.head_count_kv": list([0, 3]) }, 3 * 32 * 2],
   [
     "a list that was too long to keep",
     { ...BASE, "x.attention.head_count_kv": { ...(list([]) as object), items: null } as GgufValue },

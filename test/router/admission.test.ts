@@ -5,7 +5,7 @@ import { heldUntilMs, planStep, type Resident, updateGap } from "../../src/route
 
 const resident = (key: string, changes: Partial<Resident> = {}): Resident => ({
   key,
-  bytes: 10,
+  bytes: [10],
   pinned: false,
   priority: 0,
   running: 0,
@@ -19,52 +19,57 @@ const resident = (key: string, changes: Partial<Resident> = {}): Resident => ({
   ...changes,
 });
 
-const want = (key: string, needBytes = 10) => ({ key, needBytes });
+const want = (key: string, needBytes = 10) => ({ key, needBytes: [needBytes] });
 const NOTHING = { start: [], close: [], reopen: [], refuse: [], wakeAtMs: null };
 
 describe("planStep", () => {
   test("without a limit all are started", () => {
-    const step = planStep([want("a"), want("b", 1e15)], [resident("c")], null, 0);
+    const step = planStep([want("a"), want("b", 1e15)], [resident("c")], [], 0);
     expect(step).toEqual({ ...NOTHING, start: ["a", "b"] });
   });
 
   test("the first is served before the second is looked at, though that would fit", () => {
-    const step = planStep([want("large", 20), want("small", 1)], [resident("a"), resident("b", { bytes: 9 })], 20, 0);
+    const step = planStep(
+      [want("large", 20), want("small", 1)],
+      [resident("a"), resident("b", { bytes: [9] })],
+      [20],
+      0,
+    );
     expect(step).toEqual({ ...NOTHING, close: ["a", "b"] });
   });
 
   test("one that can never fit is refused, and holds nobody up", () => {
-    const step = planStep([want("huge", 99), want("b")], [], 20, 0);
-    expect(step).toEqual({ ...NOTHING, start: ["b"], refuse: [{ key: "huge", bytesMax: 20 }] });
+    const step = planStep([want("huge", 99), want("b")], [], [20], 0);
+    expect(step).toEqual({ ...NOTHING, start: ["b"], refuse: [{ key: "huge", pool: 0, bytesMax: 20 }] });
   });
 
   test("what was started in this step holds its room", () => {
-    const step = planStep([want("a"), want("b"), want("c")], [], 20, 0);
+    const step = planStep([want("a"), want("b"), want("c")], [], [20], 0);
     expect(step).toEqual({ ...NOTHING, start: ["a", "b"] });
   });
 
   test("a turn is waited for, and when to look again is told", () => {
     const busy = resident("a", { running: 1, readyMs: 500 });
-    expect(planStep([want("b")], [busy], 10, 1_000)).toEqual({ ...NOTHING, wakeAtMs: 4_500 });
-    expect(planStep([want("b")], [busy], 10, 4_500)).toEqual({ ...NOTHING, close: ["a"] });
+    expect(planStep([want("b")], [busy], [10], 1_000)).toEqual({ ...NOTHING, wakeAtMs: 4_500 });
+    expect(planStep([want("b")], [busy], [10], 4_500)).toEqual({ ...NOTHING, close: ["a"] });
   });
 
   test("a model whose own engine ends for others does not keep them waiting", () => {
-    const step = planStep([want("a"), want("b")], [resident("a", { phase: "closing", running: 1 })], 10, 9_000);
+    const step = planStep([want("a"), want("b")], [resident("a", { phase: "closing", running: 1 })], [10], 9_000);
     expect(step).toEqual(NOTHING);
   });
 
   test("a closed one opens again when nobody wants its room, or others make it sooner", () => {
     const closing = resident("a", { phase: "closing", running: 1 });
-    expect(planStep([], [closing], 10, 9_000)).toEqual({ ...NOTHING, reopen: ["a"] });
-    expect(planStep([want("a")], [closing], 10, 9_000)).toEqual({ ...NOTHING, reopen: ["a"] });
-    const step = planStep([want("c")], [closing, resident("b")], 20, 9_000);
+    expect(planStep([], [closing], [10], 9_000)).toEqual({ ...NOTHING, reopen: ["a"] });
+    expect(planStep([want("a")], [closing], [10], 9_000)).toEqual({ ...NOTHING, reopen: ["a"] });
+    const step = planStep([want("c")], [closing, resident("b")], [20], 9_000);
     expect(step).toEqual({ ...NOTHING, close: ["b"], reopen: ["a"] });
   });
 
   test("those that load or go are waited for", () => {
-    expect(planStep([want("b")], [resident("a", { phase: "loading" })], 10, 0)).toEqual(NOTHING);
-    expect(planStep([want("b")], [resident("a", { phase: "going" })], 10, 0)).toEqual(NOTHING);
+    expect(planStep([want("b")], [resident("a", { phase: "loading" })], [10], 0)).toEqual(NOTHING);
+    expect(planStep([want("b")], [resident("a", { phase: "going" })], [10], 0)).toEqual(NOTHING);
   });
 });
 

@@ -32,11 +32,10 @@ describe("room", () => {
     const overview = world.router.status();
     await world.finish(overview);
     expect(await overview).toMatchObject({
-      budgetBytes: 20,
-      plannedBytes: 20,
+      pools: [{ name: "host", budgetBytes: 20, plannedBytes: 20 }],
       swaps: 1,
       models: [
-        { id: "a", state: "loaded", evictions: 0, loads: 1, plannedBytes: 10, memory: { anonBytes: 10 }, pid: 1000 },
+        { id: "a", state: "loaded", evictions: 0, loads: 1, plannedBytes: [10], memory: { anonBytes: 10 }, pid: 1000 },
         { id: "b", state: "asleep", evictions: 1, freed: { anonBytes: 10, hostBytes: 10 }, memory: null, pid: null },
         { id: "c", state: "loaded" },
       ],
@@ -253,6 +252,24 @@ test("settings that nobody has any more are forgotten with their engine", async 
   }
   const { models: known } = await world.router.status();
   expect([known.length <= 2, world.alive.size]).toEqual([true, 1]);
+});
+
+test("the line has an end, and who leaves makes a place in it", async () => {
+  const world = open({ budgetBytes: 10, answerMs: () => 60_000 });
+  void world.ask("a");
+  await world.finish(world.pass(150));
+  const leaving = new AbortController();
+  const waiting = Array.from({ length: 4_096 }, (_, at) => world.ask("b", 0, at, leaving.signal));
+  const late = world.ask("b");
+  await world.finish(late);
+  expect((await late).outcome).toBe("overloaded");
+  leaving.abort();
+  await world.finish(Promise.all(waiting));
+  const again = world.ask("b");
+  await world.finish(world.pass(1));
+  expect(await stateOf(world, "b")).toBe("waiting");
+  await world.finish(world.router.stop());
+  expect((await again).outcome).toBe("overloaded");
 });
 
 test("a stop tells those who wait", async () => {

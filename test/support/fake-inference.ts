@@ -105,7 +105,7 @@ export class FakeInference implements Inference {
   loadOptions: (LoadOptions | undefined)[] = [];
   unloadCalls: string[] = [];
   freed: Unloaded["freed"] = { anonBytes: 1000, hostBytes: 900, devices: [] };
-  statusNow: MemoryOverview = { budgetBytes: null, plannedBytes: 0, swaps: 0, models: [] };
+  statusNow: MemoryOverview = { pools: [], swaps: 0, models: [] };
   keepCalls: [id: string, idleMs: number | null][] = [];
   aliasCalls: [model: string, alias: string][] = [];
   removeCalls: string[] = [];

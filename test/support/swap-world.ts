@@ -165,8 +165,9 @@ export class SwapWorld {
 
   #fakeMemory(): MemoryEffects {
     return {
-      needOf: (entry) => Promise.resolve(this.modelOf(entry.id).bytes),
-      budgetBytes: () => this.options.budgetBytes,
+      pools: () => ["host"],
+      needOf: async (entry) => [this.modelOf(entry.id).bytes],
+      budgets: () => [this.options.budgetBytes],
       readAhead: async (entry) => void this.readAhead.push(entry.id),
       readFree: () => {
         const held = [...this.alive.values()].reduce((sum, bytes) => sum + bytes, 0);

@@ -88,7 +88,7 @@ const RESIDENT = Type.Object({
   pid: orNull(Type.Integer()),
   backend: BACKEND_USE,
   devices: Type.Array(Type.String()),
-  plannedBytes: orNull(Type.Integer(), "What an engine of it is planned to take."),
+  plannedBytes: orNull(Type.Array(Type.Integer()), "What an engine of it is planned to take of each pool."),
   memory: orNull(
     Type.Object({
       anonBytes: Type.Integer({ description: "Its process's own memory." }),
@@ -115,8 +115,14 @@ const RESIDENT = Type.Object({
 });
 
 export const ModelStatusReply = Type.Object({
-  budgetBytes: orNull(Type.Integer(), "Most bytes of all engines together; null: no limit is known."),
-  plannedBytes: Type.Integer({ description: "Of those that there are, until their processes are gone." }),
+  pools: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      budgetBytes: orNull(Type.Integer(), "Most bytes of all engines together; null: no limit is known."),
+      plannedBytes: Type.Integer({ description: "Of those that there are, until their processes are gone." }),
+    }),
+    { description: "Memory by where it lies: `host`, then devices." },
+  ),
   swaps: Type.Integer({ description: "Engines that went for others." }),
   models: Type.Array(RESIDENT, { description: "Those that were ever asked for." }),
 });

@@ -135,12 +135,18 @@ function encodeBackend(backend: ModelCard["backend"]): ModelLoadReply["backend"]
   return { wanted: [...wanted], used: [...used], fallback, skipped: skipped.map((plugin) => ({ ...plugin })) };
 }
 
-function encodeStatus({ models, ...overview }: MemoryOverview): ModelStatusReply {
-  return { ...overview, models: models.map(encodeResident) };
+function encodeStatus({ models, pools, swaps }: MemoryOverview): ModelStatusReply {
+  return { pools, swaps, models: models.map(encodeResident) };
 }
 
-function encodeResident({ isDefault, backend, ...rest }: ResidentModel): ModelStatusReply["models"][number] {
-  return { ...rest, default: isDefault, backend: encodeBackend(backend) };
+function encodeResident(model: ResidentModel): ModelStatusReply["models"][number] {
+  const { isDefault, backend, plannedBytes, ...rest } = model;
+  return {
+    ...rest,
+    plannedBytes: plannedBytes && [...plannedBytes],
+    default: isDefault,
+    backend: encodeBackend(backend),
+  };
 }
 
 const LOAD_ERRORS: ErrorCode[] = INFERENCE_ERRORS.filter(
