@@ -5,7 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { bytesPerToken } from "../../../src/models/memory/active-cost.ts";
 import { estimateEmbedding, estimateNeed } from "../../../src/models/memory/estimate-need.ts";
 import type { LayerShape, ModelShape, ShapeTensor } from "../../../src/models/memory/model-shape.ts";
-import { describeRepacking, isRepacked } from "../../../src/models/memory/repacking.ts";
+import { countRepacked, describeRepacking, type RepackRules } from "../../../src/models/memory/repacking.ts";
 import { placeLayer } from "../../../src/models/memory/weight-places.ts";
 import { KV_TYPES, type LoadSettings, type MemoryNeed } from "../../../src/protocol/memory-need.ts";
 import { LOAD } from "../../support/memory-settings.ts";
@@ -168,16 +168,20 @@ test("an embedding's context is beside the model's, and has no weights", () => {
 
 test("matrices are copied by type, rows and processor", () => {
   const matrix = { ...makeTensor("blk.0.ffn_up.weight", 256, 64), type: "Q4_K" };
-  const on = (simd: string[], plugin?: string) => isRepacked(matrix, describeRepacking(simd, plugin));
+  const isCopied = (tensor: ShapeTensor, rules: RepackRules) => countRepacked(tensor, rules) !== null;
+  const on = (simd: string[], plugin?: string) => isCopied(matrix, describeRepacking(simd, plugin));
   expect(on(["avx2"])).toBe(true);
   expect(on(["sse4_2"])).toBe(false);
   expect(on(["avx2"], "libggml-cpu-x64.so")).toBe(false);
   expect(on(["asimddp"])).toBe(true);
   const wide = describeRepacking(["avx2", "avx512f", "amx_int8"]);
-  expect(isRepacked({ ...matrix, type: "Q8_0" }, wide)).toBe(true);
-  expect(isRepacked({ ...matrix, type: "Q8_0" }, describeRepacking(["avx2", "avx512f"]))).toBe(false);
-  expect(isRepacked({ ...matrix, rows: 63 }, describeRepacking(["avx2"]))).toBe(false);
-  expect(isRepacked({ ...matrix, isMatrix: false }, wide)).toBe(false);
+  expect(isCopied({ ...matrix, type: "Q8_0" }, describeRepacking(["avx2", "avx512f"]))).toBe(false);
+  expect(isCopied({ ...matrix, rows: 63 }, describeRepacking(["avx2"]))).toBe(false);
+  expect(isCopied({ ...matrix, isMatrix: false }, wide)).toBe(false);
+  expect(countRepacked({ ...matrix, type: "Q8_0", bytes: 3400 }, wide)).toBe(3800);
+  // Tiles are for plain products; experts have the usual copies, or none.
+  expect(isCopied({ ...matrix, type: "Q8_0", isExpert: true }, wide)).toBe(false);
+  expect(countRepacked({ ...matrix, isExpert: true }, wide)).toBe(matrix.bytes);
 });
 
 describe("what a token costs", () => {
