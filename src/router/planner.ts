@@ -12,6 +12,7 @@ import { type Deviation, type DeviationStore, type Learned, noteLoad, recallMode
 import { fileLimitBytes, predictFile } from "./placement/file-fit.ts";
 import type {
   AskedSettings,
+  Lowered,
   Placed,
   Plan,
   PlanGoal,
@@ -83,6 +84,8 @@ export interface LoadPlan {
 export interface OptimizationReport {
   policy: BudgetPolicy;
   budget: Budget;
+  /** Of models that are loaded: what they have less of, so that they fit. */
+  lowered: readonly (Lowered & { model: string })[];
   /** What the probe could not read, by its path. */
   unknown: Readonly<Record<string, string>>;
 }
@@ -109,6 +112,8 @@ export class Planner implements PlanningService {
   readonly #effects: PlannerEffects;
   readonly #policy: BudgetPolicy;
   readonly #clock: Clock;
+  /** What the last load of each model had to be lowered. */
+  readonly #loads = new Map<string, readonly Lowered[]>();
 
   constructor(effects: PlannerEffects, policy: BudgetPolicy, clock: Clock) {
     this.#effects = effects;
@@ -133,8 +138,9 @@ export class Planner implements PlanningService {
   }
 
   async optimization(): Promise<OptimizationReport> {
-    const { budget, snapshot } = await this.#look();
-    return { policy: this.#policy, budget, unknown: snapshot.unknown };
+    const { budget, snapshot, residents } = await this.#look();
+    const lowered = residents.flatMap(({ id }) => (this.#loads.get(id) ?? []).map((one) => ({ model: id, ...one })));
+    return { policy: this.#policy, budget, lowered, unknown: snapshot.unknown };
   }
 
   async recommend(): Promise<Recommendation> {
@@ -177,6 +183,9 @@ export class Planner implements PlanningService {
     }
     if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
     const { placed } = report.plan;
+    this.#loads.set(report.model, placed.lowered);
+    const lowered = placed.lowered.map(({ setting, from, to }) => `${setting} ${from} → ${to}`).join(", ");
+    if (lowered !== "") this.#effects.warn(`${report.model} fits into its memory with less than usual: ${lowered}`);
     return {
       placed,
       apply: (settings) => applyPlan(settings, placed, report),
