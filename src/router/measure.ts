@@ -55,24 +55,24 @@ export class NeedMeasurer {
     }
     const running = this.#running.get(key) ?? this.#ask(key, settings);
     this.#running.set(key, running);
-    return running;
-  }
-
-  async #ask(key: string, settings: EngineSettings): Promise<MeasuredNeed> {
     try {
-      const result = await this.#effects.ask(settings);
-      if (result.kind === "failed") throw explain(result);
-      if (result.answer.job !== "measure") throw new Error(`a ${result.answer.job} job answered`);
-      this.#answers.set(key, result.answer.measured);
-      for (const oldest of this.#answers.keys()) {
-        if (this.#answers.size <= ANSWERS_MAX) break;
-        this.#answers.delete(oldest);
-      }
-      this.#effects.remember([...this.#answers]);
-      return result.answer.measured;
+      return await running;
     } finally {
       this.#running.delete(key);
     }
+  }
+
+  async #ask(key: string, settings: EngineSettings): Promise<MeasuredNeed> {
+    const result = await this.#effects.ask(settings);
+    if (result.kind === "failed") throw explain(result);
+    if (result.answer.job !== "measure") throw new Error(`a ${result.answer.job} job answered`);
+    this.#answers.set(key, result.answer.measured);
+    for (const oldest of this.#answers.keys()) {
+      if (this.#answers.size <= ANSWERS_MAX) break;
+      this.#answers.delete(oldest);
+    }
+    this.#effects.remember([...this.#answers]);
+    return result.answer.measured;
   }
 }
 

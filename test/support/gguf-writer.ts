@@ -57,6 +57,8 @@ export interface GgufFile {
   alignment?: number;
 }
 
+type GgufPlan = Omit<GgufFile, "tensors"> & { tensors: readonly TensorPlan[] };
+
 const TENSOR_TYPES: Record<TensorType, { id: number; blockElements: number; blockBytes: number }> = {
   F32: { id: 0, blockElements: 1, blockBytes: 4 },
   F16: { id: 1, blockElements: 1, blockBytes: 2 },
@@ -89,20 +91,14 @@ export function writeGguf(path: string, file: GgufFile): void {
   }
 }
 
-/** Writes the header, and a hole in the place of the data: a file of any size that takes no disk space. */
-export function writeSparseGguf(
-  path: string,
-  file: Omit<GgufFile, "tensors"> & { tensors: readonly TensorPlan[] },
-): void {
+/** The header, and a hole in the place of the data: a file of any size that takes no disk space. */
+export function writeSparseGguf(path: string, file: GgufPlan): void {
   const { bytes, dataBytes } = encodeHeader(file, file.alignment ?? 32);
   writeFileSync(path, bytes);
   truncateSync(path, bytes.length + dataBytes);
 }
 
-function encodeHeader(
-  file: Pick<GgufFile, "metadata"> & { tensors: readonly TensorPlan[] },
-  alignment: number,
-): { bytes: Uint8Array; dataBytes: number } {
+function encodeHeader(file: GgufPlan, alignment: number): { bytes: Uint8Array; dataBytes: number } {
   const header = new ByteSink();
   header.bytes(new TextEncoder().encode("GGUF"));
   header.number("u32", 3);

@@ -3,7 +3,7 @@
 
 import type { LoadSettings } from "../../protocol/memory-need.ts";
 import type { ModelShape, ShapeTensor } from "./model-shape.ts";
-import { isRepacked, NO_REPACKING, type RepackRules } from "./repacking.ts";
+import { countRepacked, NO_REPACKING, type RepackRules } from "./repacking.ts";
 
 /** The host, or a device's number. */
 export type Place = "host" | number;
@@ -53,15 +53,20 @@ export function placeWeights(
   return placed;
 }
 
-function placeTensor({ layer, isInput, isExpert }: ShapeTensor, { layers }: ModelShape, settings: Placing): Place {
+export function placeTensor(
+  { layer, isInput, isExpert }: ShapeTensor,
+  { layers }: ModelShape,
+  settings: Placing,
+): Place {
   if (isInput) return "host";
   if (isExpert && layer !== null && layer < settings.hostExpertLayers) return "host";
   return placeLayer(layer ?? layers.length, layers.length, settings);
 }
 
 function addTensor(placed: PlacedWeights, tensor: ShapeTensor, place: Place, rules: RepackRules): void {
+  const copied = place === "host" ? countRepacked(tensor, rules) : null;
   if (place !== "host") placed.deviceBytes[place] = (placed.deviceBytes[place] ?? 0) + tensor.bytes;
-  else if (isRepacked(tensor, rules)) placed.repackedBytes += tensor.bytes;
+  else if (copied !== null) placed.repackedBytes += copied;
   else placed.mappedBytes += tensor.bytes;
 }
 
@@ -75,6 +80,6 @@ function addOutput(
 ): void {
   const output = { ...tensor, isInput: false, isMatrix: true };
   const place = placeTensor(output, shape, settings);
-  if (place === "host" && !isRepacked(output, rules)) return;
+  if (place === "host" && countRepacked(output, rules) === null) return;
   addTensor(placed, output, place, rules);
 }
