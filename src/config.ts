@@ -134,7 +134,7 @@ export const SERVE_OPTIONS = {
     /^[^\s/]+$/,
     "a host name without a scheme or path",
   ),
-  logLevel: choiceOption(text("log_level", "LEVEL", "Least severe log lines to write to stderr"), LOG_LEVELS, "info"),
+  logLevel: choiceOption(text("log_level", "LEVEL", "Least severe log lines on stderr"), LOG_LEVELS, "info"),
   logFormat: choiceOption(text("log_format", "FORMAT", "Log lines for people or for machines"), LOG_FORMATS, "text"),
   readyJson: booleanOption("ready_json", "Print one JSON line {url,pid,version} on stdout once it listens"),
   exitWithParent: booleanOption("exit_with_parent", "End when the process that started it ends"),

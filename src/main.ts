@@ -17,11 +17,8 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
     }
     case "version":
       return await printVersion(invocation.json);
-    case "licenses": {
-      const { loadNotices, printLicenses } = await import("./commands/licenses.ts");
-      printLicenses(await loadNotices());
-      return EXIT_CODES.ok;
-    }
+    case "licenses":
+      return await printNotices();
     case "serve": {
       const { serve } = await import("./commands/serve.ts");
       return await serve(invocation, process.env, process.cwd());
@@ -50,12 +47,10 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       const { manage } = await import("./commands/manage.ts");
       return await manage(invocation.manage, (text) => process.stdout.write(text));
     }
-    case "plan": {
-      const { plan } = await import("./commands/plan.ts");
-      return await plan(invocation, process.env, process.cwd());
-    }
+    case "plan":
     case "recommend": {
-      const { recommend } = await import("./commands/plan.ts");
+      const { plan, recommend } = await import("./commands/plan.ts");
+      if (invocation.command === "plan") return await plan(invocation, process.env, process.cwd());
       return await recommend(invocation, process.env, process.cwd());
     }
     case "bench": {
@@ -82,6 +77,12 @@ async function printVersion(json: boolean): Promise<ExitCode> {
     llamaCpp: { version: pin.version, commit: pin.commit },
   };
   process.stdout.write(renderVersion(facts, json));
+  return EXIT_CODES.ok;
+}
+
+async function printNotices(): Promise<ExitCode> {
+  const { loadNotices, printLicenses } = await import("./commands/licenses.ts");
+  printLicenses(await loadNotices());
   return EXIT_CODES.ok;
 }
 

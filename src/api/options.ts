@@ -12,7 +12,7 @@ import type { AdaptationSource } from "../router/adaptation-watch.ts";
 import type { BackendDeviceSource } from "../router/backend-devices.ts";
 import type { ConversionService } from "../router/conversions.ts";
 import type { Inference } from "../router/inference.ts";
-import type { PlanningService } from "../router/planner.ts";
+import type { PlanningService } from "../router/planning.ts";
 import type { State } from "../state/state.ts";
 import type { FrameStreamOptions } from "./frame-stream.ts";
 import type { KeptStreams } from "./streams/kept-streams.ts";

@@ -18,19 +18,41 @@ import { listExplicit } from "./adapting.ts";
 import { choosePooling, describeStart, type EngineSources } from "./engine-settings.ts";
 import type { ServedHardware } from "./machine.ts";
 import type { ServedNative } from "./native.ts";
+import { listResidents, openPlanner } from "./planning.ts";
 import { openMemory } from "./residency.ts";
 import type { StartOptions } from "./server.ts";
 
-export interface RouterParts extends StartOptions {
+export interface EngineParts extends StartOptions {
   native: ServedNative;
   registry: ModelRegistry;
-  engines: EngineSources;
+  /** Those of `--lora`, and the model that they are for. */
+  loras: EngineSources["adapted"];
   loader: ConvertOnLoad;
   hardware: ServedHardware;
+}
+
+interface RouterParts extends EngineParts {
+  engines: EngineSources;
   planner: Planner;
 }
 
-export function buildRouter(parts: RouterParts): Router {
+/** The router plans what it loads, and the planner counts what is loaded. */
+export function openEngines(parts: EngineParts): { router: Router; planner: Planner } {
+  const { config, folders, native, registry, loras, hardware } = parts;
+  const engines = { config, files: native.files, plugins: native.choice.plugins, folders, adapted: loras };
+  const planner: Planner = openPlanner({
+    start: parts,
+    engines,
+    registry,
+    machine: hardware.sources.machine,
+    residents: () => listResidents(router.listModels()),
+    isMoving: () => router.isMoving,
+  });
+  const router: Router = buildRouter({ ...parts, engines, planner });
+  return { router, planner };
+}
+
+function buildRouter(parts: RouterParts): Router {
   const { config, log, native, registry, engines, hardware } = parts;
   const { plugins, skipped, fallback } = native.choice;
   return new Router({

@@ -21,7 +21,8 @@ import { type BudgetPolicy, DEFAULT_BUDGET_POLICY, describeBudget } from "../rou
 import { fileLimitBytes } from "../router/placement/file-fit.ts";
 import type { PlanSettings, PlanSubject, Resident } from "../router/placement/plan.ts";
 import { describeSubject } from "../router/placement/subject.ts";
-import { type ModelReference, type PlannedModel, Planner, type PlannerEffects } from "../router/planner.ts";
+import { Planner } from "../router/planner.ts";
+import type { ModelReference, PlannedModel, PlannerEffects } from "../router/planning.ts";
 import { DeviationFile } from "../state/deviation-file.ts";
 import { describeAsked } from "./asked-settings.ts";
 import { describeStart, type EngineSources } from "./engine-settings.ts";

@@ -17,7 +17,6 @@ import type { Environment, Folders } from "../lib/paths.ts";
 import { readAdapters } from "../models/adapter.ts";
 import { readAliases } from "../models/alias.ts";
 import { checkDraftModel } from "../models/draft.ts";
-import type { ModelEntry } from "../models/entry.ts";
 import { FolderWatch } from "../models/folder-watch.ts";
 import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
@@ -27,15 +26,13 @@ import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import type { NativeFiles } from "../router/native-files.ts";
 import type { Planner } from "../router/planner.ts";
-import type { Router } from "../router/router.ts";
 import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
-import { buildRouter } from "./engines.ts";
+import { openEngines } from "./engines.ts";
 import { openHardware } from "./machine.ts";
 import { openNative } from "./native.ts";
-import { listResidents, openPlanner } from "./planning.ts";
 import { preload } from "./residency.ts";
 
 export interface StartOptions {
@@ -82,18 +79,11 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   const loader = converting.createLoader(registry);
   const feed = announceModels(registry, events);
   watch.onChange = () => feed.notice();
-  const loras = { modelPath: findOwner(registry, adapted)?.path ?? "", adapters };
   const hardware = openHardware(options, native, events);
-  const engines = { config, files: native.files, plugins: native.choice.plugins, folders, adapted: loras };
-  const planner: Planner = openPlanner({
-    start: options,
-    engines,
-    registry,
-    machine: hardware.sources.machine,
-    residents: () => listResidents(router.listModels()),
-    isMoving: () => router.isMoving,
-  });
-  const router: Router = buildRouter({ ...options, native, engines, registry, loader, hardware, planner });
+  // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
+  const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
+  const loras = { modelPath: owner?.path ?? "", adapters };
+  const { router, planner } = openEngines({ ...options, native, registry, loras, loader, hardware });
   const app = createApp({
     inference: router,
     hub: announceDownloads(openHub(env, folders, registry, planner), events),
@@ -126,11 +116,6 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
       };
     },
   };
-}
-
-/** The default model may be another one later, when files come and go: the adapters stay with the one of the start. */
-function findOwner(registry: ModelRegistry, adapted: string | undefined): ModelEntry | null {
-  return adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
 }
 
 function announceConversion(

@@ -6,16 +6,13 @@ import type { ModelEntry } from "../models/entry.ts";
 import type { MachineSnapshot } from "../protocol/machine.ts";
 import type { MachineRates } from "../protocol/machine-rates.ts";
 import type { MemoryNeed, MemoryParts } from "../protocol/memory-need.ts";
-import type { EngineSettings } from "../protocol/messages.ts";
 import { applyPlan, explainRefusal } from "./placement/apply.ts";
 import { type Budget, type BudgetPolicy, describeBudget } from "./placement/budget.ts";
-import { type Deviation, type DeviationStore, type Learned, noteLoad, recallModel } from "./placement/deviation.ts";
+import { type Deviation, noteLoad, recallModel } from "./placement/deviation.ts";
 import { fileLimitBytes, predictFile } from "./placement/file-fit.ts";
 import type {
   AskedSettings,
-  Placed,
-  Plan,
-  PlanGoal,
+  Lowered,
   PlanPool,
   PlanQuestion,
   PlanSettings,
@@ -26,90 +23,16 @@ import { type Recommendation, recommend } from "./placement/recommend.ts";
 import { findShortfalls, leaveRoom, needByPool, sumNeed } from "./placement/room.ts";
 import { predictSpeed } from "./placement/speed.ts";
 import { plan } from "./placement.ts";
-
-/** A model as it would be planned with. */
-export interface PlannedModel {
-  subject: PlanSubject;
-  /** What the server's settings and the model's own file say explicitly. `gpuLayers` -1: all of them. */
-  asked: AskedSettings;
-  /** Of its file: another one under the same name is another model. */
-  stamp: string;
-}
-
-/** A name or alias; absent: the default model; an entry: with the settings that it has, whatever the listings say. */
-export type ModelReference = string | undefined | ModelEntry;
-
-export interface PlannerEffects {
-  snapshot(): Promise<MachineSnapshot>;
-  rates(): Promise<MachineRates | null>;
-  /** What was measured before; null: nothing. */
-  recallRates(): MachineRates | null;
-  residents(): readonly Resident[];
-  /** An engine starts or ends: what it has is nobody's to tell. */
-  isMoving(): boolean;
-  /** Throws AppError. */
-  describe(model: ModelReference): Promise<PlannedModel>;
-  /** Those that can be loaded. */
-  listModels(): readonly string[];
-  /** llama.cpp's own account of a load with these settings; null: it has none. */
-  measure(model: ModelReference, settings: PlanSettings): Promise<MemoryNeed | null>;
-  deviations: DeviationStore;
-  warn(message: string): void;
-}
-
-export interface PlanRequest {
-  model: ModelReference;
-  /** Over what the server's settings and the model's file say. */
-  asked: AskedSettings;
-  goal: PlanGoal;
-  /** For a load: speed is told only where it is known already, and llama.cpp is asked only where it is a near thing. */
-  quick?: boolean;
-  /** As if nothing else were loaded: for a load, for which others make room. */
-  alone?: boolean;
-}
-
-export interface PlanReport {
-  model: string;
-  goal: PlanGoal;
-  /** All that was asked for, wherever. */
-  asked: AskedSettings;
-  plan: Plan;
-  /** `measured`: by llama.cpp with these settings; `estimated`: by the formula. Of a plan that fits. */
-  source: "measured" | "estimated";
-  budget: Budget;
-  residents: readonly Resident[];
-  /** What earlier loads took; null: there were none. */
-  learned: Learned | null;
-}
-
-export interface LoadPlan {
-  placed: Placed;
-  /** In the order of the pools. */
-  poolBytes: readonly number[];
-  apply(settings: EngineSettings): EngineSettings;
-  /** What the engine says that it took. */
-  note(measured: MemoryNeed): Deviation;
-}
-
-export interface OptimizationReport {
-  policy: BudgetPolicy;
-  budget: Budget;
-  /** What the probe could not read, by its path. */
-  unknown: Readonly<Record<string, string>>;
-}
-
-/** What the API and the commands know of it. */
-export interface PlanningService {
-  /** Throws AppError: the model is not known, or can't be read. */
-  plan(request: PlanRequest): Promise<PlanReport>;
-  optimization(): Promise<OptimizationReport>;
-  /** Of what is on the disk, best first. */
-  recommend(): Promise<Recommendation>;
-  /** The largest file of weights that fits beside what is loaded; null: not known. */
-  fileLimit(): Promise<number | null>;
-  /** Tokens a second of a file of which only the size is known; null: not known. */
-  predictFile(sizeBytes: number): Promise<number | null>;
-}
+import type {
+  LoadPlan,
+  ModelReference,
+  OptimizationReport,
+  PlannedModel,
+  PlannerEffects,
+  PlanningService,
+  PlanReport,
+  PlanRequest,
+} from "./planning.ts";
 
 /** The measure may say more than the formula: then it is planned again, with that much more. It converges at once but for steps of llama.cpp's own. */
 const ROUNDS_MAX = 4;
@@ -122,6 +45,8 @@ export class Planner implements PlanningService {
   readonly #clock: Clock;
   /** Of the last look while no engine started or ended. */
   #settled: Budget | null = null;
+  /** What the last load of each model had to be lowered. */
+  readonly #loads = new Map<string, readonly Lowered[]>();
 
   constructor(effects: PlannerEffects, policy: BudgetPolicy, clock: Clock) {
     this.#effects = effects;
@@ -146,8 +71,9 @@ export class Planner implements PlanningService {
   }
 
   async optimization(): Promise<OptimizationReport> {
-    const { budget, snapshot } = await this.#look();
-    return { policy: this.#policy, budget, unknown: snapshot.unknown };
+    const { budget, snapshot, residents } = await this.#look();
+    const lowered = residents.flatMap(({ id }) => (this.#loads.get(id) ?? []).map((one) => ({ model: id, ...one })));
+    return { policy: this.#policy, budget, lowered, unknown: snapshot.unknown };
   }
 
   async recommend(): Promise<Recommendation> {
@@ -196,7 +122,10 @@ export class Planner implements PlanningService {
     return {
       placed,
       poolBytes: needByPool(placed.need, report.budget.machine.unified),
-      apply: (settings) => applyPlan(settings, placed, report),
+      apply: (settings) => {
+        this.#noteLowered(report.model, placed.lowered);
+        return applyPlan(settings, placed, report);
+      },
       note: (measured) => this.noteLoad(stamp, placed.settings, placed.need, measured),
     };
   }
@@ -206,6 +135,12 @@ export class Planner implements PlanningService {
     if (this.#settled === null) return [];
     const { host, devices } = this.#settled.machine;
     return [host, ...devices];
+  }
+
+  #noteLowered(model: string, all: readonly Lowered[]): void {
+    this.#loads.set(model, all);
+    const lowered = all.map(({ setting, from, to }) => `${setting} ${from} → ${to}`).join(", ");
+    if (lowered !== "") this.#effects.warn(`${model} fits into its memory with less than usual: ${lowered}`);
   }
 
   /** After a load: what it took is put beside its plan. */

@@ -8,7 +8,7 @@ import { silentLogger } from "../../src/lib/log.ts";
 import type { ModelRegistry } from "../../src/models/registry.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { MemoryEffects } from "../../src/router/memory-effects.ts";
-import type { LoadPlan } from "../../src/router/planner.ts";
+import type { LoadPlan } from "../../src/router/planning.ts";
 import type { Router } from "../../src/router/router.ts";
 import { makeEntry } from "../support/fake-engines.ts";
 import { DEMO_PATH } from "../support/fake-inference.ts";

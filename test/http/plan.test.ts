@@ -112,6 +112,7 @@ test("the policy, what is automatic, what was lowered, and what could not be rea
     policy: { memoryShare: null, baseShare: 0.1, deviceShare: 0.9, memoryBudgetBytes: null, autoOptimization: true },
     automatic: expect.arrayContaining(["ctx", "parallel", "gpuLayers"]),
     machine: { restraints: [{ what: "threads", from: 8, to: 4, reason: "the machine runs on battery" }] },
+    lowered: [{ model: "demo", setting: "ctx", from: 16_384, to: 4096 }],
     unknown: { driver: "there is none" },
   });
 });

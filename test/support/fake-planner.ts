@@ -5,7 +5,7 @@ import { DEFAULT_BUDGET_POLICY } from "../../src/router/placement/budget.ts";
 import type { AskedSettings, PlanQuestion } from "../../src/router/placement/plan.ts";
 import { recommend } from "../../src/router/placement/recommend.ts";
 import { plan } from "../../src/router/placement.ts";
-import type { OptimizationReport, PlanningService, PlanReport, PlanRequest } from "../../src/router/planner.ts";
+import type { OptimizationReport, PlanningService, PlanReport, PlanRequest } from "../../src/router/planning.ts";
 import { GIB, MIB, makeMachine, makeSubject } from "./random-plans.ts";
 
 export class FakePlanner implements PlanningService {
@@ -36,7 +36,8 @@ export class FakePlanner implements PlanningService {
   async optimization(): Promise<OptimizationReport> {
     const restraints = [{ what: "threads" as const, from: 8, to: 4, reason: "the machine runs on battery" }];
     const budget = { machine: this.machine, restraints };
-    return { policy: DEFAULT_BUDGET_POLICY, budget, unknown: { driver: "there is none" } };
+    const lowered = [{ model: "demo", setting: "contextLength" as const, from: 16_384, to: 4096 }];
+    return { policy: DEFAULT_BUDGET_POLICY, budget, lowered, unknown: { driver: "there is none" } };
   }
 
   async recommend() {

@@ -5,7 +5,7 @@ import type { Budget } from "../../router/placement/budget.ts";
 import type { AskedSettings, Placed, PlanChange } from "../../router/placement/plan.ts";
 import type { Recommendation } from "../../router/placement/recommend.ts";
 import { sumNeed } from "../../router/placement/room.ts";
-import type { OptimizationReport, PlanReport } from "../../router/planner.ts";
+import type { OptimizationReport, PlanReport } from "../../router/planning.ts";
 import type {
   Change,
   OptimizationReply,
@@ -95,12 +95,13 @@ export function encodeMachine({ machine, restraints }: Budget): PlanReply["machi
   };
 }
 
-export function encodeOptimization({ policy, budget, unknown }: OptimizationReport): OptimizationReply {
+export function encodeOptimization({ policy, budget, lowered, unknown }: OptimizationReport): OptimizationReply {
   const { automatic, ...shares } = policy;
   return {
     policy: { ...shares, autoOptimization: automatic },
     automatic: automatic ? Object.values(NAMES).filter((name) => name !== "kvType") : [],
     machine: encodeMachine(budget),
+    lowered: lowered.map(({ model, setting, from, to }) => ({ model, setting: NAMES[setting], from, to })),
     unknown: { ...unknown },
   };
 }

@@ -195,6 +195,15 @@ export const OptimizationReply = Type.Object({
   }),
   automatic: Type.Array(Type.String(), { description: "Settings that a plan chooses where nobody asked for them." }),
   machine: PlanReply.properties.machine,
+  lowered: Type.Array(
+    Type.Object({
+      model: Type.String(),
+      setting: Type.String(),
+      from: Type.Union([Type.Number(), Type.Boolean()]),
+      to: Type.Union([Type.Number(), Type.Boolean()]),
+    }),
+    { description: "What loaded models have less of than usual, so that they fit." },
+  ),
   unknown: Type.Record(Type.String(), Type.String(), { description: "What could not be read, and why." }),
 });
 export type OptimizationReply = Static<typeof OptimizationReply>;

@@ -3,7 +3,7 @@
 
 import type { Elysia } from "elysia";
 import { AppError } from "../../protocol/errors.ts";
-import type { PlanRequest as PlannerRequest } from "../../router/planner.ts";
+import type { PlanRequest as PlannerRequest } from "../../router/planning.ts";
 import { BodyReader } from "../body.ts";
 import { readQueryText } from "../list-pages.ts";
 import type { ApiContext } from "../options.ts";

@@ -4,7 +4,7 @@
 import { formatBytes } from "../../lib/byte-count.ts";
 import { AppError } from "../../protocol/errors.ts";
 import type { EngineSettings } from "../../protocol/messages.ts";
-import type { PlanReport } from "../planner.ts";
+import type { PlanReport } from "../planning.ts";
 import type { Placed, Plan, PlanSettings } from "./plan.ts";
 
 export function applyPlan(

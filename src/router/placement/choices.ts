@@ -3,6 +3,7 @@
 
 import { automaticContextLength } from "../../protocol/model-info.ts";
 import type { AskedSettings, PlanGoal, PlanQuestion, PlanSettings, PlanSubject } from "./plan.ts";
+import { sumNeed } from "./room.ts";
 
 /** All settings but how devices share the layers, which depends on their memory. */
 export type Choice = Omit<PlanSettings, "deviceShares">;
@@ -31,6 +32,8 @@ const DECENT_CONTEXT = 4096;
 const CONTEXT_MIN = 512;
 const CHECKPOINT_BYTES = 1024 * MIB;
 const CHECKPOINT_BYTES_MIN = 64 * MIB;
+/** Of all that the model takes. */
+const SAVING_MIN = 0.001;
 
 const MICRO_BATCHES: readonly Step[] = [{ microBatchSize: 256 }, { microBatchSize: 128 }, { microBatchSize: 64 }];
 const STREAMS: readonly Step[] = [{ parallel: 16 }, { parallel: 8 }, { parallel: 4 }];
@@ -128,8 +131,9 @@ function listComforts(question: PlanQuestion): Comforts {
   return { decent, last: takeSteps(question, lowest, [...LAST, ...short]).slice(1) };
 }
 
-/** `from` first. A step that changes nothing, because it was asked for or is lower already, is none. */
-function takeSteps({ subject, asked }: PlanQuestion, from: Choice, steps: readonly Step[]): Choice[] {
+/** `from` first. A step that changes nothing, because it was asked for or is lower already, is none; one that saves nothing, too. */
+function takeSteps(question: PlanQuestion, from: Choice, steps: readonly Step[]): Choice[] {
+  const { subject, asked } = question;
   const choices = [from];
   let now = from;
   for (const { checkpointShare, draft, ...numbers } of steps) {
@@ -143,11 +147,18 @@ function takeSteps({ subject, asked }: PlanQuestion, from: Choice, steps: readon
     }
     if (draft === false && asked.draft === undefined) lowered.draft = false;
     const next = harmonize(subject, asked, lowered);
-    if (JSON.stringify(next) === JSON.stringify(now)) continue;
+    if (JSON.stringify(next) === JSON.stringify(now) || !saves(question, now, next)) continue;
     choices.push(next);
     now = next;
   }
   return choices;
+}
+
+/** Kept prompts cost a plain attention nothing, and a model of 70B hardly notices its streams: such things stay as they are. */
+function saves({ subject, machine }: PlanQuestion, now: Choice, next: Choice): boolean {
+  const onHost = { gpuLayers: 0, hostExpertLayers: 0, deviceShares: machine.devices.map(() => 0) };
+  const bytes = sumNeed(subject.needOf({ ...now, ...onHost }));
+  return bytes - sumNeed(subject.needOf({ ...next, ...onHost })) > bytes * SAVING_MIN;
 }
 
 type Placement = Pick<Choice, "gpuLayers" | "hostExpertLayers">;
