@@ -1,5 +1,5 @@
 // The formula against llama.cpp's own account, on every shape that tests generate and on those that people run, over the
-// settings that change what a load takes: each part within 2 % or 32 MiB, weights and cells to the byte.
+// settings that change what a load takes: each part within 2 % or 20 MiB, weights and cells to the byte.
 
 import { describe, expect, test } from "bun:test";
 import { estimateEmbedding, estimateNeed } from "../../../src/models/memory/estimate-need.ts";
@@ -33,8 +33,9 @@ const MODELS: [string, () => string][] = [
   ...LARGE_SHAPES.map((shape): [string, () => string] => [shape.name, () => writeLargeShape(shape)]),
 ];
 
+/** Of a formula that was within 17 MB when this was written. */
 function close(found: number, expected: number): boolean {
-  return Math.abs(found - expected) <= Math.max(32 * MIB, 0.02 * expected);
+  return Math.abs(found - expected) <= Math.max(20 * MIB, 0.02 * expected);
 }
 
 describe.skipIf(!HAS_NATIVE)("the formula agrees with llama.cpp", () => {
