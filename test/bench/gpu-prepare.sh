@@ -30,6 +30,9 @@ skip=(@biomejs typescript @typescript bun-types oazapfts @oazapfts playwright-co
 tar -c --sort=name --exclude='*.map' --exclude='*.d.ts' --exclude='*.d.mts' --exclude='*.d.cts' \
   "${skip[@]/#/--exclude=node_modules/}" node_modules | squeeze >"$out/packages.tar.xz"
 
+# The pin and the patches may have changed since the last set-up: then the other machine would want to fetch it again.
+"$bun" vendor/fetch.ts
+
 # Of the source, what every run reads: licenses, vocabularies of the models that tests write, templates.
 source=vendor/llama.cpp
 parts=("$source"/{LICENSE,licenses,.ml-offload-stamp,src,models/templates})
