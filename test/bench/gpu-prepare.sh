@@ -30,6 +30,9 @@ skip=(@biomejs typescript @typescript bun-types oazapfts @oazapfts playwright-co
 tar -c --sort=name --exclude='*.map' --exclude='*.d.ts' --exclude='*.d.mts' --exclude='*.d.cts' \
   "${skip[@]/#/--exclude=node_modules/}" node_modules | squeeze >"$out/packages.tar.xz"
 
+# The pin and the patches may have changed since the last set-up: then the other machine would want to fetch it again.
+"$bun" vendor/fetch.ts
+
 # Of the source, what every run reads: licenses, vocabularies of the models that tests write, templates.
 source=vendor/llama.cpp
 parts=("$source"/{LICENSE,licenses,.ml-offload-stamp,src,models/templates})
@@ -42,9 +45,11 @@ else
   # And what CMake reads. Other back ends and other tools are most of the source.
   parts+=("$source"/{CMakeLists.txt,cmake,common,ggml,include,vendor} "$source"/tools/{server,mtmd,quantize})
 fi
-tar -c --sort=name --exclude='*.md' \
-  --exclude="$source/ggml/src/ggml-[d-l]*" --exclude="$source/ggml/src/ggml-[n-z]*" "${parts[@]}" |
-  squeeze >"$out/llama.tar.xz"
+others=()
+for folder in "$source"/ggml/src/*/; do
+  case $folder in */ggml-cpu/ | */ggml-cuda/) ;; *) others+=("--exclude=${folder%/}") ;; esac
+done
+tar -c --sort=name --exclude='*.md' "${others[@]}" "${parts[@]}" | squeeze >"$out/llama.tar.xz"
 
 travels() { git ls-files -z --cached --others --exclude-standard | xargs -0 du -cb 2>/dev/null | tail -1 | cut -f1; }
 total=$(($(travels) + $(du -cb "$out"/*.* | tail -1 | cut -f1)))

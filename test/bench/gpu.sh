@@ -2,7 +2,7 @@
 # gpu.sh [--gpu cuda|none] [--arch 90-real] [STEP…]: on a bare machine with an NVIDIA GPU and no network, from what gpu-prepare.sh
 # packed: builds (or unpacks finished libraries), runs the model tests, compares planned with used GPU memory and checks that
 # an unload gives it back, and runs the benchmark beside llama-server. Steps: unpack build tests memory bench; all by default.
-# Logs and figures go to $OUT (build/gpu/out). A step that fails does not stop the next; the end says which held.
+# Logs and figures go to $OUT (build/gpu/out). A check that fails does not stop the next; the end says which held.
 # NEVER RUN ON A GPU SO FAR: `--gpu none` was, which is the same without one.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -86,6 +86,8 @@ for step in "${steps[@]}"; do
   if "step_$step" >"$out/$step.log" 2>&1; then result=held; else result=FAILED failed=1; fi
   tail -n 25 "$out/$step.log"
   echo "$step: $result after $SECONDS s" | tee -a "$out/summary.txt"
+  # Nothing can be checked without what these make.
+  case $step-$result in unpack-FAILED | build-FAILED) break ;; esac
 done
 echo "== summary"
 cat "$out/summary.txt"
