@@ -68,7 +68,10 @@ MLO_API void mlo_job_cancel(mlo_job * job);
 MLO_API void mlo_job_free(mlo_job * job);
 
 // --- model -----------------------------------------------------------------------------------------------------------
-// settings: {"gpuLayers": -1, "useMmap": true, "head": false}. head: with its prediction layers (MTP), where it has some.
+// settings: {"gpuLayers": -1, "useMmap": true, "head": false, "deviceShares": [number], "hostExpertLayers": 0,
+// "layOut": false}. head: with its prediction layers (MTP), where it has some. deviceShares: of the layers on devices.
+// hostExpertLayers: so many of the first layers keep their experts in host memory. layOut: no weights are read, and contexts
+// get no memory: they can't decode, and mlo_context_memory says what they would take.
 MLO_API mlo_job * mlo_model_load_start(const char * path, const char * settings);
 MLO_API mlo_model * mlo_model_take(mlo_job * job);
 MLO_API void mlo_model_free(mlo_model * model);
@@ -106,7 +109,8 @@ MLO_API void mlo_prompt_tokens(mlo_prompt * prompt, int32_t * tokens);
 MLO_API char * mlo_prompt_info(mlo_prompt * prompt);
 
 // --- context ---------------------------------------------------------------------------------------------------------
-// settings: {"contextLength","batchSize","microBatchSize","outputs","sequences","threads","embeddings":bool,"pooling":-1..4,"head":bool}
+// settings: {"contextLength","batchSize","microBatchSize","outputs","sequences","threads","embeddings":bool,"pooling":-1..4,"head":bool,
+// "flashAttention":true,"kvType":"f16"}
 // outputs: rows with logits in one batch. sequences: how many seq-ids there are, at most 256. head: one for mlo_head_new; only
 // for a model whose mlo_model_info says that its prediction layers can guess.
 MLO_API mlo_context * mlo_context_new(mlo_model * model, const char * settings);
@@ -116,6 +120,10 @@ MLO_API void mlo_context_free(mlo_context * context);
 MLO_API char * mlo_context_info(mlo_context * context);
 // Bytes of its caches and compute buffers, the weights not included; negative: failed.
 MLO_API int64_t mlo_context_bytes(mlo_context * context);
+// What the context and its model take: {"host":{"weightsBytes","mappedBytes","repackedBytes","kvBytes","computeBytes"},
+// "devices":[the same],"outputBytes","reservedOutputBytes","workBytes"}. The last three are of the host and beside those: rows
+// with output at their most, and now; scratch memory of the processor's kernels, which only a layOut model tells.
+MLO_API char * mlo_context_memory(mlo_context * context);
 // The adapters that the next decodes run with: n numbers of the model's adapters and their scales. Others have none. 0 = done.
 MLO_API int32_t mlo_adapters_set(mlo_context * context, int32_t n, int32_t * adapters, float * scales);
 // Runs n tokens. Arrays of n: token id, position, seq-id, and 1 where logits or embeddings are wanted.

@@ -2,7 +2,9 @@
 
 import type { ContextSettings } from "../ffi/context.ts";
 import type { ModelFacts } from "../ffi/model.ts";
+import { limitRetained, sizeDraft, sizeEmbedding, sizeGeneration } from "../protocol/context-sizes.ts";
 import { AppError } from "../protocol/errors.ts";
+import type { KvType } from "../protocol/memory-need.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import { automaticContextLength, type Pooling } from "../protocol/model-info.ts";
 
@@ -25,69 +27,45 @@ const LAST = 3;
 const MEAN = 1;
 const RANK = 4;
 
-/** An embedding input must fit one micro batch, whose compute buffers grow with its square. */
-const EMBEDDING_ROWS = 2048;
-/** Embedding inputs in one batch. */
-const EMBEDDING_INPUTS = 16;
 /** More rows in a step make each row cheaper, up to about this many; cells are shared, so a place costs nothing. */
 const PARALLEL = 64;
 /** Here each place costs a state. */
 const PARALLEL_RECURRENT = 4;
-/** Rows with output in a batch: few sequences may guess ahead, and each guess has output. A row costs one vocabulary of floats. */
-const OUTPUTS_MIN = 32;
-/** One seq-id more than sequences: cells are read from disk into it, and given to a sequence from there. */
-const SCRATCH_SEQUENCES = 1;
 /** Under this, a second thread costs more in waiting than it saves in arithmetic. */
 const SINGLE_THREAD_BYTES = 16 * 1024 * 1024;
-
-/** Beside so many streams a step costs each of them so little that a guess hardly pays. */
-const DRAFT_SEQUENCES = 16;
 
 export function planContexts(settings: EngineSettings, facts: ModelFacts, cores: number): ContextPlan {
   const trained = Math.max(1, facts.trainedContextLength);
   const contextLength = settings.contextLength > 0 ? settings.contextLength : automaticContextLength(trained);
   const threads = chooseThreads(settings, facts, cores);
   const embeds = !facts.causal || !facts.hasDecoder || facts.pooling > 0;
-  const rows = Math.min(trained, Math.max(settings.microBatchSize, EMBEDDING_ROWS));
-  // A recurrent state has a fixed size, and llama.cpp makes one for each seq-id beforehand.
   const parallel = settings.parallel > 0 ? settings.parallel : facts.isRecurrent ? PARALLEL_RECURRENT : PARALLEL;
-  const retainedMax = facts.isRecurrent ? Math.min(settings.retainedMax, parallel) : settings.retainedMax;
+  const retainedMax = limitRetained({ ...settings, parallel }, facts.isRecurrent);
   const pooling = choosePooling(settings, facts, embeds);
+  const kvType = chooseKvType(settings, facts);
   const embedding: ContextSettings = {
-    contextLength: rows,
-    batchSize: rows,
-    microBatchSize: rows,
-    outputs: rows,
-    sequences: countInputs(rows),
+    ...sizeEmbedding(settings.microBatchSize, trained),
     threads,
     embeddings: true,
     pooling,
+    kvType,
   };
   const generation: ContextSettings = {
-    contextLength,
-    batchSize: Math.min(settings.batchSize, contextLength),
-    microBatchSize: Math.min(settings.microBatchSize, settings.batchSize, contextLength),
-    outputs: Math.max(parallel, OUTPUTS_MIN),
-    sequences: parallel + retainedMax + SCRATCH_SEQUENCES,
+    ...sizeGeneration({ ...settings, contextLength, parallel, retainedMax }),
     threads,
     embeddings: false,
     pooling: -1,
+    kvType,
   };
   return {
     main: embeds ? embedding : generation,
     embedding,
-    embeddingLimit: rows,
+    embeddingLimit: embedding.microBatchSize,
     canGenerate: !embeds,
     parallel: embeds ? embedding.sequences : parallel,
     retainedMax: embeds ? 0 : retainedMax,
     pooling: POOLINGS[embedding.pooling] ?? "none",
   };
-}
-
-/** llama.cpp plans for as many rows of each input, and aborts where there are others than outputs. */
-function countInputs(rows: number): number {
-  for (let count = EMBEDDING_INPUTS; count > 1; count--) if (rows % count === 0) return count;
-  return 1;
 }
 
 /** The context of a smaller model that guesses for sequences of the main one. */
@@ -97,8 +75,8 @@ export function planDraftContext(
   facts: ModelFacts,
   cores: number,
 ): ContextSettings {
-  const sequences = Math.min(parallel, DRAFT_SEQUENCES);
-  return { ...main, sequences, outputs: sequences, threads: chooseThreads(settings, facts, cores) };
+  const threads = chooseThreads(settings, facts, cores);
+  return { ...main, ...sizeDraft(main, parallel), kvType: chooseKvType(settings, facts), threads };
 }
 
 function chooseThreads({ threads }: EngineSettings, { sizeBytes }: ModelFacts, cores: number): number {
@@ -116,6 +94,25 @@ function choosePooling(settings: EngineSettings, facts: ModelFacts, embeds: bool
   if (pooling === RANK && !facts.hasRankHead) throw cannotRank(facts.description, asked >= 0);
   if (asked >= 0 || pooling > 0) return pooling;
   return facts.causal ? LAST : MEAN;
+}
+
+/** Values per block of the quantised ones (ggml): a head's keys must be whole blocks. */
+const KV_BLOCK = 32;
+const PLAIN_KV_TYPES: readonly KvType[] = ["f32", "f16", "bf16"];
+
+/** What is asked for, or a refusal: llama.cpp's own says only that it makes no context. */
+function chooseKvType({ kvType = "f16" }: EngineSettings, facts: ModelFacts): KvType {
+  // An encoder keeps nothing, and llama.cpp would check it all the same.
+  if (!facts.causal || !facts.hasDecoder) return "f16";
+  if (PLAIN_KV_TYPES.includes(kvType)) return kvType;
+  const lengths = [...facts.keyLengths, ...facts.valueLengths];
+  const odd = lengths.find((length) => length % KV_BLOCK !== 0);
+  const problem = !facts.canFuseAttention
+    ? "quantised values need flash attention, which this architecture can't have"
+    : `its heads are ${odd} numbers long, and ${kvType} has blocks of ${KV_BLOCK}`;
+  if (facts.canFuseAttention && odd === undefined) return kvType;
+  const message = `${facts.description} can't keep keys and values as ${kvType}: ${problem}`;
+  throw new AppError({ code: "not_supported", message, hint: "Use --kv-type f16." });
 }
 
 function cannotRank(description: string, asked: boolean): AppError {

@@ -1,10 +1,12 @@
-// What a one-shot child answers: how well the CPU variants fit, whether a plug-in really computes; and what it does:
-// quantising a file.
+// What a one-shot child answers: how well the CPU variants fit, whether a plug-in really computes, what a load would
+// take; and what it does: quantising a file.
 
 import type { NativeLibrary } from "../ffi/library.ts";
 import type { EngineSettings, JobAnswer, JobQuestion } from "../protocol/messages.ts";
 import type { BatchPart } from "./backend.ts";
-import { type LoadHooks, loadBackend, startPlugins } from "./load.ts";
+import { loadBackend, startPlugins } from "./load.ts";
+import { measureNeed } from "./measure.ts";
+import type { LoadHooks } from "./open-model.ts";
 import { quantizeFile } from "./quantize.ts";
 
 /** Long enough for the tiled kernels of a prefill, which single tokens do not reach. */
@@ -16,6 +18,8 @@ export function answerJob(library: NativeLibrary, question: JobQuestion, hooks: 
       return { job: "scores", scores: question.plugins.map((path) => score(library, path)) };
     case "selftest":
       return { job: "selftest", devices: selfTest(library, question.plugin, question.modelPath) };
+    case "measure":
+      return { job: "measure", measured: measureNeed(library, question.settings, hooks) };
     case "quantize":
       quantizeFile(library, question, hooks);
       return { job: "quantize" };

@@ -2,7 +2,7 @@
 // by a token. Mechanism only; when to guess is draft-guesses.ts' business.
 
 import { basename } from "node:path";
-import type { NativeContext } from "../ffi/context.ts";
+import type { ContextMemory, NativeContext } from "../ffi/context.ts";
 import { NativeDrafter } from "../ffi/drafter.ts";
 import type { NativeModel } from "../ffi/model.ts";
 import { NativeError } from "../ffi/native-error.ts";
@@ -22,6 +22,7 @@ export class LlamaDrafter implements Drafter {
   readonly lengthMax: number;
   readonly tokensMax: number;
   readonly info: DraftInfo;
+  readonly memory: ContextMemory;
   readonly #model: NativeModel;
   readonly #context: NativeContext;
   readonly #native: NativeDrafter;
@@ -34,6 +35,7 @@ export class LlamaDrafter implements Drafter {
     this.lengthMax = Math.min(contextLength, trainedContextLength);
     this.tokensMax = tokensMax;
     this.info = { description, sizeBytes, contextLength, contextBytes: context.bytes() };
+    this.memory = context.memory();
     this.#model = model;
     this.#context = context;
     this.#native = native;

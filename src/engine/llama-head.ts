@@ -1,7 +1,7 @@
 // Guessing with a model's own prediction layers (MTP) over llama.cpp: whether they can, and their context. Mechanism only;
 // when to guess, and whose rows are kept for it, is draft-guesses.ts' business.
 
-import type { ContextSettings } from "../ffi/context.ts";
+import type { ContextMemory, ContextSettings } from "../ffi/context.ts";
 import { NativeContext } from "../ffi/context.ts";
 import { NativeHead, type TakenRows } from "../ffi/head.ts";
 import type { ModelFacts, NativeModel } from "../ffi/model.ts";
@@ -22,6 +22,7 @@ export class LlamaHead implements Drafter, RowTaker {
   readonly tokensMax: number;
   readonly rows: RowTaker = this;
   readonly contextBytes: number;
+  readonly memory: ContextMemory;
   readonly #context: NativeContext;
   readonly #native: NativeHead;
 
@@ -32,6 +33,7 @@ export class LlamaHead implements Drafter, RowTaker {
     this.lengthMax = contextLength;
     this.tokensMax = tokensMax;
     this.contextBytes = context.bytes();
+    this.memory = context.memory();
     this.#context = context;
     this.#native = native;
   }

@@ -5,7 +5,7 @@ import type { NativeError } from "../ffi/native-error.ts";
 import { startQuantize } from "../ffi/quantize.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { QuantizeSettings } from "../protocol/messages.ts";
-import type { LoadHooks } from "./load.ts";
+import type { LoadHooks } from "./open-model.ts";
 
 /** Between two looks at the job; its end wakes the wait early. */
 const PROGRESS_MS = 100;

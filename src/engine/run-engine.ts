@@ -14,7 +14,8 @@ import { automaticCheckpointBytes } from "./checkpoints.ts";
 import { Engine } from "./engine.ts";
 import { answerJob } from "./jobs.ts";
 import { KvStore } from "./kv-store.ts";
-import { type LoadHooks, loadBackend, startPlugins } from "./load.ts";
+import { loadBackend, startPlugins } from "./load.ts";
+import type { LoadHooks } from "./open-model.ts";
 import { hashFile, keyOfModel } from "./weights-key.ts";
 
 /** A job's end wakes the wait; this only bounds what a lost wake-up could cost. */

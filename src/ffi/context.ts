@@ -24,6 +24,8 @@ export interface ContextSettings {
   head?: boolean;
   /** False: attention as separate operations, which the fused one is checked against. Default: where it can be had. */
   flashAttention?: boolean;
+  /** ggml's name of the type of keys and values; default f16. */
+  kvType?: string;
 }
 
 export interface ContextFacts {
@@ -37,6 +39,27 @@ export interface ContextFacts {
   memory: MemoryKind;
   /** All that shapes the bytes of a state. */
   layout: string;
+}
+
+export interface PlaceMemory {
+  /** In memory of the process's own. */
+  weightsBytes: number;
+  /** Read from the file where they lie. */
+  mappedBytes: number;
+  /** Of `weightsBytes`: converted for the processor's kernels. */
+  repackedBytes: number;
+  kvBytes: number;
+  computeBytes: number;
+}
+
+export interface ContextMemory {
+  host: PlaceMemory;
+  devices: PlaceMemory[];
+  /** Beside those, of the host: rows with output at their most, and as many as there are now. */
+  outputBytes: number;
+  reservedOutputBytes: number;
+  /** Scratch memory of the processor's kernels in a full batch; 0 where the model is not only laid out. */
+  workBytes: number;
 }
 
 /** What a context remembers with: it decides what can be shared, and where. */
@@ -81,6 +104,11 @@ export class NativeContext extends Handle {
 
   facts(): ContextFacts {
     return this.#library.takeJson("mlo_context_info", this.#library.calls.mlo_context_info(this.pointer));
+  }
+
+  /** What it and its model take; of a model that is only laid out: would take. */
+  memory(): ContextMemory {
+    return this.#library.takeJson("mlo_context_memory", this.#library.calls.mlo_context_memory(this.pointer));
   }
 
   /** Its caches and compute buffers, the weights not included. */

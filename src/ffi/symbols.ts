@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "9e850aa0b52ec8a1ccbdf9c83667cd4cedb24723e24ea452860c799d0b2644c1";
+export const HEADER_HASH = "3dd56b6627e88900aad93d63f4147d5a34ff681201677cba95ccd4907250ebbb";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -78,6 +78,8 @@ export const SYMBOLS = {
   mlo_context_info: { args: ["ptr"], returns: "ptr" },
   // mlo_context_bytes(context)
   mlo_context_bytes: { args: ["ptr"], returns: "i64" },
+  // mlo_context_memory(context)
+  mlo_context_memory: { args: ["ptr"], returns: "ptr" },
   // mlo_adapters_set(context, n, adapters, scales)
   mlo_adapters_set: { args: ["ptr", "i32", "ptr", "ptr"], returns: "i32" },
   // mlo_decode(context, n, tokens, positions, sequences, outputs)

@@ -4,6 +4,7 @@
 
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
+import type { KvType, MeasuredNeed } from "./memory-need.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
 import type { TextAnswerHead, TextQuestion } from "./text-question.ts";
 
@@ -24,6 +25,12 @@ export interface EngineSettings {
   microBatchSize: number;
   threads: number;
   gpuLayers: number;
+  /** Of the layers on devices, how these share them, in their order: sums up to 1; absent or empty: by free memory. */
+  deviceShares?: readonly number[];
+  /** Of a mixture of experts: so many of the first layers keep theirs in host memory. Default 0. */
+  hostExpertLayers?: number;
+  /** Of keys and values; default f16. */
+  kvType?: KvType;
   /** Of embeddings; absent: the model's own. */
   pooling?: Pooling;
   /** Longest gap between two tokens of a stream that prompts of others may cause; 0 = from the measured rates. */
@@ -74,6 +81,7 @@ export interface KvStoreSettings {
 export type JobQuestion =
   | { job: "scores"; plugins: string[] }
   | { job: "selftest"; plugin: string; modelPath: string }
+  | { job: "measure"; settings: EngineSettings }
   | ({ job: "quantize" } & QuantizeSettings);
 
 export interface QuantizeSettings {
@@ -94,6 +102,7 @@ export interface QuantizeSettings {
 export type JobAnswer =
   | { job: "scores"; scores: { path: string; score: number; error?: string }[] }
   | { job: "selftest"; devices: string[] }
+  | { job: "measure"; measured: MeasuredNeed }
   | { job: "quantize" };
 
 export type ToEngine =

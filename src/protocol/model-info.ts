@@ -1,6 +1,7 @@
 // What an engine says about the model that it has loaded, and what both sides know of it beforehand.
 
 import type { LoraScale } from "./lora.ts";
+import type { MemoryNeed } from "./memory-need.ts";
 
 export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
 
@@ -94,6 +95,8 @@ export interface LoadedModelInfo {
   loadMs: number;
   /** Resident anonymous memory after the load, in bytes; null where the system does not tell. */
   rssAnonBytes: number | null;
+  /** What it takes by llama.cpp's own account, beside which a plan can be put; null where the system does not tell all of it. */
+  memoryNeed: MemoryNeed | null;
 }
 
 /** One kept prefix, as `/api/cache` lists it. */

@@ -3,6 +3,7 @@
 
 import type { BackendName } from "./backends.ts";
 import type { SamplingParams } from "./generation.ts";
+import type { KvType } from "./memory-need.ts";
 import type { Pooling } from "./model-info.ts";
 
 /** Absent: as the server's settings say. */
@@ -11,6 +12,9 @@ export interface EngineChanges {
   parallel?: number;
   threads?: number;
   gpuLayers?: number;
+  deviceShares?: readonly number[];
+  hostExpertLayers?: number;
+  kvType?: KvType;
   batchSize?: number;
   ubatchSize?: number;
   pooling?: Pooling | "auto";

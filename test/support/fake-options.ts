@@ -70,6 +70,7 @@ export const FAKE_INFO: LoadedModelInfo = {
   draft: null,
   loadMs: 0,
   rssAnonBytes: null,
+  memoryNeed: null,
 };
 
 export function describeFake(options: FakeOptions): LoadedModelInfo {

@@ -3,7 +3,7 @@
 // Tensor data is made and written in chunks, so that a file of hundreds of megabytes needs little memory.
 // It must not know any architecture: names, shapes and values come from the caller.
 
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { encodeQ4K, encodeQ6K, Q4_K_BYTES, Q6_K_BYTES, SUPER_BLOCK } from "./k-quants.ts";
 
 export type TensorType = "F32" | "F16" | "Q8_0" | "Q4_0" | "Q4_K" | "Q6_K";
@@ -37,11 +37,14 @@ export type MetadataValue =
   /** A value copied from another file: its type number and its bytes, as they stand there. */
   | { type: "raw"; typeId: number; bytes: Uint8Array };
 
-export interface TensorSource {
+export interface TensorPlan {
   name: string;
   /** Fastest dimension first, as ggml counts. */
   shape: readonly number[];
   type: TensorType;
+}
+
+export interface TensorSource extends TensorPlan {
   /** Fills `out` with the values from element `start` on; called in order, once per chunk. */
   fill: (out: Float32Array, start: number) => void;
   /** Makes one chunk and repeats its bytes: for files whose size matters and whose content does not. */
@@ -53,6 +56,8 @@ export interface GgufFile {
   tensors: readonly TensorSource[];
   alignment?: number;
 }
+
+type GgufPlan = Omit<GgufFile, "tensors"> & { tensors: readonly TensorPlan[] };
 
 const TENSOR_TYPES: Record<TensorType, { id: number; blockElements: number; blockBytes: number }> = {
   F32: { id: 0, blockElements: 1, blockBytes: 4 },
@@ -76,6 +81,24 @@ export function countTensorBytes(type: TensorType, shape: readonly number[]): nu
 /** Writes the whole file. Throws RangeError when a tensor's rows do not divide into its type's blocks. */
 export function writeGguf(path: string, file: GgufFile): void {
   const alignment = file.alignment ?? 32;
+  const { bytes } = encodeHeader(file, alignment);
+  const fd = openSync(path, "w");
+  try {
+    writeAll(fd, bytes);
+    for (const tensor of file.tensors) writeTensor(fd, tensor, alignment);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The header, and a hole in the place of the data: a file of any size that takes no disk space. */
+export function writeSparseGguf(path: string, file: GgufPlan): void {
+  const { bytes, dataBytes } = encodeHeader(file, file.alignment ?? 32);
+  writeFileSync(path, bytes);
+  truncateSync(path, bytes.length + dataBytes);
+}
+
+function encodeHeader(file: GgufPlan, alignment: number): { bytes: Uint8Array; dataBytes: number } {
   const header = new ByteSink();
   header.bytes(new TextEncoder().encode("GGUF"));
   header.number("u32", 3);
@@ -95,14 +118,7 @@ export function writeGguf(path: string, file: GgufFile): void {
     offset = alignUp(offset + countTensorBytes(tensor.type, tensor.shape), alignment);
   }
   header.bytes(new Uint8Array(alignUp(header.length, alignment) - header.length));
-
-  const fd = openSync(path, "w");
-  try {
-    writeAll(fd, header.finish());
-    for (const tensor of file.tensors) writeTensor(fd, tensor, alignment);
-  } finally {
-    closeSync(fd);
-  }
+  return { bytes: header.finish(), dataBytes: offset };
 }
 
 function writeTensor(fd: number, tensor: TensorSource, alignment: number): void {

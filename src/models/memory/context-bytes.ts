@@ -1,0 +1,126 @@
+// What a context takes beside weights: cells, recurrent states, compute buffers, rows of output. Keys and values are
+// llama.cpp's own arithmetic; compute buffers are what the largest part of its graph holds at once, found by comparing with
+// its own account (docs/memory.md). Pure.
+
+import type { ContextSizes } from "../../protocol/context-sizes.ts";
+import type { KvType } from "../../protocol/memory-need.ts";
+import type { LayerShape, ModelShape } from "./model-shape.ts";
+
+/** Bytes of 32 numbers, by ggml's block layouts. */
+const BLOCK_BYTES: Readonly<Record<KvType, number>> = {
+  f32: 128,
+  f16: 64,
+  bf16: 64,
+  q8_0: 34,
+  q5_1: 24,
+  q5_0: 22,
+  q4_1: 20,
+  q4_0: 18,
+  iq4_nl: 18,
+};
+const BLOCK = 32;
+/** llama.cpp makes a cache in pieces of so many cells. */
+const CELLS_STEP = 256;
+const FLOAT_BYTES = 4;
+/** A mask has a half-precision number for each pair of a row and a cell. */
+const MASK_BYTES = 2;
+/** Token, position, output and cell numbers of a row. */
+const INPUT_BYTES = 32;
+
+export function padCells(contextLength: number): number {
+  return Math.ceil(contextLength / CELLS_STEP) * CELLS_STEP;
+}
+
+/** Of one layer: cells shared by all sequences, and a state for each. */
+export function countCacheBytes(layer: LayerShape, sizes: ContextSizes, kvType: KvType): number {
+  const numbers = layer.keyLength + layer.valueLength;
+  const cells = padCells(sizes.contextLength) * ((numbers / BLOCK) * BLOCK_BYTES[kvType]);
+  // States are kept in full precision.
+  return cells + sizes.sequences * (layer.convolutionLength + layer.stateLength) * FLOAT_BYTES;
+}
+
+/** Rows of the largest graph: as many for each sequence, and one for each at least. */
+export function countRows({ contextLength, microBatchSize, sequences }: ContextSizes): number {
+  const rows = Math.min(padCells(contextLength), microBatchSize);
+  return Math.ceil(rows / sequences) * sequences;
+}
+
+export function countOutputRows(sizes: ContextSizes): number {
+  return Math.min(sizes.outputs, Math.max(sizes.microBatchSize, sizes.sequences));
+}
+
+/** Compute buffer of a place that has these layers, and the output or not. */
+export function countComputeBytes(
+  shape: ModelShape,
+  layers: readonly LayerShape[],
+  sizes: ContextSizes,
+  hasOutput: boolean,
+): number {
+  if (layers.length === 0 && !hasOutput) return 0;
+  const rows = countRows(sizes);
+  const masks = countMaskBytes(shape, sizes, rows);
+  const layerBytes = Math.max(0, ...layers.map((layer) => countLayerBytes(shape, layer, sizes, rows)));
+  const outputs = countOutputRows(sizes);
+  // An encoder's pooled vectors are small. By the output, the masks have done their work.
+  const numbers = hasOutput && !shape.isEncoder ? outputs * (shape.vocabularySize + 3 * shape.width) : 0;
+  return rows * INPUT_BYTES + Math.max(masks + layerBytes, numbers * FLOAT_BYTES);
+}
+
+function countMaskBytes({ isEncoder, hasWindows, layers }: ModelShape, sizes: ContextSizes, rows: number): number {
+  if (isEncoder) return rows * rows * (FLOAT_BYTES + MASK_BYTES);
+  if (!layers.some(({ keyLength }) => keyLength > 0)) return 0;
+  return (hasWindows ? 2 : 1) * padCells(sizes.contextLength) * rows * MASK_BYTES;
+}
+
+function countLayerBytes(shape: ModelShape, layer: LayerShape, sizes: ContextSizes, rows: number): number {
+  const { width, experts } = shape;
+  const dense = 3 * layer.feedForward + 3 * width + layer.queryLength;
+  // Each expert's part is as wide as the model, before they are added up and after they are weighed.
+  const mixed =
+    experts === null || !layer.hasExperts
+      ? 0
+      : experts.used * (2 * width + experts.feedForward) + width + Math.max(layer.queryLength, 2 * experts.count);
+  const recurrent = layer.innerLength === 0 ? 0 : 6 * layer.innerLength + width;
+  const states = sizes.sequences * (layer.stateLength + 2 * layer.convolutionLength);
+  const scores = shape.fusesAttention || layer.keyLength === 0 ? 0 : countScores(shape, layer, sizes);
+  return (rows * (Math.max(dense, mixed, recurrent) + scores) + states) * FLOAT_BYTES;
+}
+
+/** Of one row: a score for each head and cell, where attention is not one operation. */
+function countScores({ width }: ModelShape, { queryLength }: LayerShape, { contextLength }: ContextSizes): number {
+  const heads = Math.max(1, Math.round(queryLength / HEAD_LENGTH));
+  return heads * padCells(contextLength) + 4 * width;
+}
+
+/** The usual one: the exact number matters little beside the context's. */
+const HEAD_LENGTH = 128;
+
+/** Bytes of an activation as kernels want it beside weights of a type, for each number. */
+const ACTIVATION_BYTES: Readonly<Record<string, number>> = { F32: 0, F16: 2, BF16: 2 };
+const BLOCK32_BYTES = 34 / 32;
+const BLOCK256_BYTES = 292 / 256;
+const BLOCK32_TYPES = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q8_1", "IQ4_NL", "MXFP4"];
+/** A pair of numbers for each expert, row and choice (ggml's `mmid_row_mapping`). */
+const CHOICE_BYTES = 8;
+
+/** Scratch memory of the processor's kernels: a step's rows, converted for the widest matrix. */
+export function countWorkBytes(shape: ModelShape, sizes: ContextSizes): number {
+  const rows = countRows(sizes);
+  const used = shape.experts?.used ?? 0;
+  const needs = shape.tensors
+    .filter(({ isMatrix }) => isMatrix)
+    .map(({ name, type, columns, isExpert }) => {
+      const each = ACTIVATION_BYTES[type] ?? (BLOCK32_TYPES.includes(type) ? BLOCK32_BYTES : BLOCK256_BYTES);
+      const choices = isExpert ? (shape.experts?.count ?? 0) * used * rows * CHOICE_BYTES : 0;
+      // What experts give is one vector for each of them, what they get is the same for all.
+      const vectors = isExpert && name.includes("down") ? used : 1;
+      return rows * vectors * columns * each + choices;
+    });
+  return Math.max(0, ...needs);
+}
+
+/** Rows with output, which are kept on the host. */
+export function countOutputBytes(shape: ModelShape, sizes: ContextSizes): number {
+  const numbers = shape.vocabularySize + (shape.embedsOnly ? shape.width : 0);
+  return sizes.outputs * numbers * FLOAT_BYTES;
+}

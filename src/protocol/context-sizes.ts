@@ -1,0 +1,59 @@
+// How large the contexts of an engine are made: what the engine makes and what a plan reckons with must be the same. Pure.
+
+import type { LoadSettings } from "./memory-need.ts";
+
+export interface ContextSizes {
+  /** KV tokens. */
+  contextLength: number;
+  batchSize: number;
+  microBatchSize: number;
+  /** Rows with output in one batch. */
+  outputs: number;
+  /** Seq-ids. */
+  sequences: number;
+}
+
+/** An embedding input must fit one micro batch, whose compute buffers grow with its square. */
+const EMBEDDING_ROWS = 2048;
+/** Embedding inputs in one batch. */
+const EMBEDDING_INPUTS = 16;
+/** Rows with output in a batch: few sequences may guess ahead, and each guess has output. A row costs one vocabulary of floats. */
+const OUTPUTS_MIN = 32;
+/** One seq-id more than sequences: cells are read from disk into it, and given to a sequence from there. */
+const SCRATCH_SEQUENCES = 1;
+/** Beside so many streams a step costs each of them so little that a guess hardly pays. */
+const DRAFT_SEQUENCES = 16;
+
+type Sized = Pick<LoadSettings, "contextLength" | "parallel" | "retainedMax" | "batchSize" | "microBatchSize">;
+
+export function sizeGeneration({ contextLength, parallel, retainedMax, ...asked }: Sized): ContextSizes {
+  return {
+    contextLength,
+    batchSize: Math.min(asked.batchSize, contextLength),
+    microBatchSize: Math.min(asked.microBatchSize, asked.batchSize, contextLength),
+    outputs: Math.max(parallel, OUTPUTS_MIN),
+    sequences: parallel + retainedMax + SCRATCH_SEQUENCES,
+  };
+}
+
+/** A recurrent state has a fixed size, and llama.cpp makes one for each seq-id beforehand. */
+export function limitRetained({ parallel, retainedMax }: Pick<Sized, "parallel" | "retainedMax">, recurrent: boolean) {
+  return recurrent ? Math.min(retainedMax, parallel) : retainedMax;
+}
+
+export function sizeEmbedding(microBatchSize: number, trainedContextLength: number): ContextSizes {
+  const rows = Math.min(trainedContextLength, Math.max(microBatchSize, EMBEDDING_ROWS));
+  return { contextLength: rows, batchSize: rows, microBatchSize: rows, outputs: rows, sequences: countInputs(rows) };
+}
+
+/** llama.cpp plans for as many rows of each input, and aborts where there are others than outputs. */
+function countInputs(rows: number): number {
+  for (let count = EMBEDDING_INPUTS; count > 1; count--) if (rows % count === 0) return count;
+  return 1;
+}
+
+/** Of what guesses for sequences of the main context. */
+export function sizeDraft(main: ContextSizes, parallel: number): ContextSizes {
+  const sequences = Math.min(parallel, DRAFT_SEQUENCES);
+  return { ...main, sequences, outputs: sequences };
+}
