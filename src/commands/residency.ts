@@ -11,17 +11,42 @@ import type { ModelEntry } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import { estimateNeedBytes } from "../models/rough-need.ts";
 import { toAppError } from "../protocol/errors.ts";
+import type { MeasuredNeed, MemoryParts } from "../protocol/memory-need.ts";
+import type { EngineSettings } from "../protocol/messages.ts";
 import { automaticContextLength } from "../protocol/model-info.ts";
 import type { MemoryEffects } from "../router/memory-effects.ts";
 import type { Router } from "../router/router.ts";
 
 /** Of what models could have: for the system, this server, and what estimates leave out. */
 const SYSTEM_SHARE = 0.1;
+/** What requests bring, which no load tells of: texts, grammars, samplers that look at all tokens. */
+const REQUESTS_BYTES = 64 * 1024 ** 2;
 
-export function openMemory(config: ServeConfig): MemoryEffects {
+export interface MemorySources {
+  config: ServeConfig;
+  log: Logger;
+  /** What the model's engine would be started with. */
+  describe: (entry: ModelEntry) => Promise<EngineSettings>;
+  /** What a load takes, by llama.cpp itself. */
+  measure: (settings: EngineSettings) => Promise<MeasuredNeed>;
+}
+
+export function openMemory({ config, log, describe, measure }: MemorySources): MemoryEffects {
   return {
     pools: ["host"],
-    needOf: async (entry) => [estimateEntry(config, entry)],
+    async needOf(entry) {
+      const path = fileOf(entry);
+      // Nothing is there yet to look into; the conversion makes no more than that of it.
+      if (path === null) return [entry.sizeBytes];
+      try {
+        const { need } = await measure({ ...(await describe(entry)), modelPath: path });
+        return [sumParts(need.host) + REQUESTS_BYTES, ...need.devices.map(sumParts)];
+      } catch (thrown) {
+        // The load will tell who waits for it.
+        log.debug("what a model takes is estimated", { model: entry.id, error: toAppError(thrown).message });
+        return [estimateRoughly(config, entry, path)];
+      }
+    },
     budgetsOf: (pids) => [config.memoryBudgetBytes > 0 ? config.memoryBudgetBytes : measureBudget(pids)],
     async readAhead(entry, signal) {
       const available = readAvailableMemory();
@@ -33,6 +58,10 @@ export function openMemory(config: ServeConfig): MemoryEffects {
   };
 }
 
+function sumParts({ weightsBytes, mappedBytes, kvBytes, computeBytes, overheadBytes }: MemoryParts): number {
+  return weightsBytes + mappedBytes + kvBytes + computeBytes + overheadBytes;
+}
+
 /** What nobody else uses: engines' own memory can be given to others, and that of their mapped files is available anyway. */
 function measureBudget(pids: readonly number[]): number | null {
   const available = readAvailableMemory();
@@ -41,13 +70,20 @@ function measureBudget(pids: readonly number[]): number | null {
   return Math.floor((available + own) * (1 - SYSTEM_SHARE));
 }
 
-function estimateEntry(config: ServeConfig, entry: ModelEntry): number {
+function estimateRoughly(config: ServeConfig, entry: ModelEntry, path: string): number {
   const { ctx } = applyModelSettings(config, entry.settings.engine);
   const contextLength = ctx === 0 ? automaticContextLength(entry.trainedContextLength ?? 0) : ctx;
-  const path = entry.conversion === null ? entry.path : entry.conversion.file;
-  // Nothing is there yet to look into; the conversion makes no more than that of it.
-  if (path === null) return entry.sizeBytes;
-  return estimateNeedBytes({ path, sizeBytes: entry.sizeBytes }, contextLength);
+  try {
+    return estimateNeedBytes({ path, sizeBytes: entry.sizeBytes }, contextLength);
+  } catch (_damaged) {
+    // So will its load.
+    return entry.sizeBytes;
+  }
+}
+
+/** The file that is loaded; null: it is not made yet. */
+function fileOf({ conversion, path }: ModelEntry): string | null {
+  return conversion === null ? path : conversion.file;
 }
 
 function filesOf(entry: ModelEntry): readonly string[] {

@@ -20,6 +20,7 @@ import type { Environment, Folders } from "../lib/paths.ts";
 import { type AdapterFile, readAdapters } from "../models/adapter.ts";
 import { readAliases } from "../models/alias.ts";
 import { checkDraftModel } from "../models/draft.ts";
+import type { ModelEntry } from "../models/entry.ts";
 import { FolderWatch } from "../models/folder-watch.ts";
 import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
@@ -30,6 +31,7 @@ import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
 import { runJob } from "../router/jobs.ts";
+import { measureEffects, NeedMeasurer } from "../router/measure.ts";
 import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
 import { abortable } from "../router/place.ts";
 import { askOnce, describeUse, PluginChoices } from "../router/plugin-choices.ts";
@@ -220,12 +222,27 @@ function buildRouter(
   loader: ConvertOnLoad,
 ): Router {
   const { plugins, skipped, fallback } = choice;
+  const describe = async (entry: ModelEntry, signal?: AbortSignal) => {
+    const wanted = listBackends(entry.settings.engine.backend ?? config.backend);
+    const chosen = await (signal === undefined ? choices.of(wanted) : abortable(choices.of(wanted), signal));
+    const sources = { config, files, plugins: chosen.plugins, folders, adapted };
+    // A draft model is for the one that the configuration names, whatever was made the default since.
+    const start = describeStart(sources, entry, registry.firstEntry()?.id === entry.id);
+    return { ...start, backend: describeUse(wanted, chosen) };
+  };
+  const measured = { path: files.library, buildId: files.buildId };
+  const measurer = new NeedMeasurer(measureEffects(measured, folders.cache, log, systemClock));
   return new Router({
     registry,
     log,
     clock: systemClock,
     sleepAfterMs: config.sleepAfterSeconds * 1000,
-    memory: openMemory(config),
+    memory: openMemory({
+      config,
+      log,
+      describe: async (entry) => (await describe(entry)).settings,
+      measure: async (settings) => await measurer.measure(settings),
+    }),
     adapters: { ...adapted, adapters: adapted.adapters.map(({ adapter }) => adapter) },
     facts: {
       version: PROJECT_VERSION,
@@ -238,16 +255,11 @@ function buildRouter(
     },
     effects: {
       async startEngine(entry, signal) {
-        const wanted = listBackends(entry.settings.engine.backend ?? config.backend);
-        const chosen = await abortable(choices.of(wanted), signal);
-        const sources = { config, files, plugins: chosen.plugins, folders, adapted };
-        // A draft model is for the one that the configuration names, whatever was made the default since.
-        const start = describeStart(sources, entry, registry.firstEntry()?.id === entry.id);
+        const start = await describe(entry, signal);
         const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
         const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
         const settings = { ...start.settings, modelPath };
-        const backend = describeUse(wanted, chosen);
-        const engine = await EngineProcess.start({ ...options, ...start, settings, backend });
+        const engine = await EngineProcess.start({ ...options, ...start, settings });
         if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
         return engine;
       },

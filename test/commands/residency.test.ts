@@ -1,12 +1,13 @@
 // What is loaded at the start, and what the router is told of memory.
 
 import { expect, test } from "bun:test";
-import { openMemory, preload } from "../../src/commands/residency.ts";
+import { type MemorySources, openMemory, preload } from "../../src/commands/residency.ts";
 import { resolveConfig, type ServeConfig } from "../../src/config.ts";
 import type { Logger } from "../../src/lib/log.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import type { ModelRegistry } from "../../src/models/registry.ts";
 import { AppError } from "../../src/protocol/errors.ts";
+import type { EngineSettings } from "../../src/protocol/messages.ts";
 import type { Router } from "../../src/router/router.ts";
 import { makeEntry } from "../support/fake-engines.ts";
 import { DEMO_PATH } from "../support/fake-inference.ts";
@@ -20,25 +21,47 @@ function configOf(...flags: [string, string][]): ServeConfig {
 
 const demo = makeEntry("demo", { path: DEMO_PATH, sizeBytes: 1_000_000, trainedContextLength: 320 });
 
-test("what a model takes hangs on its context, by its own file's settings before the server's", async () => {
-  const { needOf } = openMemory(configOf());
+const PARTS = { weightsBytes: 1, mappedBytes: 2, kvBytes: 4, computeBytes: 8, overheadBytes: 16 };
+const NONE = { weightsBytes: 0, mappedBytes: 0, kvBytes: 0, computeBytes: 0, overheadBytes: 0 };
+const SPARE = 64 * 1024 ** 2;
+
+function open(config: ServeConfig, measure: MemorySources["measure"]) {
+  const describe = async () => ({ modelPath: "/described" }) as EngineSettings;
+  return openMemory({ config, log: silentLogger, describe, measure });
+}
+
+const refuse = () => Promise.reject(new AppError({ code: "model_damaged", message: "bad tensor" }));
+
+test("what a model takes is what llama.cpp says of its load, by place, and what requests bring", async () => {
+  const asked: string[] = [];
+  const { needOf } = open(configOf(), async ({ modelPath }) => {
+    asked.push(modelPath);
+    return { need: { host: PARTS, devices: [{ ...NONE, kvBytes: 7 }] }, repackedBytes: 0, embedding: null };
+  });
+  expect(await needOf(demo)).toEqual([31 + SPARE, 7]);
+  await needOf({ ...demo, path: "/weights", conversion: { file: "/made.gguf" } });
+  expect(asked).toEqual([DEMO_PATH, "/made.gguf"]);
+});
+
+test("where that fails it is estimated: by its context, its own file's settings before the server's", async () => {
+  const { needOf } = open(configOf(), refuse);
   const [automatic = 0] = await needOf(demo);
   expect(automatic).toBeGreaterThan(256 * 1024 ** 2 + demo.sizeBytes);
-  const [longer = 0] = await openMemory(configOf(["ctx", "4096"])).needOf(demo);
+  const [longer = 0] = await open(configOf(["ctx", "4096"]), refuse).needOf(demo);
   expect(longer).toBeGreaterThan(automatic);
   const own = { ...demo, settings: { engine: { ctx: 4096 }, sampling: {} } };
   expect(await needOf(own)).toEqual([longer]);
+  expect(await needOf({ ...demo, path: import.meta.path })).toEqual([1_000_000]);
 });
 
 test("a folder of weights that is not converted yet counts by its size", async () => {
-  const { needOf } = openMemory(configOf());
+  const { needOf } = open(configOf(), refuse);
   expect(await needOf({ ...demo, path: "/nowhere", conversion: { file: null } })).toEqual([1_000_000]);
-  expect(await needOf({ ...demo, path: "/nowhere", conversion: { file: DEMO_PATH } })).toEqual(await needOf(demo));
 });
 
 test("the budget is what was said, else what this machine has and nobody else uses", () => {
-  expect(openMemory(configOf(["memory_budget", "5000"])).budgetsOf([])).toEqual([5000]);
-  const [automatic = null] = openMemory(configOf()).budgetsOf([process.pid]);
+  expect(open(configOf(["memory_budget", "5000"]), refuse).budgetsOf([])).toEqual([5000]);
+  const [automatic = null] = open(configOf(), refuse).budgetsOf([process.pid]);
   if (process.platform === "linux") expect(automatic).toBeGreaterThan(0);
   else expect(automatic).toBeNull();
 });
