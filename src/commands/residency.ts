@@ -1,7 +1,6 @@
 // What the router needs to decide who is in memory, put together: needs, budget, files read ahead; and the models that are
 // loaded at the start. How it is decided is router/.
 
-import { applyModelSettings } from "../config/model-settings.ts";
 import type { ServeConfig } from "../config.ts";
 import { readAvailableMemory } from "../hardware/memory.ts";
 import { readProcessMemory } from "../hardware/process-memory.ts";
@@ -9,11 +8,9 @@ import type { Logger } from "../lib/log.ts";
 import { readThrough } from "../lib/read-through.ts";
 import type { ModelEntry } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
-import { estimateNeedBytes } from "../models/rough-need.ts";
 import { toAppError } from "../protocol/errors.ts";
 import type { MeasuredNeed, MemoryParts } from "../protocol/memory-need.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
-import { automaticContextLength } from "../protocol/model-info.ts";
 import type { MemoryEffects } from "../router/memory-effects.ts";
 import type { Router } from "../router/router.ts";
 
@@ -21,6 +18,8 @@ import type { Router } from "../router/router.ts";
 const SYSTEM_SHARE = 0.1;
 /** What requests bring, which no load tells of: texts, grammars, samplers that look at all tokens. */
 const REQUESTS_BYTES = 64 * 1024 ** 2;
+/** Of an engine of which nothing is known but its files. */
+const ENGINE_BYTES = 256 * 1024 ** 2;
 
 export interface MemorySources {
   config: ServeConfig;
@@ -42,9 +41,9 @@ export function openMemory({ config, log, describe, measure }: MemorySources): M
         const { need } = await measure({ ...(await describe(entry)), modelPath: path });
         return [sumParts(need.host) + REQUESTS_BYTES, ...need.devices.map(sumParts)];
       } catch (thrown) {
-        // The load will tell who waits for it.
-        log.debug("what a model takes is estimated", { model: entry.id, error: toAppError(thrown).message });
-        return [estimateRoughly(config, entry, path)];
+        // What its header says is not to be counted on either; the load will tell who waits for it.
+        log.debug("what a model takes is not known", { model: entry.id, error: toAppError(thrown).message });
+        return [entry.sizeBytes + ENGINE_BYTES];
       }
     },
     budgetsOf: (pids) => [config.memoryBudgetBytes > 0 ? config.memoryBudgetBytes : measureBudget(pids)],
@@ -68,17 +67,6 @@ function measureBudget(pids: readonly number[]): number | null {
   if (available === null) return null;
   const own = pids.reduce((sum, pid) => sum + (readProcessMemory(pid)?.anonBytes ?? 0), 0);
   return Math.floor((available + own) * (1 - SYSTEM_SHARE));
-}
-
-function estimateRoughly(config: ServeConfig, entry: ModelEntry, path: string): number {
-  const { ctx } = applyModelSettings(config, entry.settings.engine);
-  const contextLength = ctx === 0 ? automaticContextLength(entry.trainedContextLength ?? 0) : ctx;
-  try {
-    return estimateNeedBytes({ path, sizeBytes: entry.sizeBytes }, contextLength);
-  } catch (_damaged) {
-    // So will its load.
-    return entry.sizeBytes;
-  }
 }
 
 /** The file that is loaded; null: it is not made yet. */
