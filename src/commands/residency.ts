@@ -1,30 +1,33 @@
 // What the router needs to decide who is in memory, put together: needs, budget, files read ahead; and the models that are
 // loaded at the start. How it is decided is router/.
 
-import { applyModelSettings } from "../config/model-settings.ts";
-import type { ServeConfig } from "../config.ts";
 import { readAvailableMemory } from "../hardware/memory.ts";
 import { readProcessMemory } from "../hardware/process-memory.ts";
 import type { Logger } from "../lib/log.ts";
 import { readThrough } from "../lib/read-through.ts";
 import type { ModelEntry } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
-import { estimateNeedBytes } from "../models/rough-need.ts";
 import { toAppError } from "../protocol/errors.ts";
-import { automaticContextLength } from "../protocol/model-info.ts";
 import type { MemoryEffects } from "../router/memory-effects.ts";
 import type { Planner } from "../router/planner.ts";
 import type { Router } from "../router/router.ts";
 
-export interface MemoryParts {
-  config: ServeConfig;
+/** Of an engine of which nothing is known but its files. */
+const ENGINE_BYTES = 256 * 1024 ** 2;
+
+export interface MemorySources {
   planner: Pick<Planner, "planLoad" | "pools">;
 }
 
-export function openMemory({ config, planner }: MemoryParts): MemoryEffects {
+export function openMemory({ planner }: MemorySources): MemoryEffects {
   return {
     pools: () => planner.pools().map(({ name }) => name),
-    needOf: async (entry) => (await planner.planLoad(entry))?.poolBytes ?? [estimateEntry(config, entry)],
+    async needOf(entry) {
+      // Nothing is there yet to look into; the conversion makes no more than that of it.
+      if (entry.conversion?.file === null) return [entry.sizeBytes];
+      // What can't be planned can't be counted on either; the load will tell who waits for it.
+      return (await planner.planLoad(entry))?.poolBytes ?? [entry.sizeBytes + ENGINE_BYTES];
+    },
     budgets: () => planner.pools().map(({ budgetBytes }) => budgetBytes),
     async readAhead(entry, signal) {
       const available = readAvailableMemory();
@@ -34,15 +37,6 @@ export function openMemory({ config, planner }: MemoryParts): MemoryEffects {
     readFree: () => ({ hostBytes: readAvailableMemory(), devices: [] }),
     readProcess: (pid) => readProcessMemory(pid),
   };
-}
-
-function estimateEntry(config: ServeConfig, entry: ModelEntry): number {
-  const { ctx } = applyModelSettings(config, entry.settings.engine);
-  const contextLength = ctx === 0 ? automaticContextLength(entry.trainedContextLength ?? 0) : ctx;
-  const path = entry.conversion === null ? entry.path : entry.conversion.file;
-  // Nothing is there yet to look into; the conversion makes no more than that of it.
-  if (path === null) return entry.sizeBytes;
-  return estimateNeedBytes({ path, sizeBytes: entry.sizeBytes }, contextLength);
 }
 
 function filesOf(entry: ModelEntry): readonly string[] {

@@ -5,13 +5,13 @@ import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { stream } from "../../src/bench/client.ts";
 import { firstTokenMs, median } from "../../src/bench/timing.ts";
-import { estimateNeedBytes } from "../../src/models/rough-need.ts";
 import { BINARY, homeEnvironment } from "../support/binary.ts";
 import { answersOk, cleanEnvironment, findFreePort, spawnChild, waitUntilReady } from "../support/child-process.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { BENCH_SPEC } from "../support/model-specs.ts";
 import { listOurPlugins } from "../support/ours-and-peer.ts";
 import { assemblePeer, locatePeer } from "../support/peer.ts";
+import { askNeed } from "../support/swap-server.ts";
 import { useHome } from "./servers.ts";
 
 const CTX = 4096;
@@ -28,13 +28,14 @@ interface Router {
 await useHome(async (home) => {
   const folder = join(home, "models");
   mkdirSync(folder);
-  const paths = NAMES.map((name, at) => {
-    const path = cacheModel({ ...BENCH_SPEC, seed: 60 + at });
-    symlinkSync(path, join(folder, `${name}.gguf`));
-    return path;
+  NAMES.forEach((name, at) => {
+    symlinkSync(cacheModel({ ...BENCH_SPEC, seed: 60 + at }), join(folder, `${name}.gguf`));
   });
   const swaps = Number(process.argv[2] ?? 10);
-  const ours = await startOurs(home, folder, paths);
+  const measuring = await startOurs(home, folder, 0);
+  const needBytes = await askNeed(measuring, "first");
+  await measuring.stop();
+  const ours = await startOurs(home, folder, Math.floor(1.5 * needBytes));
   const routers = [ours];
   try {
     if (locatePeer() === null) console.error("llama-server is not built: only ours is measured");
@@ -70,11 +71,18 @@ async function measure(routers: readonly Router[], swaps: number): Promise<numbe
   return figures;
 }
 
-async function startOurs(home: string, folder: string, paths: readonly string[]): Promise<Router> {
-  const needs = paths.map((path) => estimateNeedBytes({ path, sizeBytes: Bun.file(path).size }, CTX));
-  const budget = String(Math.floor(1.5 * Math.max(...needs)));
+async function startOurs(home: string, folder: string, budgetBytes: number): Promise<Router> {
   const command = [BINARY, "serve", "--port", "0", "--ready-json", "--log-level", "warn", "--models-dir", folder];
-  const limits = ["--memory-budget", budget, "--ctx", String(CTX), "--parallel", "1", "--threads", THREADS];
+  const limits = [
+    "--memory-budget",
+    String(budgetBytes),
+    "--ctx",
+    String(CTX),
+    "--parallel",
+    "1",
+    "--threads",
+    THREADS,
+  ];
   const child = spawnChild([...command, ...limits, "--discover", "off"], { env: homeEnvironment(home) });
   const line = await child.firstLine;
   if (line === null) throw new Error(`our server did not start:\n${child.logTail()}`);

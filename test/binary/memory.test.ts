@@ -6,11 +6,9 @@ import { join } from "node:path";
 import { assertBinary, makeFolder, runBinary, startBinary } from "../support/binary.ts";
 import { DEMO_PATH } from "../support/fake-inference.ts";
 import type { Json } from "../support/http-app.ts";
-import { listEngines } from "../support/swap-server.ts";
+import { askNeed, listEngines } from "../support/swap-server.ts";
 
 const WAIT_MS = 120_000;
-/** An engine of the demo model takes something over 256 MiB by the estimate. */
-const BUDGET = String(400 * 1024 ** 2);
 
 test(
   "ps, load, switch and unload",
@@ -20,8 +18,12 @@ test(
     const models = join(home.path, "models");
     mkdirSync(models);
     for (const name of ["one", "two"]) copyFileSync(DEMO_PATH, join(models, `${name}.gguf`));
-    const args = ["--models-dir", models, "--discover", "off", "--memory-budget", BUDGET, "--preload", "two"];
-    const server = await startBinary({ args });
+    const args = ["--models-dir", models, "--discover", "off"];
+    const measuring = await startBinary({ args });
+    const needBytes = await askNeed(measuring, "one");
+    await measuring.stop();
+    const budget = Math.floor(1.5 * needBytes);
+    const server = await startBinary({ args: [...args, "--memory-budget", String(budget), "--preload", "two"] });
     try {
       const run = async (...words: string[]) => {
         const { code, stdout, stderr } = await runBinary([...words, "--server", server.url]);
@@ -39,10 +41,7 @@ test(
       ]);
       expect(listEngines(server.pid)).toHaveLength(1);
       const { models: listed, pools, swaps } = await status();
-      expect([pools, swaps]).toEqual([
-        [{ name: "host", budgetBytes: Number(BUDGET), plannedBytes: expect.any(Number) }],
-        1,
-      ]);
+      expect([pools, swaps]).toEqual([[{ name: "host", budgetBytes: budget, plannedBytes: expect.any(Number) }], 1]);
       expect(pools[0].plannedBytes).toBeLessThanOrEqual(pools[0].budgetBytes);
       expect(listed.find(({ id }: Json) => id === "one").memory.anonBytes).toBeGreaterThan(1024 ** 2);
       // Requests that name no model are for the one that was switched to.

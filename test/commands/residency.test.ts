@@ -2,7 +2,6 @@
 
 import { expect, test } from "bun:test";
 import { openMemory, preload } from "../../src/commands/residency.ts";
-import { resolveConfig, type ServeConfig } from "../../src/config.ts";
 import type { Logger } from "../../src/lib/log.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import type { ModelRegistry } from "../../src/models/registry.ts";
@@ -13,42 +12,27 @@ import type { Router } from "../../src/router/router.ts";
 import { makeEntry } from "../support/fake-engines.ts";
 import { DEMO_PATH } from "../support/fake-inference.ts";
 
-const FOLDERS = { config: "/c", data: "/d", state: "/s", cache: "/h" };
-
-function configOf(...flags: [string, string][]): ServeConfig {
-  const named = new Map(flags.map(([name, value]) => [name, [value]]));
-  return resolveConfig({ flags: named, env: {}, folders: FOLDERS, cwd: "/" }, null).values;
-}
-
 /** `planned`: what the planner says of any model; null: it can't say. */
-function open(config = configOf(), planned: number | null = null): MemoryEffects {
-  const plan = planned === null ? null : ({ poolBytes: [planned] } as unknown as LoadPlan);
+function open(planned: number[] | null): MemoryEffects {
+  const plan = planned === null ? null : ({ poolBytes: planned } as unknown as LoadPlan);
   const pools = [{ name: "main memory", totalBytes: 8000, budgetBytes: 5000, reason: "as the test says" }];
-  return openMemory({ config, planner: { planLoad: async () => plan, pools: () => pools } });
+  return openMemory({ planner: { planLoad: async () => plan, pools: () => pools } });
 }
 
 const demo = makeEntry("demo", { path: DEMO_PATH, sizeBytes: 1_000_000, trainedContextLength: 320 });
 
 test("what a model takes and what there is are the planner's to say", async () => {
-  const { needOf, budgets, pools } = open(configOf(), 1234);
-  expect(await needOf(demo)).toEqual([1234]);
+  const { needOf, budgets, pools } = open([1234, 7]);
+  expect(await needOf(demo)).toEqual([1234, 7]);
   expect([pools(), budgets()]).toEqual([["main memory"], [5000]]);
 });
 
-test("what can't be planned is estimated: what it takes hangs on its context, by its own file's settings before the server's", async () => {
-  const { needOf } = open();
-  const [automatic = 0] = await needOf(demo);
-  expect(automatic).toBeGreaterThan(256 * 1024 ** 2 + demo.sizeBytes);
-  const [longer = 0] = await open(configOf(["ctx", "4096"])).needOf(demo);
-  expect(longer).toBeGreaterThan(automatic);
-  const own = { ...demo, settings: { engine: { ctx: 4096 }, sampling: {} } };
-  expect(await needOf(own)).toEqual([longer]);
+test("where it can't say its files count, whatever their header says: the load will tell why", async () => {
+  expect(await open(null).needOf(demo)).toEqual([1_000_000 + 256 * 1024 ** 2]);
 });
 
 test("a folder of weights that is not converted yet counts by its size", async () => {
-  const { needOf } = open();
-  expect(await needOf({ ...demo, path: "/nowhere", conversion: { file: null } })).toEqual([1_000_000]);
-  expect(await needOf({ ...demo, path: "/nowhere", conversion: { file: DEMO_PATH } })).toEqual(await needOf(demo));
+  expect(await open([1234]).needOf({ ...demo, conversion: { file: null } })).toEqual([1_000_000]);
 });
 
 test("models are loaded at the start in their order, each once, and one that fails does not keep the others away", async () => {

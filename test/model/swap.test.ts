@@ -11,6 +11,7 @@ import { HAS_NATIVE } from "../support/llama-library.ts";
 import { makeRandom } from "../support/random.ts";
 import { type Server, startServer } from "../support/server.ts";
 import {
+  askNeed,
   complete,
   makeSwapModels,
   readStatus,
@@ -30,8 +31,10 @@ beforeAll(async () => {
   if (!HAS_NATIVE) return;
   folder = mkdtempSync(join(tmpdir(), "mlo-swap-"));
   const models = makeSwapModels(folder);
-  needBytes = models.needBytes;
-  server = await startServer({ args: swapArguments(models) });
+  const measuring = await startServer({ args: swapArguments(models, 0) });
+  needBytes = await askNeed(measuring, "one");
+  await measuring.stop();
+  server = await startServer({ args: swapArguments(models, Math.floor(2.5 * needBytes)) });
 }, START_MS);
 
 afterAll(async () => {

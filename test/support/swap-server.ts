@@ -4,7 +4,6 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { readProcessMemory } from "../../src/hardware/process-memory.ts";
-import { estimateNeedBytes } from "../../src/models/rough-need.ts";
 import { cacheModel } from "./gguf-builder.ts";
 import type { Json } from "./http-app.ts";
 import { TINY_SPEC } from "./model-specs.ts";
@@ -13,24 +12,26 @@ import type { Server } from "./server.ts";
 export const SWAP_CTX = 512;
 export const SWAP_MODELS = ["one", "two", "three", "four"] as const;
 
-/** A folder of models of one size, and what an engine of one takes. */
-export function makeSwapModels(folder: string): { folder: string; needBytes: number } {
+/** A folder of models of one size. */
+export function makeSwapModels(folder: string): string {
   const models = join(folder, "models");
   mkdirSync(models, { recursive: true });
-  let needBytes = 0;
   SWAP_MODELS.forEach((name, at) => {
-    const path = cacheModel({ ...TINY_SPEC, seed: 900 + at });
-    symlinkSync(path, join(models, `${name}.gguf`));
-    needBytes = Math.max(needBytes, estimateNeedBytes({ path, sizeBytes: Bun.file(path).size }, SWAP_CTX));
+    symlinkSync(cacheModel({ ...TINY_SPEC, seed: 900 + at }), join(models, `${name}.gguf`));
   });
-  return { folder: models, needBytes };
+  return models;
 }
 
-/** Room for two and a half. */
-export function swapArguments({ folder, needBytes }: { folder: string; needBytes: number }): string[] {
-  const budget = Math.floor(2.5 * needBytes);
+export function swapArguments(models: string, budgetBytes: number): string[] {
   const limits = ["--ctx", String(SWAP_CTX), "--parallel", "4", "--threads", "1", "--discover", "off"];
-  return ["--models-dir", folder, "--memory-budget", String(budget), ...limits];
+  return ["--models-dir", models, "--memory-budget", String(budgetBytes), ...limits];
+}
+
+/** What an engine of a model takes, as the server itself says it. */
+export async function askNeed(server: Pick<Server, "url">, model: string): Promise<number> {
+  await complete(server, model, "x");
+  const { models } = await readStatus(server);
+  return models.find(({ id }: Json) => id === model).plannedBytes[0];
 }
 
 export async function readStatus(server: Pick<Server, "url">): Promise<Json> {
