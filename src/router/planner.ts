@@ -22,7 +22,7 @@ import type {
   Resident,
 } from "./placement/plan.ts";
 import { type Recommendation, recommend } from "./placement/recommend.ts";
-import { findShortfalls, leaveRoom, sumNeed } from "./placement/room.ts";
+import { findShortfalls, leaveRoom, sumNeed, sumParts } from "./placement/room.ts";
 import { predictSpeed } from "./placement/speed.ts";
 import { plan } from "./placement.ts";
 
@@ -242,7 +242,7 @@ export class Planner implements PlanningService {
 /** It would still fit if the formula were wrong by more than it ever is. */
 function isClear({ machine, residents }: PlanQuestion, need: MemoryNeed): boolean {
   const doubtful = (parts: MemoryParts): MemoryParts => {
-    const bytes = sumNeed({ host: parts, devices: [] });
+    const bytes = sumParts(parts);
     return bytes === 0 ? parts : { ...parts, overheadBytes: parts.overheadBytes + bytes * DOUBT_SHARE + DOUBT_BYTES };
   };
   const worst = { host: doubtful(need.host), devices: need.devices.map(doubtful) };
@@ -271,22 +271,23 @@ function addExcess(subject: PlanSubject, excessBytes: number): PlanSubject {
   }));
 }
 
-/** Where the measure says more than the formula, the formula gets the difference as overhead. */
+/** Where the measure says more than the formula, the formula is that much short everywhere: by the same share, as overhead. */
 function addDifference(subject: PlanSubject, estimated: MemoryNeed, measured: MemoryNeed): PlanSubject {
-  const missing = (a: MemoryParts | undefined, b: MemoryParts | undefined): number =>
-    Math.max(0, sumNeed({ host: b ?? a ?? ZERO, devices: [] }) - sumNeed({ host: a ?? ZERO, devices: [] }));
-  const hostBytes = missing(estimated.host, measured.host);
-  const deviceBytes = estimated.devices.map((parts, at) => missing(parts, measured.devices[at]));
+  const shareOf = (a: MemoryParts, b: MemoryParts | undefined): number => {
+    const bytes = sumParts(a);
+    return bytes === 0 ? 0 : Math.max(0, sumParts(b ?? a) / bytes - 1);
+  };
+  const hostShare = shareOf(estimated.host, measured.host);
+  const deviceShares = estimated.devices.map((parts, at) => shareOf(parts, measured.devices[at]));
+  const grow = (parts: MemoryParts, share: number): MemoryParts => ({
+    ...parts,
+    overheadBytes: parts.overheadBytes + sumParts(parts) * share,
+  });
   return changeNeed(subject, ({ host, devices }) => ({
-    host: { ...host, overheadBytes: host.overheadBytes + hostBytes },
-    devices: devices.map((parts, at) => {
-      const isUsed = sumNeed({ host: parts, devices: [] }) > 0;
-      return isUsed ? { ...parts, overheadBytes: parts.overheadBytes + (deviceBytes[at] ?? 0) } : parts;
-    }),
+    host: grow(host, hostShare),
+    devices: devices.map((parts, at) => grow(parts, deviceShares[at] ?? 0)),
   }));
 }
-
-const ZERO: MemoryParts = { weightsBytes: 0, mappedBytes: 0, kvBytes: 0, computeBytes: 0, overheadBytes: 0 };
 
 function changeNeed(subject: PlanSubject, change: (need: MemoryNeed) => MemoryNeed): PlanSubject {
   return { ...subject, needOf: (settings) => change(subject.needOf(settings)) };
