@@ -4,10 +4,11 @@
 import type { Clock } from "../lib/clock.ts";
 import type { MachineSnapshot } from "../protocol/machine.ts";
 import type { MachineRates } from "../protocol/machine-rates.ts";
-import type { MemoryNeed, MemoryParts } from "../protocol/memory-need.ts";
+import type { MemoryNeed } from "../protocol/memory-need.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import { applyPlan, explainRefusal } from "./placement/apply.ts";
 import { type Budget, type BudgetPolicy, describeBudget } from "./placement/budget.ts";
+import { addDifference, addExcess, isClear } from "./placement/correction.ts";
 import { type Deviation, type DeviationStore, type Learned, noteLoad, recallModel } from "./placement/deviation.ts";
 import { fileLimitBytes, predictFile } from "./placement/file-fit.ts";
 import type {
@@ -22,7 +23,7 @@ import type {
   Resident,
 } from "./placement/plan.ts";
 import { type Recommendation, recommend } from "./placement/recommend.ts";
-import { findShortfalls, leaveRoom, sumNeed, sumParts } from "./placement/room.ts";
+import { findShortfalls, leaveRoom, sumNeed } from "./placement/room.ts";
 import { predictSpeed } from "./placement/speed.ts";
 import { plan } from "./placement.ts";
 
@@ -58,6 +59,8 @@ export interface PlanRequest {
   goal: PlanGoal;
   /** For a load: speed is told only where it is known already, and llama.cpp is asked only where it is a near thing. */
   quick?: boolean;
+  /** As if nothing else were loaded. */
+  alone?: boolean;
 }
 
 export interface PlanReport {
@@ -105,8 +108,6 @@ export interface PlanningService {
 
 /** The measure may say more than the formula: then it is planned again, with that much more. It converges at once but for steps of llama.cpp's own. */
 const ROUNDS_MAX = 4;
-const DOUBT_SHARE = 0.25;
-const DOUBT_BYTES = 256 * 1024 * 1024;
 
 export class Planner implements PlanningService {
   readonly #effects: PlannerEffects;
@@ -121,10 +122,10 @@ export class Planner implements PlanningService {
     this.#clock = clock;
   }
 
-  async plan({ model, asked, goal, quick = false }: PlanRequest): Promise<PlanReport> {
+  async plan({ model, asked, goal, quick = false, alone = false }: PlanRequest): Promise<PlanReport> {
     const described = await this.#effects.describe(model);
     const { budget, residents } = await this.#look(quick);
-    const others = residents.filter(({ id }) => id !== described.subject.id);
+    const others = alone ? [] : residents.filter(({ id }) => id !== described.subject.id);
     const learned = recallModel(this.#effects.deviations, described.stamp);
     const question: PlanQuestion = {
       subject: addExcess(described.subject, learned?.excessBytes ?? 0),
@@ -135,6 +136,19 @@ export class Planner implements PlanningService {
     };
     const made = await this.#confirm(question, quick);
     return { model: described.subject.id, goal, asked: question.asked, ...made, budget, residents: others, learned };
+  }
+
+  /** What it takes alone on this machine, for whoever makes room for it. Throws `plan_refused`, and what `describe` throws. */
+  async needOf(model: string): Promise<MemoryNeed> {
+    const { plan: made } = await this.plan({ model, asked: {}, goal: "balanced", quick: true, alone: true });
+    if (made.verdict !== "fits") throw explainRefusal(made);
+    return made.placed.need;
+  }
+
+  /** What earlier loads of it took; null: there were none. */
+  async learned(model: string): Promise<Learned | null> {
+    const { stamp } = await this.#effects.describe(model);
+    return recallModel(this.#effects.deviations, stamp);
   }
 
   async optimization(): Promise<OptimizationReport> {
@@ -239,16 +253,6 @@ export class Planner implements PlanningService {
   }
 }
 
-/** It would still fit if the formula were wrong by more than it ever is. */
-function isClear({ machine, residents }: PlanQuestion, need: MemoryNeed): boolean {
-  const doubtful = (parts: MemoryParts): MemoryParts => {
-    const bytes = sumParts(parts);
-    return bytes === 0 ? parts : { ...parts, overheadBytes: parts.overheadBytes + bytes * DOUBT_SHARE + DOUBT_BYTES };
-  };
-  const worst = { host: doubtful(need.host), devices: need.devices.map(doubtful) };
-  return findShortfalls(worst, leaveRoom(machine, residents)).length === 0;
-}
-
 /** -1, and more than there are, mean all of them; on a machine without devices all are none. */
 function settleLayers(asked: AskedSettings, subject: PlanSubject, { machine }: Budget): AskedSettings {
   const { gpuLayers, ...rest } = asked;
@@ -260,35 +264,4 @@ function settleLayers(asked: AskedSettings, subject: PlanSubject, { machine }: B
 
 function present(asked: AskedSettings): AskedSettings {
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
-}
-
-/** What earlier plans were short of. */
-function addExcess(subject: PlanSubject, excessBytes: number): PlanSubject {
-  if (excessBytes <= 0) return subject;
-  return changeNeed(subject, ({ host, devices }) => ({
-    host: { ...host, overheadBytes: host.overheadBytes + excessBytes },
-    devices,
-  }));
-}
-
-/** Where the measure says more than the formula, the formula is that much short everywhere: by the same share, as overhead. */
-function addDifference(subject: PlanSubject, estimated: MemoryNeed, measured: MemoryNeed): PlanSubject {
-  const shareOf = (a: MemoryParts, b: MemoryParts | undefined): number => {
-    const bytes = sumParts(a);
-    return bytes === 0 ? 0 : Math.max(0, sumParts(b ?? a) / bytes - 1);
-  };
-  const hostShare = shareOf(estimated.host, measured.host);
-  const deviceShares = estimated.devices.map((parts, at) => shareOf(parts, measured.devices[at]));
-  const grow = (parts: MemoryParts, share: number): MemoryParts => ({
-    ...parts,
-    overheadBytes: parts.overheadBytes + sumParts(parts) * share,
-  });
-  return changeNeed(subject, ({ host, devices }) => ({
-    host: grow(host, hostShare),
-    devices: devices.map((parts, at) => grow(parts, deviceShares[at] ?? 0)),
-  }));
-}
-
-function changeNeed(subject: PlanSubject, change: (need: MemoryNeed) => MemoryNeed): PlanSubject {
-  return { ...subject, needOf: (settings) => change(subject.needOf(settings)) };
 }

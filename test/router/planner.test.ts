@@ -187,6 +187,24 @@ describe("loads", () => {
   });
 });
 
+describe("for who makes room", () => {
+  test("the need of a model alone, whatever is loaded", async () => {
+    const { planner } = makePlanner({ residents: [makeResident("other", 7.8 * GIB)] });
+    const { planner: alone } = makePlanner();
+    const placed = (await alone.planLoad("m"))?.placed;
+    expect(await planner.needOf("m")).toEqual(placed?.need as MemoryNeed);
+    expect(makePlanner({ memoryBytes: MIB }).planner.needOf("m")).rejects.toMatchObject({ code: "plan_refused" });
+  });
+
+  test("what was learned of a model", async () => {
+    const { planner } = makePlanner();
+    expect(await planner.learned("m")).toBeNull();
+    const load = await planner.planLoad("m");
+    load?.note(load.placed.need);
+    expect(await planner.learned("m")).toMatchObject({ loads: 1, excessBytes: 0 });
+  });
+});
+
 describe("the file of deviations", () => {
   const deviation = (atMs: number): Deviation => ({ plannedBytes: 1, measuredBytes: 2, loads: 1, atMs });
 
