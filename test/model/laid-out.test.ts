@@ -7,6 +7,8 @@ import { describeRepacking } from "../../src/models/memory/repacking.ts";
 import type { MemoryNeed } from "../../src/protocol/memory-need.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
+import { writeLargeShape } from "../support/large-shapes.ts";
+import { SMALL_EXPERTS } from "../support/large-specs.ts";
 import { HAS_NATIVE, loadModelFile, openLlama } from "../support/llama-library.ts";
 import { describeEngine } from "../support/memory-settings.ts";
 import {
@@ -25,12 +27,14 @@ const BASE = { parallel: 2, retainedMax: 3, contextLength: 512, batchSize: 128, 
 /** The order of a processor's kernels is that of 4-bit weights in whole rows of blocks. */
 const PACKED: ModelSpec = { ...LLAMA_SPEC, tokenizer: "llama-spm", weights: "Q4_0", embeddings: "Q4_0" };
 
-const CASES: [string, ModelSpec, Partial<EngineSettings>][] = [
+const CASES: [string, ModelSpec | typeof SMALL_EXPERTS, Partial<EngineSettings>][] = [
   ["plain", LLAMA_SPEC, {}],
   ["more sequences than rows of a micro batch", TINY_SPEC, { parallel: 16, retainedMax: 20, microBatchSize: 32 }],
   ["keys and values as q8_0", LLAMA_SPEC, { kvType: "q8_0" }],
   ["keys and values as f32", LLAMA_SPEC, { kvType: "f32" }],
   ["repacked weights", PACKED, {}],
+  ["experts", SMALL_EXPERTS, {}],
+  ["experts of some layers kept on the host", SMALL_EXPERTS, { hostExpertLayers: 2 }],
   ["sliding windows", GEMMA_SPEC, {}],
   ["recurrent", MAMBA_SPEC, {}],
   ["hybrid", LFM2_SPEC, {}],
@@ -46,7 +50,7 @@ function withoutOverhead({ host, devices }: MemoryNeed): object {
 describe.skipIf(!HAS_NATIVE)("a layout says what a load takes", () => {
   test.each(CASES)("%s", async (_name, spec, changes) => {
     const { library, plugin } = await openLlama();
-    const modelPath = cacheModel(spec);
+    const modelPath = "shape" in spec ? cacheModel(spec) : writeLargeShape(spec);
     const settings = { ...BASE, ...changes };
     using backend = await loadModelFile(modelPath, settings);
     const { need, repackedBytes, embedding } = layOut(

@@ -11,6 +11,8 @@ import { cleanEnvironment } from "../support/child-process.ts";
 import { postJson } from "../support/completions.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import type { Json } from "../support/http-app.ts";
+import { writeLargeShape } from "../support/large-shapes.ts";
+import { SMALL_EXPERTS } from "../support/large-specs.ts";
 import { HAS_NATIVE, NATIVE_FOLDER, openLlama } from "../support/llama-library.ts";
 import { describeEngine, LOAD, readShapeOf } from "../support/memory-settings.ts";
 import { BERT_CLS_SPEC, GEMMA_SPEC, LFM2_SPEC, MAMBA_SPEC, type ModelSpec, TINY_SPEC } from "../support/model-specs.ts";
@@ -36,13 +38,16 @@ const REPACKED: ModelSpec = {
   repeated: "all",
 };
 
-const CASES: [string, ModelSpec][] = [
-  ["plain, with many cells", ROOMY],
-  ["repacked weights", REPACKED],
-  ["sliding windows", GEMMA_SPEC],
-  ["recurrent", MAMBA_SPEC],
-  ["hybrid", LFM2_SPEC],
-  ["an encoder", BERT_CLS_SPEC],
+/** Of 4-bit weights, of which some processors make copies. */
+const PACKED = ["repacked weights", "experts"];
+const CASES: [string, () => string][] = [
+  ["plain, with many cells", () => cacheModel(ROOMY)],
+  ["repacked weights", () => cacheModel(REPACKED)],
+  ["experts", () => writeLargeShape(SMALL_EXPERTS)],
+  ["sliding windows", () => cacheModel(GEMMA_SPEC)],
+  ["recurrent", () => cacheModel(MAMBA_SPEC)],
+  ["hybrid", () => cacheModel(LFM2_SPEC)],
+  ["an encoder", () => cacheModel(BERT_CLS_SPEC)],
 ];
 
 /** In a child of its own, as the server asks. */
@@ -88,8 +93,8 @@ async function ask(url: string, embeds: boolean, count: number): Promise<void> {
 }
 
 describe.skipIf(!HAS_NATIVE || !isLinux)("an engine holds what was measured", () => {
-  test.each(CASES)("%s", async (_name, spec) => {
-    const path = cacheModel(spec);
+  test.each(CASES)("%s", async (name, write) => {
+    const path = write();
     const { need, repackedBytes } = await measure(path);
     const { weightsBytes, kvBytes, computeBytes, overheadBytes, mappedBytes } = need.host;
     const expected = weightsBytes + kvBytes + computeBytes + overheadBytes;
@@ -111,15 +116,15 @@ describe.skipIf(!HAS_NATIVE || !isLinux)("an engine holds what was measured", ()
       ],
     });
     try {
-      const embeds = spec.shape === "bert";
-      await ask(server.url, embeds, spec === REPACKED ? 40 : 400);
-      await ask(server.url, embeds, spec === REPACKED ? 40 : 400);
+      const embeds = name === "an encoder";
+      await ask(server.url, embeds, name === "repacked weights" ? 40 : 400);
+      await ask(server.url, embeds, name === "repacked weights" ? 40 : 400);
       const engine = findEngine(server.pid);
       const held = readRssAnon(engine);
-      console.log(`${spec.shape}: ${Math.round(held / MIB)} MiB held, ${Math.round(expected / MIB)} measured`);
+      console.log(`${name}: ${Math.round(held / MIB)} MiB held, ${Math.round(expected / MIB)} measured`);
       expect(Math.abs(held - expected)).toBeLessThanOrEqual(Math.max(64 * MIB, 0.05 * expected));
       expect(countMapped(engine, path)).toBeGreaterThanOrEqual(mappedBytes);
-      expect(repackedBytes > 0).toBe(spec === REPACKED && (await copiesPacked()));
+      expect(repackedBytes > 0).toBe(PACKED.includes(name) && (await copiesPacked()));
       const { engines } = (await (await fetch(`${server.url}/api/backend/info`)).json()) as Json;
       const told = engines[0].info.memoryNeed.host;
       expect([told.weightsBytes, told.mappedBytes, told.kvBytes]).toEqual([weightsBytes, mappedBytes, kvBytes]);

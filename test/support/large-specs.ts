@@ -160,3 +160,20 @@ export const LARGE_SHAPES: readonly LargeShape[] = [
     weights: "Q8_0",
   },
 ];
+
+/** Small enough to be run: its weights are all zero, and so is what it says. */
+export const SMALL_EXPERTS: LargeShape = {
+  name: "small-experts",
+  architecture: "qwen3moe",
+  tokenizer: "llama-spm",
+  layers: 4,
+  width: 256,
+  heads: 4,
+  kvHeads: 2,
+  headSize: 64,
+  feedForward: 512,
+  trained: 8192,
+  normsHeads: true,
+  experts: { count: 32, used: 4, feedForward: 256 },
+  weights: "Q4_0",
+};

@@ -61,8 +61,8 @@ export function countComputeBytes(
   const masks = countMaskBytes(shape, sizes, rows);
   const layerBytes = Math.max(0, ...layers.map((layer) => countLayerBytes(shape, layer, sizes, rows)));
   const outputs = countOutputRows(sizes);
-  // An encoder's pooled vectors are small. By the output, the masks have done their work.
-  const numbers = hasOutput && !shape.isEncoder ? outputs * (shape.vocabularySize + 3 * shape.width) : 0;
+  // An encoder's pooled vectors are small. By the output the masks have done their work.
+  const numbers = hasOutput && !shape.isEncoder ? outputs * (shape.vocabularySize + 2 * shape.width) : 0;
   return rows * INPUT_BYTES + Math.max(masks + layerBytes, numbers * FLOAT_BYTES);
 }
 
