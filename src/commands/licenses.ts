@@ -20,6 +20,9 @@ const RUNTIME_NOTICE = [
   "Library Exception, version 3.1.",
 ].join("\n");
 
+/** Packages whose headers are compiled into a native file of ours; nothing else of them is shipped. */
+const HEADER_PACKAGES = ["node-addon-api"];
+
 interface PackageFile {
   name?: string;
   version?: string;
@@ -42,7 +45,10 @@ export function collectNotices(root: string): string {
       sections.push(section(`llama.cpp: ${file}`, [readFileSync(join(parts, file), "utf8")]));
     }
   }
-  for (const folder of findRuntimePackages(root)) {
+  const headers = HEADER_PACKAGES.map((name) => join(root, "node_modules", name)).filter((folder) =>
+    existsSync(folder),
+  );
+  for (const folder of [...findRuntimePackages(root), ...headers]) {
     const manifest = readPackage(folder);
     const texts = readNotices(folder);
     const named = `${manifest.name} ${manifest.version} (${manifest.license ?? "license not stated"})`;

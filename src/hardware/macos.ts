@@ -103,6 +103,19 @@ function readAvailable(vm: unknown): number | null {
   return (free + external + purgeable) * pageBytes;
 }
 
+/** Figures of other makers' GPUs that macOS has no word for. */
+const UNTOLD = [
+  "processes",
+  "temperatureCelsius",
+  "powerWatts",
+  "powerLimitWatts",
+  "throttleReasons",
+  "pcie",
+  "computeCapability",
+  "clocksMhz",
+  "utilization.memory",
+];
+
 function readGpus(raw: Raw, { unified, totalBytes }: MemorySnapshot, why: string, explain: Explain): DeviceSnapshot[] {
   const gpus = Array.isArray(raw.gpus) ? raw.gpus.filter(isRecord) : [];
   if (gpus.length === 0) explain("devices", why === "the system does not tell it" ? "Metal finds no device" : why);
@@ -114,9 +127,7 @@ function readGpus(raw: Raw, { unified, totalBytes }: MemorySnapshot, why: string
     const isShared = gpu.unified === true && unified;
     const total: Reading<number> =
       isShared && totalBytes !== null ? { value: totalBytes } : { reason: "Metal does not tell its memory" };
-    for (const to of ["processes", "temperatureCelsius", "powerWatts", "powerLimitWatts", "throttleReasons", "pcie"]) {
-      explain(`${path}.${to}`, "macOS does not tell it");
-    }
+    for (const to of UNTOLD) explain(`${path}.${to}`, "macOS does not tell it");
     const percent = figure(gpu.utilizationPercent, CREDIBLE.percent, "utilization.compute");
     return {
       ...unknownDevice(`metal:${at}`, "metal", name),

@@ -15,10 +15,10 @@ export function readMemory(read: ReadText, explain: Explain): MemorySnapshot {
   const info = read("/proc/meminfo") ?? "";
   const groups = readMemoryGroups(read);
   const total = readInfo(info, "MemTotal");
-  // Version 1 repeats a limit on each level below it: the innermost folder is as good as any.
+  // Version 1 repeats a limit on each level below the one that sets it.
   const bounds = groups.filter(({ limitBytes }) => limitBytes !== null && limitBytes < (total ?? Infinity));
   const limitBytes = leastOf(...bounds.map((group) => group.limitBytes));
-  const tightest = bounds.find((group) => group.limitBytes === limitBytes);
+  const tightest = bounds.findLast((group) => group.limitBytes === limitBytes);
   const swapTotal = readInfo(info, "SwapTotal");
   const swapFree = readInfo(info, "SwapFree");
   const untold = "/proc/meminfo does not tell it";

@@ -29,6 +29,9 @@ const ERRORS: Readonly<Record<number, string>> = {
   19: "the device is in use by something that excludes it",
   20: "the driver is out of memory",
   21: "the driver has no data yet",
+  26: "this version of the driver does not have it any more",
+  28: "the driver does not find the device",
+  29: "the device is in no state to answer",
   999: "the driver says no more than that something went wrong",
 };
 
@@ -37,7 +40,7 @@ export function describeError(code: number): string {
 }
 
 /** Errors after which the device is of no use to anybody. */
-export const LOST: readonly number[] = [8, 11, 15, 16, 17, 999];
+export const LOST: readonly number[] = [8, 11, 15, 16, 17, 28, 999];
 
 /** The code of a reading that is an error; null: it is none. */
 export function errorCodeOf(raw: unknown): number | null {

@@ -107,7 +107,8 @@ function readSensors(raw: Raw, path: string, explain: Explain) {
       memory: figure("memoryMegahertz", 1, CREDIBLE.megahertz, "clocksMhz.memory"),
     },
     throttleReasons: bits === null ? null : listThrottleReasons(bits),
-    pcie: generation === null && width === null ? null : { generation, width },
+    pcie:
+      generation === null && width === null ? explain(`${path}.pcie`, reasonOf(raw.pcieWidth)) : { generation, width },
   };
 }
 

@@ -128,6 +128,8 @@ function readCommon(sensors: Sensors, path: string, explain: Explain) {
     powerLimitWatts: takeFigure(limit, CREDIBLE.watts, `${path}.powerLimitWatts`, explain),
     throttleReasons: explain(`${path}.throttleReasons`, "the kernel's driver does not tell it"),
     pcie: readPcie(sensors, path, explain),
+    computeCapability: explain(`${path}.computeCapability`, "only NVIDIA's devices have one"),
+    cores: explain(`${path}.cores`, "the kernel's driver does not tell it"),
   };
 }
 
@@ -138,8 +140,12 @@ function readPcie(sensors: Sensors, path: string, explain: Explain): DeviceSnaps
   const speed = Number.parseFloat(sensors.text("current_link_speed") ?? "");
   const width = parseCount(sensors.text("current_link_width"));
   const generation = LANE_SPEEDS.indexOf(speed) + 1;
-  if (generation === 0 && !width) return explain(`${path}.pcie`, "the kernel does not tell its link");
-  return { generation: generation === 0 ? null : generation, width: width || null };
+  const untold = "the kernel does not tell its link";
+  if (generation === 0 && !width) return explain(`${path}.pcie`, untold);
+  return {
+    generation: generation === 0 ? explain(`${path}.pcie.generation`, untold) : generation,
+    width: width || explain(`${path}.pcie.width`, untold),
+  };
 }
 
 function takeShare(reading: Reading<number>, path: string, explain: Explain): number | null {

@@ -23,12 +23,14 @@ export function describeFaults(snapshot: MachineSnapshot | null, use: GpuUse): s
 }
 
 /** Devices that work, for which no back end is loaded. */
-function findUnused({ devices }: MachineSnapshot, { plugins, skippedPlugins }: GpuUse): string[] {
-  const kinds = [...new Set(devices.filter(({ totalBytes }) => totalBytes !== null).map(({ kind }) => kind))];
+function findUnused({ devices, unknown }: MachineSnapshot, { plugins, skippedPlugins }: GpuUse): string[] {
+  // Of one that can't be used that has been said; one that does not tell its memory may work all the same.
+  const working = devices.filter((_, at) => unknown[`devices.${at}`] === undefined);
+  const kinds = [...new Set(working.map(({ kind }) => kind))];
   return kinds.flatMap((kind) => {
     const backend = BACKENDS[kind];
     if (backend === undefined || plugins.some((file) => isBackend(file, backend))) return [];
-    const [first] = devices.filter((device) => device.kind === kind);
+    const [first] = working.filter((device) => device.kind === kind);
     const skipped = skippedPlugins.find(({ file }) => isBackend(file, backend));
     const what = `${first?.name} is here, but the CPU computes:`;
     if (skipped === undefined) {

@@ -32,6 +32,8 @@ const files = {
     dependencies: { a: "1" },
   },
   "node_modules/b/package.json": { name: "b", version: "1.0.0" },
+  "node_modules/node-addon-api/package.json": { name: "node-addon-api", version: "8.0.0", license: "MIT" },
+  "node_modules/node-addon-api/LICENSE.md": "the headers' license",
   "node_modules/tool/package.json": { name: "tool", version: "1.0.0" },
 };
 
@@ -46,6 +48,8 @@ describe("notices", () => {
       "a's bundle",
       "a 1.0.0 (MIT)",
       "Bun",
+      "node-addon-api 8.0.0 (MIT)",
+      "the headers' license",
     ];
     for (const part of wanted) expect(text).toContain(part);
     expect(text).toContain("b 2.0.0 (ISC)");

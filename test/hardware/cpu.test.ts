@@ -211,7 +211,12 @@ describe("GPUs in sysfs", () => {
         processes: null,
       },
     ]);
-    expect(Object.keys(unknown).sort()).toEqual(["devices.2.processes", "devices.2.throttleReasons"]);
+    expect(Object.keys(unknown).sort()).toEqual([
+      "devices.2.computeCapability",
+      "devices.2.cores",
+      "devices.2.processes",
+      "devices.2.throttleReasons",
+    ]);
   });
 
   test("AMD's that answers nonsense", () => {

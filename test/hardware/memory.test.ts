@@ -222,7 +222,7 @@ describe("version 1", () => {
     const { memory, quota } = look(docker);
     expect(memory).toMatchObject({ totalBytes: 2 * GIB, availableBytes: GIB / 2 });
     expect(memory).toMatchObject({ swapTotalBytes: GIB, swapFreeBytes: 0.75 * GIB });
-    expect(memory.limitedBy).toContain(`${ROOT}/memory/docker/abc`);
+    expect(memory.limitedBy).toBe(`${ROOT}/memory/docker/abc`);
     expect(quota).toBe(2.5);
   });
 

@@ -21,6 +21,8 @@ describe("faults", () => {
   });
 
   test("a GPU for which this build has no back end", () => {
+    const shared = makeMachine({ devices: [makeDevice({ totalBytes: null })] });
+    expect(describeFaults(shared, CPU_ONLY)).toHaveLength(1);
     expect(describeFaults(withGpu, CPU_ONLY)).toEqual([
       "Test 9000 is here, but the CPU computes: this build has no cuda back end. Take a build with it (build.ts binary --gpu cuda).",
     ]);
@@ -46,7 +48,7 @@ describe("faults", () => {
 
   test("what is wrong with the machine is told with the fix, and makes health degraded", () => {
     const faults = [{ device: "Test 9000", reason: "It is lost.", fix: "Reboot." }];
-    const lost = makeMachine({ devices: [makeDevice({ totalBytes: null })], faults });
+    const lost = makeMachine({ devices: [makeDevice()], unknown: { "devices.0": "the driver has lost it" }, faults });
     expect(describeFaults(lost, CPU_ONLY)).toEqual(["It is lost. Reboot."]);
     const backends = { plugins: [], skippedPlugins: [], faults: () => describeFaults(lost, CPU_ONLY) };
     const health = describeHealth([], backends, 0);
