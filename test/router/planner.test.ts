@@ -108,6 +108,11 @@ describe("what is asked for", () => {
     expect((await ask(planner, { contextLength: 2048 })).asked).toEqual({ contextLength: 2048, parallel: 3 });
   });
 
+  test("experts in main memory are no matter of a model that has none", async () => {
+    const { planner } = makePlanner({ asked: { hostExpertLayers: 10 } });
+    expect(await ask(planner)).toMatchObject({ asked: { hostExpertLayers: 0 }, plan: { verdict: "fits" } });
+  });
+
   test("all layers on devices is no wish where there are none; a number of them is", async () => {
     const { planner } = makePlanner({ asked: { gpuLayers: -1 } });
     expect((await ask(planner)).plan.verdict).toBe("fits");
