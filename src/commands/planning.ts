@@ -61,6 +61,7 @@ export function openPlanner(sources: PlanningSources): Planner {
     snapshot: () => machine.read(SNAPSHOT_MS_MAX),
     rates: () => bench.rates(),
     recallRates: () => recallRates(folders.cache),
+    usesDevices: plugins.some((path) => !basename(path).includes("-cpu")),
     residents,
     describe: async (model) => models.describe(registry.resolve(model), (await machine.read(SNAPSHOT_MS_MAX)).cpu.simd),
     listModels: () =>

@@ -41,6 +41,8 @@ export interface PlannerEffects {
   rates(): Promise<MachineRates | null>;
   /** What was measured before; null: nothing. */
   recallRates(): MachineRates | null;
+  /** Engines compute on more than the processor: what there is shows only when it is measured. */
+  usesDevices: boolean;
   residents(): readonly Resident[];
   /** Name, alias or absent. Throws AppError. */
   describe(model: string | undefined): Promise<PlannedModel>;
@@ -214,12 +216,16 @@ export class Planner implements PlanningService {
   }
 
   async #look(quick = false): Promise<{ budget: Budget; snapshot: MachineSnapshot; residents: readonly Resident[] }> {
-    const [snapshot, rates] = await Promise.all([
-      this.#effects.snapshot(),
-      quick ? this.#effects.recallRates() : this.#effects.rates(),
-    ]);
+    const [snapshot, rates] = await Promise.all([this.#effects.snapshot(), this.#rates(quick)]);
     const residents = this.#effects.residents();
     return { budget: describeBudget(snapshot, this.#policy, residents, rates), snapshot, residents };
+  }
+
+  /** A load waits for a measurement only where there may be devices to plan with: without it there would be none. */
+  async #rates(quick: boolean): Promise<MachineRates | null> {
+    const known = quick ? this.#effects.recallRates() : null;
+    if (known !== null || (quick && !this.#effects.usesDevices)) return known;
+    return await this.#effects.rates();
   }
 
   /** What fits by the formula must fit by llama.cpp's account too. */

@@ -44,6 +44,7 @@ async function makePlanner(modelPath: string, budgetBytes: number) {
       snapshot: async () => snapshot,
       rates: async () => null,
       recallRates: () => null,
+      usesDevices: false,
       residents: () => [],
       describe: async () => ({ subject, asked: {}, stamp: modelPath }),
       listModels: () => ["m"],
