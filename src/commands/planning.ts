@@ -63,6 +63,7 @@ export function openPlanner(sources: PlanningSources): Planner {
     snapshot: () => machine.read(SNAPSHOT_MS_MAX),
     rates: () => bench.rates(),
     recallRates: () => recallRates(folders.cache),
+    usesDevices: plugins.some((path) => !basename(path).includes("-cpu")),
     residents,
     isMoving,
     describe: async (model) => models.describe(models.find(model), (await machine.read(SNAPSHOT_MS_MAX)).cpu.simd),

@@ -15,10 +15,19 @@ import type { NativeFiles } from "./native-files.ts";
 const BENCH_MS_MAX = 20_000;
 const FILE = "bench.json";
 
+/** Whoever else computes only makes a measurement slower, so of some of them the best is kept. */
+const RUNS_MAX = 3;
+
+export interface KnownRates {
+  rates: MachineRates;
+  /** Processes that measured it. */
+  runs: number;
+}
+
 export interface BenchEffects {
   measure(): Promise<JobResult>;
-  recall(): MachineRates | null;
-  remember(rates: MachineRates): void;
+  recall(): KnownRates | null;
+  remember(known: KnownRates): void;
   warn(message: string): void;
 }
 
@@ -38,15 +47,16 @@ export class MachineBench {
 
   async #find(): Promise<MachineRates | null> {
     const known = this.#effects.recall();
-    if (known !== null) return known;
+    if (known !== null && known.runs >= RUNS_MAX) return known.rates;
     const result = await this.#effects.measure();
     if (result.kind === "failed" || result.answer.job !== "bench") {
       const reason = result.kind === "failed" ? result.reason : "the child answered another question";
-      this.#effects.warn(`the machine's speed is not known: ${reason}`);
-      return null;
+      this.#effects.warn(`the machine's speed is not ${known === null ? "known" : "measured again"}: ${reason}`);
+      return known?.rates ?? null;
     }
-    const { job: _job, ...rates } = result.answer;
-    this.#effects.remember(rates);
+    const { job: _job, ...measured } = result.answer;
+    const rates = known === null ? measured : keepBest(measured, known.rates);
+    this.#effects.remember({ rates, runs: (known?.runs ?? 0) + 1 });
     return rates;
   }
 }
@@ -56,13 +66,32 @@ export function recallRates(cacheFolder: string): MachineRates | null {
   return readStored(cacheFolder)?.rates ?? null;
 }
 
-function readStored(cacheFolder: string): { key: string; rates: MachineRates } | null {
+function readStored(cacheFolder: string): (KnownRates & { key: string }) | null {
   try {
-    return JSON.parse(readFileSync(join(cacheFolder, FILE), "utf8")) as { key: string; rates: MachineRates };
+    return JSON.parse(readFileSync(join(cacheFolder, FILE), "utf8")) as KnownRates & { key: string };
   } catch (_absent) {
     // No file, or one that is no longer readable: it is measured again.
     return null;
   }
+}
+
+function keepBest(measured: MachineRates, known: MachineRates): MachineRates {
+  const disks = [measured.diskBytesPerSecond, known.diskBytesPerSecond].filter((rate) => rate !== null);
+  return {
+    devices: measured.devices.map((device) => {
+      const before = known.devices.find(({ name }) => name === device.name)?.rates ?? [];
+      const rates = device.rates.map(({ type, bytesPerSecond, flopsPerSecond }) => {
+        const earlier = before.find((rate) => rate.type === type);
+        return {
+          type,
+          bytesPerSecond: Math.max(bytesPerSecond, earlier?.bytesPerSecond ?? 0),
+          flopsPerSecond: Math.max(flopsPerSecond, earlier?.flopsPerSecond ?? 0),
+        };
+      });
+      return { ...device, rates };
+    }),
+    diskBytesPerSecond: disks.length === 0 ? null : Math.max(...disks),
+  };
 }
 
 export interface BenchSources {
@@ -88,12 +117,12 @@ export function benchEffects({ files, plugins, cacheFolder, diskPath, log, clock
       }),
     recall() {
       const stored = readStored(cacheFolder);
-      return stored?.key === key ? stored.rates : null;
+      return stored?.key === key ? { rates: stored.rates, runs: stored.runs } : null;
     },
-    remember(rates) {
+    remember(known) {
       try {
         mkdirSync(dirname(path), { recursive: true });
-        writeFileSync(`${path}.part`, JSON.stringify({ key, rates }));
+        writeFileSync(`${path}.part`, JSON.stringify({ key, ...known }));
         renameSync(`${path}.part`, path);
       } catch (thrown) {
         log.warn("the machine's speed can't be kept; it is measured again", { error: String(thrown) });

@@ -5,9 +5,10 @@ import type { Clock } from "../lib/clock.ts";
 import type { ModelEntry } from "../models/entry.ts";
 import type { MachineSnapshot } from "../protocol/machine.ts";
 import type { MachineRates } from "../protocol/machine-rates.ts";
-import type { MemoryNeed, MemoryParts } from "../protocol/memory-need.ts";
+import type { MemoryNeed } from "../protocol/memory-need.ts";
 import { applyPlan, explainRefusal } from "./placement/apply.ts";
 import { type Budget, type BudgetPolicy, describeBudget } from "./placement/budget.ts";
+import { addDifference, addExcess, isClear } from "./placement/correction.ts";
 import { type Deviation, noteLoad, recallModel } from "./placement/deviation.ts";
 import { fileLimitBytes, predictFile } from "./placement/file-fit.ts";
 import type {
@@ -36,8 +37,6 @@ import type {
 
 /** The measure may say more than the formula: then it is planned again, with that much more. It converges at once but for steps of llama.cpp's own. */
 const ROUNDS_MAX = 4;
-const DOUBT_SHARE = 0.25;
-const DOUBT_BYTES = 256 * 1024 * 1024;
 
 export class Planner implements PlanningService {
   readonly #effects: PlannerEffects;
@@ -150,10 +149,7 @@ export class Planner implements PlanningService {
   }
 
   async #look(quick = false): Promise<{ budget: Budget; snapshot: MachineSnapshot; residents: readonly Resident[] }> {
-    const [snapshot, rates] = await Promise.all([
-      this.#effects.snapshot(),
-      quick ? this.#effects.recallRates() : this.#effects.rates(),
-    ]);
+    const [snapshot, rates] = await Promise.all([this.#effects.snapshot(), this.#rates(quick)]);
     const residents = this.#effects.residents();
     return { budget: this.#settle(snapshot, residents, rates), snapshot, residents };
   }
@@ -164,6 +160,13 @@ export class Planner implements PlanningService {
       this.#settled = describeBudget(snapshot, this.#policy, residents, rates);
     }
     return this.#settled;
+  }
+
+  /** A load waits for a measurement only where there may be devices to plan with: without it there would be none. */
+  async #rates(quick: boolean): Promise<MachineRates | null> {
+    const known = quick ? this.#effects.recallRates() : null;
+    if (known !== null || (quick && !this.#effects.usesDevices)) return known;
+    return await this.#effects.rates();
   }
 
   /** What fits by the formula must fit by llama.cpp's account too. */
@@ -201,19 +204,12 @@ export class Planner implements PlanningService {
   }
 }
 
-/** It would still fit if the formula were wrong by more than it ever is. */
-function isClear({ machine, residents }: PlanQuestion, need: MemoryNeed): boolean {
-  const doubtful = (parts: MemoryParts): MemoryParts => {
-    const bytes = sumNeed({ host: parts, devices: [] });
-    return bytes === 0 ? parts : { ...parts, overheadBytes: parts.overheadBytes + bytes * DOUBT_SHARE + DOUBT_BYTES };
-  };
-  const worst = { host: doubtful(need.host), devices: need.devices.map(doubtful) };
-  return findShortfalls(worst, leaveRoom(machine, residents)).length === 0;
-}
-
 /** -1, and more than there are, mean all of them; on a machine without devices all are none. */
 function settleLayers(asked: AskedSettings, subject: PlanSubject, { machine }: Budget): AskedSettings {
   const { gpuLayers, ...rest } = asked;
+  // It is said to a whole server, and a model without experts has none to keep anywhere.
+  if (rest.hostExpertLayers !== undefined)
+    rest.hostExpertLayers = Math.min(rest.hostExpertLayers, subject.expertLayers);
   if (gpuLayers === undefined) return rest;
   if (gpuLayers < 0 && machine.devices.length === 0) return rest;
   const all = subject.layers + 1;
@@ -222,34 +218,4 @@ function settleLayers(asked: AskedSettings, subject: PlanSubject, { machine }: B
 
 function present(asked: AskedSettings): AskedSettings {
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
-}
-
-/** What earlier plans were short of. */
-function addExcess(subject: PlanSubject, excessBytes: number): PlanSubject {
-  if (excessBytes <= 0) return subject;
-  return changeNeed(subject, ({ host, devices }) => ({
-    host: { ...host, overheadBytes: host.overheadBytes + excessBytes },
-    devices,
-  }));
-}
-
-/** Where the measure says more than the formula, the formula gets the difference as overhead. */
-function addDifference(subject: PlanSubject, estimated: MemoryNeed, measured: MemoryNeed): PlanSubject {
-  const missing = (a: MemoryParts | undefined, b: MemoryParts | undefined): number =>
-    Math.max(0, sumNeed({ host: b ?? a ?? ZERO, devices: [] }) - sumNeed({ host: a ?? ZERO, devices: [] }));
-  const hostBytes = missing(estimated.host, measured.host);
-  const deviceBytes = estimated.devices.map((parts, at) => missing(parts, measured.devices[at]));
-  return changeNeed(subject, ({ host, devices }) => ({
-    host: { ...host, overheadBytes: host.overheadBytes + hostBytes },
-    devices: devices.map((parts, at) => {
-      const isUsed = sumNeed({ host: parts, devices: [] }) > 0;
-      return isUsed ? { ...parts, overheadBytes: parts.overheadBytes + (deviceBytes[at] ?? 0) } : parts;
-    }),
-  }));
-}
-
-const ZERO: MemoryParts = { weightsBytes: 0, mappedBytes: 0, kvBytes: 0, computeBytes: 0, overheadBytes: 0 };
-
-function changeNeed(subject: PlanSubject, change: (need: MemoryNeed) => MemoryNeed): PlanSubject {
-  return { ...subject, needOf: (settings) => change(subject.needOf(settings)) };
 }

@@ -36,6 +36,8 @@ export interface PlannerEffects {
   rates(): Promise<MachineRates | null>;
   /** What was measured before; null: nothing. */
   recallRates(): MachineRates | null;
+  /** Engines compute on more than the processor: what there is shows only when it is measured. */
+  usesDevices: boolean;
   residents(): readonly Resident[];
   /** An engine starts or ends: what it has is nobody's to tell. */
   isMoving(): boolean;

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "../../src/lib/log.ts";
 import { AppError } from "../../src/protocol/errors.ts";
+import type { MachineRates } from "../../src/protocol/machine-rates.ts";
 import type { MemoryNeed } from "../../src/protocol/memory-need.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";
 import { DEFAULT_BUDGET_POLICY } from "../../src/router/placement/budget.ts";
@@ -24,6 +25,15 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const subject = makeSubject({ id: "m", layers: 4, layerBytes: 100 * MIB, kvBytesPerToken: 2048 });
 
+const rates = [{ type: "q4_K", bytesPerSecond: 1e11, flopsPerSecond: 1e12 }];
+const RATES: MachineRates = {
+  devices: [
+    { name: "CPU", kind: "cpu", totalBytes: 64 * GIB, rates },
+    { name: "CUDA0", kind: "gpu", totalBytes: 8 * GIB, rates },
+  ],
+  diskBytesPerSecond: null,
+};
+
 interface World {
   /** What models may take; null: what is free decides. */
   memoryBytes?: number | null;
@@ -33,6 +43,8 @@ interface World {
   /** What llama.cpp says beyond the formula; null: it says nothing. */
   beyondBytes?: number | null;
   broken?: boolean;
+  /** A plug-in for devices is loaded, and finds one with 8 GiB. */
+  device?: boolean;
 }
 
 function makePlanner({
@@ -42,6 +54,7 @@ function makePlanner({
   residents = [],
   beyondBytes = 0,
   broken = false,
+  device = false,
 }: World = {}) {
   const seen = {
     measured: [] as PlanSettings[],
@@ -52,8 +65,9 @@ function makePlanner({
   const memory = () => ({ ...makeSnapshot().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
   const effects: PlannerEffects = {
     snapshot: async () => makeSnapshot({ memory: memory() }),
-    rates: async () => null,
+    rates: async () => (device ? RATES : null),
     recallRates: () => null,
+    usesDevices: device,
     residents: () => residents,
     isMoving: () => seen.moves,
     async describe(model): Promise<PlannedModel> {
@@ -121,6 +135,11 @@ describe("what is asked for", () => {
     expect((await ask(planner, { contextLength: 2048 })).asked).toEqual({ contextLength: 2048, parallel: 3 });
   });
 
+  test("experts in main memory are no matter of a model that has none", async () => {
+    const { planner } = makePlanner({ asked: { hostExpertLayers: 10 } });
+    expect(await ask(planner)).toMatchObject({ asked: { hostExpertLayers: 0 }, plan: { verdict: "fits" } });
+  });
+
   test("all layers on devices is no wish where there are none; a number of them is", async () => {
     const { planner } = makePlanner({ asked: { gpuLayers: -1 } });
     expect((await ask(planner)).plan.verdict).toBe("fits");
@@ -166,6 +185,13 @@ describe("loads", () => {
         "m fits into its memory with less than usual: contextLength 16384 → 8192, parallel 64 → 8",
       ),
     ]);
+  });
+
+  test("where there may be devices it waits to know them, also for the first load", async () => {
+    const load = await makePlanner({ device: true, asked: { gpuLayers: 3 } }).planner.planLoad(entry);
+    expect(load?.apply(settings)).toEqual({ ...settings, gpuLayers: 3, deviceShares: [1], hostExpertLayers: 0 });
+    const all = await makePlanner({ device: true, asked: { gpuLayers: -1 } }).planner.planLoad(entry);
+    expect(all?.apply(settings)).toMatchObject({ gpuLayers: 5, deviceShares: [1] });
   });
 
   test("what can't fit is refused, with what would help", async () => {

@@ -1,12 +1,12 @@
 // A model's shape → what the planner asks of a model. Pure: estimates are the formula's, and whoever confirms a plan asks
 // llama.cpp.
 
+import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
 import { estimateNeed } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
 import type { MemoryNeed, MemoryParts } from "../../protocol/memory-need.ts";
-import type { PlanSettings, PlanSubject } from "./plan.ts";
-import { countTokenWork } from "./token-work.ts";
+import type { PlaceWork, PlanSettings, PlanSubject } from "./plan.ts";
 
 export interface SubjectSources {
   id: string;
@@ -40,9 +40,16 @@ export function describeSubject(sources: SubjectSources): PlanSubject {
     weightType: findWeightType(shape),
     fileBytes,
     needOf: remember((settings) => sumNeeds(sources, settings)),
-    workOf: (settings, depth) => countTokenWork(shape, settings, depth),
+    workOf(settings, depth) {
+      const { host, devices } = bytesPerToken(shape, settings, depth);
+      return { host: toWork(host), devices: devices.map(toWork) };
+    },
     others,
   };
+}
+
+function toWork({ weightBytes, cacheBytes, operations }: TokenCost): PlaceWork {
+  return { weightsBytes: weightBytes, kvBytes: cacheBytes, flops: operations };
 }
 
 function sumNeeds(
