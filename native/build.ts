@@ -81,8 +81,7 @@ async function compile(options: NativeOptions, variants: string[], source: strin
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   const parts = [`CPU ${variants.length === 0 ? "all variants" : variants.join(" + ")}`];
-  if (options.gpu === "cuda")
-    parts.push(`CUDA ${options.cudaArchs.join(" + ")} (half an hour to an hour of one core for each)`);
+  if (options.gpu === "cuda") parts.push(`CUDA ${options.cudaArchs.join(" + ")} (half an hour of one core for each)`);
   else if (options.gpu !== "none") parts.push(options.gpu);
   if (options.peer) parts.push("llama-server", "llama-quantize");
   say(`native build: ${parts.join(", ")} (a first build takes some minutes)`);

@@ -4,7 +4,7 @@
 import { requireTool, run, SetupError } from "../vendor/tools.ts";
 
 /**
- * Few, since each takes most of an hour of one core and tens of megabytes: ggml's kernels differ between these generations and not
+ * Few, since each takes half an hour of one core and some fifty megabytes: ggml's kernels differ between these generations and not
  * within them, so 8.0 serves the A100 as well as RTX 30 and 40. The last word of 9.0 is PTX too, which a driver turns
  * into code for what is newer. 12.0 needs the `a`: its FP4 instructions are in no other form.
  */
