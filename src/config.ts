@@ -11,6 +11,7 @@ import { CONVERTING_OPTIONS } from "./config/converting.ts";
 import { describeGuessing, GUESS_OPTIONS } from "./config/guessing.ts";
 import { NAMING_OPTIONS } from "./config/naming.ts";
 import { PLACE_OPTIONS } from "./config/places.ts";
+import { PLACING_OPTIONS } from "./config/placing.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./lib/log.ts";
 import { findNearest } from "./lib/nearest.ts";
 import {
@@ -96,7 +97,7 @@ export const SERVE_OPTIONS = {
   ...BACKEND_OPTIONS,
   // 512 is ggml's limit (GGML_MAX_N_THREADS).
   threads: integerOption(text("threads", "N", "CPU threads of an engine; 0 is automatic"), 0, 512, 0),
-  gpuLayers: integerOption(text("gpu_layers", "N", "Layers to put on the GPU; -1 is all"), -1, INT32_MAX, -1),
+  ...PLACING_OPTIONS,
   batchSize: integerOption(text("batch_size", "N", "Most tokens of one decoding step"), 1, 65_536, 2048),
   ubatchSize: integerOption(text("ubatch_size", "N", "Most tokens computed at once within a step"), 1, 65_536, 512),
   requestTimeoutSeconds: secondsOption(

@@ -19,6 +19,19 @@ mlo_context::~mlo_context() {
     }
 }
 
+namespace {
+
+ggml_type type_named(const std::string & name) {
+    for (int32_t type = 0; type < GGML_TYPE_COUNT; ++type) {
+        if (ggml_blck_size((ggml_type) type) > 0 && name == ggml_type_name((ggml_type) type)) {
+            return (ggml_type) type;
+        }
+    }
+    throw std::invalid_argument("ggml has no type " + name);
+}
+
+} // namespace
+
 mlo_context * mlo_context_new(mlo_model * model, const char * settings) {
     return mlo::guard<mlo_context *>(nullptr, [&](auto & capture) -> mlo_context * {
         const common_json json = common_json::parse(settings);
@@ -33,6 +46,7 @@ mlo_context * mlo_context_new(mlo_model * model, const char * settings) {
         params.pooling_type = (enum llama_pooling_type) json.value("pooling", -1);
         params.kv_unified = true;
         params.flash_attn_type = json.value("flashAttention", true) ? LLAMA_FLASH_ATTN_TYPE_AUTO : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+        params.type_k = params.type_v = type_named(json.value("kvType", std::string("f16")));
         params.no_perf = true;
         params.n_outputs_max = json.at("outputs").get<int32_t>();
         const bool is_head = json.value("head", false);

@@ -68,7 +68,9 @@ MLO_API void mlo_job_cancel(mlo_job * job);
 MLO_API void mlo_job_free(mlo_job * job);
 
 // --- model -----------------------------------------------------------------------------------------------------------
-// settings: {"gpuLayers": -1, "useMmap": true, "head": false}. head: with its prediction layers (MTP), where it has some.
+// settings: {"gpuLayers": -1, "useMmap": true, "head": false, "deviceShares": [number], "hostExpertLayers": 0}. head: with its
+// prediction layers (MTP), where it has some. deviceShares: of the layers on devices. hostExpertLayers: so many of the first
+// layers keep their experts in host memory.
 MLO_API mlo_job * mlo_model_load_start(const char * path, const char * settings);
 MLO_API mlo_model * mlo_model_take(mlo_job * job);
 MLO_API void mlo_model_free(mlo_model * model);
@@ -106,7 +108,8 @@ MLO_API void mlo_prompt_tokens(mlo_prompt * prompt, int32_t * tokens);
 MLO_API char * mlo_prompt_info(mlo_prompt * prompt);
 
 // --- context ---------------------------------------------------------------------------------------------------------
-// settings: {"contextLength","batchSize","microBatchSize","outputs","sequences","threads","embeddings":bool,"pooling":-1..4,"head":bool}
+// settings: {"contextLength","batchSize","microBatchSize","outputs","sequences","threads","embeddings":bool,"pooling":-1..4,"head":bool,
+// "flashAttention":true,"kvType":"f16"}
 // outputs: rows with logits in one batch. sequences: how many seq-ids there are, at most 256. head: one for mlo_head_new; only
 // for a model whose mlo_model_info says that its prediction layers can guess.
 MLO_API mlo_context * mlo_context_new(mlo_model * model, const char * settings);

@@ -4,6 +4,9 @@
 #include "llama-ext.h"
 #include "llama-model.h"
 
+#include <list>
+#include <set>
+
 namespace {
 
 bool on_progress(float fraction, void * data) {
@@ -18,8 +21,51 @@ std::string meta_text(const llama_model * model, const std::string & key) {
     return n < 0 ? "" : value;
 }
 
+// Where the weights lie, beyond the number of layers on devices. Borrowed by the parameters while the model loads.
+struct placement {
+    std::vector<float>                            shares;
+    std::list<std::string>                        patterns; // of the overrides, which point to them
+    std::vector<llama_model_tensor_buft_override> overrides;
+
+    placement(const common_json & settings, llama_model_params & params) {
+        if (settings.contains("deviceShares")) {
+            shares = settings.at("deviceShares").get<std::vector<float>>();
+        }
+        if (shares.size() > llama_max_devices()) {
+            throw std::invalid_argument("llama.cpp has at most " + std::to_string(llama_max_devices()) + " devices");
+        }
+        if (!shares.empty()) {
+            // The model copies so many.
+            shares.resize(llama_max_devices());
+            params.tensor_split = shares.data();
+        }
+        const int32_t layers = settings.value("hostExpertLayers", 0);
+        for (int32_t layer = 0; layer < layers; ++layer) {
+            patterns.push_back(llm_ffn_block_regex(layer, LLM_FFN_EXPS_REGEX));
+            overrides.push_back({patterns.back().c_str(), ggml_backend_cpu_buffer_type()});
+        }
+        if (!overrides.empty()) {
+            overrides.push_back({nullptr, nullptr});
+            params.tensor_buft_overrides = overrides.data();
+        }
+    }
+};
+
+common_json lengths_of(const llama_hparams & hparams, uint32_t (llama_hparams::*of_layer)(uint32_t) const) {
+    std::set<uint32_t> lengths;
+    for (uint32_t layer = 0; layer < hparams.n_layer(); ++layer) {
+        lengths.insert((hparams.*of_layer)(layer));
+    }
+    common_json list = common_json::array();
+    for (const uint32_t length : lengths) {
+        list.push_back((int64_t) length);
+    }
+    return list;
+}
+
 void * load(mlo_job & job, const std::string & path, const common_json & settings) {
     llama_model_params params = llama_model_default_params();
+    const placement    placed(settings, params);
     params.n_gpu_layers = settings.value("gpuLayers", -1);
     params.load_mode = settings.value("useMmap", true) ? LLAMA_LOAD_MODE_AUTO : LLAMA_LOAD_MODE_NONE;
     params.load_mtp = settings.value("head", false);
@@ -105,6 +151,10 @@ char * mlo_model_info(mlo_model * m) {
             {"causal", causal != "false"},
             {"hasDecoder", llama_model_has_decoder(model)},
             {"hasEncoder", llama_model_has_encoder(model)},
+            {"layers", (int64_t) model->hparams.n_layer()},
+            {"keyLengths", lengths_of(model->hparams, &llama_hparams::n_embd_head_k)},
+            {"valueLengths", lengths_of(model->hparams, &llama_hparams::n_embd_head_v)},
+            {"canFuseAttention", model->arch != LLM_ARCH_GROK},
             {"isRecurrent", llama_model_is_recurrent(model) || llama_model_is_hybrid(model)},
             {"hasChatTemplate", m->has_template},
             {"argumentFormat", m->templates ? argument_format(m->templates.get()) : "none"},

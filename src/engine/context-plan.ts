@@ -3,6 +3,7 @@
 import type { ContextSettings } from "../ffi/context.ts";
 import type { ModelFacts } from "../ffi/model.ts";
 import { AppError } from "../protocol/errors.ts";
+import type { KvType } from "../protocol/memory-need.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import { automaticContextLength, type Pooling } from "../protocol/model-info.ts";
 
@@ -53,6 +54,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
   const parallel = settings.parallel > 0 ? settings.parallel : facts.isRecurrent ? PARALLEL_RECURRENT : PARALLEL;
   const retainedMax = facts.isRecurrent ? Math.min(settings.retainedMax, parallel) : settings.retainedMax;
   const pooling = choosePooling(settings, facts, embeds);
+  const kvType = chooseKvType(settings, facts);
   const embedding: ContextSettings = {
     contextLength: rows,
     batchSize: rows,
@@ -62,6 +64,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     threads,
     embeddings: true,
     pooling,
+    kvType,
   };
   const generation: ContextSettings = {
     contextLength,
@@ -72,6 +75,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
     threads,
     embeddings: false,
     pooling: -1,
+    kvType,
   };
   return {
     main: embeds ? embedding : generation,
@@ -98,7 +102,13 @@ export function planDraftContext(
   cores: number,
 ): ContextSettings {
   const sequences = Math.min(parallel, DRAFT_SEQUENCES);
-  return { ...main, sequences, outputs: sequences, threads: chooseThreads(settings, facts, cores) };
+  return {
+    ...main,
+    sequences,
+    outputs: sequences,
+    kvType: chooseKvType(settings, facts),
+    threads: chooseThreads(settings, facts, cores),
+  };
 }
 
 function chooseThreads({ threads }: EngineSettings, { sizeBytes }: ModelFacts, cores: number): number {
@@ -116,6 +126,25 @@ function choosePooling(settings: EngineSettings, facts: ModelFacts, embeds: bool
   if (pooling === RANK && !facts.hasRankHead) throw cannotRank(facts.description, asked >= 0);
   if (asked >= 0 || pooling > 0) return pooling;
   return facts.causal ? LAST : MEAN;
+}
+
+/** Values per block of the quantised ones (ggml): a head's keys must be whole blocks. */
+const KV_BLOCK = 32;
+const PLAIN_KV_TYPES: readonly KvType[] = ["f32", "f16", "bf16"];
+
+/** What is asked for, or a refusal: llama.cpp's own says only that it makes no context. */
+function chooseKvType({ kvType = "f16" }: EngineSettings, facts: ModelFacts): KvType {
+  // An encoder keeps nothing, and llama.cpp would check it all the same.
+  if (!facts.causal || !facts.hasDecoder) return "f16";
+  if (PLAIN_KV_TYPES.includes(kvType)) return kvType;
+  const lengths = [...facts.keyLengths, ...facts.valueLengths];
+  const odd = lengths.find((length) => length % KV_BLOCK !== 0);
+  const problem = !facts.canFuseAttention
+    ? "quantised values need flash attention, which this architecture can't have"
+    : `its heads are ${odd} numbers long, and ${kvType} has blocks of ${KV_BLOCK}`;
+  if (facts.canFuseAttention && odd === undefined) return kvType;
+  const message = `${facts.description} can't keep keys and values as ${kvType}: ${problem}`;
+  throw new AppError({ code: "not_supported", message, hint: "Use --kv-type f16." });
 }
 
 function cannotRank(description: string, asked: boolean): AppError {

@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { NativeContext } from "../ffi/context.ts";
 import type { NativeLibrary } from "../ffi/library.ts";
-import { NativeModel } from "../ffi/model.ts";
+import { type ModelLoadSettings, NativeModel } from "../ffi/model.ts";
 import { NativeError } from "../ffi/native-error.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
@@ -39,7 +39,7 @@ export function startPlugins(library: NativeLibrary, plugins: readonly string[])
 export function loadBackend(library: NativeLibrary, settings: EngineSettings, hooks: LoadHooks): LlamaBackend {
   const started = performance.now();
   const head = (settings.head ?? null) !== null && settings.draft === null;
-  const model = loadModel(library, settings.modelPath, { gpuLayers: settings.gpuLayers, head }, hooks);
+  const model = loadModel(library, settings.modelPath, { ...describePlaces(settings), head }, hooks);
   let context: NativeContext | null = null;
   let drafter: Drafter | null = null;
   try {
@@ -95,6 +95,10 @@ export function loadBackend(library: NativeLibrary, settings: EngineSettings, ho
   }
 }
 
+function describePlaces({ gpuLayers, deviceShares = [], hostExpertLayers = 0 }: EngineSettings): ModelLoadSettings {
+  return { gpuLayers, hostExpertLayers, ...(deviceShares.length === 0 ? {} : { deviceShares }) };
+}
+
 interface Target {
   model: NativeModel;
   memory: MemoryKind;
@@ -108,10 +112,10 @@ function loadDrafter(
   target: Target,
   hooks: LoadHooks,
 ): LlamaDrafter | null {
-  const { draft, gpuLayers } = settings;
+  const { draft } = settings;
   if (draft === null) return null;
   checkMemory(target.memory, "This model");
-  const model = loadModel(library, draft.modelPath, { gpuLayers }, hooks);
+  const model = loadModel(library, draft.modelPath, describePlaces(settings), hooks);
   let context: NativeContext | null = null;
   try {
     context = makeContext(model, planDraftContext(settings, target.plan, model.facts(), availableParallelism()));
@@ -123,12 +127,7 @@ function loadDrafter(
   }
 }
 
-function loadModel(
-  library: NativeLibrary,
-  path: string,
-  settings: { gpuLayers: number; head?: boolean },
-  hooks: LoadHooks,
-): NativeModel {
+function loadModel(library: NativeLibrary, path: string, settings: ModelLoadSettings, hooks: LoadHooks): NativeModel {
   using job = NativeModel.load(library, path, settings);
   for (;;) {
     const state = job.poll();

@@ -24,6 +24,8 @@ export interface ContextSettings {
   head?: boolean;
   /** False: attention as separate operations, which the fused one is checked against. Default: where it can be had. */
   flashAttention?: boolean;
+  /** ggml's name of the type of keys and values; default f16. */
+  kvType?: string;
 }
 
 export interface ContextFacts {

@@ -22,6 +22,12 @@ export interface ModelFacts {
   causal: boolean;
   hasDecoder: boolean;
   hasEncoder: boolean;
+  layers: number;
+  /** Of a head's keys and values: each length once. */
+  keyLengths: number[];
+  valueLengths: number[];
+  /** Flash attention can be had. */
+  canFuseAttention: boolean;
   isRecurrent: boolean;
   hasChatTemplate: boolean;
   argumentFormat: "json" | "text" | "nested" | "loose" | "none";
@@ -31,6 +37,16 @@ export interface ModelFacts {
   headIsLoaded: boolean;
   /** Why they can't guess, loaded or not; empty when they can. */
   headProblem: string;
+}
+
+export interface ModelLoadSettings {
+  gpuLayers: number;
+  /** With its prediction layers. */
+  head?: boolean;
+  /** Of the layers on devices; sums up to 1. */
+  deviceShares?: readonly number[];
+  /** So many of the first layers keep their experts in host memory. */
+  hostExpertLayers?: number;
 }
 
 /** Longest token text; the longest known vocabularies stay under 1,024 bytes. */
@@ -45,11 +61,7 @@ export class NativeModel extends Handle {
     this.library = library;
   }
 
-  static load(
-    library: NativeLibrary,
-    path: string,
-    settings: { gpuLayers: number; head?: boolean },
-  ): NativeJob<NativeModel> {
+  static load(library: NativeLibrary, path: string, settings: ModelLoadSettings): NativeJob<NativeModel> {
     const call = "mlo_model_load_start";
     const job = library.calls.mlo_model_load_start(toCText(path), toCText(JSON.stringify(settings)));
     return new NativeJob(library, call, library.own(call, job), (done) => {

@@ -1,9 +1,19 @@
-// The memory that an engine takes, by the place where it lies and by what it is for. A leaf: types only. The formula and
+// The memory that an engine takes, by the place where it lies and by what it is for. A leaf: types, and what they may hold. The formula and
 // llama.cpp's own measure (a job) give the same shape, so either can be put beside what a running engine really uses.
 
 /** ggml's names of the types that a KV cache may have. */
 export const KV_TYPES = ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"] as const;
 export type KvType = (typeof KV_TYPES)[number];
+
+/** llama.cpp's limits (llama_max_devices, LLAMA_MAX_LAYERS). */
+export const DEVICES_MAX = 16;
+export const LAYERS_MAX = 512;
+
+/** Any weights, made to sum up to 1; empty where all are 0: then it is as if none were given. */
+export function toShares(weights: readonly number[]): number[] {
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return total > 0 ? weights.map((weight) => weight / total) : [];
+}
 
 /** All that a plan may choose and that changes what an engine takes. Nothing is automatic here. */
 export interface LoadSettings {

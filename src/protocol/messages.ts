@@ -4,6 +4,7 @@
 
 import type { ErrorBody } from "./errors.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "./generation.ts";
+import type { KvType } from "./memory-need.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo, Pooling } from "./model-info.ts";
 import type { TextAnswerHead, TextQuestion } from "./text-question.ts";
 
@@ -24,6 +25,12 @@ export interface EngineSettings {
   microBatchSize: number;
   threads: number;
   gpuLayers: number;
+  /** Of the layers on devices, how these share them, in their order: sums up to 1; absent or empty: by free memory. */
+  deviceShares?: readonly number[];
+  /** Of a mixture of experts: so many of the first layers keep theirs in host memory. Default 0. */
+  hostExpertLayers?: number;
+  /** Of keys and values; default f16. */
+  kvType?: KvType;
   /** Of embeddings; absent: the model's own. */
   pooling?: Pooling;
   /** Longest gap between two tokens of a stream that prompts of others may cause; 0 = from the measured rates. */

@@ -2,6 +2,7 @@
 // what requests get that don't say it themselves. Types only.
 
 import type { SamplingParams } from "./generation.ts";
+import type { KvType } from "./memory-need.ts";
 import type { Pooling } from "./model-info.ts";
 
 /** Absent: as the server's settings say. */
@@ -10,6 +11,9 @@ export interface EngineChanges {
   parallel?: number;
   threads?: number;
   gpuLayers?: number;
+  deviceShares?: readonly number[];
+  hostExpertLayers?: number;
+  kvType?: KvType;
   batchSize?: number;
   ubatchSize?: number;
   pooling?: Pooling | "auto";

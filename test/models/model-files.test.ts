@@ -104,7 +104,19 @@ describe("a model file", () => {
     for (const [name, schema] of Object.entries(shape)) {
       const option = options.get(name);
       if (option === undefined || option.kind === "list" || option.placeholder === "FILE") continue;
-      for (const value of [...values, 2 ** 31 - 1, 2 ** 31, true, "on", "off", "auto", "mean", "mtp", "nonsense"]) {
+      for (const value of [
+        ...values,
+        2 ** 31 - 1,
+        2 ** 31,
+        true,
+        "on",
+        "off",
+        "auto",
+        "mean",
+        "mtp",
+        "q8_0",
+        "nonsense",
+      ]) {
         // A switch was once the setting that is a choice now; model files are newer.
         if (name === "speculate" && typeof value !== "string") continue;
         if (name === "speculate" && value === "on") continue;

@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { ADAPTERS_MAX } from "../../protocol/lora.ts";
+import { DEVICES_MAX, KV_TYPES, LAYERS_MAX, toShares } from "../../protocol/memory-need.ts";
 import { NO_CAPABILITIES } from "../capability.ts";
 
 const INT32_MAX = 2 ** 31 - 1;
@@ -28,6 +29,9 @@ export const SETTINGS = z.strictObject({
   parallel: whole(0, SEQUENCES_MAX).optional(),
   threads: whole(0, 512).optional(),
   gpu_layers: whole(-1, INT32_MAX).optional(),
+  device_shares: z.array(range(0, 1_000_000)).max(DEVICES_MAX).transform(toShares).optional(),
+  host_expert_layers: whole(0, LAYERS_MAX).optional(),
+  kv_type: z.enum(KV_TYPES).optional(),
   batch_size: whole(1, 65_536).optional(),
   ubatch_size: whole(1, 65_536).optional(),
   pooling: z.enum(["auto", "none", "mean", "cls", "last", "rank"]).optional(),
