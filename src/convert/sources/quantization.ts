@@ -8,10 +8,10 @@ import { planAwq } from "./awq.ts";
 import { planBitsandbytes } from "./bitsandbytes.ts";
 import { planGptq } from "./gptq.ts";
 import { planMlx } from "./mlx.ts";
-import { MlxExperts } from "./mlx-experts.ts";
 import { planNvfp4 } from "./nvfp4.ts";
 import { planPackQuantized } from "./pack-quantized.ts";
 import { planScaled, readBlock } from "./scaled.ts";
+import { StackedExperts } from "./stacked-experts.ts";
 import { StoredValues } from "./stored-values.ts";
 import { UnpackedWeights, type Unpacking } from "./unpacked.ts";
 
@@ -19,7 +19,7 @@ import { UnpackedWeights, type Unpacking } from "./unpacked.ts";
 export function unpackWeights(source: WeightSource, folder: string, config: Fields): WeightSource {
   const method = findMethod(folder, config);
   const plain = method === null ? source : new UnpackedWeights(source, plan(source, method));
-  return MlxExperts.split(plain);
+  return StackedExperts.split(plain);
 }
 
 interface Method {
