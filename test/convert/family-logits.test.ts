@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { convertFolder } from "../support/convert-folder.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
-import { askLlama, PROMPT, relativeDifference } from "../support/llama-logits.ts";
+import { askLlama, DIFFERENCE_MAX, PROMPT, relativeDifference } from "../support/llama-logits.ts";
+import { makePackedDeepseek, writePackedFamily } from "../support/packed-families.ts";
 import { makeDeepseek } from "../support/tiny-deepseek.ts";
 import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
 import { DEEPSEEK2, DEEPSEEK3, GEMMA2, GEMMA3, GRANITE, PHI3, TINY_FAMILIES } from "../support/tiny-family-models.ts";
@@ -53,12 +54,22 @@ describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {
 
   test.each(Object.entries(TINY_FAMILIES))("%s: as the definition says", async (name, family) => {
     const difference = relativeDifference(await askConverted(name, family), family.compute(PROMPT));
-    expect(difference).toBeLessThan(family.differenceMax);
+    expect(difference).toBeLessThan(DIFFERENCE_MAX);
+  });
+
+  test("DeepSeek V3 as it was published, in FP8: as the definition says", async () => {
+    const packed = makePackedDeepseek();
+    const source = join(folder, "packed");
+    writePackedFamily(source, packed, tinyTokenizer());
+    const { path, report } = await convertFolder(source, "f32");
+    expect(report.architecture).toBe("deepseek2");
+    const found = await askLlama(path, sizeOfVocabulary(packed.family));
+    expect(relativeDifference(found, packed.family.compute(PROMPT))).toBeLessThan(DIFFERENCE_MAX);
   });
 
   test.each(CONTRASTS)("%s: the comparison notices another", async (name, family, other) => {
     const found = await askConverted(name.replaceAll(/\W/g, "-"), family);
-    expect(relativeDifference(found, family.compute(PROMPT))).toBeLessThan(family.differenceMax);
-    expect(relativeDifference(found, other.compute(PROMPT))).toBeGreaterThan(3 * family.differenceMax);
+    expect(relativeDifference(found, family.compute(PROMPT))).toBeLessThan(DIFFERENCE_MAX);
+    expect(relativeDifference(found, other.compute(PROMPT))).toBeGreaterThan(3 * DIFFERENCE_MAX);
   });
 });

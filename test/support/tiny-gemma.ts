@@ -45,7 +45,7 @@ export function makeGemma(choices: GemmaChoices): TinyFamily {
   const text = describeText(choices);
   const config = choices.seesImages ? describeBoth(text) : text;
   const compute = (tokens: readonly number[]) => computeGemma(choices, new Tensors(tensors), tokens);
-  return { config, dtype, parts, tensors, compute, differenceMax: 3e-3 };
+  return { config, dtype, parts, tensors, compute };
 }
 
 function describeText(choices: GemmaChoices): Record<string, unknown> {

@@ -36,7 +36,7 @@ export function makeOlmo2(dtype: SourceDtype, keyValueHeads: number): TinyFamily
     torch_dtype: dtype === "BF16" ? "bfloat16" : "float32",
   };
   const compute = (tokens: readonly number[]) => computeOlmo2(new Tensors(tensors), tokens);
-  return { config, dtype, parts: 1, tensors, compute, differenceMax: 1e-3 };
+  return { config, dtype, parts: 1, tensors, compute };
 }
 
 function makeTensors(dtype: SourceDtype, keyValueHeads: number) {
