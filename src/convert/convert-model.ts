@@ -4,16 +4,18 @@
 import { statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { encodeHeader, type GgufEntry, type GgufTensorInfo } from "../formats/gguf/write-header.ts";
+import { describeParams, PARAMS_FILE } from "../formats/meta/own-layout.ts";
 import { AppError } from "../protocol/errors.ts";
 import { completeConfig, findArchitecture } from "./architectures/known.ts";
 import { BLOCK, type TargetType, toSourceType } from "./encode-values.ts";
 import { planGeneral } from "./general-metadata.ts";
 import { refuseImatrix } from "./imatrix.ts";
-import { type Fields, readJsonFile } from "./json-file.ts";
+import { Fields, readJsonFile } from "./json-file.ts";
 import { labelTensors } from "./model-name.ts";
 import { type PlannedTensor, weightsOf } from "./model-plan.ts";
 import { factsOf, isPlainType, type OutType, PLAIN_TENSOR_TYPES, type PlainType } from "./out-types.ts";
 import { openWeights } from "./sources/open-weights.ts";
+import { completeSizes } from "./sources/own-layout.ts";
 import { streamTensor } from "./stream-tensor.ts";
 import { planTokenizer } from "./tokenizer/plan-tokenizer.ts";
 import { countElements, type WeightSource } from "./weights.ts";
@@ -48,8 +50,9 @@ export async function convertModel(request: ConvertRequest): Promise<ConvertRepo
   const source = resolve(request.source);
   const stated = readConfig(source);
   const architecture = findArchitecture(stated);
-  const config = completeConfig(stated, architecture);
-  using weights = openWeights(source, config);
+  const transformers = completeConfig(stated, architecture);
+  using weights = openWeights(source, transformers);
+  const config = completeSizes(transformers, weights);
   const outType = request.outType === "auto" ? (findWeightType(weights) ?? "f16") : request.outType;
   if (isPlainType(outType)) refuseImatrix(request.imatrix, outType);
   const { type, fileType } = choosePlain(outType, weights);
@@ -108,11 +111,26 @@ function readConfig(folder: string): Fields {
     });
   }
   const config = readJsonFile(folder, "config.json");
+  if (config !== null && config.value("architectures") !== null) return config;
+  // Beside the weights' own makers', MLX's older config.json.
+  const own = readJsonFile(folder, PARAMS_FILE) ?? config;
+  const described = describeParams(own?.values);
+  if (described !== null && "config" in described) return new Fields(own?.source ?? "", described.config);
+  if (described !== null) throw refuseParams(described.refused);
   if (config !== null) return config;
   throw new AppError({
     code: "format_unsupported",
     message: `${folder} has no config.json`,
     hint: "ml-offload convert takes a folder with config.json, a tokenizer and SafeTensors weights.",
+  });
+}
+
+function refuseParams(key: string): AppError {
+  const message = `${PARAMS_FILE} says "${key}", which is not converted from this layout`;
+  return new AppError({
+    code: "format_unsupported",
+    message,
+    hint: "Use transformers' form of the model, with config.json.",
   });
 }
 

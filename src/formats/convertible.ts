@@ -1,6 +1,8 @@
 // Which models `ml-offload convert` takes: the converter and the detector share these tables, so that guidance names the
 // command only where it works.
 
+import { OWN_LAYOUT_FILE } from "./meta/own-layout.ts";
+
 export interface ConvertibleArchitecture {
   /** llama.cpp's name of it. */
   gguf: string;
@@ -59,9 +61,12 @@ export const EXACT_DTYPES: ReadonlySet<string> = new Set(["F16", "BF16"]);
 /** Those that are rounded to 16 bits unless something else is asked for. */
 export const ROUNDED_DTYPES: ReadonlySet<string> = new Set(["F32"]);
 
-/** The names of the files that the converter looks for. */
-export const CONVERTIBLE_FILE =
-  /^model.*\.safetensors$|^pytorch_model.*\.bin$|^model\.bin$|^(pytorch_)?model\.(pt|pth)$/;
+/** Whether the converter looks for files of this name. */
+export function isConvertibleFile(name: string): boolean {
+  return CONVERTIBLE_FILE.test(name) || OWN_LAYOUT_FILE.test(name);
+}
+
+const CONVERTIBLE_FILE = /^model.*\.safetensors$|^pytorch_model.*\.bin$|^model\.bin$|^(pytorch_)?model\.(pt|pth)$/;
 
 /** Ways of packing weights that the converter unpacks, and the bits that it knows of each; null: they have one kind. */
 const UNPACKED_METHODS: ReadonlyMap<string, readonly number[] | null> = new Map([

@@ -6,15 +6,16 @@ import { quotePath } from "../../lib/shell-quote.ts";
 import {
   COMPUTED_TENSORS,
   CONVERTIBLE_ARCHITECTURES,
-  CONVERTIBLE_FILE,
   CONVERTIBLE_TOKENIZERS,
   EXACT_DTYPES,
+  isConvertibleFile,
   isUnpacked,
   ROUNDED_DTYPES,
 } from "../convertible.ts";
 import { type Finding, showText } from "../detection.ts";
 import type { ModelConfig } from "../hugging-face/read-config.ts";
 import type { TokenizerFacts } from "../hugging-face/read-tokenizer.ts";
+import { OWN_EMBEDDINGS } from "../meta/own-layout.ts";
 import type { WeightsKind, WeightTensor } from "./weights-kind.ts";
 
 export interface ModelFacts {
@@ -107,7 +108,7 @@ function findRefusal({ found, config, method, tokenizer, tensors }: ModelFacts):
   const others = [...dtypes].filter((dtype) => !EXACT_DTYPES.has(dtype) && !ROUNDED_DTYPES.has(dtype));
   if (method === null && others.length > 0)
     return { reason: `it has weights of the type ${others.join(", ")}, which are not converted.` };
-  const odd = (found.files ?? []).map((file) => basename(file)).find((file) => !CONVERTIBLE_FILE.test(file));
+  const odd = (found.files ?? []).map((file) => basename(file)).find((file) => !isConvertibleFile(file));
   if (odd !== undefined) {
     return {
       reason: `the converter looks for model.safetensors, model-*.safetensors or pytorch_model.bin: give ${showText(odd)} such a name.`,
@@ -123,19 +124,21 @@ function findRefusal({ found, config, method, tokenizer, tensors }: ModelFacts):
 
 /**
  * Decoders: without a head on top, as for embeddings, the names begin one level lower; beside an image part, one higher.
- * The others are those of BERT and its kin, of GPT-2 and of GPT-NeoX.
+ * The others are those of BERT and its kin, of GPT-2, of GPT-NeoX, and of Llama's makers.
  */
 const EMBEDDINGS: readonly RegExp[] = [
   /^(model\.language_model\.|language_model\.model\.|model\.)?embed_tokens\.weight$/,
   /(^|\.)embeddings\.(word|tok)_embeddings\.weight$/,
   /^(transformer\.)?wte\.weight$/,
   /^gpt_neox\.embed_in\.weight$/,
+  /^tok_embeddings\.weight$/,
 ];
 const LAYERS: readonly RegExp[] = [
   /^(?:model\.language_model\.|language_model\.model\.|model\.)?layers\.(\d{1,6})\./,
   /(?:^|\.)encoder\.layers?\.(\d{1,6})\./,
   /^(?:transformer\.)?h\.(\d{1,6})\./,
   /^gpt_neox\.layers\.(\d{1,6})\./,
+  /^layers\.(\d{1,6})\./,
 ];
 
 /** What config.json says and the tensors do not have. */
@@ -144,7 +147,7 @@ function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, We
   const embedding = [...tensors.values()].find(({ name }) => EMBEDDINGS.some((form) => form.test(name)));
   if (embedding === undefined) broken.push("the tensor model.embed_tokens.weight");
   // Packed ones have fewer words than numbers.
-  else if (embedding.dtype !== "U32" && config.hiddenSize !== null && embedding.shape[1] !== config.hiddenSize) {
+  else if (embedding.dtype !== "U32" && config.hiddenSize !== null && !fits(embedding, config.hiddenSize)) {
     broken.push(`embeddings of ${config.hiddenSize} numbers, as config.json says; they have ${embedding.shape[1]}`);
   }
   const layers = new Set<number>();
@@ -159,6 +162,12 @@ function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, We
     if (!layers.has(layer)) broken.push(`the tensors of layer ${layer}`);
   }
   return broken;
+}
+
+/** Of the files of Llama's makers each may have a part of the columns. */
+function fits({ name, shape }: WeightTensor, width: number): boolean {
+  const columns = shape[1] ?? 0;
+  return columns === width || (name === OWN_EMBEDDINGS && columns > 0 && width % columns === 0);
 }
 
 /** The deepest models have some 130 layers; a hostile config.json may say anything. */
