@@ -57,6 +57,7 @@ export async function convertModel(request: ConvertRequest): Promise<ConvertRepo
   if (isPlainType(outType)) refuseImatrix(request.imatrix, outType);
   const { type, fileType } = choosePlain(outType, weights);
   const plan = architecture.plan({ folder: source, config, weights: weights.tensors, fileType });
+  if (!isPlainType(outType)) refuseBlocks(plan.tensors, outType);
   const infos = plan.tensors.map((tensor) => describeTensor(tensor, type));
   const parameterCount = infos.reduce((sum, { dims }) => sum + countElements(dims), 0);
   const tokenizer = planTokenizer(source, config, plan.architecture);
@@ -93,6 +94,16 @@ export async function convertModel(request: ConvertRequest): Promise<ConvertRepo
 async function writePlain(target: string, file: ModelFile, request: ConvertRequest): Promise<WrittenFile> {
   await writeModel(target, file, request);
   return { bytes: file.header.fileBytes, notes: [] };
+}
+
+/** Numbers of four bits stay what they are; rounding them again only loses. */
+function refuseBlocks(tensors: readonly PlannedTensor[], outType: OutType): void {
+  if (!tensors.some(({ source }) => source.kind === "mxfp4")) return;
+  throw new AppError({
+    code: "format_unsupported",
+    message: `the experts have four bits a number already (MXFP4), and are not made ${outType}`,
+    hint: "Leave --outtype out, or use q8_0: the experts stay as they are, and the rest takes that type.",
+  });
 }
 
 /** What is written by us, be it all or what llama.cpp then quantises: there the weights as they are, rounded once. */
@@ -149,6 +160,7 @@ const PLAIN_TENSORS = /(^position_embd|^token_types|\.ffn_gate_inp(_shexp)?)\.we
 /** Norms and all that has one dimension stay in single precision: ggml's operations want them so. */
 function describeTensor(tensor: PlannedTensor, type: TargetType): GgufTensorInfo {
   const { name, dims } = tensor;
+  if (tensor.source.kind === "mxfp4") return { name, dims, type: "MXFP4" };
   for (const weight of weightsOf(tensor)) toSourceType(weight.dtype, weight.name);
   const isPlain =
     dims.length <= 1 || name.endsWith("_norm.weight") || !name.endsWith(".weight") || PLAIN_TENSORS.test(name);

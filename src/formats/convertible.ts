@@ -24,6 +24,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["GPT2LMHeadModel", { gguf: "gpt2" }],
   ["Starcoder2ForCausalLM", { gguf: "starcoder2" }],
   ["GPTNeoXForCausalLM", { gguf: "gptneox" }],
+  ["GptOssForCausalLM", { gguf: "gpt-oss" }],
   ["Gemma2ForCausalLM", { gguf: "gemma2" }],
   ["Gemma3ForCausalLM", { gguf: "gemma3" }],
   ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],
@@ -77,6 +78,7 @@ const UNPACKED_METHODS: ReadonlyMap<string, readonly number[] | null> = new Map(
   ["compressed-tensors", [2, 3, 4, 5, 6, 7, 8]],
   ["bitsandbytes", [4, 8]],
   ["nvfp4", null],
+  ["mxfp4", [4]],
 ]);
 
 export function isUnpacked(method: string, bits: number | null): boolean {

@@ -14,11 +14,15 @@ import { makeDeepseek } from "../support/tiny-deepseek.ts";
 import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
 import { DEEPSEEK2, DEEPSEEK3, GEMMA2, GEMMA3, GRANITE, PHI3, TINY_FAMILIES } from "../support/tiny-family-models.ts";
 import { makeGemma } from "../support/tiny-gemma.ts";
+import { makeGptOss, packGptOss } from "../support/tiny-gpt-oss.ts";
 import { makeGranite } from "../support/tiny-granite.ts";
 import { makePhi3 } from "../support/tiny-phi3.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-families-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Inputs of products with weights of four bits are rounded to eight. */
+const FOUR_BITS_MAX = 3e-2;
 
 /** In `config.json` or in its text part. */
 function sizeOfVocabulary({ config, tensors }: TinyFamily): number {
@@ -65,6 +69,17 @@ describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {
     expect(report.architecture).toBe("deepseek2");
     const found = await askLlama(path, sizeOfVocabulary(packed.family));
     expect(relativeDifference(found, packed.family.compute(PROMPT))).toBeLessThan(DIFFERENCE_MAX);
+  });
+
+  test("gpt-oss with experts of four bits: within what llama.cpp rounds in products with them", async () => {
+    const packed = packGptOss(makeGptOss({ dtype: "F32", hasYarn: true }));
+    const source = join(folder, "four-bits");
+    writePackedFamily(source, packed, tinyTokenizer());
+    const { path } = await convertFolder(source, "f32");
+    const found = await askLlama(path, sizeOfVocabulary(packed.family));
+    expect(relativeDifference(found, packed.family.compute(PROMPT))).toBeLessThan(FOUR_BITS_MAX);
+    const other = makeGptOss({ dtype: "F32", hasYarn: true });
+    expect(relativeDifference(found, other.compute(PROMPT))).toBeGreaterThan(3 * FOUR_BITS_MAX);
   });
 
   test.each(CONTRASTS)("%s: the comparison notices another", async (name, family, other) => {

@@ -4,6 +4,7 @@ import type { GoldenFolder } from "./golden-folders.ts";
 import { tinyTokenizer } from "./hf-tokenizers.ts";
 import { makePackedDeepseek, stackExperts, writePackedFamily } from "./packed-families.ts";
 import { makeTensors, type TinyDecoder, writeTensors, writeTinyFolder } from "./tiny-decoders.ts";
+import { makeGptOss, packGptOss } from "./tiny-gpt-oss.ts";
 import { EXPERT_MODELS } from "./tiny-models.ts";
 
 const modelOf = (name: string): TinyDecoder => EXPERT_MODELS[name] as TinyDecoder;
@@ -33,5 +34,13 @@ export const EXPERT_CONVERSIONS: readonly GoldenFolder[] = [
     name: "packed-deepseek3",
     outTypes: ["f32"],
     write: (folder) => writePackedFamily(folder, makePackedDeepseek(), tinyTokenizer()),
+  },
+  {
+    name: "packed-gpt-oss",
+    outTypes: ["bf16", "q8_0"],
+    write: (folder) => {
+      const packed = packGptOss(makeGptOss({ dtype: "BF16", hasYarn: true }));
+      writePackedFamily(folder, packed, tinyTokenizer());
+    },
   },
 ];

@@ -136,6 +136,8 @@ export interface Attention {
   window?: number | null;
   /** Scores are bent to stay within ±cap. */
   softCap?: number | null;
+  /** Of each head: a score that takes its share of the weights and gives nothing. */
+  sinks?: ArrayLike<number> | null;
 }
 
 /** Causal; by position and head. Several heads of Q share one of K and V. */
@@ -143,7 +145,7 @@ export function attend(
   q: Float64Array[][],
   k: Float64Array[][],
   v: Float64Array[][],
-  { scale, window = null, softCap = null }: Attention,
+  { scale, window = null, softCap = null, sinks = null }: Attention,
 ): Float64Array[] {
   const shared = (q[0]?.length ?? 0) / (k[0]?.length ?? 1);
   return q.map((heads, position) => {
@@ -156,7 +158,10 @@ export function attend(
         return softCap === null ? score : softCap * Math.tanh(score / softCap);
       });
       const out = new Float64Array(v[0]?.[0]?.length ?? 0);
-      for (const [i, weight] of softmax(scores).entries()) {
+      const sink = sinks === null ? [] : [sinks[head] as number];
+      for (const [i, weight] of softmax([...scores, ...sink])
+        .slice(0, scores.length)
+        .entries()) {
         const value = v[from + i]?.[of] as Float64Array;
         for (let at = 0; at < out.length; at++) out[at] = (out[at] as number) + weight * (value[at] as number);
       }

@@ -3,6 +3,7 @@
 import { type DeepseekChoices, makeDeepseek } from "./tiny-deepseek.ts";
 import type { TinyFamily } from "./tiny-families.ts";
 import { type GemmaChoices, makeGemma } from "./tiny-gemma.ts";
+import { makeGptOss } from "./tiny-gpt-oss.ts";
 import { makeGranite } from "./tiny-granite.ts";
 import { makeOlmo2 } from "./tiny-olmo2.ts";
 import { makePhi3, type PhiChoices } from "./tiny-phi3.ts";
@@ -92,4 +93,6 @@ export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
   deepseek2: makeDeepseek(DEEPSEEK2),
   "deepseek2-lite-yarn": makeDeepseek({ ...DEEPSEEK2, ...LITE, dtype: "BF16", yarn: 0.7 }),
   deepseek3: makeDeepseek(DEEPSEEK3),
+  "gpt-oss": makeGptOss({ dtype: "F32", hasYarn: false }),
+  "gpt-oss-yarn-bf16": makeGptOss({ dtype: "BF16", hasYarn: true }),
 };

@@ -8,6 +8,7 @@ import { DEEPSEEK_NAMES, planDeepseek } from "./deepseek2.ts";
 import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
 import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
 import { GPT_NEOX_NAMES, planGptNeox } from "./gpt-neox.ts";
+import { GPT_OSS_NAMES, planGptOss } from "./gpt-oss.ts";
 import { GPT2_NAMES, planGpt2 } from "./gpt2.ts";
 import { GRANITE_NAMES, planGranite } from "./granite.ts";
 import { GRANITE_MOE_NAMES, planGraniteMoe } from "./granite-moe.ts";
@@ -41,6 +42,7 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: GPT2_NAMES, plan: planGpt2 },
   { names: STARCODER2_NAMES, plan: planStarcoder2 },
   { names: GPT_NEOX_NAMES, plan: planGptNeox },
+  { names: GPT_OSS_NAMES, plan: planGptOss },
   { names: GEMMA2_NAMES, plan: planGemma2 },
   { names: GEMMA3_NAMES, plan: planGemma3, defaults: GEMMA3_DEFAULTS },
   { names: PHI3_NAMES, plan: planPhi3 },

@@ -19,7 +19,7 @@ import { UnpackedWeights, type Unpacking } from "./unpacked.ts";
 export function unpackWeights(source: WeightSource, folder: string, config: Fields): WeightSource {
   const method = findMethod(folder, config);
   const plain = method === null ? source : new UnpackedWeights(source, plan(source, method));
-  return StackedExperts.split(plain);
+  return config.list("architectures")[0] === "GptOssForCausalLM" ? plain : StackedExperts.split(plain);
 }
 
 interface Method {
@@ -59,6 +59,9 @@ function plan(source: WeightSource, { name, settings }: Method): Unpacking {
       return planGptq(stored, settings, new StoredValues(source));
     case "awq":
       return planAwq(stored, settings);
+    case "mxfp4":
+      // gpt-oss: its blocks go into the file as they are.
+      return { weights: [], hidden: [], isAppended: false };
     case "mlx":
       return planMlx(stored, settings);
     case "bitsandbytes":

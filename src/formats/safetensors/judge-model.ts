@@ -29,6 +29,10 @@ export interface ModelFacts {
   tensors: ReadonlyMap<string, WeightTensor>;
 }
 
+/** Numbers that ggml knows as they are. */
+const KEPT_METHOD = "mxfp4";
+/** Whose layout of them is known. */
+const KEPT_ARCHITECTURE = "GptOssForCausalLM";
 /** Of an f16 or bf16 weight. */
 const HALF_BYTES = 2;
 /** Of a q4_k_m weight, on the average. */
@@ -49,7 +53,9 @@ export function judgeModel(facts: ModelFacts): Finding {
     const reason = "its tokenizer is not whole, and no text can be read without it. Fetch the missing files.";
     return { ...found, verdict: "damaged", missing: tokenizer.missing, reason };
   }
-  const resultBytes = found.parameterCount == null ? null : found.parameterCount * HALF_BYTES;
+  const halfBytes = found.parameterCount == null ? null : found.parameterCount * HALF_BYTES;
+  // What is kept as it is makes a file as large.
+  const resultBytes = facts.method === KEPT_METHOD ? (found.sizeBytes ?? null) : halfBytes;
   return {
     ...found,
     ...describeResult(facts, resultBytes ?? 0),
@@ -61,7 +67,7 @@ export function judgeModel(facts: ModelFacts): Finding {
 
 function describeResult(facts: ModelFacts, bytes: number): Pick<Finding, "verdict" | "reason"> {
   const { verdict, reason } = describeLoss(facts);
-  if (bytes < LARGE_BYTES) return { verdict, reason };
+  if (bytes < LARGE_BYTES || facts.method === KEPT_METHOD) return { verdict, reason };
   const small = ((bytes / HALF_BYTES) * SMALL_BYTES) / 1e9;
   return {
     verdict,
@@ -71,6 +77,9 @@ function describeResult(facts: ModelFacts, bytes: number): Pick<Finding, "verdic
 
 function describeLoss({ found, method, weights }: ModelFacts): Pick<Finding, "verdict" | "reason"> {
   const makes = "llama.cpp runs GGUF files. Converting makes one";
+  if (method === KEPT_METHOD) {
+    return { verdict: "convertible", reason: `${makes}, in which the experts keep their four bits (MXFP4).` };
+  }
   if (method !== null) {
     const reason = `${makes} and unpacks the weights (${found.quantization}) to 16 bits: larger, and no better than they are. A GGUF of the original weights is better, where there is one.`;
     return { verdict: "convertible-with-loss", reason };
@@ -97,7 +106,8 @@ function findRefusal({ found, config, method, tokenizer, tensors }: ModelFacts):
     const reason = `the architecture ${showText(name)} is not among those that are converted (${known}). Look for a GGUF of it.`;
     return { reason };
   }
-  if (method !== null && (config.quantization === null || !isUnpacked(method, config.quantization.bits))) {
+  const isForeign = method === KEPT_METHOD && name !== KEPT_ARCHITECTURE;
+  if (method !== null && (isForeign || config.quantization === null || !isUnpacked(method, config.quantization.bits))) {
     const reason = `its weights are quantised (${found.quantization}), in a way that is not converted. Fetch the original weights or a GGUF.`;
     return { reason };
   }
