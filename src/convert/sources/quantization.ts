@@ -59,6 +59,9 @@ function plan(source: WeightSource, { name, settings }: Method): Unpacking {
       return planGptq(stored, settings, new StoredValues(source));
     case "awq":
       return planAwq(stored, settings);
+    case "auto-round":
+    case "intel/auto-round":
+      return planAutoRound(source, settings);
     case "mxfp4":
       // gpt-oss: its blocks go into the file as they are.
       return { weights: [], hidden: [], isAppended: false };
@@ -71,6 +74,17 @@ function plan(source: WeightSource, { name, settings }: Method): Unpacking {
   }
   if (name.startsWith("modelopt")) return planModelopt(source, name, settings);
   throw refuseMethod(name);
+}
+
+/** AutoRound finds other numbers and writes them as GPTQ or AWQ does; layers of `extra_config` have bits of their own. */
+function planAutoRound(source: WeightSource, settings: Fields): Unpacking {
+  const packing = settings.text("packing_format") ?? settings.text("backend") ?? "auto_round:auto_gptq";
+  if (/auto_gptq$/.test(packing)) {
+    const own = settings.with({ checkpoint_format: "gptq", dynamic: settings.value("extra_config") });
+    return planGptq(source.tensors, own, new StoredValues(source));
+  }
+  if (/awq/.test(packing)) return planAwq(source.tensors, settings.with({ version: "gemm" }));
+  throw refuseMethod(`AutoRound in the packing ${packing}`);
 }
 
 function planModelopt({ tensors }: WeightSource, name: string, settings: Fields): Unpacking {

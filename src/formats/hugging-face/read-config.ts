@@ -123,7 +123,12 @@ function describeMethod(method: string, config: unknown): ConfigQuantization {
     return { method: specify(method, fieldOf(config, "checkpoint_format"), ["gptq", "gptq_v2"]), bits };
   }
   if (method === "awq")
-    return { method: specify(method, fieldOf(config, "version"), ["gemm", "exllama", "ipex"]), bits };
+    return { method: specify(method, fieldOf(config, "version"), ["gemm", "gemv", "exllama", "ipex"]), bits };
+  if (method.endsWith("auto-round")) {
+    const packing = textOf(fieldOf(config, "packing_format")) ?? textOf(fieldOf(config, "backend")) ?? "auto_gptq";
+    const written = /auto_gptq$/.test(packing) ? "gptq" : /awq/.test(packing) ? "awq" : "auto-round";
+    return { method: written, bits };
+  }
   if (method !== "compressed-tensors") return { method, bits };
   const format = textOf(fieldOf(config, "format")) ?? "";
   const groups = fieldOf(config, "config_groups");
