@@ -30,6 +30,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],
   ["Phi3ForCausalLM", { gguf: "phi3" }],
   ["Olmo2ForCausalLM", { gguf: "olmo2" }],
+  ["Olmo3ForCausalLM", { gguf: "olmo2" }],
   ["GraniteForCausalLM", { gguf: "granite" }],
   ["GraniteMoeForCausalLM", { gguf: "granitemoe" }],
   ["GraniteMoeSharedForCausalLM", { gguf: "granitemoe" }],

@@ -86,6 +86,8 @@ export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
   }),
   olmo2: makeOlmo2("F32", 4),
   "olmo2-grouped-bf16": makeOlmo2("BF16", 2),
+  olmo3: makeOlmo2("F32", 2, { windows: [true, true, true, false, true], hasYarn: false, statesLayers: false }),
+  "olmo3-yarn-bf16": makeOlmo2("BF16", 4, { windows: [true, false, true], hasYarn: true, statesLayers: true }),
   granite: makeGranite("F32", GRANITE),
   "granite-bf16": makeGranite("BF16", { attention: 0.25, embedding: 1, residual: 1, logits: 1 }),
   "granite-experts": makeGranite("F32", GRANITE, { sharedInner: null }),
