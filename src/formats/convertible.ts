@@ -39,6 +39,8 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["BertModel", { gguf: "bert" }],
   ["BertForMaskedLM", { gguf: "bert" }],
   ["BertForSequenceClassification", { gguf: "bert" }],
+  ["DistilBertModel", { gguf: "bert" }],
+  ["DistilBertForMaskedLM", { gguf: "bert" }],
   ["RobertaModel", { gguf: "bert" }],
   ["RobertaForMaskedLM", { gguf: "bert" }],
   ["RobertaForSequenceClassification", { gguf: "bert" }],

@@ -170,3 +170,16 @@ describe("what is noted", () => {
     expect(readWritten(join(folder, "several-f32.gguf")).value("bert.pooling_type")).toBeUndefined();
   });
 });
+
+test("DistilBERT with another activation is refused, and one that lacks a layer is damaged", async () => {
+  const { model, files } = TINY_ENCODERS.distilbert as TinyEncoderCase;
+  for (const [config, code] of [
+    [{ activation: "relu" }, "format_unsupported"],
+    [{ n_layers: 3 }, "model_damaged"],
+    [{ n_heads: 5 }, "model_damaged"],
+  ] as const) {
+    const source = join(folder, `distilbert-${code}-${Object.keys(config)[0]}`);
+    writeEncoderFolder(source, { ...model, config }, files);
+    expect(await convertFolder(source).catch((thrown: unknown) => thrown)).toMatchObject({ code });
+  }
+});

@@ -25,6 +25,8 @@ export const EMBEDDERS: readonly GoldenFolder[] = [
   folder("bert-mean", ["f32", "f16", "q8_0"]),
   folder("bert-cls", ["bf16"]),
   folder("bert-masked", ["f32"]),
+  folder("distilbert", ["f32"]),
+  folder("distilbert-masked", ["f16"]),
   folder("roberta", ["f32"]),
   folder("xlm-roberta", ["f32", "f16"]),
   folder("xlm-roberta-reranker", ["f16"], [...FRAME_OF_PIECES, "bert.pooling_type"]),

@@ -5,6 +5,7 @@ import { damagedModel, Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { BERT_NAMES, planBert } from "./bert.ts";
 import { DEEPSEEK_NAMES, planDeepseek } from "./deepseek2.ts";
+import { DISTILBERT_NAMES, planDistilBert } from "./distilbert.ts";
 import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
 import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
 import { GPT_NEOX_NAMES, planGptNeox } from "./gpt-neox.ts";
@@ -51,6 +52,7 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: GRANITE_MOE_NAMES, plan: planGraniteMoe },
   { names: DEEPSEEK_NAMES, plan: planDeepseek },
   { names: BERT_NAMES, plan: planBert },
+  { names: DISTILBERT_NAMES, plan: planDistilBert },
   { names: ROBERTA_NAMES, plan: planRoberta },
   { names: NOMIC_BERT_NAMES, plan: planNomicBert },
   { names: MODERN_BERT_NAMES, plan: planModernBert },

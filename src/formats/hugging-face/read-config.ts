@@ -59,7 +59,7 @@ const CONTEXT_KEYS = [
   "seq_length",
   "max_sequence_length",
 ];
-const HIDDEN_KEYS = ["hidden_size", "n_embd", "d_model"];
+const HIDDEN_KEYS = ["hidden_size", "n_embd", "d_model", "dim"];
 const LAYER_KEYS = ["num_hidden_layers", "n_layer", "n_layers"];
 
 function describeConfig(config: Record<string, unknown>, beside: unknown): ModelConfig {

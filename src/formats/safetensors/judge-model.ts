@@ -149,6 +149,7 @@ const LAYERS: readonly RegExp[] = [
   /^(?:transformer\.)?h\.(\d{1,6})\./,
   /^gpt_neox\.layers\.(\d{1,6})\./,
   /^layers\.(\d{1,6})\./,
+  /^(?:distilbert\.)?transformer\.layer\.(\d{1,6})\./,
 ];
 
 /** What config.json says and the tensors do not have. */
