@@ -28,6 +28,7 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["Gemma2ForCausalLM", { gguf: "gemma2" }],
   ["Gemma3ForCausalLM", { gguf: "gemma3" }],
   ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],
+  ["Gemma3TextModel", { gguf: "gemma-embedding" }],
   ["Phi3ForCausalLM", { gguf: "phi3" }],
   ["Olmo2ForCausalLM", { gguf: "olmo2" }],
   ["Olmo3ForCausalLM", { gguf: "olmo2" }],

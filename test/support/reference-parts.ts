@@ -134,6 +134,8 @@ export interface Attention {
   scale: number;
   /** How many positions back are seen, with one's own. */
   window?: number | null;
+  /** Everything is seen, or with a window half of it to each side. */
+  bothWays?: boolean;
   /** Scores are bent to stay within ±cap. */
   softCap?: number | null;
   /** Of each head: a score that takes its share of the weights and gives nothing. */
@@ -145,14 +147,16 @@ export function attend(
   q: Float64Array[][],
   k: Float64Array[][],
   v: Float64Array[][],
-  { scale, window = null, softCap = null, sinks = null }: Attention,
+  { scale, window = null, softCap = null, sinks = null, bothWays = false }: Attention,
 ): Float64Array[] {
   const shared = (q[0]?.length ?? 0) / (k[0]?.length ?? 1);
   return q.map((heads, position) => {
-    const from = window === null ? 0 : Math.max(0, position - window + 1);
+    const reach = window === null ? q.length : bothWays ? Math.floor(window / 2) : window - 1;
+    const from = Math.max(0, position - reach);
+    const to = bothWays ? Math.min(q.length - 1, position + reach) : position;
     const parts = heads.map((query, head) => {
       const of = Math.floor(head / shared);
-      const scores = Array.from({ length: position + 1 - from }, (_, i) => {
+      const scores = Array.from({ length: to + 1 - from }, (_, i) => {
         const key = k[from + i]?.[of] as Float64Array;
         const score = query.reduce((total, value, at) => total + value * (key[at] as number), 0) * scale;
         return softCap === null ? score : softCap * Math.tanh(score / softCap);

@@ -6,6 +6,7 @@ import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { BERT_NAMES, planBert } from "./bert.ts";
 import { DEEPSEEK_NAMES, planDeepseek } from "./deepseek2.ts";
 import { DISTILBERT_NAMES, planDistilBert } from "./distilbert.ts";
+import { EMBEDDING_GEMMA_NAMES, planEmbeddingGemma } from "./embedding-gemma.ts";
 import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
 import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
 import { GPT_NEOX_NAMES, planGptNeox } from "./gpt-neox.ts";
@@ -46,6 +47,7 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: GPT_OSS_NAMES, plan: planGptOss },
   { names: GEMMA2_NAMES, plan: planGemma2 },
   { names: GEMMA3_NAMES, plan: planGemma3, defaults: GEMMA3_DEFAULTS },
+  { names: EMBEDDING_GEMMA_NAMES, plan: planEmbeddingGemma },
   { names: PHI3_NAMES, plan: planPhi3 },
   { names: OLMO2_NAMES, plan: planOlmo2 },
   { names: GRANITE_NAMES, plan: planGranite },
