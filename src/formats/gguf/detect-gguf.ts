@@ -52,12 +52,13 @@ function listParts(path: string): string[] {
 }
 
 function readHeader(source: FileSource, path: string, thorough: boolean): GgufHeader | GgufError {
+  const leaps = !thorough && source.isNear === true;
   try {
-    return source.use(path, (file) => readGgufHeader(file, { cutData: true, leaps: !thorough }));
+    return source.use(path, (file) => readGgufHeader(file, { cutData: true, leaps }));
   } catch (thrown) {
     if (!(thrown instanceof GgufError)) throw thrown;
     // A leap may have ended in a wrong place; and what is wrong with a file is told by reading all of its header.
-    return thorough ? thrown : readHeader(source, path, true);
+    return !leaps ? thrown : readHeader(source, path, true);
   }
 }
 
