@@ -4,16 +4,18 @@
 import { statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { encodeHeader, type GgufEntry, type GgufTensorInfo } from "../formats/gguf/write-header.ts";
+import { describeParams, PARAMS_FILE } from "../formats/meta/own-layout.ts";
 import { AppError } from "../protocol/errors.ts";
 import { completeConfig, findArchitecture } from "./architectures/known.ts";
 import { BLOCK, type TargetType, toSourceType } from "./encode-values.ts";
 import { planGeneral } from "./general-metadata.ts";
 import { refuseImatrix } from "./imatrix.ts";
-import { type Fields, readJsonFile } from "./json-file.ts";
+import { Fields, readJsonFile } from "./json-file.ts";
 import { labelTensors } from "./model-name.ts";
 import { type PlannedTensor, weightsOf } from "./model-plan.ts";
 import { factsOf, isPlainType, type OutType, PLAIN_TENSOR_TYPES, type PlainType } from "./out-types.ts";
 import { openWeights } from "./sources/open-weights.ts";
+import { completeSizes } from "./sources/own-layout.ts";
 import { streamTensor } from "./stream-tensor.ts";
 import { planTokenizer } from "./tokenizer/plan-tokenizer.ts";
 import { countElements, type WeightSource } from "./weights.ts";
@@ -48,12 +50,14 @@ export async function convertModel(request: ConvertRequest): Promise<ConvertRepo
   const source = resolve(request.source);
   const stated = readConfig(source);
   const architecture = findArchitecture(stated);
-  const config = completeConfig(stated, architecture);
-  using weights = openWeights(source, config);
+  const transformers = completeConfig(stated, architecture);
+  using weights = openWeights(source, transformers);
+  const config = completeSizes(transformers, weights);
   const outType = request.outType === "auto" ? (findWeightType(weights) ?? "f16") : request.outType;
   if (isPlainType(outType)) refuseImatrix(request.imatrix, outType);
   const { type, fileType } = choosePlain(outType, weights);
   const plan = architecture.plan({ folder: source, config, weights: weights.tensors, fileType });
+  if (!isPlainType(outType)) refuseBlocks(plan.tensors, outType);
   const infos = plan.tensors.map((tensor) => describeTensor(tensor, type));
   const parameterCount = infos.reduce((sum, { dims }) => sum + countElements(dims), 0);
   const tokenizer = planTokenizer(source, config, plan.architecture);
@@ -92,6 +96,16 @@ async function writePlain(target: string, file: ModelFile, request: ConvertReque
   return { bytes: file.header.fileBytes, notes: [] };
 }
 
+/** Numbers of four bits stay what they are; rounding them again only loses. */
+function refuseBlocks(tensors: readonly PlannedTensor[], outType: OutType): void {
+  if (!tensors.some(({ source }) => source.kind === "mxfp4")) return;
+  throw new AppError({
+    code: "format_unsupported",
+    message: `the experts have four bits a number already (MXFP4), and are not made ${outType}`,
+    hint: "Leave --outtype out, or use q8_0: the experts stay as they are, and the rest takes that type.",
+  });
+}
+
 /** What is written by us, be it all or what llama.cpp then quantises: there the weights as they are, rounded once. */
 function choosePlain(outType: OutType, weights: WeightSource): { type: TargetType; fileType: number } {
   const plain = isPlainType(outType) ? outType : (findWeightType(weights) ?? "f32");
@@ -108,11 +122,26 @@ function readConfig(folder: string): Fields {
     });
   }
   const config = readJsonFile(folder, "config.json");
+  if (config !== null && config.value("architectures") !== null) return config;
+  // Beside the weights' own makers', MLX's older config.json.
+  const own = readJsonFile(folder, PARAMS_FILE) ?? config;
+  const described = describeParams(own?.values);
+  if (described !== null && "config" in described) return new Fields(own?.source ?? "", described.config);
+  if (described !== null) throw refuseParams(described.refused);
   if (config !== null) return config;
   throw new AppError({
     code: "format_unsupported",
     message: `${folder} has no config.json`,
     hint: "ml-offload convert takes a folder with config.json, a tokenizer and SafeTensors weights.",
+  });
+}
+
+function refuseParams(key: string): AppError {
+  const message = `${PARAMS_FILE} says "${key}", which is not converted from this layout`;
+  return new AppError({
+    code: "format_unsupported",
+    message,
+    hint: "Use transformers' form of the model, with config.json.",
   });
 }
 
@@ -131,6 +160,7 @@ const PLAIN_TENSORS = /(^position_embd|^token_types|\.ffn_gate_inp(_shexp)?)\.we
 /** Norms and all that has one dimension stay in single precision: ggml's operations want them so. */
 function describeTensor(tensor: PlannedTensor, type: TargetType): GgufTensorInfo {
   const { name, dims } = tensor;
+  if (tensor.source.kind === "mxfp4") return { name, dims, type: "MXFP4" };
   for (const weight of weightsOf(tensor)) toSourceType(weight.dtype, weight.name);
   const isPlain =
     dims.length <= 1 || name.endsWith("_norm.weight") || !name.endsWith(".weight") || PLAIN_TENSORS.test(name);

@@ -24,10 +24,20 @@ export type TensorSource =
   | { kind: "slices"; slices: readonly Slice[]; map?: ValueMap }
   /** [columns, rows] → [rows, columns], as the projections of GPT-2 are stored. */
   | { kind: "transposed"; weight: Weight }
-  /** The same of each slice, one after the other, as in the heads of a weight. */
-  | { kind: "transposed-slices"; slices: readonly Slice[] }
+  /** The same of each slice, one after the other, as in the heads of a weight; with `take` some of the rows that come out. */
+  | { kind: "transposed-slices"; slices: readonly Slice[]; take?: Take }
+  /** Every so-manieth element of rows, such as the biases of gates and inner projections that lie in turn. */
+  | { kind: "elements"; weight: Weight; take: Take }
+  /** Numbers of four bits with a scale for each 32 of a row, which ggml has in another order. */
+  | { kind: "mxfp4"; blocks: Weight; scales: Weight; take: Take }
   /** Small and computed, such as RoPE factors. */
   | { kind: "values"; values: Float32Array };
+
+/** One of each `step`, from `first` on. */
+export interface Take {
+  first: number;
+  step: number;
+}
 
 /** Rows of a weight; a row is all that shares every index but the last. A weight of one dimension is one element a row. */
 export interface Slice {
@@ -71,7 +81,10 @@ export function weightsOf({ source }: PlannedTensor): readonly Weight[] {
     case "transposed-slices":
       return source.slices.map(({ weight }) => weight);
     case "transposed":
+    case "elements":
       return [source.weight];
+    // Blocks are bytes: what they are was checked by whoever planned them.
+    case "mxfp4":
     case "values":
       return [];
   }

@@ -55,7 +55,8 @@ function findPoolingFolder(folder: string): string | null {
 /** Models have three or four. */
 const MODULES_MAX = 64;
 
-function listModules(folder: string): Fields[] {
+/** What sentence-transformers puts one behind the other; empty where the folder does not say. */
+export function listModules(folder: string): Fields[] {
   const text = readTextFile(folder, MODULES_FILE);
   if (text === null) return [];
   let modules: unknown;

@@ -10,11 +10,14 @@ import {
   toFloats,
   toSourceType,
 } from "./encode-values.ts";
-import { type PlannedTensor, type Slice, type ValueMap, wholeSlice } from "./model-plan.ts";
-import type { Weight, WeightSource } from "./weights.ts";
+import { type PlannedTensor, type Slice, type Take, type ValueMap, wholeSlice } from "./model-plan.ts";
+import { streamBlocks } from "./stream-blocks.ts";
+import { countElements, type Weight, type WeightSource } from "./weights.ts";
 
 /** Of the source. Buffers of this size are used again; larger ones are fresh memory each time, which took half of the time. */
 const CHUNK_BYTES = 1024 * 1024;
+
+const WHOLE: Take = { first: 0, step: 1 };
 
 export function* streamTensor(
   weights: WeightSource,
@@ -29,7 +32,13 @@ export function* streamTensor(
       yield* streamTransposed(weights, wholeSlice(source.weight), target);
       return;
     case "transposed-slices":
-      for (const slice of source.slices) yield* streamTransposed(weights, slice, target);
+      for (const slice of source.slices) yield* streamTransposed(weights, slice, target, source.take);
+      return;
+    case "elements":
+      yield* streamElements(weights, source.weight, source.take, target);
+      return;
+    case "mxfp4":
+      yield* streamBlocks(weights, source);
       return;
     case "slices":
       for (const slice of source.slices) yield* streamSlice(weights, slice, source.map ?? null, target);
@@ -69,11 +78,13 @@ function* streamTransposed(
   weights: WeightSource,
   { weight, fromRow, rows: columns }: Slice,
   target: TargetType,
+  { first, step: every }: Take = WHOLE,
 ): Generator<Uint8Array> {
   const type = toSourceType(weight.dtype, weight.name);
   const rowBytes = rowBytesOf(weight, type);
   const size = SOURCE_BYTES[type];
-  const rows = rowBytes / size;
+  const stored = rowBytes / size;
+  const rows = stored / every;
   const bytes = new Uint8Array(columns * rowBytes);
   weights.read(weight, fromRow * rowBytes, bytes);
   const elements = size === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer);
@@ -83,11 +94,25 @@ function* streamTransposed(
     const chunk = size === 2 ? new Uint16Array(count * columns) : new Uint32Array(count * columns);
     for (let row = 0; row < count; row++) {
       for (let column = 0; column < columns; column++) {
-        chunk[row * columns + column] = elements[column * rows + from + row] as number;
+        chunk[row * columns + column] = elements[column * stored + (from + row) * every + first] as number;
       }
     }
     yield encodeValues(asBytes(chunk), type, target);
   }
+}
+
+/** Biases: small enough for one piece. */
+function* streamElements(
+  weights: WeightSource,
+  weight: Weight,
+  { first, step }: Take,
+  target: TargetType,
+): Generator<Uint8Array> {
+  const type = toSourceType(weight.dtype, weight.name);
+  const bytes = new Uint8Array(countElements(weight.shape) * SOURCE_BYTES[type]);
+  weights.read(weight, 0, bytes);
+  const values = toFloats(bytes, type).filter((_, index) => index % step === first);
+  yield encodeValues(asBytes(values), "F32", target);
 }
 
 function rowBytesOf({ shape }: Weight, type: SourceType): number {

@@ -42,20 +42,20 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
   const parallel = settings.parallel > 0 ? settings.parallel : facts.isRecurrent ? PARALLEL_RECURRENT : PARALLEL;
   const retainedMax = limitRetained({ ...settings, parallel }, facts.isRecurrent);
   const pooling = choosePooling(settings, facts, embeds);
-  const kvType = chooseKvType(settings, facts);
+  const kept = keepAs(chooseKvType(settings, facts));
   const embedding: ContextSettings = {
     ...sizeEmbedding(settings.microBatchSize, trained),
     threads,
     embeddings: true,
     pooling,
-    kvType,
+    ...kept,
   };
   const generation: ContextSettings = {
     ...sizeGeneration({ ...settings, contextLength, parallel, retainedMax }),
     threads,
     embeddings: false,
     pooling: -1,
-    kvType,
+    ...kept,
   };
   return {
     main: embeds ? embedding : generation,
@@ -76,7 +76,12 @@ export function planDraftContext(
   cores: number,
 ): ContextSettings {
   const threads = chooseThreads(settings, facts, cores);
-  return { ...main, ...sizeDraft(main, parallel), kvType: chooseKvType(settings, facts), threads };
+  return { ...main, ...sizeDraft(main, parallel), ...keepAs(chooseKvType(settings, facts)), threads };
+}
+
+/** llama.cpp's fused attention rounds what comes as F32 to F16: whoever asks for F32 wants what it is for. */
+function keepAs(kvType: KvType): Pick<ContextSettings, "kvType" | "flashAttention"> {
+  return kvType === "f32" ? { kvType, flashAttention: false } : { kvType };
 }
 
 function chooseThreads({ threads }: EngineSettings, { sizeBytes }: ModelFacts, cores: number): number {
@@ -102,8 +107,8 @@ const PLAIN_KV_TYPES: readonly KvType[] = ["f32", "f16", "bf16"];
 
 /** What is asked for, or a refusal: llama.cpp's own says only that it makes no context. */
 function chooseKvType({ kvType = "f16" }: EngineSettings, facts: ModelFacts): KvType {
-  // An encoder keeps nothing, and llama.cpp would check it all the same.
-  if (!facts.causal || !facts.hasDecoder) return "f16";
+  // An encoder keeps nothing, and llama.cpp would check it all the same; but attention may round what it computes.
+  if (!facts.causal || !facts.hasDecoder) return kvType === "f32" ? kvType : "f16";
   if (PLAIN_KV_TYPES.includes(kvType)) return kvType;
   const lengths = [...facts.keyLengths, ...facts.valueLengths];
   const odd = lengths.find((length) => length % KV_BLOCK !== 0);

@@ -1,6 +1,8 @@
 // Which models `ml-offload convert` takes: the converter and the detector share these tables, so that guidance names the
 // command only where it works.
 
+import { OWN_LAYOUT_FILE } from "./meta/own-layout.ts";
+
 export interface ConvertibleArchitecture {
   /** llama.cpp's name of it. */
   gguf: string;
@@ -22,11 +24,14 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["GPT2LMHeadModel", { gguf: "gpt2" }],
   ["Starcoder2ForCausalLM", { gguf: "starcoder2" }],
   ["GPTNeoXForCausalLM", { gguf: "gptneox" }],
+  ["GptOssForCausalLM", { gguf: "gpt-oss" }],
   ["Gemma2ForCausalLM", { gguf: "gemma2" }],
   ["Gemma3ForCausalLM", { gguf: "gemma3" }],
   ["Gemma3ForConditionalGeneration", { gguf: "gemma3" }],
+  ["Gemma3TextModel", { gguf: "gemma-embedding" }],
   ["Phi3ForCausalLM", { gguf: "phi3" }],
   ["Olmo2ForCausalLM", { gguf: "olmo2" }],
+  ["Olmo3ForCausalLM", { gguf: "olmo2" }],
   ["GraniteForCausalLM", { gguf: "granite" }],
   ["GraniteMoeForCausalLM", { gguf: "granitemoe" }],
   ["GraniteMoeSharedForCausalLM", { gguf: "granitemoe" }],
@@ -35,6 +40,8 @@ export const CONVERTIBLE_ARCHITECTURES: ReadonlyMap<string, ConvertibleArchitect
   ["BertModel", { gguf: "bert" }],
   ["BertForMaskedLM", { gguf: "bert" }],
   ["BertForSequenceClassification", { gguf: "bert" }],
+  ["DistilBertModel", { gguf: "bert" }],
+  ["DistilBertForMaskedLM", { gguf: "bert" }],
   ["RobertaModel", { gguf: "bert" }],
   ["RobertaForMaskedLM", { gguf: "bert" }],
   ["RobertaForSequenceClassification", { gguf: "bert" }],
@@ -59,9 +66,12 @@ export const EXACT_DTYPES: ReadonlySet<string> = new Set(["F16", "BF16"]);
 /** Those that are rounded to 16 bits unless something else is asked for. */
 export const ROUNDED_DTYPES: ReadonlySet<string> = new Set(["F32"]);
 
-/** The names of the files that the converter looks for. */
-export const CONVERTIBLE_FILE =
-  /^model.*\.safetensors$|^pytorch_model.*\.bin$|^model\.bin$|^(pytorch_)?model\.(pt|pth)$/;
+/** Whether the converter looks for files of this name. */
+export function isConvertibleFile(name: string): boolean {
+  return CONVERTIBLE_FILE.test(name) || OWN_LAYOUT_FILE.test(name);
+}
+
+const CONVERTIBLE_FILE = /^model.*\.safetensors$|^pytorch_model.*\.bin$|^model\.bin$|^(pytorch_)?model\.(pt|pth)$/;
 
 /** Ways of packing weights that the converter unpacks, and the bits that it knows of each; null: they have one kind. */
 const UNPACKED_METHODS: ReadonlyMap<string, readonly number[] | null> = new Map([
@@ -72,6 +82,7 @@ const UNPACKED_METHODS: ReadonlyMap<string, readonly number[] | null> = new Map(
   ["compressed-tensors", [2, 3, 4, 5, 6, 7, 8]],
   ["bitsandbytes", [4, 8]],
   ["nvfp4", null],
+  ["mxfp4", [4]],
 ]);
 
 export function isUnpacked(method: string, bits: number | null): boolean {

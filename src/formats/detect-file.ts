@@ -40,7 +40,7 @@ function detectKind(source: FileSource, path: string, kind: Sniffed, thorough: b
   const folder = dirname(path);
   switch (kind) {
     case "gguf":
-      return detectGguf(source, path);
+      return detectGguf(source, path, thorough);
     case "ggml":
       return detectGgml(source, path);
     case "safetensors":

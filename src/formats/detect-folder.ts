@@ -113,7 +113,7 @@ function detectByContents(source: FileSource, contents: Contents): Finding | nul
   const of = (...kinds: Sniffed[]): SniffedFile[] =>
     files.filter((file) => kinds.includes(file.kind) && !isPartialName(file.name));
   const ggufs = of("gguf");
-  if (ggufs.length > 0) return detectGgufs(source, folder, ggufs);
+  if (ggufs.length > 0) return detectGgufs(source, folder, ggufs, thorough);
   if (names.includes("model_index.json")) {
     const reason = "an image pipeline (diffusers): this program runs language models.";
     return { format: "safetensors", variant: "diffusers", verdict: "unsupported", reason };
@@ -173,14 +173,14 @@ function detectSole(source: FileSource, { files, thorough }: Contents): Finding 
 }
 
 /** One model, perhaps with its projector and adapters, or a collection. */
-function detectGgufs(source: FileSource, folder: string, ggufs: readonly SniffedFile[]): Finding {
+function detectGgufs(source: FileSource, folder: string, ggufs: readonly SniffedFile[], thorough: boolean): Finding {
   const models: Finding[] = [];
   const others: Finding[] = [];
   const seen = new Set<string>();
   for (const file of ggufs) {
     if (seen.has(file.path)) continue;
     if (models.length + others.length >= GGUF_MAX) break;
-    const found = detectGguf(source, file.path);
+    const found = detectGguf(source, file.path, thorough);
     for (const part of found.files ?? []) seen.add(part);
     const model = found.verdict === "damaged" || (found.verdict === "runs" && found.variant !== "lora-adapter");
     (model ? models : others).push({ ...found, files: found.files ?? [file.path] });

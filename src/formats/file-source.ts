@@ -12,6 +12,8 @@ export interface PathFacts {
 }
 
 export interface FileSource {
+  /** A read at any place costs microseconds, as on a disk and not over a network: vocabularies are leapt over. */
+  readonly isNear?: boolean;
   /** What a path, or the link there, leads to; null where nothing is. */
   stat(path: string): PathFacts | null;
   /** Names in a folder, sorted; at most `LIST_MAX` of them are looked at. */
@@ -23,6 +25,7 @@ export interface FileSource {
 export const LIST_MAX = 10_000;
 
 export const diskFiles: FileSource = {
+  isNear: true,
   stat(path) {
     let stats: Stats | undefined;
     try {

@@ -13,9 +13,12 @@ const WEIGHTS: readonly RegExp[] = [
   /^[^/]+\.safetensors$/,
   /^pytorch_model[^/]*\.bin$/,
 ];
-/** Configuration, tokenizer, templates, and the model card: its front matter is carried over by a conversion. */
+/**
+ * Configuration, tokenizer, templates, layers behind an embedding model's pooling, and the model card: its front matter is
+ * carried over by a conversion.
+ */
 const BESIDE =
-  /^([^/]*config\.json|tokenizer[^/]*|vocab[^/]*\.(json|txt)|merges\.txt|added_tokens\.json|special_tokens_map\.json|tekken\.json|spiece\.model|sentencepiece[^/]*\.model|chat_template\.(jinja|json)|additional_chat_templates\/[^/]+\.jinja|modules\.json|\d+_\w+\/config\.json|README\.md|LICENSE[^/]*)$/;
+  /^([^/]*config\.json|tokenizer[^/]*|vocab[^/]*\.(json|txt)|merges\.txt|added_tokens\.json|special_tokens_map\.json|tekken\.json|spiece\.model|sentencepiece[^/]*\.model|chat_template\.(jinja|json)|additional_chat_templates\/[^/]+\.jinja|modules\.json|params\.json|\d+_\w+\/config\.json|\d+_Dense\/model\.safetensors|README\.md|LICENSE[^/]*)$/;
 /** Vocabularies have up to 35 MB; what is larger is none of these files, whatever it is called. */
 const BESIDE_BYTES_MAX = 128 * 1024 * 1024;
 

@@ -18,8 +18,8 @@ import { makeEncoderTensors, writeEncoderFolder } from "../support/tiny-encoders
 const folder = mkdtempSync(join(tmpdir(), "mlo-encoders-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** ‖Δ‖₂/‖ref‖₂: llama.cpp's GELU is a table of half-precision numbers. */
-const DIFFERENCE_MAX = 3e-3;
+/** ‖Δ‖₂/‖ref‖₂: what single precision leaves is under 1e-6. */
+const DIFFERENCE_MAX = 1e-5;
 const POOLINGS = { mean: 1, cls: 2, rank: 4 } as const;
 
 const TOKENS = Array.from({ length: 24 }, (_, i) => (i * 37 + 11) % 61);
@@ -169,4 +169,17 @@ describe("what is noted", () => {
     );
     expect(readWritten(join(folder, "several-f32.gguf")).value("bert.pooling_type")).toBeUndefined();
   });
+});
+
+test("DistilBERT with another activation is refused, and one that lacks a layer is damaged", async () => {
+  const { model, files } = TINY_ENCODERS.distilbert as TinyEncoderCase;
+  for (const [config, code] of [
+    [{ activation: "relu" }, "format_unsupported"],
+    [{ n_layers: 3 }, "model_damaged"],
+    [{ n_heads: 5 }, "model_damaged"],
+  ] as const) {
+    const source = join(folder, `distilbert-${code}-${Object.keys(config)[0]}`);
+    writeEncoderFolder(source, { ...model, config }, files);
+    expect(await convertFolder(source).catch((thrown: unknown) => thrown)).toMatchObject({ code });
+  }
 });

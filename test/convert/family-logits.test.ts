@@ -8,16 +8,21 @@ import { join } from "node:path";
 import { convertFolder } from "../support/convert-folder.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
-import { askLlama, PROMPT, relativeDifference } from "../support/llama-logits.ts";
+import { askLlama, DIFFERENCE_MAX, PROMPT, relativeDifference } from "../support/llama-logits.ts";
+import { makePackedDeepseek, writePackedFamily } from "../support/packed-families.ts";
 import { makeDeepseek } from "../support/tiny-deepseek.ts";
 import { type TinyFamily, writeFamilyFolder } from "../support/tiny-families.ts";
 import { DEEPSEEK2, DEEPSEEK3, GEMMA2, GEMMA3, GRANITE, PHI3, TINY_FAMILIES } from "../support/tiny-family-models.ts";
 import { makeGemma } from "../support/tiny-gemma.ts";
+import { makeGptOss, packGptOss } from "../support/tiny-gpt-oss.ts";
 import { makeGranite } from "../support/tiny-granite.ts";
 import { makePhi3 } from "../support/tiny-phi3.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-families-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Inputs of products with weights of four bits are rounded to eight. */
+const FOUR_BITS_MAX = 3e-2;
 
 /** In `config.json` or in its text part. */
 function sizeOfVocabulary({ config, tensors }: TinyFamily): number {
@@ -53,12 +58,33 @@ describe.skipIf(!HAS_NATIVE)("logits of a converted model", () => {
 
   test.each(Object.entries(TINY_FAMILIES))("%s: as the definition says", async (name, family) => {
     const difference = relativeDifference(await askConverted(name, family), family.compute(PROMPT));
-    expect(difference).toBeLessThan(family.differenceMax);
+    expect(difference).toBeLessThan(DIFFERENCE_MAX);
+  });
+
+  test("DeepSeek V3 as it was published, in FP8: as the definition says", async () => {
+    const packed = makePackedDeepseek();
+    const source = join(folder, "packed");
+    writePackedFamily(source, packed, tinyTokenizer());
+    const { path, report } = await convertFolder(source, "f32");
+    expect(report.architecture).toBe("deepseek2");
+    const found = await askLlama(path, sizeOfVocabulary(packed.family));
+    expect(relativeDifference(found, packed.family.compute(PROMPT))).toBeLessThan(DIFFERENCE_MAX);
+  });
+
+  test("gpt-oss with experts of four bits: within what llama.cpp rounds in products with them", async () => {
+    const packed = packGptOss(makeGptOss({ dtype: "F32", hasYarn: true }));
+    const source = join(folder, "four-bits");
+    writePackedFamily(source, packed, tinyTokenizer());
+    const { path } = await convertFolder(source, "f32");
+    const found = await askLlama(path, sizeOfVocabulary(packed.family));
+    expect(relativeDifference(found, packed.family.compute(PROMPT))).toBeLessThan(FOUR_BITS_MAX);
+    const other = makeGptOss({ dtype: "F32", hasYarn: true });
+    expect(relativeDifference(found, other.compute(PROMPT))).toBeGreaterThan(3 * FOUR_BITS_MAX);
   });
 
   test.each(CONTRASTS)("%s: the comparison notices another", async (name, family, other) => {
     const found = await askConverted(name.replaceAll(/\W/g, "-"), family);
-    expect(relativeDifference(found, family.compute(PROMPT))).toBeLessThan(family.differenceMax);
-    expect(relativeDifference(found, other.compute(PROMPT))).toBeGreaterThan(3 * family.differenceMax);
+    expect(relativeDifference(found, family.compute(PROMPT))).toBeLessThan(DIFFERENCE_MAX);
+    expect(relativeDifference(found, other.compute(PROMPT))).toBeGreaterThan(3 * DIFFERENCE_MAX);
   });
 });

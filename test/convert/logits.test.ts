@@ -9,7 +9,7 @@ import type { OutType, PlainType } from "../../src/convert/out-types.ts";
 import { convertFolder } from "../support/convert-folder.ts";
 import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE, openLlama } from "../support/llama-library.ts";
-import { askLlama, PROMPT, relativeDifference } from "../support/llama-logits.ts";
+import { askLlama, DIFFERENCE_MAX, PROMPT, relativeDifference } from "../support/llama-logits.ts";
 import { computeLogits } from "../support/reference-decoder.ts";
 import { makeTensors, TINY, type TinyDecoder, writeTinyFolder } from "../support/tiny-decoders.ts";
 import { EXPERT_MODELS, LLAMA3_SCALING, TINY_MODELS } from "../support/tiny-models.ts";
@@ -17,8 +17,6 @@ import { EXPERT_MODELS, LLAMA3_SCALING, TINY_MODELS } from "../support/tiny-mode
 const folder = mkdtempSync(join(tmpdir(), "mlo-convert-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** ‖Δ‖₂/‖ref‖₂. Keys and values are F16 in llama.cpp's cache, which costs under half of this; weights are exact. */
-const DIFFERENCE_MAX = 1e-3;
 /** Weights and, in the products with them, activations are rounded. */
 const ROUNDED_MAX: Record<Exclude<PlainType, "f32">, number> = { f16: 2e-3, bf16: 2e-2, q8_0: 3e-2 };
 

@@ -36,7 +36,7 @@ async function refusalOf(name: string, change: Change): Promise<{ code: string; 
   change.tensors?.(tensors);
   const source = join(root, `${name}-${count++}`);
   const changed = { config: { ...config, ...change.config }, tensors, dtype: "F32", parts: 1 } as const;
-  writeFamilyFolder(source, { ...changed, compute: () => new Float64Array(), differenceMax: 0 }, tinyTokenizer());
+  writeFamilyFolder(source, { ...changed, compute: () => new Float64Array() }, tinyTokenizer());
   const failed = await convertFolder(source).then(null, (thrown: unknown) => thrown);
   expect(existsSync(`${source}-f32.gguf`)).toBeFalse();
   return failed as { code: string; message: string; hint: string };
@@ -151,7 +151,7 @@ test("masks that older versions saved are left out", async () => {
     const plain = tensors.size;
     for (const mask of masks) tensors.set(mask, { shape: [1, 1, 2, 2], values: new Float32Array(4) });
     const source = join(root, `${name}-masks`);
-    const rest = { dtype: "F32", parts: 1, compute: () => new Float64Array(), differenceMax: 0 } as const;
+    const rest = { dtype: "F32", parts: 1, compute: () => new Float64Array() } as const;
     writeFamilyFolder(source, { config, tensors, ...rest }, tinyTokenizer());
     expect((await convertFolder(source)).report.tensorCount).toBe(plain);
   }

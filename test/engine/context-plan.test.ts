@@ -143,3 +143,12 @@ test("as many inputs of an embedding at once as its rows can be divided by", () 
   expect([512, 62, 510, 61].map(inputs)).toEqual([16, 2, 15, 1]);
   expect(planWith({}, { causal: false, trainedContextLength: 62 })).toMatchObject({ parallel: 2, embeddingLimit: 62 });
 });
+
+test("keys and values in F32 are not rounded by fused attention, an encoder's neither", () => {
+  const exact = planContexts({ ...SETTINGS, kvType: "f32" }, FACTS, 4);
+  expect(exact.main).toMatchObject({ kvType: "f32", flashAttention: false });
+  expect(planContexts({ ...SETTINGS, kvType: "bf16" }, FACTS, 4).main.flashAttention).toBeUndefined();
+  const encoder = { ...FACTS, causal: false, hasDecoder: false, hasEncoder: true };
+  expect(planContexts({ ...SETTINGS, kvType: "f32" }, encoder, 4).main).toMatchObject({ flashAttention: false });
+  expect(planContexts({ ...SETTINGS, kvType: "q8_0" }, encoder, 4).main.kvType).toBe("f16");
+});

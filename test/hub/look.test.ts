@@ -280,6 +280,9 @@ describe("the files of a model that is no GGUF", () => {
       ...shards,
       "model.safetensors.index.json",
     ]);
+    const dense = ["2_Dense/config.json", "2_Dense/model.safetensors"];
+    expect(set("model.safetensors", ...dense, "2_Other/model.safetensors")).toEqual(["model.safetensors", ...dense]);
+    expect(set("consolidated.safetensors", "params.json")).toEqual(["consolidated.safetensors", "params.json"]);
     expect(set("adapter_model.safetensors", "adapter_config.json", "other.safetensors")).toEqual([
       "adapter_model.safetensors",
       "adapter_config.json",

@@ -5,7 +5,7 @@ import { CHAT_TEMPLATE, gemmaPieces, tinyPieces, tinyTokenizer, toSentencePieceM
 import { writeFamilyFolder } from "./tiny-families.ts";
 import { TINY_FAMILIES } from "./tiny-family-models.ts";
 
-const GEMMA_FILES: Record<string, unknown> = {
+export const GEMMA_FILES: Record<string, unknown> = {
   "tokenizer.model": toSentencePieceModel(gemmaPieces()),
   "tokenizer_config.json": {
     tokenizer_class: "GemmaTokenizer",

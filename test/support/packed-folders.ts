@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Packer } from "./packed-numbers.ts";
 import { packGrouped, packNf4, packNvfp4, packScaled, type ScaledOptions } from "./packed-weights.ts";
-import { packAwq, packGptq, packMlx } from "./packed-words.ts";
+import { packAwq, packAwqRows, packGptq, packMlx } from "./packed-words.ts";
 import { type TensorToWrite, writeSafetensors } from "./safetensors-writer.ts";
 import { encode, makeTensors, TINY, type TinyDecoder } from "./tiny-decoders.ts";
 import { writeFolderOnly } from "./torch-folders.ts";
@@ -118,6 +118,37 @@ export const PACKED_MODELS: Readonly<Record<string, PackedModel>> = {
     pack: packAwq(64),
     config: {
       quantization_config: { quant_method: "awq", bits: 4, group_size: 64, version: "gemm", zero_point: true },
+    },
+  },
+  "awq-gemv": {
+    pack: packAwqRows(32),
+    config: { quantization_config: { quant_method: "awq", bits: 4, group_size: 32, version: "gemv" } },
+  },
+  "auto-round-gptq": {
+    pack: packGptq({ bits: 4, group: 32, version: 1, isActOrdered: false }),
+    own: {
+      pattern: /layers\.1\.mlp\.down_proj$/,
+      pack: packGptq({ bits: 8, group: 32, version: 1, isActOrdered: false }),
+    },
+    config: {
+      quantization_config: {
+        quant_method: "auto-round",
+        packing_format: "auto_round:auto_gptq",
+        bits: 4,
+        group_size: 32,
+        extra_config: { "model.layers.1.mlp.down_proj": { bits: 8 } },
+      },
+    },
+  },
+  "auto-round-awq": {
+    pack: packAwq(64),
+    config: {
+      quantization_config: {
+        quant_method: "auto-round",
+        packing_format: "auto_round:auto_awq",
+        bits: 4,
+        group_size: 64,
+      },
     },
   },
   "mlx-2": mlx(2, 64, "F16"),

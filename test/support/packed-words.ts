@@ -82,6 +82,30 @@ export const packAwq =
     };
   };
 
+/** AWQ for GEMV: by rows of outputs; zero points and scales are filled up to whole words, here with what must not be read. */
+export const packAwqRows =
+  (group: number): Packer =>
+  (path, rows, columns) => {
+    const random = randomFor(path);
+    const groups = columns / group;
+    const padded = Math.ceil(groups / 8) * 8;
+    const steps = Uint8Array.from({ length: rows * columns }, () => random(16));
+    const zeros = Uint8Array.from({ length: rows * padded }, () => random(16));
+    const scales = make(rows * padded, () => roundScale(random, 0.02));
+    const values = make(rows * columns, (i) => {
+      const place = Math.floor(i / columns) * padded + Math.floor((i % columns) / group);
+      return ((steps[i] ?? 0) - (zeros[place] ?? 0)) * (scales[place] ?? 0);
+    });
+    return {
+      values,
+      tensors: [
+        { name: `${path}.qweight`, dtype: "I32", shape: [rows, columns / 8], data: packBits(steps, 4) },
+        { name: `${path}.qzeros`, dtype: "I32", shape: [rows, padded / 8], data: packBits(zeros, 4) },
+        { name: `${path}.scales`, dtype: "F16", shape: [rows, padded], data: halves(scales) },
+      ],
+    };
+  };
+
 export const packMlx =
   (bits: number, group: number, dtype: "F16" | "BF16" = "BF16"): Packer =>
   (path, rows, columns) => {

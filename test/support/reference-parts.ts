@@ -134,8 +134,12 @@ export interface Attention {
   scale: number;
   /** How many positions back are seen, with one's own. */
   window?: number | null;
+  /** Everything is seen, or with a window half of it to each side. */
+  bothWays?: boolean;
   /** Scores are bent to stay within ±cap. */
   softCap?: number | null;
+  /** Of each head: a score that takes its share of the weights and gives nothing. */
+  sinks?: ArrayLike<number> | null;
 }
 
 /** Causal; by position and head. Several heads of Q share one of K and V. */
@@ -143,20 +147,25 @@ export function attend(
   q: Float64Array[][],
   k: Float64Array[][],
   v: Float64Array[][],
-  { scale, window = null, softCap = null }: Attention,
+  { scale, window = null, softCap = null, sinks = null, bothWays = false }: Attention,
 ): Float64Array[] {
   const shared = (q[0]?.length ?? 0) / (k[0]?.length ?? 1);
   return q.map((heads, position) => {
-    const from = window === null ? 0 : Math.max(0, position - window + 1);
+    const reach = window === null ? q.length : bothWays ? Math.floor(window / 2) : window - 1;
+    const from = Math.max(0, position - reach);
+    const to = bothWays ? Math.min(q.length - 1, position + reach) : position;
     const parts = heads.map((query, head) => {
       const of = Math.floor(head / shared);
-      const scores = Array.from({ length: position + 1 - from }, (_, i) => {
+      const scores = Array.from({ length: to + 1 - from }, (_, i) => {
         const key = k[from + i]?.[of] as Float64Array;
         const score = query.reduce((total, value, at) => total + value * (key[at] as number), 0) * scale;
         return softCap === null ? score : softCap * Math.tanh(score / softCap);
       });
       const out = new Float64Array(v[0]?.[0]?.length ?? 0);
-      for (const [i, weight] of softmax(scores).entries()) {
+      const sink = sinks === null ? [] : [sinks[head] as number];
+      for (const [i, weight] of softmax([...scores, ...sink])
+        .slice(0, scores.length)
+        .entries()) {
         const value = v[from + i]?.[of] as Float64Array;
         for (let at = 0; at < out.length; at++) out[at] = (out[at] as number) + weight * (value[at] as number);
       }

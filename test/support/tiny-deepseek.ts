@@ -57,7 +57,7 @@ export function makeDeepseek(choices: DeepseekChoices): TinyFamily {
   const { dtype, parts } = choices;
   const tensors = makeTensors(choices);
   const compute = (tokens: readonly number[]) => computeDeepseek(choices, new Tensors(tensors), tokens);
-  return { config: describe(choices), dtype, parts, tensors, compute, differenceMax: 1e-3 };
+  return { config: describe(choices), dtype, parts, tensors, compute };
 }
 
 function describe({

@@ -94,6 +94,14 @@ export const TINY_ENCODERS: Readonly<Record<string, TinyEncoderCase>> = {
     ...bert({ architecture: "BertForSequenceClassification", prefix: "bert.", labels: 1 }),
     pooling: "rank",
   },
+  distilbert: {
+    ...bert({ architecture: "DistilBertModel", modelType: "distilbert" }, poolingFiles("mean_tokens")),
+    pooling: "mean",
+  },
+  "distilbert-masked": {
+    ...bert({ architecture: "DistilBertForMaskedLM", modelType: "distilbert", prefix: "distilbert.", dtype: "F16" }),
+    pooling: "mean",
+  },
   roberta: { ...other(ROBERTA, { ...framedBytes(ROBERTA_FRAME), ...poolingFiles("mean_tokens") }), pooling: "mean" },
   "roberta-masked": {
     ...other({ ...ROBERTA, architecture: "RobertaForMaskedLM", prefix: "roberta." }, framedBytes(ROBERTA_FRAME)),

@@ -50,7 +50,42 @@ export const TINY_BERT: TinyEncoder = {
 
 const isRotary = ({ modelType }: TinyEncoder): boolean => modelType === "nomic_bert" || modelType === "modernbert";
 
+const isDistilled = ({ modelType }: TinyEncoder): boolean => modelType === "distilbert";
+
+function distilledConfig(model: TinyEncoder): Record<string, unknown> {
+  return {
+    architectures: [model.architecture],
+    model_type: model.modelType,
+    dim: model.width,
+    hidden_dim: model.inner,
+    n_layers: model.layers,
+    n_heads: model.heads,
+    vocab_size: model.vocabulary,
+    max_position_embeddings: model.positions,
+    activation: "gelu",
+    sinusoidal_pos_embds: false,
+    pad_token_id: 0,
+    torch_dtype: "float32",
+    ...model.config,
+  };
+}
+
+const DISTILLED_NAMES: readonly [RegExp, string][] = [
+  [/encoder\.layer/, "transformer.layer"],
+  [/attention\.self\.([qkv])\w+/, "attention.$1_lin"],
+  [/attention\.output\.dense/, "attention.out_lin"],
+  [/attention\.output\.LayerNorm/, "sa_layer_norm"],
+  [/intermediate\.dense/, "ffn.lin1"],
+  [/(\d)\.output\.dense/, "$1.ffn.lin2"],
+  [/(\d)\.output\.LayerNorm/, "$1.output_layer_norm"],
+];
+
+/** BERT's names as DistilBERT has them. */
+const distilledName = (name: string): string =>
+  DISTILLED_NAMES.reduce((renamed, [pattern, own]) => renamed.replace(pattern, own), name);
+
 export function encoderConfig(model: TinyEncoder): Record<string, unknown> {
+  if (isDistilled(model)) return distilledConfig(model);
   if (isRotary(model)) return rotaryConfig(model);
   const labels = Array.from({ length: model.labels }, (_, id) => [String(id), `LABEL_${id}`]);
   return {
@@ -107,7 +142,8 @@ function addBertTensors({ prefix, width, inner, ...model }: TinyEncoder, add: Ad
   const at = `${prefix}embeddings.`;
   add(`${at}word_embeddings.weight`, [model.vocabulary, width], 0, 1);
   add(`${at}position_embeddings.weight`, [model.positions, width], 0, 0.5);
-  add(`${at}token_type_embeddings.weight`, [model.tokenTypes, width], 0, 0.5);
+  // DistilBERT has none, which is as good as zeros.
+  add(`${at}token_type_embeddings.weight`, [model.tokenTypes, width], 0, model.modelType === "distilbert" ? 0 : 0.5);
   addNorm(add, `${at}LayerNorm`, width);
   for (let layer = 0; layer < model.layers; layer++) {
     const of = `${prefix}encoder.layer.${layer}.`;
@@ -140,8 +176,9 @@ export function writeEncoderFolder(folder: string, model: TinyEncoder, files: Re
     mkdirSync(join(folder, name, ".."), { recursive: true });
     writeFileSync(join(folder, name), bytes);
   }
-  const tensors = [...makeEncoderTensors(model)].map(([name, { shape, values }]) => ({
-    name,
+  const own = [...makeEncoderTensors(model)].filter(([name]) => !isDistilled(model) || !/token_type|pooler/.test(name));
+  const tensors = own.map(([name, { shape, values }]) => ({
+    name: isDistilled(model) ? distilledName(name) : name,
     dtype: model.dtype as string,
     shape: shape as readonly number[],
     data: encode(model.dtype, values),

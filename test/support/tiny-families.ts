@@ -13,8 +13,6 @@ export interface TinyFamily {
   tensors: ReadonlyMap<string, NamedTensor>;
   /** Logits of the last token. */
   compute: (tokens: readonly number[]) => Float64Array;
-  /** ‖Δ‖₂/‖ref‖₂ of an f32 conversion in llama.cpp. */
-  differenceMax: number;
 }
 
 export class TensorList {

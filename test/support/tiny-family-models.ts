@@ -3,6 +3,7 @@
 import { type DeepseekChoices, makeDeepseek } from "./tiny-deepseek.ts";
 import type { TinyFamily } from "./tiny-families.ts";
 import { type GemmaChoices, makeGemma } from "./tiny-gemma.ts";
+import { makeGptOss } from "./tiny-gpt-oss.ts";
 import { makeGranite } from "./tiny-granite.ts";
 import { makeOlmo2 } from "./tiny-olmo2.ts";
 import { makePhi3, type PhiChoices } from "./tiny-phi3.ts";
@@ -85,6 +86,8 @@ export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
   }),
   olmo2: makeOlmo2("F32", 4),
   "olmo2-grouped-bf16": makeOlmo2("BF16", 2),
+  olmo3: makeOlmo2("F32", 2, { windows: [true, true, true, false, true], hasYarn: false, statesLayers: false }),
+  "olmo3-yarn-bf16": makeOlmo2("BF16", 4, { windows: [true, false, true], hasYarn: true, statesLayers: true }),
   granite: makeGranite("F32", GRANITE),
   "granite-bf16": makeGranite("BF16", { attention: 0.25, embedding: 1, residual: 1, logits: 1 }),
   "granite-experts": makeGranite("F32", GRANITE, { sharedInner: null }),
@@ -92,4 +95,6 @@ export const TINY_FAMILIES: Readonly<Record<string, TinyFamily>> = {
   deepseek2: makeDeepseek(DEEPSEEK2),
   "deepseek2-lite-yarn": makeDeepseek({ ...DEEPSEEK2, ...LITE, dtype: "BF16", yarn: 0.7 }),
   deepseek3: makeDeepseek(DEEPSEEK3),
+  "gpt-oss": makeGptOss({ dtype: "F32", hasYarn: false }),
+  "gpt-oss-yarn-bf16": makeGptOss({ dtype: "BF16", hasYarn: true }),
 };

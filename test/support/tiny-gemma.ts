@@ -45,7 +45,7 @@ export function makeGemma(choices: GemmaChoices): TinyFamily {
   const text = describeText(choices);
   const config = choices.seesImages ? describeBoth(text) : text;
   const compute = (tokens: readonly number[]) => computeGemma(choices, new Tensors(tensors), tokens);
-  return { config, dtype, parts, tensors, compute, differenceMax: 3e-3 };
+  return { config, dtype, parts, tensors, compute };
 }
 
 function describeText(choices: GemmaChoices): Record<string, unknown> {
@@ -126,7 +126,20 @@ function makeTensors({
 }
 
 function computeGemma(choices: GemmaChoices, tensors: Tensors, tokens: readonly number[]): Float64Array {
-  const { generation, layers, headLength, prefix, linearFactor, attentionCap, finalCap } = choices;
+  const last = computeGemmaStates(choices, tensors, tokens).at(-1) as Float64Array;
+  const logits = multiply(tensors.get(`${choices.prefix}embed_tokens.weight`).values, last);
+  const { finalCap } = choices;
+  return finalCap === null ? logits : logits.map((value) => finalCap * Math.tanh(value / finalCap));
+}
+
+/** Of all tokens, behind the last norm. */
+export function computeGemmaStates(
+  choices: GemmaChoices,
+  tensors: Tensors,
+  tokens: readonly number[],
+  bothWays = false,
+): Float64Array[] {
+  const { generation, layers, headLength, prefix, linearFactor, attentionCap } = choices;
   const period = generation === 2 ? 2 : 6;
   const wide = plainRotation(generation === 2 ? 10_000 : 1_000_000, headLength, linearFactor);
   const local = plainRotation(10_000, headLength);
@@ -148,6 +161,7 @@ function computeGemma(choices: GemmaChoices, tensors: Tensors, tokens: readonly 
       scale: headLength ** -0.5,
       window: isLocal ? choices.window : null,
       softCap: attentionCap,
+      bothWays,
     });
     states = states.map((state, position) => {
       const mixed = tensors.linear(`${at}self_attn.o_proj`, attended[position] as Float64Array);
@@ -156,7 +170,5 @@ function computeGemma(choices: GemmaChoices, tensors: Tensors, tokens: readonly 
       return sum(middle, normed(`${at}post_feedforward_layernorm`, inner));
     });
   }
-  const last = normed(`${prefix}norm`, states.at(-1) as Float64Array);
-  const logits = multiply(tensors.get(`${prefix}embed_tokens.weight`).values, last);
-  return finalCap === null ? logits : logits.map((value) => finalCap * Math.tanh(value / finalCap));
+  return states.map((state) => normed(`${prefix}norm`, state));
 }

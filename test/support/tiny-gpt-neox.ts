@@ -9,7 +9,6 @@ import {
   type Choices,
   CONTEXT_LENGTH,
   commonConfig,
-  DIFFERENCE_MAX,
   EPSILON,
   HEAD_LENGTH,
   HEADS,
@@ -62,7 +61,7 @@ export function makeNeox(choices: NeoxChoices): TinyFamily {
   };
   const tensors = new Tensors(list.tensors);
   const compute = (tokens: readonly number[]) => computeNeox(tensors, choices, tokens);
-  return { config, dtype, parts, tensors: list.tensors, compute, differenceMax: DIFFERENCE_MAX };
+  return { config, dtype, parts, tensors: list.tensors, compute };
 }
 
 function computeNeox(tensors: Tensors, choices: NeoxChoices, tokens: readonly number[]): Float64Array {

@@ -8,7 +8,6 @@ import {
   type Choices,
   CONTEXT_LENGTH,
   commonConfig,
-  DIFFERENCE_MAX,
   EPSILON,
   HEAD_LENGTH,
   HEADS,
@@ -61,7 +60,7 @@ export function makeGpt2({ dtype, parts, inner, prefix, isTied }: Gpt2Choices): 
   };
   const tensors = new Tensors(list.tensors);
   const compute = (tokens: readonly number[]) => computeGpt2(tensors, prefix, isTied, tokens);
-  return { config, dtype, parts, tensors: list.tensors, compute, differenceMax: DIFFERENCE_MAX };
+  return { config, dtype, parts, tensors: list.tensors, compute };
 }
 
 function computeGpt2(tensors: Tensors, prefix: string, isTied: boolean, tokens: readonly number[]): Float64Array {

@@ -74,7 +74,7 @@ export function makeGranite(
     torch_dtype: dtype === "BF16" ? "bfloat16" : "float32",
   };
   const compute = (tokens: readonly number[]) => computeGranite(multipliers, experts, new Tensors(tensors), tokens);
-  return { config, dtype, parts: 1, tensors, compute, differenceMax: 1e-3 };
+  return { config, dtype, parts: 1, tensors, compute };
 }
 
 function makeTensors(dtype: SourceDtype, experts: GraniteExperts | null) {

@@ -10,8 +10,6 @@ export const LAYERS = 2;
 export const VOCABULARY = 300;
 export const CONTEXT_LENGTH = 256;
 export const EPSILON = 1e-5;
-/** Keys and values are F16 in llama.cpp's cache, and its GELU is a table of half-precision numbers. */
-export const DIFFERENCE_MAX = 1e-3;
 
 const TYPES: Record<SourceDtype, string> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 

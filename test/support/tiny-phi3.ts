@@ -33,7 +33,7 @@ export function makePhi3(choices: PhiChoices): TinyFamily {
   const { dtype, parts } = choices;
   const tensors = makeTensors(choices);
   const compute = (tokens: readonly number[]) => computePhi3(choices, new Tensors(tensors), tokens);
-  return { config: describe(choices), dtype, parts, tensors, compute, differenceMax: 1e-3 };
+  return { config: describe(choices), dtype, parts, tensors, compute };
 }
 
 const listFactors = (largest: number, part: number): number[] => {

@@ -17,7 +17,6 @@ import {
   type Choices,
   CONTEXT_LENGTH,
   commonConfig,
-  DIFFERENCE_MAX,
   EPSILON,
   HEAD_LENGTH,
   HEADS,
@@ -74,7 +73,7 @@ export function makeStarcoder2(choices: Starcoder2Choices): TinyFamily {
   };
   const tensors = new Tensors(list.tensors);
   const compute = (tokens: readonly number[]) => computeStarcoder2(tensors, choices, tokens);
-  return { config, dtype, parts, tensors: list.tensors, compute, differenceMax: DIFFERENCE_MAX };
+  return { config, dtype, parts, tensors: list.tensors, compute };
 }
 
 function computeStarcoder2(tensors: Tensors, choices: Starcoder2Choices, tokens: readonly number[]): Float64Array {

@@ -74,11 +74,10 @@ function openFolder(folder: string): AdapterBase {
 function describeTensor({ name, dims, source }: PlannedTensor): [weight: string, target: BaseTarget][] {
   const [columns = 0, rows = 1] = dims;
   // A weight that is changed on its way is no longer the product that its adapter was trained to be added to.
-  if (source.kind === "values" || source.kind === "transposed-slices") return [];
-  if (source.kind === "slices" && source.map !== undefined) return [];
   if (source.kind === "transposed") {
     return [[source.weight.name, { name, columns, weightRows: rows, fromRow: 0, rows, heads: null }]];
   }
+  if (source.kind !== "slices" || source.map !== undefined) return [];
   return source.slices.map((slice) => {
     const { weight, fromRow, heads } = slice;
     return [weight.name, { name, columns, weightRows: countRows(weight), fromRow, rows: slice.rows, heads }];

@@ -41,8 +41,24 @@ export function planGemma3(input: PlanInput): ModelPlan {
     throw refuseVariant("config.json asks for attention in both directions; llama.cpp's Gemma 3 looks back only");
   }
   const isWindowed = checkPattern(config, sizes);
+  const { keys, rope } = listGemma3Keys(NAME, sizes, input);
+  const cap = config.number("final_logit_softcapping") ?? 0;
+  if (cap > 0) keys.f32("final_logit_softcapping", cap);
+  if (isWindowed) keys.u32("attention.sliding_window", config.size("sliding_window") ?? 4_096);
+  const { weights, notes } = selectText(input.weights);
+  notes.push(...rope.notes, ...noteQueryScale(config, sizes, LAYERS_27B));
+  const tensors = listGemma3Slots(NAME, sizes).lay(weights);
+  return { architecture: NAME, metadata: keys.entries, tensors, notes };
+}
+
+/** Those that the embedding model has as well. */
+export function listGemma3Keys(
+  name: string,
+  sizes: DecoderSizes,
+  { config, fileType }: PlanInput,
+): { keys: KeyList; rope: RopePlan } {
   const rope = planWideRope(config, sizes);
-  const keys = new KeyList(NAME);
+  const keys = new KeyList(name);
   keys.u32("block_count", sizes.layers);
   keys.u32("context_length", sizes.contextLength);
   keys.u32("embedding_length", sizes.width);
@@ -54,17 +70,12 @@ export function planGemma3(input: PlanInput): ModelPlan {
   keys.f32("attention.layer_norm_rms_epsilon", config.number("rms_norm_eps") ?? 1e-6);
   keys.u32("attention.key_length", sizes.headLength);
   keys.u32("attention.value_length", sizes.headLength);
-  keys.fileType(input.fileType);
-  const cap = config.number("final_logit_softcapping") ?? 0;
-  if (cap > 0) keys.f32("final_logit_softcapping", cap);
-  if (isWindowed) keys.u32("attention.sliding_window", config.size("sliding_window") ?? 4_096);
-  const { weights, notes } = selectText(input.weights);
-  notes.push(...rope.notes, ...noteQueryScale(config, sizes, LAYERS_27B));
-  return { architecture: NAME, metadata: keys.entries, tensors: listSlots(sizes).lay(weights), notes };
+  keys.fileType(fileType);
+  return { keys, rope };
 }
 
 /** llama.cpp knows one pattern, or none. */
-function checkPattern(config: Fields, { layers }: DecoderSizes): boolean {
+export function checkPattern(config: Fields, { layers }: DecoderSizes): boolean {
   const period = config.size("sliding_window_pattern") ?? config.size("_sliding_window_pattern") ?? PERIOD;
   if (period !== 1 && period !== PERIOD) {
     throw refuseVariant(
@@ -108,15 +119,15 @@ function selectText(weights: ReadonlyMap<string, Weight>): { weights: Map<string
   return { weights: selected, notes };
 }
 
-function listSlots(sizes: DecoderSizes) {
-  const slots = listGemmaSlots(NAME, sizes);
+export function listGemma3Slots(name: string, sizes: DecoderSizes) {
+  const slots = listGemmaSlots(name, sizes);
   const { vocabulary, width, headLength } = sizes;
   // Where it is absent, the embeddings serve as the output head.
   slots.place("lm_head.weight", "output.weight", [vocabulary, width], { required: false });
   for (let layer = 0; layer < sizes.layers; layer++) {
     for (const part of ["q_norm", "k_norm"]) {
-      const name = `model.layers.${layer}.self_attn.${part}.weight`;
-      slots.place(name, `blk.${layer}.attn_${part}.weight`, [headLength], { map: addOne });
+      const source = `model.layers.${layer}.self_attn.${part}.weight`;
+      slots.place(source, `blk.${layer}.attn_${part}.weight`, [headLength], { map: addOne });
     }
   }
   return slots;

@@ -5,9 +5,12 @@ import { damagedModel, Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { BERT_NAMES, planBert } from "./bert.ts";
 import { DEEPSEEK_NAMES, planDeepseek } from "./deepseek2.ts";
+import { DISTILBERT_NAMES, planDistilBert } from "./distilbert.ts";
+import { EMBEDDING_GEMMA_NAMES, planEmbeddingGemma } from "./embedding-gemma.ts";
 import { GEMMA2_NAMES, planGemma2 } from "./gemma2.ts";
 import { GEMMA3_DEFAULTS, GEMMA3_NAMES, planGemma3 } from "./gemma3.ts";
 import { GPT_NEOX_NAMES, planGptNeox } from "./gpt-neox.ts";
+import { GPT_OSS_NAMES, planGptOss } from "./gpt-oss.ts";
 import { GPT2_NAMES, planGpt2 } from "./gpt2.ts";
 import { GRANITE_NAMES, planGranite } from "./granite.ts";
 import { GRANITE_MOE_NAMES, planGraniteMoe } from "./granite-moe.ts";
@@ -41,14 +44,17 @@ const ARCHITECTURES: readonly Architecture[] = [
   { names: GPT2_NAMES, plan: planGpt2 },
   { names: STARCODER2_NAMES, plan: planStarcoder2 },
   { names: GPT_NEOX_NAMES, plan: planGptNeox },
+  { names: GPT_OSS_NAMES, plan: planGptOss },
   { names: GEMMA2_NAMES, plan: planGemma2 },
   { names: GEMMA3_NAMES, plan: planGemma3, defaults: GEMMA3_DEFAULTS },
+  { names: EMBEDDING_GEMMA_NAMES, plan: planEmbeddingGemma },
   { names: PHI3_NAMES, plan: planPhi3 },
   { names: OLMO2_NAMES, plan: planOlmo2 },
   { names: GRANITE_NAMES, plan: planGranite },
   { names: GRANITE_MOE_NAMES, plan: planGraniteMoe },
   { names: DEEPSEEK_NAMES, plan: planDeepseek },
   { names: BERT_NAMES, plan: planBert },
+  { names: DISTILBERT_NAMES, plan: planDistilBert },
   { names: ROBERTA_NAMES, plan: planRoberta },
   { names: NOMIC_BERT_NAMES, plan: planNomicBert },
   { names: MODERN_BERT_NAMES, plan: planModernBert },

@@ -24,8 +24,15 @@ const MISTRAL: DecoderKind = {
   defaults: { contextLength: 131_072, keyValueHeads: 8, headLength: "unset" },
 };
 
+const ASSUMED =
+  "the model's own layout does not say how long its texts may be; taken is what models of its generation have";
+
 export function planLlama(input: PlanInput): ModelPlan {
-  return planLlamaForm(input.config.text("model_type") === "mistral" ? MISTRAL : LLAMA, input);
+  const kind = input.config.text("model_type") === "mistral" ? MISTRAL : LLAMA;
+  // Weights of the makers' own layout are as ggml wants them.
+  const permutesHeads = input.config.truth("rotates_neighbours") !== true;
+  const plan = planLlamaForm({ ...kind, permutesHeads }, input);
+  return input.config.truth("has_assumed_context") === true ? { ...plan, notes: [...plan.notes, ASSUMED] } : plan;
 }
 
 export function planLlamaForm(kind: DecoderKind, input: PlanInput): ModelPlan {

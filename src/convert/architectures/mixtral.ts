@@ -19,15 +19,18 @@ export function planMixtral(input: PlanInput): ModelPlan {
   const { config, weights } = input;
   const { layers, width, inner } = readSizes(config, FORM);
   const counts = readExpertCounts(config, EXPERTS, layers, weights);
+  // The second are the names that newer versions of transformers have while a model runs.
+  const isNewer = weights.has("model.layers.0.mlp.gate.weight");
+  const [gate, down, up] = isNewer ? (["gate_proj", "down_proj", "up_proj"] as const) : (["w1", "w2", "w3"] as const);
   const place = (slots: SlotTable, layer: number) => {
-    const from = `model.layers.${layer}.block_sparse_moe.`;
+    const from = `model.layers.${layer}.${isNewer ? "mlp" : "block_sparse_moe"}.`;
     const to = `blk.${layer}.`;
     const name = (projection: string) => (expert: number) => `${from}experts.${expert}.${projection}.weight`;
     slots.place(`${from}gate.weight`, `${to}ffn_gate_inp.weight`, [counts.count, width]);
     stackExperts(slots, counts.count, [
-      { name: name("w1"), target: `${to}ffn_gate_exps.weight`, rows: inner, columns: width },
-      { name: name("w2"), target: `${to}ffn_down_exps.weight`, rows: width, columns: inner },
-      { name: name("w3"), target: `${to}ffn_up_exps.weight`, rows: inner, columns: width },
+      { name: name(gate), target: `${to}ffn_gate_exps.weight`, rows: inner, columns: width },
+      { name: name(down), target: `${to}ffn_down_exps.weight`, rows: width, columns: inner },
+      { name: name(up), target: `${to}ffn_up_exps.weight`, rows: inner, columns: width },
     ]);
   };
   return planLlamaForm({ ...FORM, experts: { counts, place } }, input);

@@ -1,13 +1,15 @@
 // OLMo 2: Llama's form with the norms behind each part of a layer instead of before it, and one norm over all heads of Q
-// and one over those of K.
+// and one over those of K. OLMo 3 is the same with a window in some of the layers, whose positions are never stretched.
 
 import { COMPUTED_TENSORS } from "../../formats/convertible.ts";
+import type { Fields } from "../json-file.ts";
 import type { ModelPlan, PlanInput } from "../model-plan.ts";
 import { checkHeadsFillWidth } from "./checks.ts";
 import { type DecoderKind, type DecoderSizes, planDecoder, readSizes } from "./decoder.ts";
 import { SlotTable } from "./slots.ts";
 
-export const OLMO2_NAMES: readonly string[] = ["Olmo2ForCausalLM"];
+const OLMO3_NAME = "Olmo3ForCausalLM";
+export const OLMO2_NAMES: readonly string[] = ["Olmo2ForCausalLM", OLMO3_NAME];
 
 const OLMO2: DecoderKind = {
   name: "olmo2",
@@ -21,7 +23,26 @@ const OLMO2: DecoderKind = {
 export function planOlmo2(input: PlanInput): ModelPlan {
   const sizes = readSizes(input.config, OLMO2);
   checkHeadsFillWidth(sizes);
-  return planDecoder(OLMO2, sizes, input, listSlots(sizes));
+  if (input.config.list("architectures")[0] !== OLMO3_NAME) return planDecoder(OLMO2, sizes, input, listSlots(sizes));
+  const windows = readWindows(input.config, sizes.layers);
+  // What would be noted of a window that is not applied.
+  const rest = { ...input, config: input.config.with({ sliding_window: null }) };
+  const plan = planDecoder(OLMO2, sizes, rest, listSlots(sizes));
+  const window = input.config.size("sliding_window") ?? 4_096;
+  plan.metadata.set("olmo2.attention.sliding_window", { type: "u32", value: window });
+  plan.metadata.set("olmo2.attention.sliding_window_pattern", { type: "array", of: "bool", values: windows });
+  return plan;
+}
+
+/** Whether a layer sees a window only: all but each fourth, where config.json is silent. */
+function readWindows(config: Fields, layers: number): boolean[] {
+  const stated = config.list("layer_types");
+  if (stated.length === 0) return Array.from({ length: layers }, (_, layer) => (layer + 1) % 4 !== 0);
+  const isKnown = stated.every((type) => type === "sliding_attention" || type === "full_attention");
+  if (stated.length !== layers || !isKnown) {
+    throw config.wrong("layer_types", `"sliding_attention" or "full_attention" for each of the ${layers} layers`);
+  }
+  return stated.map((type) => type === "sliding_attention");
 }
 
 function listSlots({ vocabulary, width, inner, layers, heads, keyValueHeads, headLength }: DecoderSizes): SlotTable {

@@ -4,6 +4,7 @@
 import { AppError } from "../../protocol/errors.ts";
 import type { Fields } from "../json-file.ts";
 import type { Weight } from "../weights.ts";
+import { planAwqRows } from "./awq-rows.ts";
 import {
   FLOAT_TYPES,
   halfTypeOf,
@@ -34,11 +35,12 @@ interface AwqParts {
 export function planAwq(stored: StoredTensors, settings: Fields): Unpacking {
   const bits = settings.size("bits") ?? settings.size("w_bit") ?? 4;
   const version = (settings.text("version") ?? "gemm").toLowerCase();
+  if (bits === 4 && version === "gemv") return planAwqRows(stored, settings);
   if (bits !== 4 || !VERSIONS.includes(version)) {
     throw new AppError({
       code: "format_unsupported",
       message: `the weights are AWQ's of ${bits} bits in the version "${version.slice(0, 40)}", which is not unpacked`,
-      hint: "4 bits in the version gemm are. Use such a version of the model, or its original weights.",
+      hint: "4 bits in the versions gemm and gemv are. Use such a version of the model, or its original weights.",
     });
   }
   const weights = [...stored.values()].flatMap(({ name }): UnpackedWeight[] => {

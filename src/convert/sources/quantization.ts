@@ -8,10 +8,10 @@ import { planAwq } from "./awq.ts";
 import { planBitsandbytes } from "./bitsandbytes.ts";
 import { planGptq } from "./gptq.ts";
 import { planMlx } from "./mlx.ts";
-import { MlxExperts } from "./mlx-experts.ts";
 import { planNvfp4 } from "./nvfp4.ts";
 import { planPackQuantized } from "./pack-quantized.ts";
 import { planScaled, readBlock } from "./scaled.ts";
+import { StackedExperts } from "./stacked-experts.ts";
 import { StoredValues } from "./stored-values.ts";
 import { UnpackedWeights, type Unpacking } from "./unpacked.ts";
 
@@ -19,7 +19,7 @@ import { UnpackedWeights, type Unpacking } from "./unpacked.ts";
 export function unpackWeights(source: WeightSource, folder: string, config: Fields): WeightSource {
   const method = findMethod(folder, config);
   const plain = method === null ? source : new UnpackedWeights(source, plan(source, method));
-  return MlxExperts.split(plain);
+  return config.list("architectures")[0] === "GptOssForCausalLM" ? plain : StackedExperts.split(plain);
 }
 
 interface Method {
@@ -59,6 +59,12 @@ function plan(source: WeightSource, { name, settings }: Method): Unpacking {
       return planGptq(stored, settings, new StoredValues(source));
     case "awq":
       return planAwq(stored, settings);
+    case "auto-round":
+    case "intel/auto-round":
+      return planAutoRound(source, settings);
+    case "mxfp4":
+      // gpt-oss: its blocks go into the file as they are.
+      return { weights: [], hidden: [], isAppended: false };
     case "mlx":
       return planMlx(stored, settings);
     case "bitsandbytes":
@@ -68,6 +74,17 @@ function plan(source: WeightSource, { name, settings }: Method): Unpacking {
   }
   if (name.startsWith("modelopt")) return planModelopt(source, name, settings);
   throw refuseMethod(name);
+}
+
+/** AutoRound finds other numbers and writes them as GPTQ or AWQ does; layers of `extra_config` have bits of their own. */
+function planAutoRound(source: WeightSource, settings: Fields): Unpacking {
+  const packing = settings.text("packing_format") ?? settings.text("backend") ?? "auto_round:auto_gptq";
+  if (/auto_gptq$/.test(packing)) {
+    const own = settings.with({ checkpoint_format: "gptq", dynamic: settings.value("extra_config") });
+    return planGptq(source.tensors, own, new StoredValues(source));
+  }
+  if (/awq/.test(packing)) return planAwq(source.tensors, settings.with({ version: "gemm" }));
+  throw refuseMethod(`AutoRound in the packing ${packing}`);
 }
 
 function planModelopt({ tensors }: WeightSource, name: string, settings: Fields): Unpacking {

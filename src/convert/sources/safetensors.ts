@@ -8,8 +8,8 @@ import {
   type SafetensorsTensor,
 } from "../../formats/safetensors/read-header.ts";
 import { damagedModel } from "../json-file.ts";
-import { keyOf, type Weight, type WeightSource } from "../weights.ts";
-import { gatherParts, type PartNames, PartReader, refusePart } from "./parts.ts";
+import { gatherParts, type PartNames, refusePart } from "./parts.ts";
+import { PlacedWeights } from "./placed-weights.ts";
 
 export const SAFETENSORS_PARTS: PartNames = {
   index: "model.safetensors.index.json",
@@ -17,23 +17,11 @@ export const SAFETENSORS_PARTS: PartNames = {
   shown: "model*.safetensors and no pytorch_model*.bin",
 };
 
-interface Place {
-  path: string;
-  start: number;
-}
-
-export class SafetensorsWeights implements WeightSource {
-  /** By part, and within one by name: the order in which llama.cpp's converter writes them. */
-  readonly tensors: ReadonlyMap<string, Weight>;
-  readonly #places: ReadonlyMap<string, Place>;
-  readonly #files = new PartReader();
-
-  private constructor(tensors: ReadonlyMap<string, Weight & Place>) {
-    this.tensors = tensors;
-    this.#places = tensors;
-  }
-
-  /** Reads the headers of all parts. Throws AppError when parts or tensors are missing, or are not what they should be. */
+export class SafetensorsWeights extends PlacedWeights {
+  /**
+   * Reads the headers of all parts: tensors by part, and within one by name, as llama.cpp's converter writes them. Throws
+   * AppError when parts or tensors are missing, or are not what they should be.
+   */
   static open(folder: string, names: PartNames = SAFETENSORS_PARTS): SafetensorsWeights {
     return new SafetensorsWeights(
       gatherParts(folder, names, (path, part) => {
@@ -41,16 +29,6 @@ export class SafetensorsWeights implements WeightSource {
         return found.map(({ name, dtype, shape, start }) => ({ name, key: name, dtype, shape, path, start }));
       }),
     );
-  }
-
-  read(weight: Weight, offset: number, target: Uint8Array): void {
-    const place = this.#places.get(keyOf(weight));
-    if (place === undefined) throw new Error(`the tensor ${weight.name} is in no file`);
-    this.#files.read(place.path, place.start + offset, target);
-  }
-
-  [Symbol.dispose](): void {
-    this.#files[Symbol.dispose]();
   }
 }
 

@@ -28,7 +28,7 @@ const GRANITE_SIZE = 49_152;
 /** llama.cpp's converter takes the same steps for these. */
 const LLAMA_FORMS: readonly string[] = ["llama", "granite", "granitemoe"];
 /** Their SentencePiece vocabularies put no space before a text. */
-const WITHOUT_SPACE: readonly string[] = ["gemma2", "gemma3"];
+const WITHOUT_SPACE: readonly string[] = ["gemma2", "gemma3", "gemma-embedding"];
 /** Those that add a vector for the kind of text part. */
 const TOKEN_TYPES_KEY = "tokenizer.ggml.token_type_count";
 const WITH_TOKEN_TYPES: ReadonlySet<string> = new Set(["bert", "nomic-bert"]);

@@ -69,7 +69,7 @@ export function detectZip(source: FileSource, path: string, thorough: boolean, f
   const pytorch = isPytorchArchive(entries);
   if (pytorch === "torchscript") return detectTorchScript(source, path, entries);
   if (pytorch === "checkpoint") return detectPytorch(source, folder, single(path), thorough);
-  if (isNpz(entries)) return detectNpz(source, path, entries);
+  if (isNpz(entries)) return detectNpz(source, path, entries, thorough);
   const keras = detectKerasArchive(entries);
   if (keras !== null) return keras;
   const gguf = entries.find((entry) => entry.name.toLowerCase().endsWith(".gguf"));

@@ -3,6 +3,7 @@
 
 import type { ReadAt } from "../read-at.ts";
 import { GgufError } from "./gguf-error.ts";
+import { findStringsEnd, LEAP_COUNT_MIN } from "./leap-strings.ts";
 
 /** One buffer, whatever the file holds: headers are walked, not loaded. */
 const BUFFER_BYTES = 256 * 1024;
@@ -13,6 +14,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 export class Cursor {
   readonly #file: ReadAt;
   readonly #limitBytes: number;
+  readonly #leaps: boolean;
   readonly #buffer: Uint8Array;
   readonly #view: DataView;
   /** File offset of the buffer's first byte, and how many bytes of it are valid. */
@@ -20,9 +22,11 @@ export class Cursor {
   #bufferBytes = 0;
   #at = 0;
 
-  constructor(file: ReadAt, limitBytes: number) {
+  /** `leaps`: the end of long arrays of texts is looked for, not walked to. */
+  constructor(file: ReadAt, limitBytes: number, leaps = false) {
     this.#file = file;
     this.#limitBytes = limitBytes;
+    this.#leaps = leaps;
     this.#buffer = new Uint8Array(Math.min(BUFFER_BYTES, Math.max(16, file.sizeBytes)));
     this.#view = new DataView(this.#buffer.buffer);
   }
@@ -54,6 +58,13 @@ export class Cursor {
    * Places in the buffer are kept as 32-bit integers: with others a DataView is twenty times slower.
    */
   skipStrings(count: number, what: string): void {
+    if (this.#leaps && count >= LEAP_COUNT_MIN) {
+      const end = findStringsEnd(this.#file, this.#at, count);
+      if (end !== null) {
+        this.skip(end - this.#at, what);
+        return;
+      }
+    }
     const view = this.#view;
     for (let left = count; left > 0; left--) {
       const valid = Math.min(this.#bufferBytes, this.#limitBytes - this.#bufferAt) | 0;

@@ -14,14 +14,15 @@ import { type GgufHeader, readGgufHeader } from "./read-header.ts";
 /** The largest published split models have under 100 parts. */
 const PARTS_MAX = 1_024;
 
-export function detectGguf(source: FileSource, path: string): Finding {
+/** `thorough`: every text of a vocabulary is stepped over, as whoever loads the model will do. */
+export function detectGguf(source: FileSource, path: string, thorough: boolean): Finding {
   const parts = listParts(path);
   const missing = parts.filter((part) => source.stat(part)?.kind !== "file").map((part) => basename(part));
   const files = parts.filter((part) => source.stat(part)?.kind === "file");
   const sizeBytes = files.reduce((sum, file) => sum + (source.stat(file)?.sizeBytes ?? 0), 0);
   const headers: GgufHeader[] = [];
   for (const file of files) {
-    const header = readHeader(source, file);
+    const header = readHeader(source, file, thorough);
     if (header instanceof GgufError) return { ...explain(header, file), files, sizeBytes };
     headers.push(header);
   }
@@ -50,12 +51,14 @@ function listParts(path: string): string[] {
   );
 }
 
-function readHeader(source: FileSource, path: string): GgufHeader | GgufError {
+function readHeader(source: FileSource, path: string, thorough: boolean): GgufHeader | GgufError {
+  const leaps = !thorough && source.isNear === true;
   try {
-    return source.use(path, (file) => readGgufHeader(file, { cutData: true }));
+    return source.use(path, (file) => readGgufHeader(file, { cutData: true, leaps }));
   } catch (thrown) {
-    if (thrown instanceof GgufError) return thrown;
-    throw thrown;
+    if (!(thrown instanceof GgufError)) throw thrown;
+    // A leap may have ended in a wrong place; and what is wrong with a file is told by reading all of its header.
+    return !leaps ? thrown : readHeader(source, path, true);
   }
 }
 

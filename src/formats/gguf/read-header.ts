@@ -34,12 +34,14 @@ export interface GgufReading {
   tensors?: boolean;
   /** Takes a file whose tensor data is cut: `dataOffset + dataBytes` then lies beyond `fileBytes`. */
   cutData?: boolean;
+  /** Steps over vocabularies by looking at a few places of them: quick, but their counts are taken as they are stated. */
+  leaps?: boolean;
 }
 
 /** Throws `GgufError`, and whatever `file.read` throws. */
 export function readGgufHeader(file: ReadAt, options: GgufReading = {}): GgufHeader {
   if (file.sizeBytes === 0) throw new GgufError("truncated", "the file is empty", 24);
-  const cursor = new Cursor(file, HEADER_BYTES_MAX);
+  const cursor = new Cursor(file, HEADER_BYTES_MAX, options.leaps === true);
   const version = readVersion(cursor, file.sizeBytes);
   const tensorCount = cursor.size("the tensor count");
   const metadataCount = cursor.size("the metadata count");

@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { isRecord } from "../../lib/is-record.ts";
 import { countOf, type FileSource, fieldOf, readJson, textOf } from "../file-source.ts";
+import { describeParams, PARAMS_FILE } from "../meta/own-layout.ts";
 
 export interface ModelConfig {
   /** The first of `architectures`. */
@@ -26,12 +27,27 @@ const CONFIG_BYTES_MAX = 1024 * 1024;
 
 /** Null: there is none. `problem`: it is there and can't be read. */
 export function readModelConfig(source: FileSource, folder: string): ModelConfig | { problem: string } | null {
-  const path = join(folder, "config.json");
+  const read = readRecord(source, folder, "config.json");
+  if (read !== null && "problem" in read) return read;
+  if (read !== null && fieldOf(read.value, "architectures") !== undefined) {
+    return describeConfig(read.value, readQuantizationFile(source, folder));
+  }
+  const params = readRecord(source, folder, PARAMS_FILE);
+  const own = describeParams(params !== null && "value" in params ? params.value : read?.value);
+  if (own !== null && "config" in own) return describeConfig(own.config, null);
+  return read === null ? null : describeConfig(read.value, readQuantizationFile(source, folder));
+}
+
+function readRecord(
+  source: FileSource,
+  folder: string,
+  name: string,
+): { value: Record<string, unknown> } | { problem: string } | null {
+  const path = join(folder, name);
   if (source.stat(path)?.kind !== "file") return null;
   const read = readJson(source, path, CONFIG_BYTES_MAX);
-  if ("problem" in read) return { problem: `config.json ${read.problem}` };
-  if (!isRecord(read.value)) return { problem: "config.json is no JSON object" };
-  return describeConfig(read.value, readQuantizationFile(source, folder));
+  if ("problem" in read) return { problem: `${name} ${read.problem}` };
+  return isRecord(read.value) ? { value: read.value } : { problem: `${name} is no JSON object` };
 }
 
 /** Keys in the order of how often models use them; models of several kinds of input have the text part in `text_config`. */
@@ -43,7 +59,7 @@ const CONTEXT_KEYS = [
   "seq_length",
   "max_sequence_length",
 ];
-const HIDDEN_KEYS = ["hidden_size", "n_embd", "d_model"];
+const HIDDEN_KEYS = ["hidden_size", "n_embd", "d_model", "dim"];
 const LAYER_KEYS = ["num_hidden_layers", "n_layer", "n_layers"];
 
 function describeConfig(config: Record<string, unknown>, beside: unknown): ModelConfig {
@@ -107,7 +123,12 @@ function describeMethod(method: string, config: unknown): ConfigQuantization {
     return { method: specify(method, fieldOf(config, "checkpoint_format"), ["gptq", "gptq_v2"]), bits };
   }
   if (method === "awq")
-    return { method: specify(method, fieldOf(config, "version"), ["gemm", "exllama", "ipex"]), bits };
+    return { method: specify(method, fieldOf(config, "version"), ["gemm", "gemv", "exllama", "ipex"]), bits };
+  if (method.endsWith("auto-round")) {
+    const packing = textOf(fieldOf(config, "packing_format")) ?? textOf(fieldOf(config, "backend")) ?? "auto_gptq";
+    const written = /auto_gptq$/.test(packing) ? "gptq" : /awq/.test(packing) ? "awq" : "auto-round";
+    return { method: written, bits };
+  }
   if (method !== "compressed-tensors") return { method, bits };
   const format = textOf(fieldOf(config, "format")) ?? "";
   const groups = fieldOf(config, "config_groups");

@@ -10,6 +10,8 @@ export interface NpyArray {
   /** In SafeTensors' words where there is one, else NumPy's. */
   dtype: string;
   shape: readonly number[];
+  /** Where its first element lies in the file; null: it is packed, or its columns come first. */
+  start: number | null;
 }
 
 /** NumPy keeps its headers to multiples of 64 bytes; shapes of 32 dimensions fit. */
@@ -31,6 +33,9 @@ const DTYPES: ReadonlyMap<string, string> = new Map([
   ["<u4", "U32"],
   ["<u8", "U64"],
   ["|b1", "BOOL"],
+  // NumPy has no such type: MLX writes its bits as opaque pairs of bytes.
+  ["|V2", "BF16"],
+  ["<V2", "BF16"],
 ]);
 
 /** Whether all that an archive holds are arrays. */
@@ -43,7 +48,9 @@ export function readNpz(file: ReadAt, entries: readonly ZipEntry[] = readZipDire
   return entries.map((entry) => {
     const array = readNpyHeader(readHead(file, entry));
     if (array === null) throw new ZipError("damaged", `the entry "${entry.name}" is no NumPy array`);
-    return { name: entry.name.replace(/\.npy$/, ""), ...array };
+    const { dtype, shape, dataAt, isPlain } = array;
+    const start = isPlain && entry.method === 0 ? locateZipEntry(file, entry) + dataAt : null;
+    return { name: entry.name.replace(/\.npy$/, ""), dtype, shape, start };
   });
 }
 
@@ -62,8 +69,17 @@ function readHead(file: ReadAt, entry: ZipEntry): Uint8Array {
   }
 }
 
+interface NpyHeader {
+  dtype: string;
+  shape: readonly number[];
+  /** Bytes before the first element. */
+  dataAt: number;
+  /** Rows come first, the last index varies fastest. */
+  isPlain: boolean;
+}
+
 /** The array's type and shape, or null where the bytes are not those of one. */
-export function readNpyHeader(head: Uint8Array): { dtype: string; shape: readonly number[] } | null {
+export function readNpyHeader(head: Uint8Array): NpyHeader | null {
   if (head.byteLength < 12 || String.fromCharCode(...head.subarray(0, 6)) !== "\x93NUMPY") return null;
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   const wide = (head[6] ?? 1) >= 2;
@@ -76,5 +92,7 @@ export function readNpyHeader(head: Uint8Array): { dtype: string; shape: readonl
   if (type === undefined || sizes === undefined) return null;
   const shape = sizes.split(",").flatMap((size) => (size.trim() === "" ? [] : [Number(size)]));
   const valid = shape.length <= DIMS_MAX && Number.isSafeInteger(shape.reduce((product, size) => product * size, 1));
-  return valid && shape.every(Number.isSafeInteger) ? { dtype: DTYPES.get(type) ?? type, shape } : null;
+  if (!valid || !shape.every(Number.isSafeInteger)) return null;
+  const isPlain = /'fortran_order':\s*False/.test(text) || shape.length < 2;
+  return { dtype: DTYPES.get(type) ?? type, shape, dataAt: start + length, isPlain };
 }

@@ -23,6 +23,9 @@ const INDEX_BYTES_MAX = 32 * 1024 * 1024;
 const SHARDS_MAX = 1_024;
 const SHARD_NAME = /^(.+)-(\d{5})-of-(\d{5})\.(safetensors|bin)$/;
 
+/** Each has a part of every tensor. */
+const CONSOLIDATED_NAME = /^consolidated\.\d{2}\.pth$/;
+
 /** `names` are all names in the folder, `weights` those of them whose bytes are weights. `ending`: of the weights' names. */
 export function gatherShards(
   source: FileSource,
@@ -36,6 +39,10 @@ export function gatherShards(
   if (index !== undefined) return readIndex(source, folder, index);
   const numbered = weights.map((name) => SHARD_NAME.exec(name)).find((match) => match !== null);
   if (numbered != null) return countShards(source, folder, numbered);
+  const consolidated = weights.filter((name) => CONSOLIDATED_NAME.test(name));
+  if (consolidated.length > 1 && !weights.includes(preferred[0] ?? "")) {
+    return { ...divide(source, folder, consolidated), weightMap: null, problem: null, kind: "sharded" };
+  }
   const single = preferred.find((name) => weights.includes(name)) ?? (weights.length === 1 ? weights[0] : undefined);
   const chosen = single === undefined ? weights : [single];
   return {

@@ -6,15 +6,16 @@ import { quotePath } from "../../lib/shell-quote.ts";
 import {
   COMPUTED_TENSORS,
   CONVERTIBLE_ARCHITECTURES,
-  CONVERTIBLE_FILE,
   CONVERTIBLE_TOKENIZERS,
   EXACT_DTYPES,
+  isConvertibleFile,
   isUnpacked,
   ROUNDED_DTYPES,
 } from "../convertible.ts";
 import { type Finding, showText } from "../detection.ts";
 import type { ModelConfig } from "../hugging-face/read-config.ts";
 import type { TokenizerFacts } from "../hugging-face/read-tokenizer.ts";
+import { OWN_EMBEDDINGS } from "../meta/own-layout.ts";
 import type { WeightsKind, WeightTensor } from "./weights-kind.ts";
 
 export interface ModelFacts {
@@ -28,6 +29,10 @@ export interface ModelFacts {
   tensors: ReadonlyMap<string, WeightTensor>;
 }
 
+/** Numbers that ggml knows as they are. */
+const KEPT_METHOD = "mxfp4";
+/** Whose layout of them is known. */
+const KEPT_ARCHITECTURE = "GptOssForCausalLM";
 /** Of an f16 or bf16 weight. */
 const HALF_BYTES = 2;
 /** Of a q4_k_m weight, on the average. */
@@ -48,7 +53,9 @@ export function judgeModel(facts: ModelFacts): Finding {
     const reason = "its tokenizer is not whole, and no text can be read without it. Fetch the missing files.";
     return { ...found, verdict: "damaged", missing: tokenizer.missing, reason };
   }
-  const resultBytes = found.parameterCount == null ? null : found.parameterCount * HALF_BYTES;
+  const halfBytes = found.parameterCount == null ? null : found.parameterCount * HALF_BYTES;
+  // What is kept as it is makes a file as large.
+  const resultBytes = facts.method === KEPT_METHOD ? (found.sizeBytes ?? null) : halfBytes;
   return {
     ...found,
     ...describeResult(facts, resultBytes ?? 0),
@@ -60,7 +67,7 @@ export function judgeModel(facts: ModelFacts): Finding {
 
 function describeResult(facts: ModelFacts, bytes: number): Pick<Finding, "verdict" | "reason"> {
   const { verdict, reason } = describeLoss(facts);
-  if (bytes < LARGE_BYTES) return { verdict, reason };
+  if (bytes < LARGE_BYTES || facts.method === KEPT_METHOD) return { verdict, reason };
   const small = ((bytes / HALF_BYTES) * SMALL_BYTES) / 1e9;
   return {
     verdict,
@@ -70,6 +77,9 @@ function describeResult(facts: ModelFacts, bytes: number): Pick<Finding, "verdic
 
 function describeLoss({ found, method, weights }: ModelFacts): Pick<Finding, "verdict" | "reason"> {
   const makes = "llama.cpp runs GGUF files. Converting makes one";
+  if (method === KEPT_METHOD) {
+    return { verdict: "convertible", reason: `${makes}, in which the experts keep their four bits (MXFP4).` };
+  }
   if (method !== null) {
     const reason = `${makes} and unpacks the weights (${found.quantization}) to 16 bits: larger, and no better than they are. A GGUF of the original weights is better, where there is one.`;
     return { verdict: "convertible-with-loss", reason };
@@ -96,7 +106,8 @@ function findRefusal({ found, config, method, tokenizer, tensors }: ModelFacts):
     const reason = `the architecture ${showText(name)} is not among those that are converted (${known}). Look for a GGUF of it.`;
     return { reason };
   }
-  if (method !== null && (config.quantization === null || !isUnpacked(method, config.quantization.bits))) {
+  const isForeign = method === KEPT_METHOD && name !== KEPT_ARCHITECTURE;
+  if (method !== null && (isForeign || config.quantization === null || !isUnpacked(method, config.quantization.bits))) {
     const reason = `its weights are quantised (${found.quantization}), in a way that is not converted. Fetch the original weights or a GGUF.`;
     return { reason };
   }
@@ -107,7 +118,7 @@ function findRefusal({ found, config, method, tokenizer, tensors }: ModelFacts):
   const others = [...dtypes].filter((dtype) => !EXACT_DTYPES.has(dtype) && !ROUNDED_DTYPES.has(dtype));
   if (method === null && others.length > 0)
     return { reason: `it has weights of the type ${others.join(", ")}, which are not converted.` };
-  const odd = (found.files ?? []).map((file) => basename(file)).find((file) => !CONVERTIBLE_FILE.test(file));
+  const odd = (found.files ?? []).map((file) => basename(file)).find((file) => !isConvertibleFile(file));
   if (odd !== undefined) {
     return {
       reason: `the converter looks for model.safetensors, model-*.safetensors or pytorch_model.bin: give ${showText(odd)} such a name.`,
@@ -123,19 +134,22 @@ function findRefusal({ found, config, method, tokenizer, tensors }: ModelFacts):
 
 /**
  * Decoders: without a head on top, as for embeddings, the names begin one level lower; beside an image part, one higher.
- * The others are those of BERT and its kin, of GPT-2 and of GPT-NeoX.
+ * The others are those of BERT and its kin, of GPT-2, of GPT-NeoX, and of Llama's makers.
  */
 const EMBEDDINGS: readonly RegExp[] = [
   /^(model\.language_model\.|language_model\.model\.|model\.)?embed_tokens\.weight$/,
   /(^|\.)embeddings\.(word|tok)_embeddings\.weight$/,
   /^(transformer\.)?wte\.weight$/,
   /^gpt_neox\.embed_in\.weight$/,
+  /^tok_embeddings\.weight$/,
 ];
 const LAYERS: readonly RegExp[] = [
   /^(?:model\.language_model\.|language_model\.model\.|model\.)?layers\.(\d{1,6})\./,
   /(?:^|\.)encoder\.layers?\.(\d{1,6})\./,
   /^(?:transformer\.)?h\.(\d{1,6})\./,
   /^gpt_neox\.layers\.(\d{1,6})\./,
+  /^layers\.(\d{1,6})\./,
+  /^(?:distilbert\.)?transformer\.layer\.(\d{1,6})\./,
 ];
 
 /** What config.json says and the tensors do not have. */
@@ -144,7 +158,7 @@ function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, We
   const embedding = [...tensors.values()].find(({ name }) => EMBEDDINGS.some((form) => form.test(name)));
   if (embedding === undefined) broken.push("the tensor model.embed_tokens.weight");
   // Packed ones have fewer words than numbers.
-  else if (embedding.dtype !== "U32" && config.hiddenSize !== null && embedding.shape[1] !== config.hiddenSize) {
+  else if (embedding.dtype !== "U32" && config.hiddenSize !== null && !fits(embedding, config.hiddenSize)) {
     broken.push(`embeddings of ${config.hiddenSize} numbers, as config.json says; they have ${embedding.shape[1]}`);
   }
   const layers = new Set<number>();
@@ -159,6 +173,12 @@ function findContradictions(config: ModelConfig, tensors: ReadonlyMap<string, We
     if (!layers.has(layer)) broken.push(`the tensors of layer ${layer}`);
   }
   return broken;
+}
+
+/** Of the files of Llama's makers each may have a part of the columns. */
+function fits({ name, shape }: WeightTensor, width: number): boolean {
+  const columns = shape[1] ?? 0;
+  return columns === width || (name === OWN_EMBEDDINGS && columns > 0 && width % columns === 0);
 }
 
 /** The deepest models have some 130 layers; a hostile config.json may say anything. */

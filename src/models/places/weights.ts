@@ -3,7 +3,8 @@
 
 import { existsSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
-import { CONVERTIBLE_FILE } from "../../formats/convertible.ts";
+import { isConvertibleFile } from "../../formats/convertible.ts";
+import { PARAMS_FILE } from "../../formats/meta/own-layout.ts";
 import type { FoundModels, FoundNames } from "../found.ts";
 
 /** Every such folder has one. */
@@ -18,8 +19,9 @@ export function addWeightsFolder(
   explicit = false,
 ): boolean {
   const has = (pattern: RegExp): boolean => entries.some((name) => pattern.test(name));
-  const hasWeights = has(/\.safetensors$/i) || has(CONVERTIBLE_FILE);
-  if (!entries.includes(WEIGHTS_CONFIG) || !hasWeights || has(/\.gguf$/i)) return false;
+  const hasWeights = has(/\.safetensors$/i) || entries.some(isConvertibleFile);
+  const isDescribed = entries.includes(WEIGHTS_CONFIG) || entries.includes(PARAMS_FILE);
+  if (!isDescribed || !hasWeights || has(/\.gguf$/i)) return false;
   // The parts of an image pipeline are no models of their own.
   if (existsSync(join(folder, "..", "model_index.json"))) return false;
   found.addWeights(folder, names, explicit);
