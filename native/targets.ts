@@ -16,6 +16,7 @@ const EXPECTED: Readonly<Record<"linux" | "darwin", readonly { pattern: RegExp; 
     { pattern: /^libmlo\.so$/, shown: "libmlo.so" },
     { pattern: /^libggml-base\.so$/, shown: "libggml-base.so" },
     { pattern: /^libggml-cpu-.+\.so$/, shown: "libggml-cpu-*.so (one at least)" },
+    { pattern: /^probe\.node$/, shown: "probe.node" },
   ],
   darwin: [
     { pattern: /^libmlo\.dylib$/, shown: "libmlo.dylib" },
@@ -23,6 +24,7 @@ const EXPECTED: Readonly<Record<"linux" | "darwin", readonly { pattern: RegExp; 
     // CMake gives modules the ending .so there too.
     { pattern: /^libggml-cpu-.+\.(so|dylib)$/, shown: "libggml-cpu-*.so (one at least)" },
     { pattern: /^libggml-metal\.(so|dylib)$/, shown: "libggml-metal.so (of --gpu metal)" },
+    { pattern: /^probe\.node$/, shown: "probe.node" },
   ],
 };
 

@@ -3,20 +3,17 @@
 
 import { encodePlan, encodeRecommendation } from "../api/manage/encode-plan.ts";
 import { loadConfig } from "../config.ts";
-import { systemClock } from "../lib/clock.ts";
 import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { readAdapters } from "../models/adapter.ts";
-import { listBackends } from "../protocol/backends.ts";
 import { AppError } from "../protocol/errors.ts";
-import { locateNativeFiles } from "../router/native-files.ts";
 import type { PlanGoal } from "../router/placement/plan.ts";
 import type { Planner } from "../router/planner.ts";
-import { choosePlugins, pluginEffects } from "../router/plugins.ts";
 import { listSaid } from "./asked-settings.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { openMachine } from "./machine.ts";
+import { openNative } from "./native.ts";
 import { PLAN_GOAL } from "./plan-specs.ts";
 import { renderPlan, renderRecommendation } from "./plan-text.ts";
 import { openPlanner } from "./planning.ts";
@@ -76,9 +73,8 @@ async function open({ flags, configPath }: Asked, env: Environment, cwd: string)
   const resolved = loadConfig({ flags, env, folders, cwd }, configPath);
   const { values: config } = resolved;
   const log = createLogger({ level: flags.has("log_level") ? config.logLevel : "error", format: config.logFormat });
-  const files = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
-  const wanted = listBackends(config.backend);
-  const { plugins } = await choosePlugins(files, pluginEffects(files, folders.cache, log, systemClock, wanted), wanted);
+  const { files, choice } = await openNative({ config: { ...config, exitWithParent: false }, folders, env, log });
+  const { plugins } = choice;
   const registry = openRegistry({ config, folders, env, log }, files, undefined, () => null);
   const adapted = { modelPath: registry.defaultEntry()?.path ?? "", adapters: readAdapters(config.lora) };
   return openPlanner({

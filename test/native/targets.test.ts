@@ -79,8 +79,8 @@ test("targets are known by name", () => {
   }
 });
 
-const LINUX = ["libmlo.so", "libggml-base.so", "libggml-cpu-armv8.0_1.so"];
-const MAC = ["libmlo.dylib", "libggml-base.dylib", "libggml-cpu-apple_m1.so", "libggml-metal.so"];
+const LINUX = ["libmlo.so", "libggml-base.so", "libggml-cpu-armv8.0_1.so", "probe.node"];
+const MAC = ["libmlo.dylib", "libggml-base.dylib", "libggml-cpu-apple_m1.so", "libggml-metal.so", "probe.node"];
 
 function check(name: string, target: Target, files: Record<string, Uint8Array>): string {
   const folder = join(root, name);
