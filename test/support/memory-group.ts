@@ -9,6 +9,8 @@ interface Version {
   usage: string;
   /** Of memory.stat: what can't be dropped like the page cache. */
   anonymous: RegExp;
+  /** Where the kernel counts the processes that it ended for want of memory. */
+  kills: string;
 }
 
 const VERSIONS: readonly Version[] = [
@@ -17,8 +19,15 @@ const VERSIONS: readonly Version[] = [
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
     anonymous: /^total_rss (\d+)$/m,
+    kills: "memory.oom_control",
   },
-  { root: "/sys/fs/cgroup", limit: "memory.max", usage: "memory.current", anonymous: /^anon (\d+)$/m },
+  {
+    root: "/sys/fs/cgroup",
+    limit: "memory.max",
+    usage: "memory.current",
+    anonymous: /^anon (\d+)$/m,
+    kills: "memory.events",
+  },
 ];
 
 export type MadeGroup = { kind: "made"; group: MemoryGroup } | { kind: "none"; reason: string };
@@ -38,6 +47,11 @@ export class MemoryGroup implements Disposable {
   get anonymousBytes(): number {
     const stat = readFileSync(join(this.folder, "memory.stat"), "utf8");
     return Number(this.version.anonymous.exec(stat)?.[1] ?? 0);
+  }
+
+  /** Processes that the kernel has ended in it for want of memory. */
+  get kills(): number {
+    return Number(/^oom_kill (\d+)$/m.exec(readFileSync(join(this.folder, this.version.kills), "utf8"))?.[1] ?? 0);
   }
 
   limit(bytes: number): void {

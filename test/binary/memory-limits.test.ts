@@ -1,0 +1,178 @@
+// The compiled binary in memory control groups of 1, 2 and 4 GiB: what does not fit is refused before the kernel ends anything,
+// what is said to fit loads, serves its whole context, and takes what the plan says.
+
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { BINARY } from "../support/binary.ts";
+import { cacheModel } from "../support/gguf-builder.ts";
+import { type MadeGroup, makeMemoryGroup } from "../support/memory-group.ts";
+import type { ModelSpec } from "../support/model-specs.ts";
+import { type Server, startServer } from "../support/server.ts";
+
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+/** 1,500 tokens through the widest model on two cores that others use too. */
+const TIMEOUT_MS = 600_000;
+const CONTEXT = 1536;
+/** Of which the last ones are the answer. */
+const PROMPT = CONTEXT - 36;
+/** The larger of both: the issue's bound of what a load may take beside its plan. */
+const SHARE = 0.05;
+const SLACK_BYTES = 64 * MIB;
+
+/** Keys and values weigh much here and the rest little: 16 kB a token and layer. */
+const specOf = (layers: number): ModelSpec => ({
+  shape: "llama",
+  tokenizer: "llama-spm",
+  layers,
+  width: 256,
+  heads: 32,
+  kvHeads: 32,
+  headSize: 128,
+  feedForward: 512,
+  contextLength: 32_768,
+  seed: 11,
+  weights: "Q8_0",
+  embeddings: "F16",
+  repeated: "all",
+});
+
+/** At this context keys and values take 384 MiB, 768 MiB and 1.5 GiB; at four times as many tokens none of them fits. */
+const CASES: [name: string, bytes: number, layers: number][] = [
+  ["1 GiB", GIB, 16],
+  ["2 GiB", 2 * GIB, 32],
+  ["4 GiB", 4 * GIB, 64],
+];
+
+interface Plan {
+  verdict: string;
+  plan: {
+    memory: { host: Record<"weightsBytes" | "mappedBytes" | "kvBytes" | "computeBytes" | "overheadBytes", number> };
+  };
+  change: { moreBytes: unknown } | null;
+  options: { cost: string }[];
+}
+
+const made: MadeGroup = makeMemoryGroup(`mlo-limits-${process.pid}`);
+if (made.kind === "none") console.warn(`skipped: no memory control group can be made here: ${made.reason}`);
+let server: Server | null = null;
+afterEach(async () => {
+  await server?.stop();
+  server = null;
+});
+afterAll(() => {
+  if (made.kind === "made") made.group[Symbol.dispose]();
+});
+
+async function start(bytes: number, layers: number): Promise<Server> {
+  if (made.kind === "none") throw new Error(made.reason);
+  made.group.limit(bytes);
+  const program = made.group.enter([BINARY]);
+  server = await startServer({ program, args: ["--model", cacheModel(specOf(layers))] });
+  return server;
+}
+
+async function post<T>({ url }: Server, path: string, body: object): Promise<{ status: number; body: T }> {
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(body) });
+  return { status: response.status, body: (await response.json()) as T };
+}
+
+async function readStatus({ url }: Server): Promise<{ id: string; state: string; pid: number | null }[]> {
+  const response = await fetch(`${url}/api/models/status`);
+  return ((await response.json()) as { models: { id: string; state: string; pid: number | null }[] }).models;
+}
+
+function readAnonymous(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN);
+}
+
+/** The most of its own memory that the process ever had while the work went on. */
+async function watchPeak(pid: number, work: Promise<unknown>): Promise<number> {
+  let [peak, isOver] = [readAnonymous(pid), false];
+  void work.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    peak = Math.max(peak, readAnonymous(pid));
+    await Bun.sleep(20);
+  }
+  return peak;
+}
+
+describe.skipIf(made.kind === "none")("a control group of", () => {
+  test.each(CASES)(
+    "%s: what does not fit is refused before anything is ended",
+    async (_name, bytes, layers) => {
+      const running = await start(bytes, layers);
+      const { kills } = (made as Extract<MadeGroup, { kind: "made" }>).group;
+      const model = await nameOf(running);
+      const planned = await post<Plan>(running, "/api/plan", { model, ctx: 4 * CONTEXT });
+      expect(planned.body.verdict).not.toBe("fits");
+      const loaded = await post<{ error: { code: string; hint: string } }>(running, "/api/models/load", {
+        model,
+        ctx: 4 * CONTEXT,
+      });
+      expect([loaded.status, loaded.body.error.code]).toEqual([400, "plan_refused"]);
+      expect(loaded.body.error.hint).not.toBe("");
+      expect((made as Extract<MadeGroup, { kind: "made" }>).group.kills).toBe(kills);
+      expect((await readStatus(running)).filter(({ pid }) => pid !== null)).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each(CASES)(
+    "%s: what is said to fit loads, serves its whole context, and takes what was planned",
+    async (_name, bytes, layers) => {
+      const running = await start(bytes, layers);
+      const { group } = made as Extract<MadeGroup, { kind: "made" }>;
+      const model = await nameOf(running);
+      const { body: report } = await post<Plan>(running, "/api/plan", { model, ctx: CONTEXT });
+      expect(report.verdict).toBe("fits");
+      const { mappedBytes, ...own } = report.plan.memory.host;
+      const plannedBytes = Object.values(own).reduce((sum, part) => sum + part, 0);
+      expect((await post(running, "/api/models/load", { model, ctx: CONTEXT })).status).toBe(200);
+      const pid = (await readStatus(running)).find(({ state }) => state === "loaded")?.pid ?? 0;
+      const prompt = Array.from({ length: PROMPT }, (_, at) => 300 + (at % 5000));
+      const answering = post<{ usage: { prompt_tokens: number; completion_tokens: number } }>(
+        running,
+        "/v1/completions",
+        { model, prompt, max_tokens: CONTEXT, temperature: 0, ignore_eos: true },
+      );
+      const peak = await watchPeak(pid, answering);
+      const { status, body } = await answering;
+      expect(status).toBe(200);
+      expect(body.usage.prompt_tokens + body.usage.completion_tokens).toBeGreaterThanOrEqual(CONTEXT - 1);
+      const bound = Math.max(SHARE * plannedBytes, SLACK_BYTES);
+      const mib = (value: number): number => Math.round(value / MIB);
+      console.log(
+        `${layers} layers: ${mib(peak)} MiB at most, ${mib(plannedBytes)} planned, ${mib(mappedBytes)} mapped beside it`,
+      );
+      expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(bound);
+      expect(group.kills).toBe(0);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "1 GiB: a context that nobody asked for is made to fit",
+    async () => {
+      const running = await start(GIB, 16);
+      const loaded = await post<{ contextLength: number }>(running, "/api/models/load", {
+        model: await nameOf(running),
+      });
+      expect(loaded.status).toBe(200);
+      expect(loaded.body.contextLength).toBeLessThan(16_384);
+      const { status } = await post(running, "/v1/completions", { prompt: "once upon a time", max_tokens: 4 });
+      expect(status).toBe(200);
+      expect((made as Extract<MadeGroup, { kind: "made" }>).group.kills).toBe(0);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+async function nameOf({ url }: Server): Promise<string> {
+  const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
+  return data[0]?.id ?? "";
+}
