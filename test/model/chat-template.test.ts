@@ -57,6 +57,7 @@ describe.skipIf(!HAS_NATIVE)("a chat template of a model file", () => {
     expect((await get("inline")).modelFile).toEqual({
       name: "inline.json",
       content: { model_id: "inline", path: DEMO_PATH, settings: { chat_template: OWN } },
+      hardware: [],
       withoutEffect: [],
       chatTemplate: OWN,
     });

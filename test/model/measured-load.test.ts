@@ -117,8 +117,8 @@ describe.skipIf(!HAS_NATIVE || !isLinux)("an engine holds what was measured", ()
     });
     try {
       const embeds = name === "an encoder";
-      await ask(server.url, embeds, name === "repacked weights" ? 40 : 400);
-      await ask(server.url, embeds, name === "repacked weights" ? 40 : 400);
+      await ask(server.url, embeds, name === "repacked weights" ? 200 : 400);
+      await ask(server.url, embeds, name === "repacked weights" ? 200 : 400);
       const engine = findEngine(server.pid);
       const held = readRssAnon(engine);
       console.log(`${name}: ${Math.round(held / MIB)} MiB held, ${Math.round(expected / MIB)} measured`);

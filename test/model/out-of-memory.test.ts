@@ -23,6 +23,8 @@ const LARGE_SPEC: ModelSpec = {
 /** An engine takes some 100 MiB by itself; with this much it has room for the shorter contexts alone. */
 const ROOM_BYTES = 420 * MIB;
 const TIMEOUT_MS = 180_000;
+/** Plans believe what they are told, and so a load is tried that can't succeed. */
+const TOLD = ["--memory-budget", String(8192 * MIB)];
 
 /** The limit over what is used: 7 % are then left, some 25 MiB, which is high pressure and not critical. */
 const TIGHT_FACTOR = 1.075;
@@ -72,7 +74,7 @@ describe.skipIf(!HAS_NATIVE || made.kind === "none")("a model that does not fit 
   test(
     "is refused with the figures and the smallest change, and the server lives",
     async () => {
-      const server = await startLimited([]);
+      const server = await startLimited(TOLD);
       try {
         const response = await complete(server);
         const { error } = (await response.json()) as { error: { code: string; message: string; hint: string } };
@@ -94,7 +96,7 @@ describe.skipIf(!HAS_NATIVE || made.kind === "none")("a model that does not fit 
   test(
     "is loaded with less where that is allowed, and says so",
     async () => {
-      const server = await startLimited(["--on-oom", "step-down"]);
+      const server = await startLimited([...TOLD, "--on-oom", "step-down"]);
       try {
         const response = await complete(server);
         expect(response.status).toBe(200);
@@ -145,7 +147,7 @@ describe.skipIf(!HAS_NATIVE || made.kind === "none")("a model that does not fit 
   test(
     "with an explicit context it is refused all the same: what was asked for is not changed",
     async () => {
-      const server = await startLimited(["--on-oom", "step-down", "--ctx", "16384", "--ubatch-size", "128"]);
+      const server = await startLimited([...TOLD, "--on-oom", "step-down", "--ctx", "16384", "--ubatch-size", "128"]);
       try {
         const response = await complete(server);
         const { error } = (await response.json()) as { error: { code: string } };
