@@ -45,7 +45,10 @@ export async function complete(server: Pick<Server, "url">, model: string, promp
   return { status: response.status, json: (await response.json()) as Json };
 }
 
-/** Engines of a server that are there now: those that load and those that end among them. */
+/**
+ * Engines of a server that are there now: those that load and those that end among them. With what they have of their own: what
+ * is mapped are mostly the program and its libraries, which all of them share.
+ */
 export function listEngines(serverPid: number): { pid: number; anonBytes: number }[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -57,7 +60,7 @@ export function listEngines(serverPid: number): { pid: number; anonBytes: number
         if (parent !== serverPid || !command.includes("engine") || command.includes("--job")) return [];
         const memory = readProcessMemory(pid);
         // One that has ended and is not yet reaped has none.
-        return memory === null ? [] : [{ pid, anonBytes: memory.anonBytes + memory.mappedBytes }];
+        return memory === null ? [] : [{ pid, anonBytes: memory.anonBytes }];
       } catch (_gone) {
         // Between the listing and the reading.
         return [];
