@@ -4,8 +4,9 @@
 import type { GgufHeader } from "../../formats/gguf/read-header.ts";
 import type { GgufValue } from "../../formats/gguf/read-metadata.ts";
 import type { GgufTensor } from "../../formats/gguf/read-tensors.ts";
+import { LAYERS_MAX } from "../../protocol/memory-need.ts";
 import { isEncoder } from "../architecture.ts";
-import type { LayerShape, ModelShape, ShapeTensor } from "./model-shape.ts";
+import { isCount, type LayerShape, type ModelShape, type ShapeTensor, WIDTH_MAX } from "./model-shape.ts";
 
 type Header = Pick<GgufHeader, "metadata" | "tensors">;
 
@@ -33,7 +34,7 @@ const WINDOWED: ReadonlySet<string> = new Set([
 /** llama.cpp computes its attention without the fused operation. */
 const UNFUSED = "grok";
 
-/** All parts of a model, the first one first; read with their tensors. Null where the header has no layers to count. */
+/** All parts of a model, the first one first; read with their tensors. Null where the header has no layers to count, or none that can be. */
 export function readShape(headers: readonly Header[]): ModelShape | null {
   const metadata = headers[0]?.metadata ?? new Map<string, GgufValue>();
   const architecture = metadata.get("general.architecture");
@@ -41,7 +42,8 @@ export function readShape(headers: readonly Header[]): ModelShape | null {
   const keys = new Keys(metadata, architecture);
   const layerCount = keys.count("block_count", 0);
   const width = keys.count("embedding_length", 0);
-  if (layerCount === 0 || width === 0) return null;
+  // A header that lies is for llama.cpp to refuse, and not to count with.
+  if (!isCount(layerCount, LAYERS_MAX) || !isCount(width, WIDTH_MAX)) return null;
   const tensors = headers.flatMap(({ tensors: list }) => list ?? []).map(toShapeTensor);
   const expertCount = keys.count("expert_count", 0);
   const isAnEncoder = isEncoder(architecture) || metadata.get(`${architecture}.attention.causal`) === false;
