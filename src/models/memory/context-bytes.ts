@@ -83,17 +83,13 @@ function countLayerBytes(shape: ModelShape, layer: LayerShape, sizes: ContextSiz
   const recurrent = layer.innerLength === 0 ? 0 : 6 * layer.innerLength + width;
   const states = sizes.sequences * (layer.stateLength + 2 * layer.convolutionLength);
   const scores = shape.fusesAttention || layer.keyLength === 0 ? 0 : countScores(shape, layer, sizes);
-  return (rows * (Math.max(dense, mixed, recurrent) + scores) + states) * FLOAT_BYTES;
+  return (rows * Math.max(dense, mixed, recurrent, scores) + states) * FLOAT_BYTES;
 }
 
 /** Of one row: a score for each head and cell, where attention is not one operation. */
-function countScores({ width }: ModelShape, { queryLength }: LayerShape, { contextLength }: ContextSizes): number {
-  const heads = Math.max(1, Math.round(queryLength / HEAD_LENGTH));
-  return heads * padCells(contextLength) + 4 * width;
+function countScores({ width }: ModelShape, layer: LayerShape, { contextLength }: ContextSizes): number {
+  return layer.heads * padCells(contextLength) + 4 * width + 2 * layer.queryLength;
 }
-
-/** The usual one: the exact number matters little beside the context's. */
-const HEAD_LENGTH = 128;
 
 /** Bytes of an activation as kernels want it beside weights of a type, for each number. */
 const ACTIVATION_BYTES: Readonly<Record<string, number>> = { F32: 0, F16: 2, BF16: 2 };

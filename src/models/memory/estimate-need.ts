@@ -95,12 +95,14 @@ function estimateContext(
   const count = shape.layers.length;
   const places = layers.map((_, index) => placeLayer(first + index, count, settings));
   const outputPlace = placeLayer(count, count, settings);
+  // The engine leaves the fused operation out for cells in full precision, which it would round.
+  const computed = settings.kvType === "f32" ? { ...shape, fusesAttention: false } : shape;
   const ofPlace = (place: Place): MemoryParts => {
     const here = layers.filter((_, index) => places[index] === place);
     return {
       ...nothing(),
       kvBytes: here.reduce((sum, layer) => sum + countCacheBytes(layer, sizes, settings.kvType), 0),
-      computeBytes: countComputeBytes(shape, here, sizes, outputPlace === place),
+      computeBytes: countComputeBytes(computed, here, sizes, outputPlace === place),
     };
   };
   const host = ofPlace("host");

@@ -15,6 +15,8 @@ export interface LayerShape {
   valueLength: number;
   /** Of all heads' queries together. */
   queryLength: number;
+  /** Of its queries. */
+  heads: number;
   /** Numbers that a sequence keeps, whatever its length: of a convolution, and of a state. */
   convolutionLength: number;
   stateLength: number;

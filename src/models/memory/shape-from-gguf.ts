@@ -119,6 +119,7 @@ function describeLayer(keys: Keys, layer: number, all: readonly ShapeTensor[], i
     ...tensors.filter(({ name }) => /\.ffn_up\.weight$/.test(name)).map(({ rows }) => rows),
   );
   return {
+    heads,
     keyLength: keeps ? keyLength : 0,
     valueLength: keeps ? valueLength : 0,
     queryLength: attends ? queryLength : 0,

@@ -34,6 +34,7 @@ function makeShape(): ModelShape {
       keyLength: isState ? 0 : keyLength,
       valueLength: isState ? 0 : keyLength,
       queryLength: isState ? 0 : 2 * keyLength,
+      heads: 2,
       convolutionLength: isState ? 3 * width : 0,
       stateLength: isState ? 16 * width : 0,
       innerLength: isState ? 2 * width : 0,
