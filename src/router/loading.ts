@@ -9,6 +9,8 @@ import type { PoolBytes } from "./pools.ts";
 export interface LoadOptions {
   /** Over what the model's own file says, until it is unloaded; absent: as they are now. */
   changes?: EngineChanges;
+  /** What a plan chose beside all that was asked for, for as long; forgotten when the load fails. Absent: as it is now. */
+  planned?: EngineChanges;
   /** How long its engine stays without requests; null: for ever. Absent: as it is now. */
   keepMs?: number | null;
   /** Once it is loaded, requests that name no model are for it. */

@@ -149,7 +149,8 @@ function encodeResident(model: ResidentModel): ModelStatusReply["models"][number
   };
 }
 
-const LOAD_ERRORS: ErrorCode[] = INFERENCE_ERRORS.filter(
+/** Of what starts an engine. */
+export const LOAD_ERRORS: ErrorCode[] = INFERENCE_ERRORS.filter(
   (code) => code !== "context_length_exceeded" && code !== "request_crashes_engine" && code !== "not_supported",
 );
 

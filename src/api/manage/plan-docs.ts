@@ -1,6 +1,7 @@
 // What the OpenAPI document says of the routes that plan.
 
 import { describeRoute } from "../route-docs.ts";
+import { LOAD_ERRORS } from "./loading.ts";
 
 /** Names of models are shorter. */
 export const WORDS_CHARS_MAX = 200;
@@ -22,10 +23,19 @@ export const OPTIMIZE_DOCS = describeRoute({
   operationId: "optimizeModel",
   tag: "System",
   summary: "Plan a model anew for latency, throughput or memory",
-  description: "The plan for that goal beside the usual one. Nothing is loaded or changed.",
-  body: { schema: "OptimizeRequest", examples: { latency: { model: "demo", goal: "latency" } } },
+  description:
+    "The plan for that goal beside the usual one. With `apply` the model is loaded with it, and an engine with other settings goes " +
+    "when its requests have ended; the settings hold until the model is unloaded or loaded with others. A plan that does not fit " +
+    "beside the models that are loaded is not applied: `plan_refused`, and nothing is changed.",
+  body: {
+    schema: "OptimizeRequest",
+    examples: {
+      applied: { model: "demo", goal: "memory", apply: true },
+      latency: { model: "demo", goal: "latency" },
+    },
+  },
   reply: { schema: "OptimizeReply", description: "Both plans." },
-  errors: ["invalid_request", "model_not_found", "model_damaged", "format_unsupported", "payload_too_large", "timeout"],
+  errors: LOAD_ERRORS,
 });
 
 export const RECOMMEND_DOCS = describeRoute({

@@ -48,6 +48,9 @@ export type PlanRequest = Static<typeof PlanRequest>;
 export const OptimizeRequest = Type.Object({
   model: Type.Optional(Type.String({ maxLength: 1024, description: "Id or alias; absent: the default model." })),
   goal,
+  apply: Type.Optional(
+    Type.Boolean({ description: "Load the model with that plan, if it fits. Default: false, the plan alone." }),
+  ),
 });
 export type OptimizeRequest = Static<typeof OptimizeRequest>;
 
@@ -177,7 +180,8 @@ export type PlanReply = Static<typeof PlanReply>;
 export const OptimizeReply = Type.Object({
   model: Type.String(),
   goal: oneOf(PLAN_GOALS),
-  applied: Type.Boolean({ description: "False: a plan alone, nothing is loaded." }),
+  applied: Type.Boolean({ description: "The model is loaded with the proposed plan." }),
+  reason: orNull(Type.String({ description: "Why it is not, though that was asked for." })),
   current: orNull(Placement),
   proposed: PlanReply,
 });
