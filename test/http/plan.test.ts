@@ -171,8 +171,10 @@ test("recommendations: from the disk, from the Hub where words are given, and wh
 });
 
 test("the policy, what is automatic, what was lowered, and what could not be read", async () => {
-  const { get } = createTestApp();
+  const { get, adaptation } = createTestApp();
+  adaptation.now = { ...adaptation.now, problem: "the probe does not answer" };
   expect(await readJson(await get("/api/system/optimization"))).toMatchObject({
+    adaptation: JSON.parse(JSON.stringify(adaptation.now)),
     policy: { memoryShare: null, baseShare: 0.1, deviceShare: 0.9, memoryBudgetBytes: null, autoOptimization: true },
     automatic: expect.arrayContaining(["ctx", "parallel", "gpuLayers"]),
     machine: { restraints: [{ what: "threads", from: 8, to: 4, reason: "the machine runs on battery" }] },

@@ -95,7 +95,12 @@ export function encodeMachine({ machine, restraints }: Budget): PlanReply["machi
   };
 }
 
-export function encodeOptimization({ policy, budget, lowered, unknown }: OptimizationReport): OptimizationReply {
+export function encodeOptimization({
+  policy,
+  budget,
+  lowered,
+  unknown,
+}: OptimizationReport): Omit<OptimizationReply, "adaptation"> {
   const { automatic, ...shares } = policy;
   return {
     policy: { ...shares, autoOptimization: automatic },

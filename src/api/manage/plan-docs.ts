@@ -61,7 +61,8 @@ export const OPTIMIZATION_DOCS = describeRoute({
   tag: "System",
   summary: "Show the policy on memory and what is lowered now",
   description:
-    "How much models may take and why, what a plan chooses by itself, and what the machine's state has lowered.",
+    "How much models may take and why, what a plan chooses by itself, what loads had to be lowered, and in `adaptation` what is " +
+    "lowered of running engines while the machine is short of something.",
   reply: { schema: "OptimizationReply", description: "Policy and state." },
   errors: [],
 });

@@ -3,6 +3,7 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { KV_TYPES } from "../../protocol/memory-need.ts";
 import { OPTION_KINDS, PLAN_GOALS } from "../../router/placement/plan.ts";
+import { AdaptationReply } from "../system/adaptation-schema.ts";
 
 const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 const oneOf = <const T extends readonly string[]>(words: T, description?: string) =>
@@ -209,6 +210,7 @@ export const OptimizationReply = Type.Object({
     { description: "What loaded models have less of than usual, so that they fit." },
   ),
   unknown: Type.Record(Type.String(), Type.String(), { description: "What could not be read, and why." }),
+  adaptation: AdaptationReply,
 });
 export type OptimizationReply = Static<typeof OptimizationReply>;
 

@@ -78,7 +78,10 @@ export function addPlanRoutes(app: Elysia, api: ApiContext): void {
   app.get(
     "/api/system/optimization",
     async () => {
-      const reply: OptimizationReply = encodeOptimization(await planner.optimization());
+      const reply: OptimizationReply = {
+        ...encodeOptimization(await planner.optimization()),
+        adaptation: api.adaptation.describe(),
+      };
       return Response.json(reply);
     },
     { detail: OPTIMIZATION_DOCS },
