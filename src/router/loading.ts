@@ -4,6 +4,7 @@ import type { BackendUse } from "../protocol/backends.ts";
 import type { EngineChanges } from "../protocol/model-settings.ts";
 import type { ModelCard } from "./inference.ts";
 import type { FreedMemory, ProcessMemory } from "./memory-effects.ts";
+import type { Learned } from "./placement/deviation.ts";
 import type { PoolBytes } from "./pools.ts";
 
 export interface LoadOptions {
@@ -37,6 +38,10 @@ export interface ResidentModel {
   devices: string[];
   /** What it is planned to take, in the order of the pools; null: not known. */
   plannedBytes: PoolBytes | null;
+  /** What its engine says that it took when it was loaded, in the same order; null: it has none, or does not say. */
+  measuredBytes: PoolBytes | null;
+  /** What its loads took beside their plans, with any settings; null: not known. */
+  learned: Learned | null;
   /** Of its process; null: it has none, or the system does not tell. */
   memory: ProcessMemory | null;
   requests: { running: number; queued: number; waiting: number };

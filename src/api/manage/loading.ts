@@ -13,6 +13,7 @@ import { readKeepAlive } from "../ollama/keep-alive.ts";
 import type { ApiContext } from "../options.ts";
 import { RequestScope } from "../request-scope.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
+import { encodeLearned } from "./encode-plan.ts";
 import {
   type ModelLoadReply,
   ModelLoadRequest,
@@ -140,10 +141,12 @@ function encodeStatus({ models, pools, swaps }: MemoryOverview): ModelStatusRepl
 }
 
 function encodeResident(model: ResidentModel): ModelStatusReply["models"][number] {
-  const { isDefault, backend, plannedBytes, ...rest } = model;
+  const { isDefault, backend, plannedBytes, measuredBytes, learned, ...rest } = model;
   return {
     ...rest,
-    plannedBytes: plannedBytes && [...plannedBytes],
+    plannedBytes: plannedBytes?.map(Math.ceil) ?? null,
+    measuredBytes: measuredBytes?.map(Math.ceil) ?? null,
+    learned: encodeLearned(learned),
     default: isDefault,
     backend: encodeBackend(backend),
   };

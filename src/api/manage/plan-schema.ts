@@ -168,7 +168,7 @@ export const PlanReply = Type.Object({
     Type.Object(
       {
         loads: Type.Integer(),
-        excessBytes: bytes("By how much the worst plan was short; it is counted in."),
+        excessBytes: bytes("By how much the worst plan was short; later ones count it in."),
         lastPlannedBytes: bytes(),
         lastMeasuredBytes: bytes(),
       },
