@@ -38,27 +38,9 @@ export function addPlanRoutes(app: Elysia, api: ApiContext): void {
     },
     { detail: PLAN_DOCS },
   );
-  app.post(
-    "/api/models/optimize",
-    async ({ request }) => {
-      const {
-        model,
-        goal = "balanced",
-        apply = false,
-      } = await optimizeBodies.read(request, options.bodyBytesMax, clock);
-      const { current, proposed } = await planAnew(api, { model, goal, asked: {} });
-      const outcome = apply ? await applyPlan(api, request, proposed) : { applied: false, reason: null };
-      const reply: OptimizeReply = {
-        model: proposed.model,
-        goal: proposed.goal,
-        ...outcome,
-        current: current.plan.verdict === "fits" ? encodePlaced(current.plan.placed) : null,
-        proposed: encodePlan(proposed),
-      };
-      return Response.json(reply);
-    },
-    { detail: OPTIMIZE_DOCS },
-  );
+  app.post("/api/models/optimize", async ({ request }) => Response.json(await optimize(api, request)), {
+    detail: OPTIMIZE_DOCS,
+  });
   app.get(
     "/api/models/recommend",
     async ({ request }) => {
@@ -86,6 +68,24 @@ export function addPlanRoutes(app: Elysia, api: ApiContext): void {
     },
     { detail: OPTIMIZATION_DOCS },
   );
+}
+
+async function optimize(api: ApiContext, request: Request): Promise<OptimizeReply> {
+  const {
+    model,
+    goal = "balanced",
+    apply = false,
+  } = await optimizeBodies.read(request, api.options.bodyBytesMax, api.clock);
+  const { current, proposed } = await planAnew(api, { model, goal, asked: {} });
+  const outcome = apply ? await applyPlan(api, request, proposed) : { applied: false, reason: null };
+  const reply: OptimizeReply = {
+    model: proposed.model,
+    goal: proposed.goal,
+    ...outcome,
+    current: current.plan.verdict === "fits" ? encodePlaced(current.plan.placed) : null,
+    proposed: encodePlan(proposed),
+  };
+  return reply;
 }
 
 /** The balanced plan beside that of the goal. */
