@@ -6,6 +6,7 @@ import { PROJECT_VERSION } from "../api/version.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import { listBackends } from "../protocol/backends.ts";
+import { listAskedChanges } from "../protocol/model-settings.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import { EngineProcess } from "../router/engine-process.ts";
 import { listAlternatives } from "../router/load-alternatives.ts";
@@ -47,6 +48,7 @@ export function openEngines(parts: EngineParts): { router: Router; planner: Plan
     machine: hardware.sources.machine,
     residents: () => listResidents(router.listModels()),
     isMoving: () => router.isMoving,
+    asAsked: (entry) => router.asAsked(entry),
   });
   const router: Router = buildRouter({ ...parts, engines, planner });
   return { router, planner };
@@ -88,14 +90,15 @@ function describeEngineStart(parts: RouterParts): RouterEffects["startEngine"] {
     const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
     const planned = await planner.planLoad(entry);
     const settings = { ...(planned?.apply(start.settings) ?? start.settings), modelPath };
-    const explicit = listExplicit(said, entry.settings.engine);
+    const explicit = listExplicit(said, listAskedChanges(entry.settings));
+    const isContextPlanned = entry.settings.planned?.includes("ctx") ?? false;
     const backend = describeUse(wanted, chosen);
     const engine = await startSteppingDown({
       modelId: entry.id,
       settings,
       onOom: config.onOom,
       alternatives: listAlternatives(settings, {
-        context: start.settings.contextLength > 0,
+        context: start.settings.contextLength > 0 && !isContextPlanned,
         batch: explicit.has("batch"),
       }),
       start: (changed, steppedDown) =>

@@ -44,13 +44,14 @@ export interface ServedHardware {
   stop(): void;
 }
 
-/** What a server asks, tells and watches of its machine. */
-export function openHardware(
+/** What a server asks, tells and watches of its machine. It has been looked at once when this resolves. */
+export async function openHardware(
   { config, env, folders, log }: StartOptions,
   { files, choice }: ServedNative,
   events: EventBus<EventTopic>,
-): ServedHardware {
+): Promise<ServedHardware> {
   const machine = openMachine(files.probe, env, folders);
+  await machine.read(0);
   const question = { job: "devices", plugins: choice.plugins } as const;
   const backendDevices = new BackendDevices(() => runJob(files.library, question, log, systemClock), systemClock);
   const use = describeGpuUse(config, choice);

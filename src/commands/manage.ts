@@ -55,14 +55,15 @@ export function renderStatus({ pools, models }: ModelStatusReply): string {
     return [
       model.id + (marks.length === 0 ? "" : ` (${marks.join(", ")})`),
       model.state,
-      orDash(model.plannedBytes, (bytes) => bytes.map(formatBytes).join(" + ")),
+      orDash(model.plannedBytes, formatPools),
+      orDash(model.measuredBytes, formatPools),
       memory === null ? "-" : `${formatBytes(memory.anonBytes)} + ${formatBytes(memory.mappedBytes)}`,
       `${requests.running} + ${requests.queued + requests.waiting}`,
       orDash(tokensPerSecond.generation, (rate) => rate.toFixed(1)),
       orDash(sleepsInMs, (ms) => `${Math.ceil(ms / 1000)} s`),
     ];
   });
-  const table = [["MODEL", "STATE", "PLANNED", "MEMORY", "REQUESTS", "TOKENS/S", "SLEEPS IN"], ...rows];
+  const table = [["MODEL", "STATE", "PLANNED", "MEASURED", "MEMORY", "REQUESTS", "TOKENS/S", "SLEEPS IN"], ...rows];
   const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
   const lines = table.map((row) =>
     row
@@ -75,6 +76,10 @@ export function renderStatus({ pools, models }: ModelStatusReply): string {
     return `${name}: ${formatBytes(plannedBytes)} of ${budget} planned.\n`;
   });
   return `${lines.join("\n")}\n${sums.join("")}`;
+}
+
+function formatPools(bytes: readonly number[]): string {
+  return bytes.map(formatBytes).join(" + ");
 }
 
 function renderLoaded({ id, state, loadMs, devices, backend }: ModelLoadReply): string {

@@ -75,13 +75,15 @@ async function open({ flags, configPath }: Asked, env: Environment, cwd: string)
   const log = createLogger({ level: flags.has("log_level") ? config.logLevel : "error", format: config.logFormat });
   const { files, choice } = await openNative({ config: { ...config, exitWithParent: false }, folders, env, log });
   const { plugins } = choice;
-  const registry = openRegistry({ config, folders, env, log }, files, undefined, () => null);
+  const machine = openMachine(files.probe, env, folders);
+  await machine.read(0);
+  const registry = openRegistry({ config, folders, env, log, machine }, files, undefined, () => null);
   const adapted = { modelPath: registry.defaultEntry()?.path ?? "", adapters: readAdapters(config.lora) };
   return openPlanner({
     start: { config, folders, log, said: listSaid(resolved) },
     engines: { config, files, plugins, folders, adapted },
     registry,
-    machine: openMachine(files.probe, env, folders),
+    machine,
     residents: () => [],
     isMoving: () => false,
   });

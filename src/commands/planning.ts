@@ -40,6 +40,8 @@ export interface PlanningSources {
   machine: MachineSource;
   residents: () => readonly Resident[];
   isMoving: () => boolean;
+  /** With what its load was asked for; absent: there are no loads. */
+  asAsked?: (entry: ModelEntry) => ModelEntry;
 }
 
 export function openPlanner(sources: PlanningSources): Planner {
@@ -89,7 +91,9 @@ class Models {
   }
 
   find(model: ModelReference): ModelEntry {
-    return typeof model === "object" ? model : this.#sources.registry.resolve(model);
+    if (typeof model === "object") return model;
+    const { registry, asAsked = (entry) => entry } = this.#sources;
+    return asAsked(registry.resolve(model));
   }
 
   describe(entry: ModelEntry, simd: readonly string[]): PlannedModel {

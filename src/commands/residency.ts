@@ -8,6 +8,7 @@ import { readThrough } from "../lib/read-through.ts";
 import type { ModelEntry } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import { toAppError } from "../protocol/errors.ts";
+import type { MachineSource } from "../protocol/machine.ts";
 import type { MemoryEffects } from "../router/memory-effects.ts";
 import type { Planner } from "../router/planner.ts";
 import type { Router } from "../router/router.ts";
@@ -16,11 +17,18 @@ import type { Router } from "../router/router.ts";
 const ENGINE_BYTES = 256 * 1024 ** 2;
 
 export interface MemorySources {
-  planner: Pick<Planner, "planLoad" | "pools">;
+  planner: Pick<Planner, "planLoad" | "pools" | "byPool" | "learnedOf">;
+  hardware: { sources: { machine: MachineSource } };
 }
 
-export function openMemory({ planner }: MemorySources): MemoryEffects {
+/** An older look would be of before what is asked about. */
+const FREE_AGE_MS_MAX = 0;
+
+export function openMemory({ planner, hardware }: MemorySources): MemoryEffects {
+  const { machine } = hardware.sources;
   return {
+    byPool: (need) => planner.byPool(need),
+    learnedOf: (id) => planner.learnedOf(id),
     pools: () => planner.pools().map(({ name }) => name),
     async needOf(entry) {
       // Nothing is there yet to look into; the conversion makes no more than that of it.
@@ -34,7 +42,10 @@ export function openMemory({ planner }: MemorySources): MemoryEffects {
       // More would drive out the files of engines that are at work.
       if (available !== null) await readThrough(filesOf(entry), available / 2, signal);
     },
-    readFree: () => ({ hostBytes: readAvailableMemory(), devices: [] }),
+    async readFree() {
+      const { memory, devices } = await machine.read(FREE_AGE_MS_MAX);
+      return { hostBytes: memory.availableBytes, devices: devices.map(({ id, freeBytes }) => ({ id, freeBytes })) };
+    },
     readProcess: (pid) => readProcessMemory(pid),
   };
 }

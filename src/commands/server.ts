@@ -7,7 +7,7 @@ import { encodeConversion } from "../api/manage/encode-conversion.ts";
 import { type ApiOptions, DEFAULT_API_OPTIONS, DEFAULT_CORS_ORIGINS } from "../api/options.ts";
 import { describeGuessing } from "../config/guessing.ts";
 import type { ConfigKey, ServeConfig } from "../config.ts";
-import { readMachineSize } from "../hardware/machine-facts.ts";
+import { describeSize } from "../hardware/machine-facts.ts";
 import { Hub, type ModelSource } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { systemClock } from "../lib/clock.ts";
@@ -22,6 +22,7 @@ import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import { Uploads } from "../models/upload/uploads.ts";
 import type { EventTopic } from "../protocol/events.ts";
+import type { MachineSource } from "../protocol/machine.ts";
 import type { ConversionJob } from "../router/conversions.ts";
 import type { ConvertOnLoad } from "../router/convert-on-load.ts";
 import type { NativeFiles } from "../router/native-files.ts";
@@ -75,11 +76,12 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
     fileLimit: () => planner.fileLimit(),
     onChange: (job) => announceConversion(events, job, options.onConversion),
   });
-  const registry = openRegistry(options, native.files, watch, converting.findConverted);
+  const hardware = await openHardware(options, native, events);
+  const { machine } = hardware.sources;
+  const registry = openRegistry({ ...options, machine }, native.files, watch, converting.findConverted);
   const loader = converting.createLoader(registry);
   const feed = announceModels(registry, events);
   watch.onChange = () => feed.notice();
-  const hardware = openHardware(options, native, events);
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
@@ -159,8 +161,9 @@ async function convertNamed(registry: ModelRegistry, loader: ConvertOnLoad): Pro
   }
 }
 
+/** `machine`: one that somebody has looked at. Model files are judged by its newest snapshot. */
 export function openRegistry(
-  { config, folders, env, log }: StartOptions,
+  { config, folders, env, log, machine }: StartOptions & { machine: Pick<MachineSource, "latest"> },
   files: Pick<NativeFiles, "demoModel">,
   watch: FolderWatch | undefined,
   findConverted: (folder: string) => string | null,
@@ -178,7 +181,7 @@ export function openRegistry(
     ownFolder,
     ...(config.modelConfigDir === null
       ? {}
-      : { modelFiles: { folder: config.modelConfigDir, env, machine: readMachineSize } }),
+      : { modelFiles: { folder: config.modelConfigDir, env, machine: () => describeSize(machine.latest()) } }),
     places: [...own, ...(config.discover ? listPlaces(env) : [])],
     ...(watch === undefined ? {} : { watch }),
     findConverted,

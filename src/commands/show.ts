@@ -15,7 +15,7 @@ import { AppError } from "../protocol/errors.ts";
 import { isRepository } from "../protocol/hub-name.ts";
 import { locateNativeFiles } from "../router/native-files.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { limitFiles } from "./machine.ts";
+import { limitFiles, openMachine } from "./machine.ts";
 import { openRegistry } from "./server.ts";
 import { renderFit, renderInspection, renderModelFile } from "./show-text.ts";
 
@@ -102,7 +102,9 @@ async function findModel(
   const folders = resolveFolders(env);
   const { values: config } = loadConfig({ flags, env, folders, cwd }, configPath);
   const log = createLogger({ level: "error", format: "text" });
-  const { demoModel } = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
+  const { demoModel, probe } = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
+  const machine = openMachine(probe, env, folders);
+  await machine.read(0);
   // What a folder was converted to is no part of what it is.
-  return openRegistry({ config, folders, env, log }, { demoModel }, undefined, () => null).resolve(name);
+  return openRegistry({ config, folders, env, log, machine }, { demoModel }, undefined, () => null).resolve(name);
 }

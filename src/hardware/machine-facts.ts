@@ -1,37 +1,26 @@
-// The size of this machine as far as model files ask for it: the memory that a process could ever have, and its cores. Unknown
-// is null, never a guess.
+// The size of this machine as far as model files ask for it, out of a snapshot: there is one notion of the machine. Pure; what
+// was not read is null, never a guess.
 
-import { readFileSync } from "node:fs";
-import { availableParallelism, totalmem } from "node:os";
-import type { ReadText } from "./reader.ts";
+import type { MachineSnapshot } from "../protocol/machine.ts";
 
 export interface MachineSize {
   memory: { totalBytes: number | null; unified: boolean };
-  cpu: { usableCores: number };
-  /** Null: nobody has looked. */
-  devices: null;
+  cpu: { usableCores: number | null };
+  /** Null: not known. */
+  devices: { totalBytes: number | null }[] | null;
 }
 
-export function readMachineSize(read: ReadText = readText, platform: string = process.platform): MachineSize {
-  // Apple's processors share their memory with the GPU.
-  const unified = platform === "darwin" && process.arch === "arm64";
-  const totalBytes = platform === "linux" ? readLinuxTotal(read) : totalmem();
-  return { memory: { totalBytes, unified }, cpu: { usableCores: availableParallelism() }, devices: null };
-}
-
-function readLinuxTotal(read: ReadText): number | null {
-  const system = /^MemTotal:\s+(\d+) kB$/m.exec(read("/proc/meminfo") ?? "")?.[1];
-  if (system === undefined) return null;
-  const limit = read("/sys/fs/cgroup/memory.max")?.trim() ?? "";
-  const bytes = Number(system) * 1024;
-  return /^\d+$/.test(limit) ? Math.min(bytes, Number(limit)) : bytes;
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (_absent) {
-    // Another system, or no container.
-    return null;
+/** Null: nobody has looked yet. */
+export function describeSize(snapshot: MachineSnapshot | null): MachineSize {
+  if (snapshot === null) {
+    return { memory: { totalBytes: null, unified: false }, cpu: { usableCores: null }, devices: null };
   }
+  const { memory, cpu, devices, faults, platform } = snapshot;
+  // What is here and can't be asked has a size all the same, and a Mac without a GPU is one that could not be read.
+  const isHidden = devices.length === 0 && (faults.length > 0 || platform === "darwin");
+  return {
+    memory: { totalBytes: memory.totalBytes, unified: memory.unified },
+    cpu: { usableCores: cpu.usableCores },
+    devices: isHidden ? null : devices.map(({ totalBytes }) => ({ totalBytes })),
+  };
 }

@@ -5,6 +5,11 @@ import type { Clock } from "../lib/clock.ts";
 import type { DeviceSnapshot, MachineFault, MachineSnapshot, MachineSource } from "../protocol/machine.ts";
 import { type CpuReading, type SnapshotSources, takeSnapshot } from "./snapshot.ts";
 
+interface Pending {
+  startedMs: number;
+  snapshot: Promise<MachineSnapshot>;
+}
+
 export class Machine implements MachineSource {
   readonly #sources: SnapshotSources;
   readonly #clock: Clock;
@@ -12,7 +17,7 @@ export class Machine implements MachineSource {
   #cpu: CpuReading | null = null;
   #latest: MachineSnapshot | null = null;
   #takenMs = 0;
-  #pending: Promise<MachineSnapshot> | null = null;
+  #pending: Pending | null = null;
 
   constructor(sources: SnapshotSources) {
     this.#sources = sources;
@@ -24,16 +29,23 @@ export class Machine implements MachineSource {
   }
 
   async read(ageMsMax: number): Promise<MachineSnapshot> {
-    const isFresh = this.#clock.monotonicMs() - this.#takenMs <= ageMsMax;
-    if (this.#latest !== null && isFresh) return this.#latest;
-    this.#pending ??= this.#take().finally(() => {
-      this.#pending = null;
-    });
-    return await this.#pending;
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#latest !== null && nowMs - this.#takenMs <= ageMsMax) return this.#latest;
+    // One that is on its way for too long already does not show what has happened since: the next one does.
+    if (this.#pending !== null && nowMs - this.#pending.startedMs > Math.max(0, ageMsMax)) await this.#pending.snapshot;
+    this.#pending ??= this.#begin();
+    return await this.#pending.snapshot;
   }
 
-  async #take(): Promise<MachineSnapshot> {
+  #begin(): Pending {
     const startedMs = this.#clock.monotonicMs();
+    const snapshot = this.#take(startedMs).finally(() => {
+      this.#pending = null;
+    });
+    return { startedMs, snapshot };
+  }
+
+  async #take(startedMs: number): Promise<MachineSnapshot> {
     const snapshot = await takeSnapshot(this.#sources, this.#cpu);
     this.#cpu = { cpu: snapshot.cpu, unknown: keepProcessors(snapshot.unknown) };
     snapshot.faults.push(...this.#findGone(snapshot));

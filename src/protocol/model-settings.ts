@@ -1,5 +1,5 @@
 // What one model's own file may say about how it is run: settings of its engine, by the names of `serve`'s settings, and
-// what requests get that don't say it themselves. Types only.
+// what requests get that don't say it themselves. A leaf.
 
 import type { BackendName } from "./backends.ts";
 import type { SamplingParams } from "./generation.ts";
@@ -38,6 +38,8 @@ export interface EngineChanges {
 
 export interface ModelSettings {
   engine: EngineChanges;
+  /** Of `engine`, what a plan chose and nobody asked for; absent: nothing. */
+  planned?: readonly (keyof EngineChanges)[];
   /** 0 = never; absent: as the server's setting says. */
   sleepAfterSeconds?: number;
   /** Engines of models with a lower one make room first; absent: 0. */
@@ -48,6 +50,12 @@ export interface ModelSettings {
   sampling: SamplingParams;
   /** The same. */
   maxTokens?: number;
+}
+
+/** What the model's own file, or who loaded it, says of its engine. */
+export function listAskedChanges({ engine, planned = [] }: ModelSettings): EngineChanges {
+  const asked = Object.entries(engine).filter(([key]) => !planned.includes(key as keyof EngineChanges));
+  return Object.fromEntries(asked);
 }
 
 export const NO_SETTINGS: ModelSettings = { engine: {}, sampling: {} };

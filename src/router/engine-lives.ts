@@ -112,22 +112,27 @@ export class EngineLives {
 
   /** Its memory counts until the process is gone. */
   end(place: Place, engine: EngineProcess): void {
-    const { memory, log, onChange } = this.#options;
     const { tenure } = place;
-    const before = memory?.readFree();
-    const anonBytes = memory?.readProcess(engine.pid)?.anonBytes ?? null;
     place.slot = tenure.closing?.why === "asked" ? onStopped(place.slot) : onSlept(place.slot);
     place.engine = null;
     place.idleMs = null;
     tenure.closing = null;
-    place.leaving = engine.stop().finally(() => {
+    place.leaving = this.#stop(place, engine).finally(() => {
       place.leaving = null;
-      if (memory !== undefined && before !== undefined) {
-        tenure.freed = compareFree(before, memory.readFree(), anonBytes);
-        log.info("gone", { model: place.id, pid: engine.pid, ...tenure.freed });
-      }
-      onChange();
+      this.#options.onChange();
     });
+  }
+
+  /** Who waits for its memory waits for both looks too: the next engine would be in the second one. */
+  async #stop(place: Place, engine: EngineProcess): Promise<void> {
+    const { memory, log } = this.#options;
+    if (memory === undefined) return await engine.stop();
+    const before = await memory.readFree();
+    const anonBytes = memory.readProcess(engine.pid)?.anonBytes ?? null;
+    await engine.stop();
+    const freed = compareFree(before, await memory.readFree(), anonBytes);
+    place.tenure.freed = freed;
+    log.info("gone", { model: place.id, pid: engine.pid, ...freed });
   }
 
   #onExit(entry: ModelEntry, place: Place, engine: EngineProcess): void {

@@ -4,11 +4,14 @@ import type { BackendUse } from "../protocol/backends.ts";
 import type { EngineChanges } from "../protocol/model-settings.ts";
 import type { ModelCard } from "./inference.ts";
 import type { FreedMemory, ProcessMemory } from "./memory-effects.ts";
+import type { Learned } from "./placement/deviation.ts";
 import type { PoolBytes } from "./pools.ts";
 
 export interface LoadOptions {
   /** Over what the model's own file says, until it is unloaded; absent: as they are now. */
   changes?: EngineChanges;
+  /** What a plan chose beside all that was asked for, for as long; forgotten when the load fails. Absent: as it is now. */
+  planned?: EngineChanges;
   /** How long its engine stays without requests; null: for ever. Absent: as it is now. */
   keepMs?: number | null;
   /** Once it is loaded, requests that name no model are for it. */
@@ -35,6 +38,10 @@ export interface ResidentModel {
   devices: string[];
   /** What it is planned to take, in the order of the pools; null: not known. */
   plannedBytes: PoolBytes | null;
+  /** What its engine says that it took when it was loaded, in the same order; null: it has none, or does not say. */
+  measuredBytes: PoolBytes | null;
+  /** What its loads took beside their plans, with any settings; null: not known. */
+  learned: Learned | null;
   /** Of its process; null: it has none, or the system does not tell. */
   memory: ProcessMemory | null;
   requests: { running: number; queued: number; waiting: number };

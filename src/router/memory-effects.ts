@@ -2,6 +2,8 @@
 // together, and tests do without a machine.
 
 import type { ModelEntry } from "../models/entry.ts";
+import type { MemoryNeed } from "../protocol/memory-need.ts";
+import type { Learned } from "./placement/deviation.ts";
 import type { PoolBudgets, PoolBytes } from "./pools.ts";
 
 export interface MemoryEffects {
@@ -9,12 +11,16 @@ export interface MemoryEffects {
   pools(): readonly string[];
   /** Bytes that an engine of this model will take of each, the mapped ones of its file too. */
   needOf(entry: ModelEntry): Promise<PoolBytes>;
+  /** What an engine says that it took, of each. */
+  byPool(need: MemoryNeed): PoolBytes;
+  /** What loads of this model took in earlier times beside their plans; null: there were none, or it was not planned since the start. */
+  learnedOf(modelId: string): Learned | null;
   /** Most bytes of each for all engines together, those that run among them. */
   budgets(): PoolBudgets;
   /** Has the system read the model's file, as far as there is memory that nobody needs. */
   readAhead(entry: ModelEntry, signal: AbortSignal): Promise<void>;
   /** What could be had now. */
-  readFree(): FreeMemory;
+  readFree(): Promise<FreeMemory>;
   /** Null: the system does not tell, or it is gone. */
   readProcess(pid: number): ProcessMemory | null;
 }

@@ -9,7 +9,7 @@ import type { MemoryNeed } from "../protocol/memory-need.ts";
 import { applyPlan, explainRefusal } from "./placement/apply.ts";
 import { type Budget, type BudgetPolicy, describeBudget } from "./placement/budget.ts";
 import { addDifference, addExcess, isClear } from "./placement/correction.ts";
-import { type Deviation, noteLoad, recallModel } from "./placement/deviation.ts";
+import { type Deviation, type Learned, noteLoad, recallModel } from "./placement/deviation.ts";
 import { fileLimitBytes, predictFile } from "./placement/file-fit.ts";
 import type {
   AskedSettings,
@@ -44,6 +44,8 @@ export class Planner implements PlanningService {
   readonly #clock: Clock;
   /** Of the last look while no engine started or ended. */
   #settled: Budget | null = null;
+  /** Of the file of each model that was planned for a load. */
+  readonly #stamps = new Map<string, string>();
   /** What the last load of each model had to be lowered. */
   readonly #loads = new Map<string, readonly Lowered[]>();
 
@@ -109,6 +111,7 @@ export class Planner implements PlanningService {
     let stamp: string;
     try {
       ({ stamp } = await this.#effects.describe(entry));
+      this.#stamps.set(entry.id, stamp);
       report = await this.plan({ model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
     } catch (thrown) {
       this.#effects.warn(
@@ -134,6 +137,17 @@ export class Planner implements PlanningService {
     if (this.#settled === null) return [];
     const { host, devices } = this.#settled.machine;
     return [host, ...devices];
+  }
+
+  /** In the order of the pools. */
+  byPool(need: MemoryNeed): readonly number[] {
+    return needByPool(need, this.#settled?.machine.unified ?? false);
+  }
+
+  /** What its loads took; null: there were none, or it was not to be loaded since the start. */
+  learnedOf(id: string): Learned | null {
+    const stamp = this.#stamps.get(id);
+    return stamp === undefined ? null : recallModel(this.#effects.deviations, stamp);
   }
 
   #noteLowered(model: string, all: readonly Lowered[]): void {

@@ -106,8 +106,14 @@ export class Router implements Inference {
     const listed = this.#deps.registry.resolve(model);
     assertServable(listed);
     if (options.changes !== undefined) this.#changes.set(listed, options.changes);
+    const undo = options.planned === undefined ? null : this.#changes.setPlanned(listed, options.planned);
     const entry = this.#changes.apply(listed);
-    await this.#residency.engineFor(entry, signal, this.#deps.clock.monotonicMs());
+    try {
+      await this.#residency.engineFor(entry, signal, this.#deps.clock.monotonicMs());
+    } catch (thrown) {
+      undo?.();
+      throw thrown;
+    }
     if (options.keepMs !== undefined) this.#residency.keepFor(entry, options.keepMs);
     if (options.becomesDefault === true) this.#deps.registry.makeDefault(listed.id);
     return this.#card(entry);
@@ -118,6 +124,11 @@ export class Router implements Inference {
     const freed = await this.#residency.unload(this.#changes.apply(listed).engineKey);
     this.#changes.set(listed, {});
     return { model: this.#card(listed), freed };
+  }
+
+  /** With the settings that its load was asked for; what a plan chose for it is left out. */
+  asAsked(entry: ModelEntry): ModelEntry {
+    return this.#changes.applyAsked(entry);
   }
 
   /** An engine starts or ends. */

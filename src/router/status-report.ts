@@ -52,6 +52,7 @@ export class StatusReport {
     const stats = engine === null ? null : (await reportEngine({ model: id, engine }, this.#clock)).stats;
     const running = stats?.running ?? engine?.client.openCount ?? 0;
     const { lastUsedMs } = tenure;
+    const need = engine?.info.memoryNeed ?? null;
     return {
       id,
       state: stateOf(place, this.#residency.line.has(key)),
@@ -62,6 +63,8 @@ export class StatusReport {
       backend: engine?.backend ?? null,
       devices: engine?.info.devices ?? [],
       plannedBytes: this.#memory === undefined ? null : tenure.needBytes,
+      measuredBytes: need === null ? null : (this.#memory?.byPool(need) ?? null),
+      learned: this.#memory?.learnedOf(id) ?? null,
       memory: engine === null ? null : (this.#memory?.readProcess(engine.pid) ?? null),
       requests: { running, queued: stats?.waiting ?? 0, waiting: this.#residency.line.count(key) },
       tokensPerSecond: this.#rate(engine?.pid ?? 0, stats),

@@ -16,6 +16,8 @@ const MODEL: ModelStatusReply["models"][number] = {
   backend: null,
   devices: ["CPU"],
   plannedBytes: [2_000_000_000, 1_000_000],
+  measuredBytes: [1_900_000_000, 1_000_000],
+  learned: null,
   memory: { anonBytes: 900_000_000, mappedBytes: 800_000_000 },
   requests: { running: 1, queued: 2, waiting: 3 },
   tokensPerSecond: { prompt: 100, generation: 12.34 },
@@ -37,6 +39,7 @@ const IDLE = {
   memory: null,
   sleepsInMs: null,
   plannedBytes: null,
+  measuredBytes: null,
   requests: { running: 0, queued: 0, waiting: 0 },
   tokensPerSecond: { prompt: null, generation: null },
 };
@@ -97,9 +100,9 @@ describe("what is printed", () => {
   test("ps", async () => {
     expect(await run("ps", "--api-key", "k")).toBe(
       [
-        "MODEL                   STATE   PLANNED          MEMORY           REQUESTS  TOKENS/S  SLEEPS IN",
-        "qwen (default, pinned)  loaded  2.0 GB + 1.0 MB  900 MB + 800 MB  1 + 5     12.3      60 s",
-        "small                   asleep  -                -                0 + 0     -         -",
+        "MODEL                   STATE   PLANNED          MEASURED         MEMORY           REQUESTS  TOKENS/S  SLEEPS IN",
+        "qwen (default, pinned)  loaded  2.0 GB + 1.0 MB  1.9 GB + 1.0 MB  900 MB + 800 MB  1 + 5     12.3      60 s",
+        "small                   asleep  -                -                -                0 + 0     -         -",
         "host: 2.0 GB of 4.0 GB planned.",
         "cuda:0: 1.0 MB of no limit planned.",
         "",

@@ -49,6 +49,21 @@ describe("a machine", () => {
     expect(await later).not.toBe(first as never);
   });
 
+  test("is looked at again for who asks after a look has begun, and wants none from before", async () => {
+    const { machine, clock, open, answer } = openMachine();
+    const first = machine.read(0);
+    clock.advance(5);
+    const [late, content] = [machine.read(0), machine.read(5)];
+    expect(open).toHaveLength(1);
+    answer();
+    expect(await content).toBe(await first);
+    await settle();
+    expect(open).toHaveLength(1);
+    answer();
+    expect(await late).not.toBe(await first);
+    expect((await late).takenAt - (await first).takenAt).toBe(5);
+  });
+
   test("has the same processors as at the first look, and the reasons of theirs", async () => {
     const { machine, files, answer } = openMachine();
     const first = machine.read(0);

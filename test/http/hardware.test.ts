@@ -119,6 +119,15 @@ describe("/status", () => {
     });
   });
 
+  test("tells of the same troubles as health", async () => {
+    const { get, inference } = createTestApp();
+    expect((await readJson(await get("/status"))).troubles).toEqual([]);
+    const troubles = [{ subject: "Test 9000", reason: "The driver is not installed.", fix: "Install it." }];
+    inference.healthNow = { ...inference.healthNow, status: "degraded", troubles };
+    expect(await readJson(await get("/status"))).toMatchObject({ status: "degraded", troubles, faults: [] });
+    expect(await readJson(await get("/api/health"))).toMatchObject({ troubles });
+  });
+
   test("adds up what engines do, and counts those that do not say", async () => {
     const { get, inference } = createTestApp();
     const info = await inference.backendInfo();

@@ -110,6 +110,8 @@ test("status has a line for each model that was asked for", async () => {
     backend: fallback,
     devices: ["CPU"],
     plannedBytes: [1000],
+    measuredBytes: [990.5],
+    learned: { settings: 1, loads: 2, excessBytes: 3.5, lastPlannedBytes: 1000, lastMeasuredBytes: 990 },
     memory: { anonBytes: 900, mappedBytes: 80 },
     requests: { running: 1, queued: 2, waiting: 3 },
     tokensPerSecond: { prompt: 100.5, generation: 10.25 },
@@ -128,6 +130,13 @@ test("status has a line for each model that was asked for", async () => {
   expect(await readJson(await get("/api/models/status"))).toEqual({
     pools,
     swaps: 1,
-    models: [{ ...rest, default: true }],
+    models: [
+      {
+        ...rest,
+        default: true,
+        measuredBytes: [991],
+        learned: { loads: 2, excessBytes: 4, lastPlannedBytes: 1000, lastMeasuredBytes: 990 },
+      },
+    ],
   });
 });

@@ -1,7 +1,10 @@
 // Plans over HTTP: the verdicts, what is asked for, goals, recommendations, and the policy.
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { SearchHit } from "../../src/hub/search.ts";
+import { AppError } from "../../src/protocol/errors.ts";
+import type { LoadedModelInfo } from "../../src/protocol/model-info.ts";
+import { makeCard } from "../support/fake-inference.ts";
 import { createTestApp, readError, readJson } from "../support/http-app.ts";
 import { GIB, MIB, makeMachine, makeResident, makeSubject } from "../support/random-plans.ts";
 
@@ -92,6 +95,67 @@ test("a goal: its plan beside the usual one, and nothing is loaded", async () =>
   expect(inference.loadCalls).toEqual([]);
 });
 
+describe("a goal that is applied", () => {
+  const body = { model: "demo", goal: "memory", apply: true };
+
+  test("loads the model with what the plan chose, and not with what was asked for anyway", async () => {
+    const { post, inference, planner } = createTestApp();
+    planner.flags = { parallel: 2 };
+    const reply = await readJson(await post("/api/models/optimize", body));
+    expect(reply).toMatchObject({ applied: true, reason: null, proposed: { verdict: "fits" } });
+    const { ctx, retained, batchSize, ubatchSize } = reply.proposed.plan.settings;
+    expect(inference.loadCalls).toEqual(["demo"]);
+    expect(inference.loadOptions).toEqual([{ planned: { ctx, retained, batchSize, ubatchSize } }]);
+    expect(ctx).toBe(4096);
+  });
+
+  test("where there are devices, says what lies on them", async () => {
+    const { post, inference, planner } = createTestApp();
+    planner.machine = makeMachine(8 * GIB, [8 * GIB]);
+    const { proposed } = await readJson(await post("/api/models/optimize", body));
+    const { gpuLayers, deviceShares, hostExpertLayers } = proposed.plan.settings;
+    expect(inference.loadOptions[0]?.planned).toMatchObject({ gpuLayers, deviceShares, hostExpertLayers });
+    expect(gpuLayers).toBe(5);
+  });
+
+  test("is refused where the plan does not fit, and nothing is loaded", async () => {
+    const { post, inference, planner } = createTestApp();
+    planner.machine = makeMachine(1 * GIB);
+    planner.residents = [makeResident("other", 900 * MIB)];
+    const response = await post("/api/models/optimize", body);
+    const { error } = await readJson(response);
+    expect(error).toMatchObject({ code: "plan_refused", message: expect.stringContaining("nothing is changed") });
+    expect(error.hint).toContain("other");
+    expect(inference.loadCalls).toEqual([]);
+    expect(await readJson(await post("/api/models/optimize", { ...body, apply: false }))).toMatchObject({
+      applied: false,
+      reason: null,
+      proposed: { verdict: "fits-if" },
+    });
+  });
+
+  test("is not applied where memory did not suffice after all", async () => {
+    const { post, inference } = createTestApp();
+    inference.cards = [makeCard({ info: { steppedDown: ["a context of 2048"] } as unknown as LoadedModelInfo })];
+    expect(await readJson(await post("/api/models/optimize", body))).toMatchObject({
+      applied: false,
+      reason: "memory did not suffice, so it was loaded with less: a context of 2048",
+    });
+  });
+
+  test("fails as the load does", async () => {
+    const { post, inference } = createTestApp();
+    inference.load = async () => {
+      throw new AppError({ code: "out_of_memory", message: "no memory" });
+    };
+    expect(await readError(await post("/api/models/optimize", body))).toMatchObject({ code: "out_of_memory" });
+    expect(await readError(await post("/api/models/optimize", { ...body, apply: "yes" }))).toMatchObject({
+      code: "invalid_request",
+      param: "apply",
+    });
+  });
+});
+
 test("recommendations: from the disk, from the Hub where words are given, and what hardware would help", async () => {
   const { get, planner, hub } = createTestApp();
   planner.subject = makeSubject({ id: "demo", layers: 4, layerBytes: 4 * GIB, kvBytesPerToken: 2048 });
@@ -107,8 +171,10 @@ test("recommendations: from the disk, from the Hub where words are given, and wh
 });
 
 test("the policy, what is automatic, what was lowered, and what could not be read", async () => {
-  const { get } = createTestApp();
+  const { get, adaptation } = createTestApp();
+  adaptation.now = { ...adaptation.now, problem: "the probe does not answer" };
   expect(await readJson(await get("/api/system/optimization"))).toMatchObject({
+    adaptation: JSON.parse(JSON.stringify(adaptation.now)),
     policy: { memoryShare: null, baseShare: 0.1, deviceShare: 0.9, memoryBudgetBytes: null, autoOptimization: true },
     automatic: expect.arrayContaining(["ctx", "parallel", "gpuLayers"]),
     machine: { restraints: [{ what: "threads", from: 8, to: 4, reason: "the machine runs on battery" }] },

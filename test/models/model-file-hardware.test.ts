@@ -4,11 +4,13 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readMachineSize } from "../../src/hardware/machine-facts.ts";
+import { describeSize, type MachineSize } from "../../src/hardware/machine-facts.ts";
 import { type MachineFacts, UNKNOWN_MACHINE } from "../../src/models/model-file/machine.ts";
 import { type ModelDescription, ModelFileError, parseModelFile } from "../../src/models/model-file/parse.ts";
 import { ModelRegistry } from "../../src/models/registry.ts";
+import type { MachineSnapshot } from "../../src/protocol/machine.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+import { makeDevice, makeMachine } from "../support/machines.ts";
 import { smallModel } from "../support/raw-gguf.ts";
 
 const roots: string[] = [];
@@ -236,20 +238,29 @@ test("listings refuse what this machine is not for, and judge anew when it has c
 });
 
 describe("this machine's size", () => {
-  const MEMINFO = "MemTotal:       16000000 kB\nMemAvailable:   12000000 kB\n";
-  const readOf = (files: Record<string, string>) => (path: string) => files[path] ?? null;
-
-  test("is its memory, or what the container allows of it", () => {
-    const total = (files: Record<string, string>) => readMachineSize(readOf(files), "linux").memory.totalBytes;
-    expect(total({ "/proc/meminfo": MEMINFO })).toBe(16_384_000_000);
-    expect(total({ "/proc/meminfo": MEMINFO, "/sys/fs/cgroup/memory.max": "2000\n" })).toBe(2000);
-    expect(total({ "/proc/meminfo": MEMINFO, "/sys/fs/cgroup/memory.max": "max\n" })).toBe(16_384_000_000);
-    expect(total({})).toBeNull();
+  test("is what the snapshot has: memory within all limits, usable cores, each device", () => {
+    const devices = [makeDevice({ totalBytes: 24e9 }), makeDevice({ id: "cuda:1", totalBytes: null })];
+    const snapshot = makeMachine({ devices });
+    expect(describeSize(snapshot)).toEqual({
+      memory: { totalBytes: snapshot.memory.totalBytes, unified: false },
+      cpu: { usableCores: 8 },
+      devices: [{ totalBytes: 24e9 }, { totalBytes: null }],
+    });
   });
 
-  test("is read here", () => {
-    const { memory, cpu } = readMachineSize();
-    expect(cpu.usableCores).toBeGreaterThan(0);
-    expect(memory.totalBytes).toBeGreaterThan(2 ** 28);
+  test("has no devices where there are none, and unknown ones where some can't be asked", () => {
+    expect(describeSize(makeMachine()).devices).toEqual([]);
+    const faults = [{ device: null, reason: "The driver hangs.", fix: "Reboot." }];
+    expect(describeSize(makeMachine({ faults })).devices).toBeNull();
+    expect(describeSize(makeMachine({ platform: "darwin" })).devices).toBeNull();
+    expect(describeSize(null)).toEqual(UNKNOWN_MACHINE as MachineSize);
+  });
+
+  test("decides what a model file requires of devices", () => {
+    const of = (snapshot: MachineSnapshot) =>
+      parse({ requirements: { memory_gb: 64 } }, describeSize(snapshot)).hardware.notes.map(({ outcome }) => outcome);
+    expect(of(makeMachine())).toEqual(["unmet"]);
+    expect(of(makeMachine({ memory: { ...makeMachine().memory, totalBytes: 64e9 } }))).toEqual(["met"]);
+    expect(of(makeMachine({ memory: { ...makeMachine().memory, totalBytes: null } }))).toEqual(["unknown"]);
   });
 });

@@ -234,6 +234,9 @@ describe("loads", () => {
     const { host, devices } = load.placed.need;
     const deviation = load.note({ host: { ...host, overheadBytes: host.overheadBytes + 30 * MIB }, devices });
     expect(deviation.measuredBytes - deviation.plannedBytes).toBe(30 * MIB);
+    expect(planner.learnedOf("m")).toMatchObject({ loads: 1, excessBytes: 30 * MIB });
+    expect(planner.learnedOf("another")).toBeNull();
+    expect(planner.byPool(load.placed.need)).toEqual([...load.poolBytes]);
     expect(seen.deviations.size).toBe(1);
     const report = await planner.plan({ model: "m", asked: {}, goal: "balanced", quick: true });
     expect(report.learned).toMatchObject({ loads: 1, excessBytes: 30 * MIB });

@@ -26,6 +26,8 @@ describe("room", () => {
     await world.finish(world.ask("a"));
     await world.finish(world.ask("c"));
     expect(world.loads).toEqual(["a", "b", "c"]);
+    const learned = { settings: 1, loads: 3, excessBytes: 1, lastPlannedBytes: 10, lastMeasuredBytes: 11 };
+    world.learned.set("a", learned);
     expect(world.peakBytes).toBe(20);
     const gone = world.engines[1];
     expect([gone?.modelId, gone?.stopping, gone?.sent.some(({ type }) => type === "flush")]).toEqual(["b", true, true]);
@@ -199,7 +201,7 @@ describe("unload", () => {
     expect((await streaming).outcome).toBe("done");
     expect(await unloading).toMatchObject({
       model: { id: "a", state: "unloaded" },
-      freed: { anonBytes: 10, hostBytes: 10 },
+      freed: { anonBytes: 10, hostBytes: 10, devices: [{ id: "cuda:0", freedBytes: 10 }] },
     });
     expect(world.alive.size).toBe(0);
   });

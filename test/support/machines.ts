@@ -68,13 +68,16 @@ export function makeDevice(changes: Partial<DeviceSnapshot> = {}): DeviceSnapsho
 export class FakeMachine implements MachineSource {
   now = makeMachine();
   reads = 0;
+  /** How old what was asked for might have been. */
+  readonly ages: number[] = [];
 
   latest(): MachineSnapshot {
     return this.now;
   }
 
-  async read(): Promise<MachineSnapshot> {
+  async read(ageMsMax: number): Promise<MachineSnapshot> {
     this.reads += 1;
+    this.ages.push(ageMsMax);
     return this.now;
   }
 }

@@ -8,6 +8,7 @@ import { AppError } from "../../src/protocol/errors.ts";
 import type { GenerationRequest } from "../../src/protocol/generation.ts";
 import type { EngineProcess } from "../../src/router/engine-process.ts";
 import type { MemoryEffects } from "../../src/router/memory-effects.ts";
+import type { Learned } from "../../src/router/placement/deviation.ts";
 import { Router } from "../../src/router/router.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FakeEngine, makeEntry } from "./fake-engines.ts";
@@ -76,6 +77,8 @@ export class SwapWorld {
   readonly arrivals: string[] = [];
   readonly asked: Asked[] = [];
   readonly readAhead: string[] = [];
+  /** What loads of a model took in earlier times. */
+  readonly learned = new Map<string, Learned>();
   readonly entries: ModelEntry[];
   #open = 0;
 
@@ -169,9 +172,11 @@ export class SwapWorld {
       needOf: async (entry) => [this.modelOf(entry.id).bytes],
       budgets: () => [this.options.budgetBytes],
       readAhead: async (entry) => void this.readAhead.push(entry.id),
-      readFree: () => {
+      byPool: ({ host }) => [host.kvBytes],
+      learnedOf: (id) => this.learned.get(id) ?? null,
+      readFree: async () => {
         const held = [...this.alive.values()].reduce((sum, bytes) => sum + bytes, 0);
-        return { hostBytes: 1000 - held, devices: [] };
+        return { hostBytes: 1000 - held, devices: [{ id: "cuda:0", freeBytes: 5000 - held }] };
       },
       readProcess: (pid) => {
         const bytes = this.alive.get(pid);

@@ -2,6 +2,7 @@
 
 import type { MemoryParts } from "../../protocol/memory-need.ts";
 import type { Budget } from "../../router/placement/budget.ts";
+import type { Learned } from "../../router/placement/deviation.ts";
 import type { AskedSettings, Placed, PlanChange } from "../../router/placement/plan.ts";
 import type { Recommendation } from "../../router/placement/recommend.ts";
 import { sumNeed } from "../../router/placement/room.ts";
@@ -64,12 +65,18 @@ export function encodePlan(report: PlanReport): PlanReply {
     short: fits ? [] : plan.short.map((short) => ({ ...short, leftBytes: Math.max(0, Math.floor(short.leftBytes)) })),
     machine: encodeMachine(budget),
     residents: residents.map(({ id, need, pinned }) => ({ model: id, bytes: Math.ceil(sumNeed(need)), pinned })),
-    learned: learned && {
-      loads: learned.loads,
-      excessBytes: learned.excessBytes,
-      lastPlannedBytes: learned.lastPlannedBytes,
-      lastMeasuredBytes: learned.lastMeasuredBytes,
-    },
+    learned: encodeLearned(learned),
+  };
+}
+
+export function encodeLearned(learned: Learned | null): PlanReply["learned"] {
+  if (learned === null) return null;
+  const { loads, excessBytes, lastPlannedBytes, lastMeasuredBytes } = learned;
+  return {
+    loads,
+    excessBytes: Math.ceil(excessBytes),
+    lastPlannedBytes: Math.ceil(lastPlannedBytes),
+    lastMeasuredBytes: Math.ceil(lastMeasuredBytes),
   };
 }
 
@@ -95,7 +102,12 @@ export function encodeMachine({ machine, restraints }: Budget): PlanReply["machi
   };
 }
 
-export function encodeOptimization({ policy, budget, lowered, unknown }: OptimizationReport): OptimizationReply {
+export function encodeOptimization({
+  policy,
+  budget,
+  lowered,
+  unknown,
+}: OptimizationReport): Omit<OptimizationReply, "adaptation"> {
   const { automatic, ...shares } = policy;
   return {
     policy: { ...shares, autoOptimization: automatic },

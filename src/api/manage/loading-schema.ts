@@ -3,6 +3,7 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { BACKENDS } from "../../protocol/backends.ts";
 import { KeepAlive } from "../ollama/keep-alive.ts";
+import { PlanReply } from "./plan-schema.ts";
 
 const orNull = <S extends TSchema>(schema: S, description = "") =>
   Type.Union([schema, Type.Null()], description === "" ? {} : { description });
@@ -89,6 +90,11 @@ const RESIDENT = Type.Object({
   backend: BACKEND_USE,
   devices: Type.Array(Type.String()),
   plannedBytes: orNull(Type.Array(Type.Integer()), "What an engine of it is planned to take of each pool."),
+  measuredBytes: orNull(
+    Type.Array(Type.Integer()),
+    "What its engine says that it took when it was loaded, of each pool; null: it has none, or does not say.",
+  ),
+  learned: PlanReply.properties.learned,
   memory: orNull(
     Type.Object({
       anonBytes: Type.Integer({ description: "Its process's own memory." }),

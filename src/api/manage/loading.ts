@@ -13,6 +13,7 @@ import { readKeepAlive } from "../ollama/keep-alive.ts";
 import type { ApiContext } from "../options.ts";
 import { RequestScope } from "../request-scope.ts";
 import { describeRoute, INFERENCE_ERRORS } from "../route-docs.ts";
+import { encodeLearned } from "./encode-plan.ts";
 import {
   type ModelLoadReply,
   ModelLoadRequest,
@@ -140,16 +141,19 @@ function encodeStatus({ models, pools, swaps }: MemoryOverview): ModelStatusRepl
 }
 
 function encodeResident(model: ResidentModel): ModelStatusReply["models"][number] {
-  const { isDefault, backend, plannedBytes, ...rest } = model;
+  const { isDefault, backend, plannedBytes, measuredBytes, learned, ...rest } = model;
   return {
     ...rest,
-    plannedBytes: plannedBytes && [...plannedBytes],
+    plannedBytes: plannedBytes?.map(Math.ceil) ?? null,
+    measuredBytes: measuredBytes?.map(Math.ceil) ?? null,
+    learned: encodeLearned(learned),
     default: isDefault,
     backend: encodeBackend(backend),
   };
 }
 
-const LOAD_ERRORS: ErrorCode[] = INFERENCE_ERRORS.filter(
+/** Of what starts an engine. */
+export const LOAD_ERRORS: ErrorCode[] = INFERENCE_ERRORS.filter(
   (code) => code !== "context_length_exceeded" && code !== "request_crashes_engine" && code !== "not_supported",
 );
 

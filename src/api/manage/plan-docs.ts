@@ -1,6 +1,7 @@
 // What the OpenAPI document says of the routes that plan.
 
 import { describeRoute } from "../route-docs.ts";
+import { LOAD_ERRORS } from "./loading.ts";
 
 /** Names of models are shorter. */
 export const WORDS_CHARS_MAX = 200;
@@ -22,10 +23,19 @@ export const OPTIMIZE_DOCS = describeRoute({
   operationId: "optimizeModel",
   tag: "System",
   summary: "Plan a model anew for latency, throughput or memory",
-  description: "The plan for that goal beside the usual one. Nothing is loaded or changed.",
-  body: { schema: "OptimizeRequest", examples: { latency: { model: "demo", goal: "latency" } } },
+  description:
+    "The plan for that goal beside the usual one. With `apply` the model is loaded with it, and an engine with other settings goes " +
+    "when its requests have ended; the settings hold until the model is unloaded or loaded with others. A plan that does not fit " +
+    "beside the models that are loaded is not applied: `plan_refused`, and nothing is changed.",
+  body: {
+    schema: "OptimizeRequest",
+    examples: {
+      applied: { model: "demo", goal: "memory", apply: true },
+      latency: { model: "demo", goal: "latency" },
+    },
+  },
   reply: { schema: "OptimizeReply", description: "Both plans." },
-  errors: ["invalid_request", "model_not_found", "model_damaged", "format_unsupported", "payload_too_large", "timeout"],
+  errors: LOAD_ERRORS,
 });
 
 export const RECOMMEND_DOCS = describeRoute({
@@ -51,7 +61,8 @@ export const OPTIMIZATION_DOCS = describeRoute({
   tag: "System",
   summary: "Show the policy on memory and what is lowered now",
   description:
-    "How much models may take and why, what a plan chooses by itself, and what the machine's state has lowered.",
+    "How much models may take and why, what a plan chooses by itself, what loads had to be lowered, and in `adaptation` what is " +
+    "lowered of running engines while the machine is short of something.",
   reply: { schema: "OptimizationReply", description: "Policy and state." },
   errors: [],
 });

@@ -3,6 +3,7 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { KV_TYPES } from "../../protocol/memory-need.ts";
 import { OPTION_KINDS, PLAN_GOALS } from "../../router/placement/plan.ts";
+import { AdaptationReply } from "../system/adaptation-schema.ts";
 
 const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 const oneOf = <const T extends readonly string[]>(words: T, description?: string) =>
@@ -48,6 +49,9 @@ export type PlanRequest = Static<typeof PlanRequest>;
 export const OptimizeRequest = Type.Object({
   model: Type.Optional(Type.String({ maxLength: 1024, description: "Id or alias; absent: the default model." })),
   goal,
+  apply: Type.Optional(
+    Type.Boolean({ description: "Load the model with that plan, if it fits. Default: false, the plan alone." }),
+  ),
 });
 export type OptimizeRequest = Static<typeof OptimizeRequest>;
 
@@ -164,7 +168,7 @@ export const PlanReply = Type.Object({
     Type.Object(
       {
         loads: Type.Integer(),
-        excessBytes: bytes("By how much the worst plan was short; it is counted in."),
+        excessBytes: bytes("By how much the worst plan was short; later ones count it in."),
         lastPlannedBytes: bytes(),
         lastMeasuredBytes: bytes(),
       },
@@ -177,7 +181,8 @@ export type PlanReply = Static<typeof PlanReply>;
 export const OptimizeReply = Type.Object({
   model: Type.String(),
   goal: oneOf(PLAN_GOALS),
-  applied: Type.Boolean({ description: "False: a plan alone, nothing is loaded." }),
+  applied: Type.Boolean({ description: "The model is loaded with the proposed plan." }),
+  reason: orNull(Type.String({ description: "Why it is not, though that was asked for." })),
   current: orNull(Placement),
   proposed: PlanReply,
 });
@@ -205,6 +210,7 @@ export const OptimizationReply = Type.Object({
     { description: "What loaded models have less of than usual, so that they fit." },
   ),
   unknown: Type.Record(Type.String(), Type.String(), { description: "What could not be read, and why." }),
+  adaptation: AdaptationReply,
 });
 export type OptimizationReply = Static<typeof OptimizationReply>;
 

@@ -1,12 +1,15 @@
 // POST /api/plan, POST /api/models/optimize, GET /api/models/recommend, GET /api/system/optimization: what models would take
-// here, and how fast they would be. Loads nothing.
+// here, and how fast they would be. Loads nothing but what `apply` asks for.
 
 import type { Elysia } from "elysia";
 import { AppError } from "../../protocol/errors.ts";
-import type { PlanRequest as PlannerRequest } from "../../router/planning.ts";
+import { describeChoices, explainRefusal } from "../../router/placement/apply.ts";
+import type { PlanRequest as PlannerRequest, PlanReport } from "../../router/planning.ts";
 import { BodyReader } from "../body.ts";
+import { startWithin } from "../generate.ts";
 import { readQueryText } from "../list-pages.ts";
 import type { ApiContext } from "../options.ts";
+import { RequestScope } from "../request-scope.ts";
 import { decodeAsked, encodeOptimization, encodePlaced, encodePlan, encodeRecommendation } from "./encode-plan.ts";
 import { OPTIMIZATION_DOCS, OPTIMIZE_DOCS, PLAN_DOCS, RECOMMEND_DOCS, WORDS_CHARS_MAX } from "./plan-docs.ts";
 import {
@@ -35,14 +38,9 @@ export function addPlanRoutes(app: Elysia, api: ApiContext): void {
     },
     { detail: PLAN_DOCS },
   );
-  app.post(
-    "/api/models/optimize",
-    async ({ request }) => {
-      const { model, goal = "balanced" } = await optimizeBodies.read(request, options.bodyBytesMax, clock);
-      return Response.json(await optimize(api, { model, goal, asked: {} }));
-    },
-    { detail: OPTIMIZE_DOCS },
-  );
+  app.post("/api/models/optimize", async ({ request }) => Response.json(await optimize(api, request)), {
+    detail: OPTIMIZE_DOCS,
+  });
   app.get(
     "/api/models/recommend",
     async ({ request }) => {
@@ -62,23 +60,59 @@ export function addPlanRoutes(app: Elysia, api: ApiContext): void {
   app.get(
     "/api/system/optimization",
     async () => {
-      const reply: OptimizationReply = encodeOptimization(await planner.optimization());
+      const reply: OptimizationReply = {
+        ...encodeOptimization(await planner.optimization()),
+        adaptation: api.adaptation.describe(),
+      };
       return Response.json(reply);
     },
     { detail: OPTIMIZATION_DOCS },
   );
 }
 
-/** The balanced plan beside that of the goal. */
-async function optimize({ planner }: ApiContext, request: PlannerRequest): Promise<OptimizeReply> {
-  const [now, proposed] = [await planner.plan({ ...request, goal: "balanced" }), await planner.plan(request)];
-  return {
+async function optimize(api: ApiContext, request: Request): Promise<OptimizeReply> {
+  const {
+    model,
+    goal = "balanced",
+    apply = false,
+  } = await optimizeBodies.read(request, api.options.bodyBytesMax, api.clock);
+  const { current, proposed } = await planAnew(api, { model, goal, asked: {} });
+  const outcome = apply ? await applyPlan(api, request, proposed) : { applied: false, reason: null };
+  const reply: OptimizeReply = {
     model: proposed.model,
     goal: proposed.goal,
-    applied: false,
-    current: now.plan.verdict === "fits" ? encodePlaced(now.plan.placed) : null,
+    ...outcome,
+    current: current.plan.verdict === "fits" ? encodePlaced(current.plan.placed) : null,
     proposed: encodePlan(proposed),
   };
+  return reply;
+}
+
+/** The balanced plan beside that of the goal. */
+async function planAnew(
+  { planner }: ApiContext,
+  request: PlannerRequest,
+): Promise<{ current: PlanReport; proposed: PlanReport }> {
+  // One after the other: both measure.
+  const current = await planner.plan({ ...request, goal: "balanced" });
+  return { current, proposed: await planner.plan(request) };
+}
+
+/** Loads the model with what the plan chose. Throws `plan_refused` where it does not fit beside what is loaded: nobody has to go for it. */
+async function applyPlan(
+  api: ApiContext,
+  request: Request,
+  report: PlanReport,
+): Promise<Pick<OptimizeReply, "applied" | "reason">> {
+  const { plan, model } = report;
+  if (plan.verdict !== "fits") throw explainRefusal(plan, "nothing is changed");
+  const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
+  const planned = describeChoices(plan.placed, report);
+  const { info } = await startWithin(scope, () => api.inference.load(model, scope.signal, { planned }));
+  scope.close();
+  const steps = info?.steppedDown ?? [];
+  if (steps.length === 0) return { applied: true, reason: null };
+  return { applied: false, reason: `memory did not suffice, so it was loaded with less: ${steps.join(", ")}` };
 }
 
 async function searchHub(

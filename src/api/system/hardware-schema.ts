@@ -2,6 +2,7 @@
 // names that clients know; the others are the snapshot of protocol/machine.ts.
 
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import { HealthReply } from "./schema.ts";
 
 const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 const text = (description?: string) => orNull(Type.String(description === undefined ? {} : { description }));
@@ -197,6 +198,7 @@ export const StatusReply = Type.Object({
     ]),
   ),
   faults: Faults,
+  troubles: HealthReply.properties.troubles,
 });
 export type StatusReply = Static<typeof StatusReply>;
 

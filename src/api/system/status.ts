@@ -19,7 +19,7 @@ async function describeStatus(api: ApiContext): Promise<StatusReply> {
     api.machine.read(MACHINE_AGE_MS_MAX),
     api.inference.backendInfo(),
   ]);
-  const { status, backends } = api.inference.health();
+  const { status, troubles, backends } = api.inference.health();
   const { memory, devices, faults } = encodeMachine(snapshot, isLocalAddress(api.options.host));
   return {
     status,
@@ -46,6 +46,7 @@ async function describeStatus(api: ApiContext): Promise<StatusReply> {
       };
     }),
     faults,
+    troubles,
   };
 }
 

@@ -4,6 +4,7 @@
 import { formatBytes } from "../../lib/byte-count.ts";
 import { AppError } from "../../protocol/errors.ts";
 import type { EngineSettings } from "../../protocol/messages.ts";
+import type { EngineChanges } from "../../protocol/model-settings.ts";
 import type { PlanReport } from "../planning.ts";
 import type { Placed, Plan, PlanSettings } from "./plan.ts";
 
@@ -46,9 +47,34 @@ function changeOf(setting: keyof PlanSettings, chosen: PlanSettings): Partial<En
   }
 }
 
+/** A setting of a plan → that of a model's own file. Threads and the type of keys and values are no plan's choice. */
+const CHANGES = {
+  contextLength: "ctx",
+  parallel: "parallel",
+  retainedMax: "retained",
+  batchSize: "batchSize",
+  microBatchSize: "ubatchSize",
+  gpuLayers: "gpuLayers",
+  deviceShares: "deviceShares",
+  hostExpertLayers: "hostExpertLayers",
+  checkpointBytes: "checkpointBytes",
+} as const satisfies Partial<Record<keyof PlanSettings, keyof EngineChanges>>;
+const OF_DEVICES: readonly string[] = ["gpuLayers", "deviceShares", "hostExpertLayers"];
+
+/** What the plan chose, for a load: all that makes it this plan, without what was asked for anyway. */
+export function describeChoices({ settings }: Placed, { asked, budget }: PlanReport): EngineChanges {
+  const hasDevices = budget.machine.devices.length > 0;
+  const chosen = (Object.keys(CHANGES) as (keyof typeof CHANGES)[]).filter((name) => {
+    // 0 says "automatic" of a load, and a model without such states has nothing to choose.
+    const isMeant = name !== "checkpointBytes" || settings.checkpointBytes > 0;
+    return asked[name] === undefined && isMeant && (hasDevices || !OF_DEVICES.includes(name));
+  });
+  return Object.fromEntries(chosen.map((name) => [CHANGES[name], settings[name]]));
+}
+
 /** `plan_refused`, with what would make it fit. */
-export function explainRefusal(plan: Exclude<Plan, { verdict: "fits" }>): AppError {
-  const message = `${plan.reason}; it is not loaded`;
+export function explainRefusal(plan: Exclude<Plan, { verdict: "fits" }>, outcome = "it is not loaded"): AppError {
+  const message = `${plan.reason}; ${outcome}`;
   if (plan.verdict === "fits-if") {
     const [first, ...others] = plan.options;
     const more = others.length === 0 ? "" : ` (${others.length} other ways: ml-offload plan lists them)`;
