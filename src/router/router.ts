@@ -105,18 +105,42 @@ export class Router implements Inference {
   async load(model: string | undefined, signal: AbortSignal, options: LoadOptions = {}): Promise<ModelCard> {
     const listed = this.#deps.registry.resolve(model);
     assertServable(listed);
-    if (options.changes !== undefined) this.#changes.set(listed, options.changes);
-    const entry = this.#changes.apply(listed);
-    await this.#residency.engineFor(entry, signal, this.#deps.clock.monotonicMs());
+    const entry = await this.#loadWith(listed, options.changes, signal);
     if (options.keepMs !== undefined) this.#residency.keepFor(entry, options.keepMs);
     if (options.becomesDefault === true) this.#deps.registry.makeDefault(listed.id);
     return this.#card(entry);
   }
 
+  /** Settings of a load that fails would else fail all requests that come after it. */
+  async #loadWith(listed: ModelEntry, changes: LoadOptions["changes"], signal: AbortSignal): Promise<ModelEntry> {
+    if (changes !== undefined) this.#changes.try(listed, changes);
+    const entry = this.#changes.apply(listed);
+    const confirm = (): void => {
+      if (changes !== undefined) this.#changes.confirm(listed, changes);
+    };
+    const withdraw = (): void => {
+      if (changes === undefined) return;
+      this.#changes.withdraw(listed, changes);
+      // Its engine with the settings before was told to go when it is idle.
+      this.#residency.noteChange(this.#changes.apply(listed));
+    };
+    try {
+      await this.#residency.engineFor(entry, signal, this.#deps.clock.monotonicMs());
+    } catch (thrown) {
+      const start = this.#residency.places.find(entry.engineKey)?.starting ?? null;
+      if (start === null) withdraw();
+      // Who left did not end it.
+      else void start.then(confirm, withdraw);
+      throw thrown;
+    }
+    confirm();
+    return entry;
+  }
+
   async unload(model: string): Promise<Unloaded> {
     const listed = this.#deps.registry.resolve(model);
     const freed = await this.#residency.unload(this.#changes.apply(listed).engineKey);
-    this.#changes.set(listed, {});
+    this.#changes.clear(listed);
     return { model: this.#card(listed), freed };
   }
 
