@@ -8,7 +8,13 @@ import { silentLogger } from "../../src/lib/log.ts";
 import type { MeasuredNeed } from "../../src/protocol/memory-need.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";
 import type { JobResult } from "../../src/router/jobs.ts";
-import { applyLoadSettings, type FileStamp, measureEffects, measureKey, NeedMeasurer } from "../../src/router/measure.ts";
+import {
+  applyLoadSettings,
+  type FileStamp,
+  measureEffects,
+  measureKey,
+  NeedMeasurer,
+} from "../../src/router/measure.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { describeEngine, LOAD } from "../support/memory-settings.ts";
 

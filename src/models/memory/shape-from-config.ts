@@ -8,7 +8,7 @@ import { countTensorBytes } from "../../formats/gguf/write-header.ts";
 import { isRecord } from "../../lib/is-record.ts";
 import { isEncoder } from "../architecture.ts";
 import type { ModelShape } from "./model-shape.ts";
-import { readShape } from "./shape-from-gguf.ts";
+import { LAYERS_MAX, readShape } from "./shape-from-gguf.ts";
 
 interface Sizes {
   architecture: string;
@@ -52,7 +52,9 @@ function readSizes(config: Record<string, unknown>, architecture: string | null)
   const width = number("hidden_size", "n_embd");
   const layers = number("num_hidden_layers", "n_layer");
   const heads = number("num_attention_heads", "n_head");
-  if (architecture === null || width === 0 || layers === 0 || heads === 0) return null;
+  if (architecture === null || width === 0 || heads === 0) return null;
+  // Each is planned with its tensors.
+  if (layers < 1 || layers > LAYERS_MAX) return null;
   const count = number("num_experts", "num_local_experts", "n_routed_experts");
   const inner = number("intermediate_size", "n_inner") || 4 * width;
   const expertInner = number("moe_intermediate_size") || inner;
