@@ -8,12 +8,16 @@ import type { Clock } from "../lib/clock.ts";
 import { isRecord } from "../lib/is-record.ts";
 import type { Logger } from "../lib/log.ts";
 import { AppError } from "../protocol/errors.ts";
-import type { LoadSettings, MeasuredNeed } from "../protocol/memory-need.ts";
+import type { LoadSettings, MeasuredNeed, MemoryParts } from "../protocol/memory-need.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import { type JobResult, runJob } from "./jobs.ts";
 
 /** An answer is about 500 bytes; a search over settings of many models stays under this. */
 const ANSWERS_MAX = 512;
+/** A child takes tens of MB and a core while it answers. */
+const CHILDREN_MAX = 2;
+/** That many answers take a few seconds; whoever comes then is better served by the formula at once. */
+const WAITING_MAX = 64;
 
 export interface FileStamp {
   path: string;
@@ -38,6 +42,8 @@ export class NeedMeasurer {
   /** In the order of their last use. */
   readonly #answers: Map<string, MeasuredNeed>;
   readonly #running = new Map<string, Promise<MeasuredNeed>>();
+  #children = 0;
+  readonly #line: (() => void)[] = [];
 
   constructor(effects: MeasureEffects) {
     this.#effects = effects;
@@ -63,7 +69,7 @@ export class NeedMeasurer {
   }
 
   async #ask(key: string, settings: EngineSettings): Promise<MeasuredNeed> {
-    const result = await this.#effects.ask(settings);
+    const result = await this.#inTurn(() => this.#effects.ask(settings));
     if (result.kind === "failed") throw explain(result);
     if (result.answer.job !== "measure") throw new Error(`a ${result.answer.job} job answered`);
     this.#answers.set(key, result.answer.measured);
@@ -73,6 +79,26 @@ export class NeedMeasurer {
     }
     this.#effects.remember([...this.#answers]);
     return result.answer.measured;
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#children < CHILDREN_MAX) this.#children += 1;
+    else {
+      if (this.#line.length >= WAITING_MAX) {
+        throw new AppError({ code: "overloaded", message: `${WAITING_MAX} measurements wait already` });
+      }
+      const turn = Promise.withResolvers<void>();
+      this.#line.push(turn.resolve);
+      await turn.promise;
+    }
+    try {
+      return await work();
+    } finally {
+      // The turn passes on; nobody else can come between.
+      const next = this.#line.shift();
+      if (next === undefined) this.#children -= 1;
+      else next();
+    }
   }
 }
 
@@ -129,11 +155,31 @@ function recall(path: string): [string, MeasuredNeed][] {
   try {
     const stored: unknown = JSON.parse(readFileSync(path, "utf8"));
     if (!isRecord(stored) || !Array.isArray(stored.answers)) return [];
-    return (stored.answers as [string, MeasuredNeed][]).slice(-ANSWERS_MAX);
+    return stored.answers.filter(isAnswer).slice(-ANSWERS_MAX);
   } catch {
     // No file, or one that is no longer readable: it is asked again.
     return [];
   }
+}
+
+/** The file is of this program, but not always of this version. */
+function isAnswer(entry: unknown): entry is [string, MeasuredNeed] {
+  if (!Array.isArray(entry) || typeof entry[0] !== "string" || !isRecord(entry[1])) return false;
+  const { need } = entry[1];
+  if (!isRecord(need) || !Array.isArray(need.devices)) return false;
+  return [need.host, ...need.devices].every((parts) => PARTS.every((name) => isRecord(parts) && isBytes(parts[name])));
+}
+
+const PARTS: readonly (keyof MemoryParts)[] = [
+  "weightsBytes",
+  "mappedBytes",
+  "kvBytes",
+  "computeBytes",
+  "overheadBytes",
+];
+
+function isBytes(value: unknown): boolean {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
 }
 
 function remember(path: string, answers: readonly (readonly [string, MeasuredNeed])[], log: Logger): void {

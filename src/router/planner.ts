@@ -218,16 +218,16 @@ export class Planner implements PlanningService {
   }
 }
 
-/** -1, and more than there are, mean all of them; on a machine without devices all are none. */
+/** -1, and as many as there are or more, mean all of them; on a machine without devices all are none. */
 function settleLayers(asked: AskedSettings, subject: PlanSubject, { machine }: Budget): AskedSettings {
   const { gpuLayers, ...rest } = asked;
   // It is said to a whole server, and a model without experts has none to keep anywhere.
   if (rest.hostExpertLayers !== undefined)
     rest.hostExpertLayers = Math.min(rest.hostExpertLayers, subject.expertLayers);
   if (gpuLayers === undefined) return rest;
-  if (gpuLayers < 0 && machine.devices.length === 0) return rest;
   const all = subject.layers + 1;
-  return { ...rest, gpuLayers: gpuLayers < 0 ? all : Math.min(gpuLayers, all) };
+  if (gpuLayers >= 0 && gpuLayers < all) return { ...rest, gpuLayers };
+  return machine.devices.length === 0 ? rest : { ...rest, gpuLayers: all };
 }
 
 function present(asked: AskedSettings): AskedSettings {

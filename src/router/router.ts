@@ -105,24 +105,45 @@ export class Router implements Inference {
   async load(model: string | undefined, signal: AbortSignal, options: LoadOptions = {}): Promise<ModelCard> {
     const listed = this.#deps.registry.resolve(model);
     assertServable(listed);
-    if (options.changes !== undefined) this.#changes.set(listed, options.changes);
-    const undo = options.planned === undefined ? null : this.#changes.setPlanned(listed, options.planned);
-    const entry = this.#changes.apply(listed);
-    try {
-      await this.#residency.engineFor(entry, signal, this.#deps.clock.monotonicMs());
-    } catch (thrown) {
-      undo?.();
-      throw thrown;
-    }
+    const entry = await this.#loadWith(listed, options, signal);
     if (options.keepMs !== undefined) this.#residency.keepFor(entry, options.keepMs);
     if (options.becomesDefault === true) this.#deps.registry.makeDefault(listed.id);
     return this.#card(entry);
   }
 
+  /** Settings of a load that fails would else fail all requests that come after it. */
+  async #loadWith(listed: ModelEntry, options: LoadOptions, signal: AbortSignal): Promise<ModelEntry> {
+    const changes = this.#changes.try(listed, {
+      ...(options.changes === undefined ? {} : { asked: options.changes }),
+      ...(options.planned === undefined ? {} : { planned: options.planned }),
+    });
+    const entry = this.#changes.apply(listed);
+    const confirm = (): void => {
+      if (changes !== null) this.#changes.confirm(listed, changes);
+    };
+    const withdraw = (): void => {
+      if (changes === null) return;
+      this.#changes.withdraw(listed, changes);
+      // Its engine with the settings before was told to go when it is idle.
+      this.#residency.noteChange(this.#changes.apply(listed));
+    };
+    try {
+      await this.#residency.engineFor(entry, signal, this.#deps.clock.monotonicMs());
+    } catch (thrown) {
+      const start = this.#residency.places.find(entry.engineKey)?.starting ?? null;
+      if (start === null) withdraw();
+      // Who left did not end it.
+      else void start.then(confirm, withdraw);
+      throw thrown;
+    }
+    confirm();
+    return entry;
+  }
+
   async unload(model: string): Promise<Unloaded> {
     const listed = this.#deps.registry.resolve(model);
     const freed = await this.#residency.unload(this.#changes.apply(listed).engineKey);
-    this.#changes.set(listed, {});
+    this.#changes.clear(listed);
     return { model: this.#card(listed), freed };
   }
 

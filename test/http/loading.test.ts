@@ -29,6 +29,14 @@ describe("load", () => {
     ]);
   });
 
+  test("takes no setting that it does not describe: engines have some that name files", async () => {
+    const { post, inference } = createTestApp();
+    const others = { lora: ["/etc/passwd"], draftModel: "/etc/passwd", checkpointBytes: "many", kvType: {}, more: 1 };
+    expect((await post("/api/models/load", { model: "demo", ctx: 512, ...others })).status).toBe(200);
+    expect((await post("/api/models/switch", { model: "demo", ...others })).status).toBe(200);
+    expect(inference.loadOptions).toEqual([{ changes: { ctx: 512 }, becomesDefault: false }, { becomesDefault: true }]);
+  });
+
   test("changes nothing that was not asked for", async () => {
     const { post, inference } = createTestApp();
     await post("/api/models/load", { model: "demo", backend: "cpu" });

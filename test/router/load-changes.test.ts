@@ -12,8 +12,8 @@ describe("changes of a load", () => {
   test("lie over the model's own file; what a plan chose lies under both, and is marked", () => {
     const changes = new LoadChanges();
     expect(changes.apply(entry)).toBe(entry);
-    changes.set(entry, { ctx: 512 });
-    changes.setPlanned(entry, { ctx: 4096, batchSize: 2048, parallel: 4 });
+    changes.try(entry, { asked: { ctx: 512 } });
+    changes.try(entry, { planned: { ctx: 4096, batchSize: 2048, parallel: 4 } });
     const { settings, engineKey } = changes.apply(entry);
     expect(settings.engine).toEqual({ ctx: 512, batchSize: 256, parallel: 4 });
     expect(settings.planned).toEqual(["parallel"]);
@@ -25,22 +25,22 @@ describe("changes of a load", () => {
 
   test("that are asked for anew end what a plan chose", () => {
     const changes = new LoadChanges();
-    changes.setPlanned(entry, { parallel: 4 });
-    changes.set(entry, { ctx: 512 });
+    changes.try(entry, { planned: { parallel: 4 } });
+    changes.try(entry, { asked: { ctx: 512 } });
     expect(changes.apply(entry).settings.engine).toEqual({ batchSize: 256, ctx: 512 });
-    changes.set(entry, {});
+    changes.try(entry, { asked: {} });
     expect(changes.apply(entry)).toBe(entry);
   });
 
   test("of a plan are taken back, unless there are others by then", () => {
     const changes = new LoadChanges();
-    changes.set(entry, { ctx: 512 });
-    const undo = changes.setPlanned(entry, { parallel: 4 });
-    undo();
+    changes.try(entry, { asked: { ctx: 512 } });
+    const tried = changes.try(entry, { planned: { parallel: 4 } });
+    if (tried !== null) changes.withdraw(entry, tried);
     expect(changes.apply(entry).settings.engine).toEqual({ batchSize: 256, ctx: 512 });
-    const late = changes.setPlanned(entry, { parallel: 4 });
-    changes.setPlanned(entry, { parallel: 8 });
-    late();
+    const late = changes.try(entry, { planned: { parallel: 4 } });
+    changes.try(entry, { planned: { parallel: 8 } });
+    if (late !== null) changes.withdraw(entry, late);
     expect(changes.apply(entry).settings.engine.parallel).toBe(8);
   });
 });

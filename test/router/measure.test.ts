@@ -1,10 +1,21 @@
 // What models take is asked once for a file and the settings that matter, and a failure is nobody's answer for long.
 
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLogger } from "../../src/lib/log.ts";
 import type { MeasuredNeed } from "../../src/protocol/memory-need.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";
 import type { JobResult } from "../../src/router/jobs.ts";
-import { applyLoadSettings, type FileStamp, measureKey, NeedMeasurer } from "../../src/router/measure.ts";
+import {
+  applyLoadSettings,
+  type FileStamp,
+  measureEffects,
+  measureKey,
+  NeedMeasurer,
+} from "../../src/router/measure.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { describeEngine, LOAD } from "../support/memory-settings.ts";
 
 const SETTINGS = describeEngine("/m/a.gguf", "/n/libggml-cpu-x64.so");
@@ -98,6 +109,44 @@ describe("an answer", () => {
     expect(kept[0]).not.toContain("k0");
     expect(kept[0]).toContain("k1");
   });
+});
+
+test("two children answer at a time, and the line behind them has an end", async () => {
+  let running = 0;
+  let most = 0;
+  const go = Promise.withResolvers<void>();
+  const measurer = new NeedMeasurer({
+    ask: async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await go.promise;
+      running -= 1;
+      return { kind: "answer", answer: { job: "measure", measured: needOf(1) } };
+    },
+    stamp: (path) => ({ ...STAMP, path }),
+    recall: () => [],
+    remember: () => {},
+    hostKey: "h",
+  });
+  const asked = Array.from({ length: 67 }, (_, contextLength) => measurer.measure({ ...SETTINGS, contextLength }));
+  const settled = Promise.allSettled(asked);
+  await expect(asked[66]).rejects.toMatchObject({ code: "overloaded" });
+  go.resolve();
+  expect((await settled).map(({ status }) => status)).toEqual([...Array(66).fill("fulfilled"), "rejected"]);
+  expect([most, running]).toEqual([2, 0]);
+  expect(await measurer.measure({ ...SETTINGS, contextLength: 99 })).toEqual(needOf(1));
+});
+
+test("what the file of answers has that is none of them is left out", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "mlo-measured-"));
+  const good = needOf(7);
+  const { host } = good.need;
+  const bad = [1, null, ["a"], ["b", null], ["c", { need: 1 }], ["d", { need: { host, devices: [{}] } }]];
+  const worse = [5, ["e", { need: { host: { ...host, kvBytes: -1 }, devices: [] } }]];
+  writeFileSync(join(folder, "measured.json"), JSON.stringify({ answers: [...bad, ["k", good], ...worse] }));
+  const library = { path: "/n/libmlo.so", buildId: "b" };
+  expect(measureEffects(library, folder, silentLogger, new FakeClock()).recall()).toEqual([["k", good]]);
+  rmSync(folder, { recursive: true });
 });
 
 describe("a failure", () => {

@@ -245,6 +245,50 @@ test("settings of a load hold until the model is unloaded, and cost the old engi
   expect(world.router.resolveModel("a").engineKey).toBe("/models/a.gguf");
 });
 
+describe("settings of a load that fails", () => {
+  const failure = new StartFailure(new AppError({ code: "plan_refused", message: "too large" }), false);
+  const load = (world: SwapWorld, ctx: number, signal = new AbortController().signal) =>
+    codeOf(world.router.load("a", signal, { changes: { ctx } }));
+
+  test("are given up: requests go on with those before", async () => {
+    let fails = false;
+    const world = open({ failLoad: () => (fails ? failure : null) });
+    await world.finish(load(world, 512));
+    const key = world.router.resolveModel("a").engineKey;
+    fails = true;
+    const failed = load(world, 99_999);
+    await world.finish(failed);
+    expect([await failed, world.router.resolveModel("a").engineKey]).toEqual(["plan_refused", key]);
+    fails = false;
+    const asked = world.ask("a");
+    await world.finish(asked);
+    expect((await asked).outcome).toBe("done");
+    await world.finish(world.router.unload("a"));
+    expect(world.router.resolveModel("a").engineKey).toBe("/models/a.gguf");
+  });
+
+  test("do not come back when another load that came meanwhile fails too", async () => {
+    const world = open({ failLoad: () => failure });
+    await world.finish(Promise.all([load(world, 1000), load(world, 2000)]));
+    expect(world.router.resolveModel("a").engineKey).toBe("/models/a.gguf");
+  });
+
+  test("are given up also when who asked has left, but not while it goes on", async () => {
+    const world = open({ failLoad: () => failure });
+    const client = new AbortController();
+    const left = load(world, 1000, client.signal);
+    await world.finish(world.pass(1));
+    client.abort();
+    await world.finish(left);
+    expect([await left, world.router.resolveModel("a").engineKey]).toEqual([
+      "cancelled",
+      `/models/a.gguf\n{"ctx":1000}`,
+    ]);
+    await world.finish(world.pass(200));
+    expect(world.router.resolveModel("a").engineKey).toBe("/models/a.gguf");
+  });
+});
+
 test("settings that nobody has any more are forgotten with their engine", async () => {
   const world = open();
   for (let ctx = 512; ctx < 522; ctx++) {

@@ -89,7 +89,9 @@ function logFailure({ log }: ApiContext, what: string, model: string, thrown: un
 }
 
 function readOptions(body: ModelLoadRequest): LoadOptions {
-  const { model: _model, wait: _wait, keepAlive, backend, ...settings } = body;
+  const { keepAlive, backend } = body;
+  // By name: what the schema does not know is a client's own affair, and engines have settings that name files.
+  const settings = pickSettings(body);
   const { parallel = 0, retained = 0, batchSize, ubatchSize } = settings;
   if (parallel + retained > SEQUENCES_MAX) {
     throw invalid("retained", `and \`parallel\` must not be over ${SEQUENCES_MAX} together`);
@@ -103,6 +105,12 @@ function readOptions(body: ModelLoadRequest): LoadOptions {
     ...(Object.keys(changes).length === 0 ? {} : { changes }),
     ...(keepMs === undefined ? {} : { keepMs }),
   };
+}
+
+const SETTINGS = ["ctx", "parallel", "retained", "threads", "gpuLayers", "batchSize", "ubatchSize"] as const;
+
+function pickSettings(body: ModelLoadRequest): Pick<EngineChanges, (typeof SETTINGS)[number]> {
+  return Object.fromEntries(SETTINGS.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]])));
 }
 
 /** llama.cpp's sequences but for the engine's own. */

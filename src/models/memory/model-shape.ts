@@ -1,14 +1,6 @@
 // What of a model decides how much memory it takes: its layers by what they keep, its widths, and its tensors. Types only;
 // where a shape comes from (a GGUF header, a config.json) is the readers' business.
 
-/** Far beyond any model's. */
-export const WIDTH_MAX = 2 ** 20;
-
-/** Whether a number from a file can be one of so many at most. */
-export function isCount(value: number, most: number): boolean {
-  return Number.isInteger(value) && value > 0 && value <= most;
-}
-
 export interface LayerShape {
   /** Numbers that a cell keeps; 0: none. */
   keyLength: number;

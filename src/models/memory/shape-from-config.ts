@@ -6,10 +6,9 @@ import type { GgufValue } from "../../formats/gguf/read-metadata.ts";
 import type { GgufTensor } from "../../formats/gguf/read-tensors.ts";
 import { countTensorBytes } from "../../formats/gguf/write-header.ts";
 import { isRecord } from "../../lib/is-record.ts";
-import { LAYERS_MAX } from "../../protocol/memory-need.ts";
 import { isEncoder } from "../architecture.ts";
-import { isCount, type ModelShape, WIDTH_MAX } from "./model-shape.ts";
-import { readShape } from "./shape-from-gguf.ts";
+import type { ModelShape } from "./model-shape.ts";
+import { LAYERS_MAX, readShape } from "./shape-from-gguf.ts";
 
 interface Sizes {
   architecture: string;
@@ -53,9 +52,9 @@ function readSizes(config: Record<string, unknown>, architecture: string | null)
   const width = number("hidden_size", "n_embd");
   const layers = number("num_hidden_layers", "n_layer");
   const heads = number("num_attention_heads", "n_head");
-  if (architecture === null || width === 0 || layers === 0 || heads === 0) return null;
-  // As of a header: what lies is for the converter to refuse, and not to count with.
-  if (!isCount(layers, LAYERS_MAX) || !isCount(width, WIDTH_MAX)) return null;
+  if (architecture === null || width === 0 || heads === 0) return null;
+  // Each is planned with its tensors.
+  if (layers < 1 || layers > LAYERS_MAX) return null;
   const count = number("num_experts", "num_local_experts", "n_routed_experts");
   const inner = number("intermediate_size", "n_inner") || 4 * width;
   const expertInner = number("moe_intermediate_size") || inner;

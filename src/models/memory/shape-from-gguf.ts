@@ -4,9 +4,8 @@
 import type { GgufHeader } from "../../formats/gguf/read-header.ts";
 import type { GgufValue } from "../../formats/gguf/read-metadata.ts";
 import type { GgufTensor } from "../../formats/gguf/read-tensors.ts";
-import { LAYERS_MAX } from "../../protocol/memory-need.ts";
 import { isEncoder } from "../architecture.ts";
-import { isCount, type LayerShape, type ModelShape, type ShapeTensor, WIDTH_MAX } from "./model-shape.ts";
+import type { LayerShape, ModelShape, ShapeTensor } from "./model-shape.ts";
 
 type Header = Pick<GgufHeader, "metadata" | "tensors">;
 
@@ -34,7 +33,10 @@ const WINDOWED: ReadonlySet<string> = new Set([
 /** llama.cpp computes its attention without the fused operation. */
 const UNFUSED = "grok";
 
-/** All parts of a model, the first one first; read with their tensors. Null where the header has no layers to count, or none that can be. */
+/** llama.cpp's own limit. A damaged header may say four thousand million, and each is described here. */
+export const LAYERS_MAX = 512;
+
+/** All parts of a model, the first one first; read with their tensors. Null where the header has no layers that can be. */
 export function readShape(headers: readonly Header[]): ModelShape | null {
   const metadata = headers[0]?.metadata ?? new Map<string, GgufValue>();
   const architecture = metadata.get("general.architecture");
@@ -42,12 +44,15 @@ export function readShape(headers: readonly Header[]): ModelShape | null {
   const keys = new Keys(metadata, architecture);
   const layerCount = keys.count("block_count", 0);
   const width = keys.count("embedding_length", 0);
-  // A header that lies is for llama.cpp to refuse, and not to count with.
-  if (!isCount(layerCount, LAYERS_MAX) || !isCount(width, WIDTH_MAX)) return null;
+  if (!isCount(layerCount) || layerCount > LAYERS_MAX || !isCount(width)) return null;
+  const heads = keys.count("attention.head_count", 0);
+  // No memory would be enough for what these say, and it is the file's fault: llama.cpp tells what is wrong with it.
+  if (heads > 0 && keys.count("attention.head_count_kv", heads) > heads) return null;
   const tensors = headers.flatMap(({ tensors: list }) => list ?? []).map(toShapeTensor);
   const expertCount = keys.count("expert_count", 0);
   const isAnEncoder = isEncoder(architecture) || metadata.get(`${architecture}.attention.causal`) === false;
   const embedding = tensors.find(({ name }) => name === "token_embd.weight");
+  if (embedding !== undefined && embedding.columns !== width) return null;
   return {
     architecture,
     layers: Array.from({ length: layerCount }, (_, layer) => describeLayer(keys, layer, tensors, isAnEncoder)),
@@ -71,6 +76,10 @@ export function readShape(headers: readonly Header[]): ModelShape | null {
     tensors,
     tiesOutput: embedding !== undefined && !isAnEncoder && !tensors.some(({ name }) => name === "output.weight"),
   };
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value > 0;
 }
 
 /** The numbers of one architecture, some of which are one for each layer. */

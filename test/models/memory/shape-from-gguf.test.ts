@@ -1,35 +1,45 @@
-// Headers that lie have no shape: nothing is counted with them, and nothing grows with what they say.
+// Headers that lie: what no model can have is told as no shape, so that nobody plans with it, and at no cost.
 
 import { expect, test } from "bun:test";
-import type { GgufValue } from "../../../src/formats/gguf/read-metadata.ts";
+import { readConfigShape } from "../../../src/models/memory/shape-from-config.ts";
 import { readShape } from "../../../src/models/memory/shape-from-gguf.ts";
 
-const shapeOf = (layers: number, width: number) =>
-  readShape([
-    {
-      metadata: new Map<string, GgufValue>([
-        ["general.architecture", "llama"],
-        ["llama.block_count", layers],
-        ["llama.embedding_length", width],
-      ]),
-      tensors: [],
-    },
+const read = (changes: Record<string, number>) => {
+  const numbers = { block_count: 2, embedding_length: 64, "attention.head_count": 4, ...changes };
+  const pairs = Object.entries(numbers).map(([key, value]): [string, number] => [`llama.${key}`, value]);
+  const embedding = { name: "token_embd.weight", dims: [64, 100], type: "F16", offset: 0, bytes: 12_800 };
+  return readShape([
+    { metadata: new Map([["general.architecture", "llama" as never], ...pairs]), tensors: [embedding] },
   ]);
+};
 
-test.each([
-  [0, 64],
-  [1, 0],
-  [-1, 64],
-  [1.5, 64],
-  [513, 64],
-  [2 ** 32 - 1, 64],
-  [Number.NaN, 64],
-  [1, 2 ** 32 - 1],
-  [1, Number.POSITIVE_INFINITY],
-])("%p layers of width %p are none", (layers, width) => {
-  expect(shapeOf(layers, width)).toBeNull();
+test("a header within what there can be has a shape", () => {
+  expect(read({})?.layers).toHaveLength(2);
+  expect(read({ block_count: 512, "attention.head_count_kv": 4 })?.layers).toHaveLength(512);
 });
 
-test("llama.cpp's most layers are some", () => {
-  expect(shapeOf(512, 64)?.layers).toHaveLength(512);
+test.each([
+  { block_count: 0xffff_ffff },
+  { block_count: 513 },
+  { block_count: 0 },
+  { block_count: -1 },
+  { block_count: 2.5 },
+  { block_count: Number.NaN },
+  { embedding_length: 0 },
+  { embedding_length: 0x7fff_ffff },
+  { "attention.head_count_kv": 0xffff_ffff },
+])("one that says %j has none", (changes) => {
+  expect(read(changes)).toBeNull();
+});
+
+test("a config.json with more layers than llama.cpp can have has none", () => {
+  const config = (layers: number) => ({
+    architectures: ["LlamaForCausalLM"],
+    hidden_size: 64,
+    num_attention_heads: 4,
+    num_hidden_layers: layers,
+    vocab_size: 100,
+  });
+  expect(readConfigShape(config(2), "F16")?.layers).toHaveLength(2);
+  expect(readConfigShape(config(1e9), "F16")).toBeNull();
 });
