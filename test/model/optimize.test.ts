@@ -67,6 +67,23 @@ describe.skipIf(!HAS_NATIVE)("a plan that is applied", () => {
   );
 
   test(
+    "is told beside what was measured, and what it learned of that",
+    async () => {
+      await post("/api/models/load", { model: MODEL });
+      const { models } = await (await fetch(`${server.url}/api/models/status`)).json();
+      const { plannedBytes, measuredBytes, learned } = models.find(({ pid }: Json) => pid !== null);
+      const { host } = (await readEngine()).memoryNeed;
+      const took = Object.values<number>(host).reduce((sum, bytes) => sum + bytes, 0);
+      expect([plannedBytes.length, measuredBytes]).toEqual([1, [Math.ceil(took)]]);
+      expect(learned).toMatchObject({ lastMeasuredBytes: Math.ceil(took) });
+      expect(learned.loads).toBeGreaterThan(0);
+      const { json } = await post("/api/models/unload", { model: MODEL });
+      expect(json.freed).toMatchObject({ anonBytes: expect.any(Number), hostBytes: expect.any(Number) });
+    },
+    START_MS,
+  );
+
+  test(
     "keeps what the load was asked for, and so does every later plan",
     async () => {
       await post("/api/models/load", { model: MODEL, ctx: 256 });
