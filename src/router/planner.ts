@@ -128,7 +128,8 @@ export class Planner implements PlanningService {
         this.#noteLowered(report.model, placed.lowered);
         return applyPlan(settings, placed, report);
       },
-      note: (measured) => this.noteLoad(stamp, placed.settings, placed.need, measured),
+      // What was learned is kept for as long as it is needed: a plan that holds because of it teaches nothing else.
+      note: (measured) => this.noteLoad(stamp, placed.settings, withoutLearned(placed.need, report), measured),
     };
   }
 
@@ -228,6 +229,12 @@ function settleLayers(asked: AskedSettings, subject: PlanSubject, { machine }: B
   const all = subject.layers + 1;
   if (gpuLayers >= 0 && gpuLayers < all) return { ...rest, gpuLayers };
   return machine.devices.length === 0 ? rest : { ...rest, gpuLayers: all };
+}
+
+/** llama.cpp's own account has none of it. */
+function withoutLearned(need: MemoryNeed, { source, learned }: PlanReport): MemoryNeed {
+  if (source === "measured" || learned === null) return need;
+  return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes - learned.excessBytes } };
 }
 
 function present(asked: AskedSettings): AskedSettings {

@@ -244,6 +244,20 @@ describe("loads", () => {
     expect(report.learned).toMatchObject({ loads: 1, excessBytes: 30 * MIB });
     expect(total(report)).toBe(before + 30 * MIB);
   });
+
+  test("and in all that follow, for as long as loads take that much", async () => {
+    const { planner } = makePlanner();
+    const before = total(await ask(planner)) ?? 0;
+    for (let loads = 1; loads <= 3; loads++) {
+      const load = await planner.planLoad(entry);
+      if (load === null) throw new Error("not planned");
+      const { host, devices } = load.placed.need;
+      const missing = loads === 1 ? 30 * MIB : 0;
+      load.note({ host: { ...host, overheadBytes: host.overheadBytes + missing }, devices });
+      const report = await planner.plan({ model: "m", asked: {}, goal: "balanced", quick: true });
+      expect([report.learned?.loads, total(report)]).toEqual([loads, before + 30 * MIB]);
+    }
+  });
 });
 
 describe("the file of deviations", () => {
