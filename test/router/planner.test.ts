@@ -76,6 +76,7 @@ function makePlanner({
         throw new AppError({ code: "model_not_found", message: "no such" });
       return { subject, asked, stamp: "stamp" };
     },
+    describeHeaders: async ({ id }) => ({ subject: { ...subject, id }, asked, stamp: null, outType: "q8_0" }),
     listModels: () => ["m", "gone"],
     async measure(_model, settings): Promise<MemoryNeed | null> {
       seen.measured.push(settings);
