@@ -2,7 +2,10 @@
 // yet. For commands that start no server a plan is made of it here; a server's planner has its own machine and settings.
 
 import { chooseOutType } from "../convert/choose-out-type.ts";
+import type { PlanHeaders } from "../hub/read-remotely.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
+import { inspectPath } from "../models/inspect.ts";
+import { readHeaderFacts } from "../models/memory/header-facts.ts";
 import type { ModelShape } from "../models/memory/model-shape.ts";
 import { describeRepacking } from "../models/memory/repacking.ts";
 import { AppError } from "../protocol/errors.ts";
@@ -67,7 +70,11 @@ function unplannable(id: string, reason: string): AppError {
  * Of a machine whose speed is known only if it was measured before. `alone`: as if nothing else were loaded, which is what a
  * command without a server knows of.
  */
-export async function planHeadersHere(model: HeaderModel, machine: MachineSource, env: Environment): Promise<PlanReport> {
+export async function planHeadersHere(
+  model: HeaderModel,
+  machine: MachineSource,
+  env: Environment,
+): Promise<PlanReport> {
   const snapshot = await machine.read(0);
   const budget = describeBudget(snapshot, DEFAULT_BUDGET_POLICY, [], recallRates(resolveFolders(env).cache));
   const largestBytes = fileLimitBytes(budget.machine);
@@ -75,4 +82,19 @@ export async function planHeadersHere(model: HeaderModel, machine: MachineSource
   const around = { residents: [], asked: {}, goal: "balanced", alone: true, deviations: null } as const;
   const { automatic } = DEFAULT_BUDGET_POLICY;
   return estimatePlan(describeQuestion(describeHeaderModel(model, terms), { ...around, budget, automatic }));
+}
+
+export function confirmHere(machine: MachineSource, env: Environment): PlanHeaders {
+  return confirmFits((model) => planHeadersHere(model, machine, env));
+}
+
+/** For downloads: whether the model would load here, alone and with nothing asked for beyond what is configured. */
+export function confirmFits(planHeaders: (model: HeaderModel) => Promise<PlanReport>): PlanHeaders {
+  return (source, path) => {
+    const facts = readHeaderFacts(inspectPath(path, { source }), source);
+    return async () => {
+      if (facts.kind === "none") return null;
+      return (await planHeaders({ id: path, facts })).plan.verdict === "fits";
+    };
+  };
 }

@@ -39,7 +39,8 @@ export async function plan(
   cwd: string,
 ): Promise<ExitCode> {
   const [wanted] = args.operands;
-  if (wanted === undefined) throw usage("plan needs a model: a name, or the path of a GGUF file or a folder of weights");
+  if (wanted === undefined)
+    throw usage("plan needs a model: a name, or the path of a GGUF file or a folder of weights");
   const { model, flags } = nameModel(wanted, asked.flags, cwd);
   const planner = await open({ ...asked, flags }, env, cwd);
   const report = await planner.plan({ model, goal: readGoal(flags), asked: {} });

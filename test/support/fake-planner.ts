@@ -36,7 +36,17 @@ export class FakePlanner implements PlanningService {
     const asked = { ...this.flags, ...request.asked };
     const made = plan({ subject, machine, residents, asked, policy: { goal, automatic: true } });
     const budget = { machine, restraints: [] };
-    return { model: subject.id, goal, asked, plan: made, source: "estimated", outType: null, budget, residents, learned };
+    return {
+      model: subject.id,
+      goal,
+      asked,
+      plan: made,
+      source: "estimated",
+      outType: null,
+      budget,
+      residents,
+      learned,
+    };
   }
 
   headers: HeaderModel[] = [];

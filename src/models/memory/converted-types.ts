@@ -24,7 +24,13 @@ const ALWAYS_WIDER: Readonly<Record<string, string>> = { q2_k: "Q3_K", q3_k_m: "
 /** Of the first and the last eighth of the layers, and of each third one between them. */
 const OFTEN_WIDER: Readonly<Record<string, string>> = { q4_k_m: "Q6_K", q5_k_m: "Q6_K" };
 /** llama.cpp's `tensor_type_fallback`: types with blocks of 256 → types with blocks of 32. */
-const FALLBACKS: Readonly<Record<string, string>> = { Q2_K: "Q4_0", Q3_K: "Q4_0", Q4_K: "Q5_0", Q5_K: "Q5_1", Q6_K: "Q8_0" };
+const FALLBACKS: Readonly<Record<string, string>> = {
+  Q2_K: "Q4_0",
+  Q3_K: "Q4_0",
+  Q4_K: "Q5_0",
+  Q5_K: "Q5_1",
+  Q6_K: "Q8_0",
+};
 const PLAIN = /^(f32|f16|bf16|q8_0)$/;
 const NARROW = /^iq[12]/;
 /** llama.cpp's account of such a mixture: keys and values are small there. */

@@ -13,7 +13,12 @@ import { readShapeOfFiles } from "./shape-of-files.ts";
 export type HeaderFacts =
   | { kind: "gguf"; shape: ModelShape; fileBytes: number }
   /** Converted first; `plainType`: what its numbers are kept as where they are not quantised. */
-  | { kind: "weights"; parameterCount: number | null; plainType: "bf16" | "f16"; shapeAs: (outType: string) => ModelShape | null }
+  | {
+      kind: "weights";
+      parameterCount: number | null;
+      plainType: "bf16" | "f16";
+      shapeAs: (outType: string) => ModelShape | null;
+    }
   /** Why there is nothing to plan with. */
   | { kind: "none"; reason: string };
 
@@ -42,7 +47,8 @@ function readGguf({ format, files, sizeBytes }: Detection, source: FileSource): 
 
 function readWeights({ path, parameterCount, quantization }: Detection, source: FileSource): HeaderFacts {
   const place = join(path, "config.json");
-  if (source.stat(place)?.kind !== "file") return { kind: "none", reason: "it has no config.json that tells its layers" };
+  if (source.stat(place)?.kind !== "file")
+    return { kind: "none", reason: "it has no config.json that tells its layers" };
   const config = readJson(source, place, CONFIG_BYTES_MAX);
   if ("problem" in config) return { kind: "none", reason: `its config.json ${config.problem}` };
   const { value } = config;

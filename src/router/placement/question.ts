@@ -37,7 +37,15 @@ export function describeQuestion({ subject, asked, stamp, outType }: PlannedMode
     asked: settleLayers({ ...asked, ...present(around.asked) }, subject, budget),
     policy: { goal, automatic: around.automatic },
   };
-  const report = { model: subject.id, goal, asked: question.asked, outType: outType ?? null, budget, residents, learned };
+  const report = {
+    model: subject.id,
+    goal,
+    asked: question.asked,
+    outType: outType ?? null,
+    budget,
+    residents,
+    learned,
+  };
   return { question, report };
 }
 
