@@ -50,7 +50,7 @@ test.each([
   const path = join(folder, name);
   writeFileSync(path, bytes);
   const facts = read(path);
-  expect(facts).toMatchObject({ kind: "none", reason: expect.stringMatching(/does not tell|can't be/) });
+  expect(facts.kind === "none" ? facts.reason : "").toMatch(/does not tell|can't be/);
   expect(() => describeHeaderModel({ id: "m", facts }, terms)).toThrow("m can't be planned: it");
 });
 
