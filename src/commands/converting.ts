@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { PROJECT_VERSION } from "../api/version.ts";
 import type { ServeConfig } from "../config.ts";
 import { chooseOutType } from "../convert/choose-out-type.ts";
-import { parseOutType } from "../convert/out-types.ts";
+import { type OutType, parseOutType } from "../convert/out-types.ts";
 import { CONVERTER_VERSION } from "../convert/version.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
@@ -37,14 +37,8 @@ export interface Converting {
 
 /** Throws `invalid_request` when `--convert-type` names no type. */
 export function openConverting({ config, folders, log, fileLimit, onChange }: ConvertingOptions): Converting {
-  const wanted = parseOutType(config.convertType, "--convert-type");
-  const outType = wanted === "auto" ? null : wanted;
+  const { cache, outType } = openConvertedCache(config, folders);
   const ownFolder = join(folders.data, "models");
-  const cache = new ConvertedCache({
-    folder: join(folders.cache, "converted"),
-    version: `${PROJECT_VERSION} ${CONVERTER_VERSION}`,
-    bytesMax: config.convertCacheBytes,
-  });
   let registry: ModelRegistry | null = null;
   let loader: ConvertOnLoad | null = null;
   const conversions = new Conversions({
@@ -82,6 +76,20 @@ export function openConverting({ config, folders, log, fileLimit, onChange }: Co
     },
     stop: () => conversions.stop(),
   };
+}
+
+/** `outType` null: whichever fits. Throws `invalid_request` when `--convert-type` names no type. */
+export function openConvertedCache(
+  config: ConvertingOptions["config"],
+  folders: Folders,
+): { cache: ConvertedCache; outType: OutType | null } {
+  const wanted = parseOutType(config.convertType, "--convert-type");
+  const cache = new ConvertedCache({
+    folder: join(folders.cache, "converted"),
+    version: `${PROJECT_VERSION} ${CONVERTER_VERSION}`,
+    bytesMax: config.convertCacheBytes,
+  });
+  return { cache, outType: wanted === "auto" ? null : wanted };
 }
 
 /** What conversions of servers that were killed have left. */

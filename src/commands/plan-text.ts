@@ -19,7 +19,7 @@ export function renderPlan(report: PlanReport): string {
   });
   const beside = residents.map(({ id }) => line("beside", id));
   const earlier = learned === null ? [] : [line("earlier", describeLearned(learned))];
-  return `${[`${report.model}: ${describeVerdict(report)}`, ...describeBody(report), ...pools, ...held, ...beside, ...earlier].join("\n")}\n`;
+  return `${[`${report.model}: ${describeVerdict(report)}`, ...describeType(report), ...describeBody(report), ...pools, ...held, ...beside, ...earlier].join("\n")}\n`;
 
   function describeBody({ source }: PlanReport): string[] {
     switch (plan.verdict) {
@@ -37,6 +37,10 @@ export function renderPlan(report: PlanReport): string {
       }
     }
   }
+}
+
+function describeType({ outType }: PlanReport): string[] {
+  return outType === null ? [] : [line("converted", `to ${outType} first, as this is planned`)];
 }
 
 function describeVerdict({ plan }: PlanReport): string {

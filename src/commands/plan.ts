@@ -11,6 +11,7 @@ import { AppError } from "../protocol/errors.ts";
 import type { PlanGoal } from "../router/placement/plan.ts";
 import type { Planner } from "../router/planner.ts";
 import { listSaid } from "./asked-settings.ts";
+import { openConvertedCache } from "./converting.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { openMachine } from "./machine.ts";
 import { openNative } from "./native.ts";
@@ -21,7 +22,7 @@ import { nameModel } from "./run-model.ts";
 import { openRegistry } from "./server.ts";
 
 export interface PlanArguments {
-  /** One: a name, or the path of a GGUF file. */
+  /** One: a name, or the path of a GGUF file or a folder of weights. */
   operands: readonly string[];
   json: boolean;
 }
@@ -38,7 +39,8 @@ export async function plan(
   cwd: string,
 ): Promise<ExitCode> {
   const [wanted] = args.operands;
-  if (wanted === undefined) throw usage("plan needs a model: a name or the path of a GGUF file");
+  if (wanted === undefined)
+    throw usage("plan needs a model: a name, or the path of a GGUF file or a folder of weights");
   const { model, flags } = nameModel(wanted, asked.flags, cwd);
   const planner = await open({ ...asked, flags }, env, cwd);
   const report = await planner.plan({ model, goal: readGoal(flags), asked: {} });
@@ -77,7 +79,9 @@ async function open({ flags, configPath }: Asked, env: Environment, cwd: string)
   const { plugins } = choice;
   const machine = openMachine(files.probe, env, folders);
   await machine.read(0);
-  const registry = openRegistry({ config, folders, env, log, machine }, files, undefined, () => null);
+  const { cache, outType } = openConvertedCache(config, folders);
+  const findConverted = (folder: string): string | null => cache.find(folder, outType);
+  const registry = openRegistry({ config, folders, env, log, machine }, files, undefined, findConverted);
   const adapted = { modelPath: registry.defaultEntry()?.path ?? "", adapters: readAdapters(config.lora) };
   return openPlanner({
     start: { config, folders, log, said: listSaid(resolved) },

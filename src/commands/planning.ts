@@ -6,6 +6,8 @@ import { basename, join } from "node:path";
 import type { ServeConfig } from "../config.ts";
 import { systemClock } from "../lib/clock.ts";
 import { assertServable, type ModelEntry } from "../models/entry.ts";
+import { inspectPath } from "../models/inspect.ts";
+import { readHeaderFacts } from "../models/memory/header-facts.ts";
 import type { ModelShape } from "../models/memory/model-shape.ts";
 import { describeRepacking } from "../models/memory/repacking.ts";
 import { readShapeOfFiles } from "../models/memory/shape-of-files.ts";
@@ -22,10 +24,11 @@ import { fileLimitBytes } from "../router/placement/file-fit.ts";
 import type { PlanSettings, PlanSubject, Resident } from "../router/placement/plan.ts";
 import { describeSubject } from "../router/placement/subject.ts";
 import { Planner } from "../router/planner.ts";
-import type { ModelReference, PlannedModel, PlannerEffects } from "../router/planning.ts";
+import type { HeaderModel, ModelReference, PlannedModel, PlannerEffects } from "../router/planning.ts";
 import { DeviationFile } from "../state/deviation-file.ts";
 import { describeAsked } from "./asked-settings.ts";
 import { describeStart, type EngineSources } from "./engine-settings.ts";
+import { describeHeaderModel } from "./header-subject.ts";
 import type { StartOptions } from "./server.ts";
 
 /** An older reading may be of before a load, and the models that are counted as loaded of after it. */
@@ -61,6 +64,7 @@ export function openPlanner(sources: PlanningSources): Planner {
   const library = { path: files.library, buildId: files.buildId };
   const measurer = new NeedMeasurer(measureEffects(library, folders.cache, log, systemClock));
   const models = new Models(sources);
+  const policy = describePolicy(config);
   const effects: PlannerEffects = {
     snapshot: () => machine.read(SNAPSHOT_MS_MAX),
     rates: () => bench.rates(),
@@ -68,7 +72,15 @@ export function openPlanner(sources: PlanningSources): Planner {
     usesDevices: plugins.some((path) => !basename(path).includes("-cpu")),
     residents,
     isMoving,
-    describe: async (model) => models.describe(models.find(model), (await machine.read(SNAPSHOT_MS_MAX)).cpu.simd),
+    async describe(model) {
+      const entry = models.find(model);
+      const snapshot = await machine.read(SNAPSHOT_MS_MAX);
+      if (entry.conversion?.file !== null) return models.describe(entry, snapshot.cpu.simd);
+      const { machine: pools } = describeBudget(snapshot, policy, residents(), recallRates(folders.cache));
+      return models.describeWeights(entry, snapshot.cpu.simd, fileLimitBytes(pools));
+    },
+    describeHeaders: async (model, largestBytes) =>
+      models.describeHeaders(model, (await machine.read(SNAPSHOT_MS_MAX)).cpu.simd, largestBytes),
     listModels: () =>
       registry.list().flatMap(({ id, error, conversion }) => (error === null && conversion?.file !== null ? [id] : [])),
     async measure(model, settings) {
@@ -78,7 +90,7 @@ export function openPlanner(sources: PlanningSources): Planner {
     deviations: new DeviationFile(join(folders.state, "planned.json"), log),
     warn: (message) => log.warn(message),
   };
-  return new Planner(effects, describePolicy(config), systemClock);
+  return new Planner(effects, policy, systemClock);
 }
 
 /** Models as the planner wants them; headers are read once for as long as the files stay. */
@@ -104,6 +116,26 @@ class Models {
     return { subject: this.#subject(entry, simd, described), asked, stamp: stampOf(filesOf(entry)) };
   }
 
+  /** Of a folder that nothing was made of yet: what its headers tell of the file that would be. */
+  describeWeights(entry: ModelEntry, simd: readonly string[], largestBytes: number | null): PlannedModel {
+    assertServable(entry);
+    const { start } = this.#sources;
+    const facts = readHeaderFacts(inspectPath(entry.path));
+    const described = this.describeHeaders({ id: entry.id, facts }, simd, largestBytes);
+    return { ...described, asked: describeAsked(start.config, start.said ?? new Set(), entry.settings.engine) };
+  }
+
+  describeHeaders(model: HeaderModel, simd: readonly string[], largestBytes: number | null): PlannedModel {
+    const { config, said = new Set() } = this.#sources.start;
+    const wantedType = config.convertType.toLowerCase() === "auto" ? null : config.convertType.toLowerCase();
+    const asked = describeAsked(config, said, {});
+    return describeHeaderModel(model, { simd, plugin: this.#plugin(), wantedType, largestBytes, asked });
+  }
+
+  #plugin(): string {
+    return this.#sources.engines.plugins.map((path) => basename(path)).find((name) => name.includes("cpu")) ?? "";
+  }
+
   /** As an engine would be started with what the plan chose. */
   toEngine(entry: ModelEntry, { checkpointBytes: _bytes, draft, ...load }: PlanSettings): EngineSettings {
     const { settings } = this.#start(entry);
@@ -127,13 +159,11 @@ class Models {
     const paths = filesOf(entry);
     const shape = this.#shape(entry.id, paths);
     const { settings } = this.#start(entry);
-    const plugin =
-      this.#sources.engines.plugins.map((path) => basename(path)).find((name) => name.includes("cpu")) ?? "";
     return describeSubject({
       id: entry.id,
       shape,
       fileBytes: paths.reduce((sum, path) => sum + statSync(path).size, 0),
-      repacking: describeRepacking(simd, plugin),
+      repacking: describeRepacking(simd, this.#plugin()),
       draft: settings.draft === null ? null : this.#shape(settings.draft.modelPath, [settings.draft.modelPath]),
       withHead: (settings.head ?? null) !== null,
       besideBytes: settings.adapters.reduce((sum, path) => sum + statSync(path).size, 0),

@@ -11,7 +11,8 @@ import { toAppError } from "../protocol/errors.ts";
 import { convert, PLAIN_CONVERSION } from "./convert.ts";
 import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { limitFiles } from "./machine.ts";
+import { confirmHere } from "./header-subject.ts";
+import { limitFiles, openMachine } from "./machine.ts";
 import { ProgressLine } from "./progress-line.ts";
 
 export interface PullArguments {
@@ -38,6 +39,7 @@ export async function pull(args: PullArguments, env: Environment): Promise<ExitC
       settings: readHubSettings(env),
       root: join(resolveFolders(env).data, "models"),
       largestModelBytes: () => limitFiles(env),
+      planHeaders: confirmHere(openMachine(null, env, resolveFolders(env)), env),
     });
     const options = { takesWeights: true, takesCompanions: args.companions, signal: stop.signal, onEvent };
     const { name, weightsFolder } = await hub.pull(model, options);
@@ -65,6 +67,7 @@ function printJson(event: PullEvent): void {
 function tell(line: ProgressLine, event: PullEvent, isAddress: boolean): void {
   switch (event.type) {
     case "planned":
+      for (const tag of event.passedOver ?? []) line.note(`${tag} is passed over: it would not fit with its context`);
       line.note(`Downloading ${event.name}`);
       return;
     case "progress":

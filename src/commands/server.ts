@@ -32,6 +32,7 @@ import { State } from "../state/state.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
 import { openConverting } from "./converting.ts";
 import { openEngines } from "./engines.ts";
+import { confirmFits } from "./header-subject.ts";
 import { openHardware } from "./machine.ts";
 import { openNative } from "./native.ts";
 import { preload } from "./residency.ts";
@@ -194,7 +195,8 @@ function openHub(env: Environment, folders: Folders, registry: ModelRegistry, pl
   const root = join(folders.data, "models");
   // Its settings are read when they are needed: a mistake in them must not cost the start.
   const largestModelBytes = () => planner.fileLimit();
-  const open = (): Hub => new Hub({ settings: readHubSettings(env), root, largestModelBytes });
+  const planHeaders = confirmFits((model) => planner.planHeaders(model, { alone: true }));
+  const open = (): Hub => new Hub({ settings: readHubSettings(env), root, largestModelBytes, planHeaders });
   return {
     search: async (query) => await open().search(query),
     look: async (text, read, signal) => await open().look(text, read, signal),

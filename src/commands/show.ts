@@ -3,6 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { encodePlan } from "../api/manage/encode-plan.ts";
 import { loadConfig } from "../config.ts";
 import { Hub } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
@@ -11,11 +12,14 @@ import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import type { ModelEntry } from "../models/entry.ts";
 import { inspectWhole } from "../models/inspect.ts";
+import { readHeaderFacts } from "../models/memory/header-facts.ts";
 import { AppError } from "../protocol/errors.ts";
 import { isRepository } from "../protocol/hub-name.ts";
 import { locateNativeFiles } from "../router/native-files.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
+import { confirmHere, planHeadersHere } from "./header-subject.ts";
 import { limitFiles, openMachine } from "./machine.ts";
+import { renderPlan } from "./plan-text.ts";
 import { openRegistry } from "./server.ts";
 import { renderFit, renderInspection, renderModelFile } from "./show-text.ts";
 
@@ -69,20 +73,29 @@ async function choosePlace(
 async function showRemote(name: string, args: ShowArguments, env: Environment): Promise<ExitCode> {
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
+  const machine = openMachine(null, env, resolveFolders(env));
   const hub = new Hub({
     settings: readHubSettings(env),
     root: join(resolveFolders(env).data, "models"),
     largestModelBytes: () => limitFiles(env),
+    planHeaders: confirmHere(machine, env),
   });
   try {
-    const { found, ...look } = await hub.look(
+    const { found: all, ...look } = await hub.look(
       name,
-      (source, path) => inspectWhole(path, { ...args, source }),
+      (source, path) => {
+        const told = inspectWhole(path, { ...args, source });
+        return { ...told, facts: readHeaderFacts(told, source) };
+      },
       stop.signal,
     );
+    const { facts, ...found } = all;
+    const model = { id: look.name ?? look.repo, facts };
+    const plan = facts.kind === "none" ? null : await planHeadersHere(model, machine, env);
+    const hubFacts = { ...look, plan: plan && encodePlan(plan), noPlan: facts.kind === "none" ? facts.reason : null };
     const shown = args.json
-      ? `${JSON.stringify({ ...found, hub: look }, null, 2)}\n`
-      : renderInspection(found, renderFit(look));
+      ? `${JSON.stringify({ ...found, hub: hubFacts }, null, 2)}\n`
+      : `${renderInspection(found, renderFit(look))}${plan === null ? "" : `\n${renderPlan(plan)}`}`;
     process.stdout.write(shown);
     return EXIT_CODES.ok;
   } catch (thrown) {

@@ -13,10 +13,11 @@ import { hashFile } from "./checksum.ts";
 import { DISK_RESERVE_BYTES, nearestFolder, readFreeBytes } from "./disk-space.ts";
 import { downloadFile, SourceChangedError } from "./download-file.ts";
 import { HUB_LIMITS, type HubLimits } from "./limits.ts";
-import { type Look, type LookOptions, lookInto, type ReadHeaders } from "./look.ts";
+import { type Look, type LookOptions, lookInto } from "./look.ts";
 import { type PartialOptions, removeNotes, removePartial } from "./partial-file.ts";
 import { type PlannedFile, type PullPlan, planPull } from "./plan.ts";
 import { lockPull } from "./pull-lock.ts";
+import type { PlanHeaders, ReadHeaders } from "./read-remotely.ts";
 import { isComplete, writeRecord } from "./records.ts";
 import { type PullReference, parseReference } from "./reference.ts";
 import { type Fetch, Requester } from "./requester.ts";
@@ -26,7 +27,8 @@ import { makeFolder, publish, removeEmpty } from "./staging.ts";
 import { WEIGHTS_TAG } from "./weights-set.ts";
 
 export type PullEvent =
-  | { type: "planned"; name: string; totalBytes: number | null }
+  /** `passedOver`: larger ones of the repository that fit by their size and not by what their headers say. */
+  | { type: "planned"; name: string; totalBytes: number | null; passedOver?: readonly string[] }
   | { type: "progress"; file: string; sha256: string | null; doneBytes: number; totalBytes: number }
   | { type: "waiting"; waitMs: number; why: string }
   | { type: "restarting"; why: string }
@@ -39,6 +41,8 @@ export interface HubOptions {
   root: string;
   /** The largest file that fits into memory, as the planner says; null: not known. */
   largestModelBytes: () => number | null | Promise<number | null>;
+  /** Confirms by headers what was chosen by size; absent: the size alone decides. */
+  planHeaders?: PlanHeaders;
   limits?: Partial<HubLimits>;
   clock?: Clock;
   fetch?: Fetch;
@@ -129,19 +133,19 @@ export class Hub implements ModelSource {
   }
 
   async #pullOnce(reference: PullReference, requester: Requester, pull: PullOptions): Promise<Pulled> {
-    const { root, largestModelBytes } = this.#options;
+    const { root, largestModelBytes, planHeaders = null } = this.#options;
     const { signal, onEvent, takesWeights = false, takesCompanions = false } = pull;
     const largestBytes = await largestModelBytes();
-    const options = { requester, root, largestBytes, takesWeights, takesCompanions, signal };
+    const options = { requester, root, largestBytes, planHeaders, takesWeights, takesCompanions, signal };
     const plans = await planPull(reference, options);
     for (const plan of plans) {
-      const { name, folder, files, weightsFolder } = plan;
+      const { name, folder, files, weightsFolder, passedOver = [] } = plan;
       const wasThere = await isComplete(folder, plan);
       if (!wasThere) {
         if (weightsFolder !== null) await this.#checkWeights(reference, requester, signal);
         const known = files.every(({ sizeBytes }) => sizeBytes !== null);
         const totalBytes = known ? files.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0) : null;
-        onEvent({ type: "planned", name, totalBytes });
+        onEvent({ type: "planned", name, totalBytes, ...(passedOver.length === 0 ? {} : { passedOver }) });
         await this.#fetchAll(plan, requester, pull);
       }
       onEvent({ type: "done", name, folder: weightsFolder ?? folder, wasThere });
@@ -172,6 +176,7 @@ export class Hub implements ModelSource {
       largestBytes: await largestModelBytes(),
       freeDiskBytes: async () => await freeDiskBytes(nearestFolder(root)),
       diskReserveBytes: DISK_RESERVE_BYTES,
+      planHeaders: this.#options.planHeaders ?? null,
     };
   }
 

@@ -4,10 +4,12 @@
 import { join } from "node:path";
 import { AppError } from "../protocol/errors.ts";
 import type { DownloadSource } from "./download-file.ts";
+import { chooseFitting } from "./fitting-variant.ts";
+import { confirmByHeaders, type PlanHeaders } from "./read-remotely.ts";
 import type { PullReference } from "./reference.ts";
 import { isSafePath, listRepository, type RepositoryFile, sourceOf } from "./repository.ts";
 import type { Requester } from "./requester.ts";
-import { chooseCompanions, chooseVariant, listCompanions, listVariants, type Variant } from "./variant.ts";
+import { chooseCompanions, listCompanions, listVariants, type Variant } from "./variant.ts";
 import { listWeightsSet, WEIGHTS_TAG } from "./weights-set.ts";
 
 export interface PlannedFile extends DownloadSource {
@@ -26,6 +28,8 @@ export interface PullPlan {
   files: PlannedFile[];
   /** Where in that folder the model lies, which is no GGUF file and must be converted; null: it is one. */
   weightsFolder: string | null;
+  /** Larger ones that fit by their size and do not by their headers; absent: none was. */
+  passedOver?: readonly string[];
 }
 
 export interface PlanOptions {
@@ -33,6 +37,8 @@ export interface PlanOptions {
   /** The models folder. */
   root: string;
   largestBytes: number | null;
+  /** Confirms what is chosen by its size; null: nothing does. */
+  planHeaders: PlanHeaders | null;
   /** Weights that must be converted are taken where there is no GGUF file. */
   takesWeights: boolean;
   /** What goes with the model is planned as well. */
@@ -51,9 +57,14 @@ export async function planPull(reference: PullReference, options: PlanOptions): 
   const isWeights = wanted === null ? variants.length === 0 : wanted.toLowerCase() === WEIGHTS_TAG;
   if (weights !== null && isWeights) return [planWeights(reference, weights, options)];
   const companions = listCompanions(listed);
-  const model = chooseVariant(variants, { repo, companions, wanted, largestBytes });
+  const confirm = confirmByHeaders({ ...options, repo, revision });
+  const choice = { repo, companions, wanted, largestBytes };
+  const { variant: model, passedOver } = await chooseFitting(variants, choice, confirm);
   const others = takesCompanions ? chooseCompanions(companions).filter(({ tag }) => tag !== model.tag) : [];
-  return [planFiles(reference, model, options), ...others.map((one) => planFiles(reference, one, options))];
+  return [
+    { ...planFiles(reference, model, options), passedOver },
+    ...others.map((one) => planFiles(reference, one, options)),
+  ];
 }
 
 type RepoReference = Extract<PullReference, { kind: "repo" }>;

@@ -136,9 +136,7 @@ export function chooseVariant(variants: readonly Variant[], choice: Choice): Var
     const message = `${repo} has no model ${JSON.stringify(wanted)}`;
     throw new AppError({ code: "model_not_found", message, hint: `It has ${listTags(variants)}.`, param: "model" });
   }
-  const fitting = variants.filter(({ sizeBytes }) => fitsMemory(sizeBytes, largestBytes) !== false);
-  const quantized = fitting.filter(({ tag }) => !UNQUANTIZED.test(tag));
-  const [best] = (quantized.length > 0 ? quantized : fitting).toSorted((a, b) => b.sizeBytes - a.sizeBytes);
+  const [best] = rankVariants(variants, largestBytes);
   if (best !== undefined) return best;
   throw new AppError({
     code: "out_of_memory",
@@ -146,6 +144,13 @@ export function chooseVariant(variants: readonly Variant[], choice: Choice): Var
     hint: `Choose a smaller model, or name one in spite of it: ${listTags(variants)}.`,
     param: "model",
   });
+}
+
+/** Those that fit by their size, the largest first; what was not quantised only where there is nothing else. */
+export function rankVariants(variants: readonly Variant[], largestBytes: number | null): Variant[] {
+  const fitting = variants.filter(({ sizeBytes }) => fitsMemory(sizeBytes, largestBytes) !== false);
+  const quantized = fitting.filter(({ tag }) => !UNQUANTIZED.test(tag));
+  return (quantized.length > 0 ? quantized : fitting).toSorted((a, b) => b.sizeBytes - a.sizeBytes);
 }
 
 function findNamed(variants: readonly Variant[], wanted: string): Variant | undefined {

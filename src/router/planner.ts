@@ -8,23 +8,17 @@ import type { MachineRates } from "../protocol/machine-rates.ts";
 import type { MemoryNeed } from "../protocol/memory-need.ts";
 import { applyPlan, explainRefusal } from "./placement/apply.ts";
 import { type Budget, type BudgetPolicy, describeBudget } from "./placement/budget.ts";
-import { addDifference, addExcess, isClear } from "./placement/correction.ts";
+import { addDifference, isClear } from "./placement/correction.ts";
 import { type Deviation, type Learned, noteLoad, recallModel } from "./placement/deviation.ts";
 import { fileLimitBytes, predictFile } from "./placement/file-fit.ts";
-import type {
-  AskedSettings,
-  Lowered,
-  PlanPool,
-  PlanQuestion,
-  PlanSettings,
-  PlanSubject,
-  Resident,
-} from "./placement/plan.ts";
+import type { Lowered, PlanPool, PlanQuestion, PlanSettings, Resident } from "./placement/plan.ts";
+import { describeQuestion, estimatePlan, type Surroundings } from "./placement/question.ts";
 import { type Recommendation, recommend } from "./placement/recommend.ts";
 import { findShortfalls, leaveRoom, needByPool, sumNeed } from "./placement/room.ts";
 import { predictSpeed } from "./placement/speed.ts";
 import { plan } from "./placement.ts";
 import type {
+  HeaderModel,
   LoadPlan,
   ModelReference,
   OptimizationReport,
@@ -57,18 +51,24 @@ export class Planner implements PlanningService {
 
   async plan({ model, asked, goal, quick = false, alone = false }: PlanRequest): Promise<PlanReport> {
     const described = await this.#effects.describe(model);
-    const { budget, residents } = await this.#look(quick);
-    const others = alone ? [] : residents.filter(({ id }) => id !== described.subject.id);
-    const learned = recallModel(this.#effects.deviations, described.stamp);
-    const question: PlanQuestion = {
-      subject: addExcess(described.subject, learned?.excessBytes ?? 0),
-      machine: budget.machine,
-      residents: others,
-      asked: settleLayers({ ...described.asked, ...present(asked) }, described.subject, budget),
-      policy: { goal, automatic: this.#policy.automatic },
-    };
-    const made = await this.#confirm(model, question, quick);
-    return { model: described.subject.id, goal, asked: question.asked, ...made, budget, residents: others, learned };
+    const outline = describeQuestion(described, this.#around(await this.#look(quick), { asked, goal, alone }));
+    // What is not converted yet is nothing that llama.cpp could look at.
+    if (described.outType !== undefined) return estimatePlan(outline);
+    return { ...outline.report, ...(await this.#confirm(model, outline.question, quick)) };
+  }
+
+  async planHeaders(model: HeaderModel, { alone = false }: { alone?: boolean } = {}): Promise<PlanReport> {
+    const look = await this.#look(true);
+    const described = await this.#effects.describeHeaders(model, fileLimitBytes(look.budget.machine));
+    return estimatePlan(describeQuestion(described, this.#around(look, { asked: {}, goal: "balanced", alone })));
+  }
+
+  #around(
+    { budget, residents }: Pick<Surroundings, "budget" | "residents">,
+    request: Pick<Surroundings, "asked" | "goal" | "alone">,
+  ): Surroundings {
+    const { automatic } = this.#policy;
+    return { budget, residents, ...request, automatic, deviations: this.#effects.deviations };
   }
 
   async optimization(): Promise<OptimizationReport> {
@@ -110,7 +110,9 @@ export class Planner implements PlanningService {
     let report: PlanReport;
     let stamp: string;
     try {
-      ({ stamp } = await this.#effects.describe(entry));
+      const described = await this.#effects.describe(entry);
+      if (described.stamp === null) throw new Error("it is not converted yet");
+      ({ stamp } = described);
       this.#stamps.set(entry.id, stamp);
       report = await this.plan({ model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
     } catch (thrown) {
@@ -219,24 +221,8 @@ export class Planner implements PlanningService {
   }
 }
 
-/** -1, and as many as there are or more, mean all of them; on a machine without devices all are none. */
-function settleLayers(asked: AskedSettings, subject: PlanSubject, { machine }: Budget): AskedSettings {
-  const { gpuLayers, ...rest } = asked;
-  // It is said to a whole server, and a model without experts has none to keep anywhere.
-  if (rest.hostExpertLayers !== undefined)
-    rest.hostExpertLayers = Math.min(rest.hostExpertLayers, subject.expertLayers);
-  if (gpuLayers === undefined) return rest;
-  const all = subject.layers + 1;
-  if (gpuLayers >= 0 && gpuLayers < all) return { ...rest, gpuLayers };
-  return machine.devices.length === 0 ? rest : { ...rest, gpuLayers: all };
-}
-
 /** llama.cpp's own account has none of it. */
 function withoutLearned(need: MemoryNeed, { source, learned }: PlanReport): MemoryNeed {
   if (source === "measured" || learned === null) return need;
   return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes - learned.excessBytes } };
-}
-
-function present(asked: AskedSettings): AskedSettings {
-  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
 }

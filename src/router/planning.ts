@@ -1,6 +1,7 @@
 // What the planner is asked and what it answers, and what it needs from outside. Types only.
 
 import type { ModelEntry } from "../models/entry.ts";
+import type { HeaderFacts } from "../models/memory/header-facts.ts";
 import type { MachineSnapshot } from "../protocol/machine.ts";
 import type { MachineRates } from "../protocol/machine-rates.ts";
 import type { MemoryNeed } from "../protocol/memory-need.ts";
@@ -24,8 +25,16 @@ export interface PlannedModel {
   subject: PlanSubject;
   /** What the server's settings and the model's own file say explicitly. `gpuLayers` -1: all of them. */
   asked: AskedSettings;
-  /** Of its file: another one under the same name is another model. */
-  stamp: string;
+  /** Of its file: another one under the same name is another model. Null: it has none here that could be loaded. */
+  stamp: string | null;
+  /** What its weights would be converted to first, as `--outtype` takes it; absent: nothing has to be. */
+  outType?: string;
+}
+
+/** A model of which headers alone were read: on a Hub, or not converted yet. */
+export interface HeaderModel {
+  id: string;
+  facts: HeaderFacts;
 }
 
 /** A name or alias; absent: the default model; an entry: with the settings that it has, whatever the listings say. */
@@ -43,6 +52,8 @@ export interface PlannerEffects {
   isMoving(): boolean;
   /** Throws AppError. */
   describe(model: ModelReference): Promise<PlannedModel>;
+  /** `largestBytes`: of a file of weights that fits; null: not known. Throws AppError: there is nothing to plan with. */
+  describeHeaders(model: HeaderModel, largestBytes: number | null): Promise<PlannedModel>;
   /** Those that can be loaded. */
   listModels(): readonly string[];
   /** llama.cpp's own account of a load with these settings; null: it has none. */
@@ -70,6 +81,8 @@ export interface PlanReport {
   plan: Plan;
   /** `measured`: by llama.cpp with these settings; `estimated`: by the formula. Of a plan that fits. */
   source: "measured" | "estimated";
+  /** What its weights would be converted to first; null: nothing has to be. */
+  outType: string | null;
   budget: Budget;
   residents: readonly Resident[];
   /** What earlier loads took; null: there were none. */
@@ -98,6 +111,8 @@ export interface OptimizationReport {
 export interface PlanningService {
   /** Throws AppError: the model is not known, or can't be read. */
   plan(request: PlanRequest): Promise<PlanReport>;
+  /** By the formula alone. Throws `format_unsupported`: there is nothing to plan with. */
+  planHeaders(model: HeaderModel, options?: { alone?: boolean }): Promise<PlanReport>;
   optimization(): Promise<OptimizationReport>;
   /** Of what is on the disk, best first. */
   recommend(): Promise<Recommendation>;

@@ -9,8 +9,10 @@ import { renderPlan, renderRecommendation } from "../../src/commands/plan-text.t
 import { resolveConfig } from "../../src/config.ts";
 import { recommend } from "../../src/router/placement/recommend.ts";
 import { FakePlanner } from "../support/fake-planner.ts";
+import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { HAS_NATIVE } from "../support/llama-library.ts";
 import { GIB, MIB, makeMachine, makeResident, makeSubject } from "../support/random-plans.ts";
+import { TINY, writeTinyFolder } from "../support/tiny-decoders.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 let folder = "";
@@ -122,6 +124,19 @@ describe.skipIf(!HAS_NATIVE)("the command", () => {
     expect(reply).toMatchObject({ model: "tiny", verdict: "fits", source: "measured", asked: { ctx: 300 } });
     expect(reply.plan.settings).toMatchObject({ ctx: 300, gpuLayers: 0 });
     expect(reply.plan.speed.tokensPerSecond).toBeGreaterThan(1);
+  });
+
+  test("a folder of weights by its path, for the type that it would be converted to", () => {
+    writeTinyFolder(join(folder, "weights"), TINY, tinyTokenizer());
+    const { code, out } = run("plan", "./weights", "--json", "--convert-type", "q8_0");
+    expect(JSON.parse(out)).toMatchObject({
+      model: "weights",
+      verdict: "fits",
+      source: "estimated",
+      convertTo: "q8_0",
+    });
+    expect(code).toBe(0);
+    expect(run("plan", "./weights").out).toContain("to f16 first, as this is planned");
   });
 
   test("what does not fit is a failure for scripts", () => {

@@ -1,16 +1,18 @@
 // `show`: what it collects and prints, on the demo model, on folders of others, and on names.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgv } from "../../src/commands/argv.ts";
 import { renderInspection } from "../../src/commands/show-text.ts";
 import { inspectWhole } from "../../src/models/inspect.ts";
 import { AppError } from "../../src/protocol/errors.ts";
+import { tinyTokenizer } from "../support/hf-tokenizers.ts";
 import { startLoopbackHub } from "../support/loopback-hub.ts";
 import { stateDict, zipCheckpoint } from "../support/pickle-writer.ts";
 import { rawGguf, stringEntry } from "../support/raw-gguf.ts";
+import { TINY, writeTinyFolder } from "../support/tiny-decoders.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const DEMO = join(ROOT, "src/demo/demo.gguf");
@@ -107,6 +109,11 @@ test("texts of a file can't steer a terminal", () => {
   expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
 });
 
+function weightsOf(source: string): Map<string, Uint8Array> {
+  writeTinyFolder(source, TINY, tinyTokenizer());
+  return new Map(readdirSync(source).map((name) => [name, readFileSync(join(source, name))]));
+}
+
 test("a model of the Hub is shown before it is downloaded", async () => {
   await using server = startLoopbackHub({ "tiny-Q8_0.gguf": readFileSync(DEMO) });
   const show = async (...args: string[]) => {
@@ -122,13 +129,23 @@ test("a model of the Hub is shown before it is downloaded", async () => {
   expect([code, out]).toEqual([0, expect.stringContaining("ml-offload pull owner/tiny-GGUF:Q8_0")]);
   expect(out).toContain("general.architecture");
   expect(out).toMatch(/memory here .*: fits/);
+  expect(out).toMatch(/owner\/tiny-GGUF:Q8_0: fits\n +settings: +a context of/);
+  expect(out).toMatch(/counted: +by the formula/);
   const { out: json } = await show("hf:owner/tiny-GGUF:q8_0", "token_embd", "--json");
   expect(JSON.parse(json)).toMatchObject({
     path: "hf:owner/tiny-GGUF:Q8_0",
     verdict: "runs",
     tensors: [{ name: "token_embd.weight", file: "tiny-Q8_0.gguf" }],
-    hub: { name: "owner/tiny-GGUF:Q8_0", disk: { fits: expect.any(Boolean) } },
+    hub: {
+      name: "owner/tiny-GGUF:Q8_0",
+      disk: { fits: expect.any(Boolean) },
+      plan: { verdict: "fits", source: "estimated", convertTo: null },
+      noPlan: null,
+    },
   });
+  server.files = weightsOf(join(folder, "hub-weights"));
+  const { hub } = JSON.parse((await show("hf:owner/tiny-GGUF", "--json")).out);
+  expect(hub).toMatchObject({ plan: { model: "owner/tiny-GGUF:safetensors", verdict: "fits", convertTo: "f16" } });
   const none = await show("owner/none");
   expect([none.code, none.err]).toEqual([1, expect.stringContaining("owner/none does not exist")]);
   const before = server.asked.length;

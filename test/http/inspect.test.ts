@@ -35,7 +35,7 @@ test("a folder of something else gets its verdict", async () => {
 });
 
 test("a model of the Hub by its name, where no model here has it", async () => {
-  const { post, hub, inference } = createTestApp();
+  const { post, hub, inference, planner } = createTestApp();
   inference.cards.push(makeCard({ id: "owner/here:Q8_0", isDefault: false }));
   for (const path of ["hf:owner/repo", "owner/repo:Q8_0", "hf:demo", "hf:owner/here:Q8_0"]) {
     expect(await readJson(await post(INSPECT, { path }))).toMatchObject({
@@ -43,8 +43,15 @@ test("a model of the Hub by its name, where no model here has it", async () => {
       hub: { name: "owner/repo:Q8_0", downloadBytes: expect.any(Number), memory: { fits: null }, disk: { fits: null } },
     });
   }
+  const { hub: told } = await readJson(await post(INSPECT, { path: "hf:owner/repo" }));
+  expect(told).toMatchObject({
+    plan: { model: "owner/repo:Q8_0", verdict: "fits", source: "estimated", convertTo: null },
+    noPlan: null,
+  });
+  expect(told.plan.plan.memory.host.kvBytes).toBeGreaterThan(0);
+  expect(planner.headers.at(-1)).toMatchObject({ facts: { kind: "gguf", shape: { architecture: "llama" } } });
   expect(await readJson(await post(INSPECT, { path: "owner/here:Q8_0" }))).toMatchObject({ hub: null });
-  expect(hub.looks).toEqual(["hf:owner/repo", "owner/repo:Q8_0", "hf:demo", "hf:owner/here:Q8_0"]);
+  expect(hub.looks.slice(0, 4)).toEqual(["hf:owner/repo", "owner/repo:Q8_0", "hf:demo", "hf:owner/here:Q8_0"]);
 });
 
 test("what is not there, and what is no path", async () => {

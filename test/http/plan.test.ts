@@ -166,7 +166,9 @@ test("recommendations: from the disk, from the Hub where words are given, and wh
   hub.hits = [makeHit("owner/one", "Q4_K_M"), makeHit("owner/none", null)];
   const asked = await readJson(await get("/api/models/recommend?q=qwen"));
   expect(asked.hardware).toMatchObject([{ change: "main memory", gained: ["demo"] }]);
-  expect(asked.hub).toEqual([{ model: "owner/one:Q4_K_M", sizeBytes: 1e9, downloads: 5, tokensPerSecond: 50 }]);
+  expect(asked.hub).toEqual([
+    { model: "owner/one:Q4_K_M", sizeBytes: 1e9, downloads: 5, tokensPerSecond: 50, source: "size" },
+  ]);
   expect(hub.queries).toMatchObject([{ words: "qwen", fits: true }]);
 });
 

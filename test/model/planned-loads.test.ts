@@ -48,6 +48,7 @@ async function makePlanner(modelPath: string, budgetBytes: number) {
       residents: () => [],
       isMoving: () => false,
       describe: async () => ({ subject, asked: {}, stamp: modelPath }),
+      describeHeaders: async () => ({ subject, asked: {}, stamp: null }),
       listModels: () => ["m"],
       async measure(_model, settings) {
         measured.push(settings);

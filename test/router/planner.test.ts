@@ -76,6 +76,7 @@ function makePlanner({
         throw new AppError({ code: "model_not_found", message: "no such" });
       return { subject, asked, stamp: "stamp" };
     },
+    describeHeaders: async ({ id }) => ({ subject: { ...subject, id }, asked, stamp: null, outType: "q8_0" }),
     listModels: () => ["m", "gone"],
     async measure(_model, settings): Promise<MemoryNeed | null> {
       seen.measured.push(settings);
@@ -93,6 +94,22 @@ function makePlanner({
 const entry = makeEntry("m");
 const ask = (planner: Planner, asked: AskedSettings = {}) => planner.plan({ model: "m", asked, goal: "balanced" });
 const total = ({ plan }: Awaited<ReturnType<typeof ask>>) => (plan.verdict === "fits" ? plan.placed.totalBytes : null);
+
+describe("headers alone", () => {
+  test("are planned by the formula, for the type that the weights would get, and llama.cpp is not asked", async () => {
+    const { planner, seen } = makePlanner({ residents: [makeResident("other", 7.9 * GIB)] });
+    const model = { id: "hub", facts: { kind: "none", reason: "for this test" } } as const;
+    expect(await planner.planHeaders(model, { alone: true })).toMatchObject({
+      model: "hub",
+      source: "estimated",
+      outType: "q8_0",
+      plan: { verdict: "fits" },
+      learned: null,
+    });
+    expect((await planner.planHeaders(model)).plan).toMatchObject({ verdict: "fits-if" });
+    expect(seen.measured).toEqual([]);
+  });
+});
 
 describe("llama.cpp's account", () => {
   test("confirms a plan, and its figures are told", async () => {

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { Detection } from "../../src/formats/detection.ts";
 import { diskFiles } from "../../src/formats/file-source.ts";
 import type { ModelSource, PullEvent, Pulled, PullOptions } from "../../src/hub/hub.ts";
-import type { Look, ReadHeaders } from "../../src/hub/look.ts";
+import type { Look } from "../../src/hub/look.ts";
+import type { ReadHeaders } from "../../src/hub/read-remotely.ts";
 import type { SearchHit, SearchQuery } from "../../src/hub/search.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 

@@ -5,7 +5,13 @@ import { DEFAULT_BUDGET_POLICY } from "../../src/router/placement/budget.ts";
 import type { AskedSettings, PlanQuestion } from "../../src/router/placement/plan.ts";
 import { recommend } from "../../src/router/placement/recommend.ts";
 import { plan } from "../../src/router/placement.ts";
-import type { OptimizationReport, PlanningService, PlanReport, PlanRequest } from "../../src/router/planning.ts";
+import type {
+  HeaderModel,
+  OptimizationReport,
+  PlanningService,
+  PlanReport,
+  PlanRequest,
+} from "../../src/router/planning.ts";
 import { GIB, MIB, makeMachine, makeSubject } from "./random-plans.ts";
 
 export class FakePlanner implements PlanningService {
@@ -30,7 +36,25 @@ export class FakePlanner implements PlanningService {
     const asked = { ...this.flags, ...request.asked };
     const made = plan({ subject, machine, residents, asked, policy: { goal, automatic: true } });
     const budget = { machine, restraints: [] };
-    return { model: subject.id, goal, asked, plan: made, source: "estimated", budget, residents, learned };
+    return {
+      model: subject.id,
+      goal,
+      asked,
+      plan: made,
+      source: "estimated",
+      outType: null,
+      budget,
+      residents,
+      learned,
+    };
+  }
+
+  headers: HeaderModel[] = [];
+
+  async planHeaders(model: HeaderModel): Promise<PlanReport> {
+    this.headers.push(model);
+    const report = await this.plan({ model: this.subject.id, asked: {}, goal: "balanced" });
+    return { ...report, model: model.id, outType: model.facts.kind === "weights" ? "q8_0" : null };
   }
 
   async optimization(): Promise<OptimizationReport> {

@@ -4,14 +4,17 @@
 import { basename } from "node:path";
 import type { Elysia } from "elysia";
 import { inspectPath, inspectWhole } from "../../models/inspect.ts";
+import { readHeaderFacts } from "../../models/memory/header-facts.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { isRepository } from "../../protocol/hub-name.ts";
 import type { ModelCard } from "../../router/inference.ts";
+import type { HeaderModel } from "../../router/planning.ts";
 import { BodyReader } from "../body.ts";
 import { isLocalAddress } from "../host-check.ts";
 import { decodeModelId } from "../openai/models.ts";
 import type { ApiContext } from "../options.ts";
 import { describeRoute } from "../route-docs.ts";
+import { encodePlan } from "./encode-plan.ts";
 import { encodeModelFile } from "./library.ts";
 import { type InspectReply, InspectRequest, type ModelContentsReply } from "./schema.ts";
 
@@ -25,12 +28,17 @@ export function addInspectRoutes(app: Elysia, api: ApiContext): void {
       const { path } = await bodies.read(request, api.options.bodyBytesMax, api.clock);
       const place = choosePlace(path, api);
       if (typeof place === "string") return Response.json(encodeFound(inspectPath(place), null));
-      const { found, ...hub } = await api.hub.look(
+      const { found, ...look } = await api.hub.look(
         place.hub,
-        (source, remote) => inspectPath(remote, { source }),
+        (source, remote) => {
+          const told = inspectPath(remote, { source });
+          return { ...told, facts: readHeaderFacts(told, source) };
+        },
         request.signal,
       );
-      return Response.json(encodeFound(found, hub));
+      const { facts, ...told } = found;
+      const planned = await planRemote(api, { id: look.name ?? look.repo, facts });
+      return Response.json(encodeFound(told, { ...look, ...planned }));
     },
     { detail: INSPECT_DOCS },
   );
@@ -44,6 +52,15 @@ export function addInspectRoutes(app: Elysia, api: ApiContext): void {
     },
     { detail: BY_ID_DOCS },
   );
+}
+
+/** By what its headers say, as if it were loaded beside what is loaded now. */
+async function planRemote(
+  { planner }: ApiContext,
+  model: HeaderModel,
+): Promise<Pick<NonNullable<InspectReply["hub"]>, "plan" | "noPlan">> {
+  if (model.facts.kind === "none") return { plan: null, noPlan: model.facts.reason };
+  return { plan: encodePlan(await planner.planHeaders(model)), noPlan: null };
 }
 
 function encodeFound(found: ReturnType<typeof inspectPath>, hub: InspectReply["hub"]): InspectReply {
@@ -98,7 +115,8 @@ const INSPECT_DOCS = describeRoute({
   description:
     "By its bytes: its format, whether it runs, and what to do where it does not. Paths are told about only while the " +
     "server listens on a loopback address; `docs/formats.md` lists the formats. Of a model of the Hugging Face Hub the " +
-    "headers are read without downloading it, and `hub` tells whether there is room for it here.",
+    "headers are read without downloading it, and `hub` tells whether there is room for it here: `hub.plan` is what `POST /api/plan` " +
+    "would answer, by the formula alone.",
   body: { schema: "InspectRequest", examples: { model: { path: "demo" } } },
   reply: { schema: "InspectReply", description: "What lies there." },
   errors: [

@@ -140,6 +140,9 @@ export const PlanReply = Type.Object({
   verdict: oneOf(["fits", "fits-if", "refused"] as const),
   reason: orNull(Type.String({ description: "Why it does not fit as it was asked for." })),
   source: orNull(oneOf(["measured", "estimated"] as const, "By llama.cpp's own account, or by the formula.")),
+  convertTo: orNull(
+    Type.String({ description: "The type that its weights would be converted to first; null: nothing has to be." }),
+  ),
   asked: Type.Object({}, { description: "All that was asked for: here, by flags, by the model's own file." }),
   plan: orNull(Placement),
   options: Type.Array(
@@ -240,6 +243,9 @@ export const RecommendReply = Type.Object({
       sizeBytes: bytes(),
       downloads: Type.Integer(),
       tokensPerSecond: orNull(Type.Number({ description: "As if all weights were read for each token." })),
+      source: Type.Literal("size", {
+        description: "Known of it is its size alone: `POST /api/models/inspect` reads its header and plans it.",
+      }),
     }),
     { description: "Models of the Hub that fit; of a search, so empty without `q`." },
   ),

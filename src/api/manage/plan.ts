@@ -127,7 +127,7 @@ async function searchHub(
     if (variant === undefined) continue;
     const { sizeBytes, tag } = variant;
     const tokensPerSecond = await planner.predictFile(sizeBytes);
-    models.push({ model: `${repo}:${tag}`, sizeBytes, downloads, tokensPerSecond });
+    models.push({ model: `${repo}:${tag}`, sizeBytes, downloads, tokensPerSecond, source: "size" });
   }
   return models;
 }

@@ -2,6 +2,7 @@
 
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { MODEL_FILE_FIELDS } from "./library-schema.ts";
+import { PlanReply } from "./plan-schema.ts";
 
 const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
@@ -38,6 +39,7 @@ const FACTS = {
 const REASON = Type.String({ description: "Why, and what to do." });
 const MEMORY = orNull(Type.Integer({ description: "For the weights alone: the context comes on top." }));
 
+/** Memory is that of the weights, against the largest that leave room for all else: a plan, where there is one, knows better. */
 const FIT = Type.Object({
   neededBytes: orNull(Type.Integer()),
   availableBytes: orNull(Type.Integer({ description: "Of that what may be used." })),
@@ -61,6 +63,8 @@ export const InspectReply = Type.Object({
         downloadBytes: Type.Integer(),
         memory: FIT,
         disk: FIT,
+        plan: orNull(PlanReply),
+        noPlan: orNull(Type.String({ description: "Why its headers are not enough for a plan; null: there is one." })),
       },
       { description: "Of a model that is on the Hub and not here; files are then paths of its repository." },
     ),

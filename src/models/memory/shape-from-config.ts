@@ -7,6 +7,7 @@ import type { GgufTensor } from "../../formats/gguf/read-tensors.ts";
 import { countTensorBytes } from "../../formats/gguf/write-header.ts";
 import { isRecord } from "../../lib/is-record.ts";
 import { isEncoder } from "../architecture.ts";
+import { describeConverted } from "./converted-types.ts";
 import type { ModelShape } from "./model-shape.ts";
 import { LAYERS_MAX, readShape } from "./shape-from-gguf.ts";
 
@@ -29,14 +30,14 @@ const UNGATED: ReadonlySet<string> = new Set(["gpt2", "starcoder2", "gptneox", "
 const UNIGRAM_TOKENS_MAX = 40_000;
 const MERGES_EACH = 2;
 
-/** `type`: ggml's name of what matrices are converted to, such as `BF16` or `Q8_0`. Null: a class that is not converted. */
-export function readConfigShape(config: Record<string, unknown>, type: string): ModelShape | null {
+/** `outType` as `--outtype` takes it, but for `auto`. Null: a class that is not converted. */
+export function readConfigShape(config: Record<string, unknown>, outType: string): ModelShape | null {
   // A model that also sees has the sizes of its text part in a field of their own.
   const text = isRecord(config.text_config) ? { ...config, ...config.text_config } : config;
   const sizes = readSizes(text, nameOf(config));
   if (sizes === null) return null;
   const metadata = describe(sizes, text);
-  return readShape([{ metadata, tensors: planTensors(sizes, text, type) }]);
+  return readShape([{ metadata, tensors: planTensors(sizes, text, outType.toLowerCase()) }]);
 }
 
 function nameOf({ architectures }: Record<string, unknown>): string | null {
@@ -121,24 +122,27 @@ function describe(sizes: Sizes, config: Record<string, unknown>): Map<string, Gg
 
 type AddTensor = (name: string, dims: number[], plain?: boolean) => void;
 
-function planTensors(sizes: Sizes, config: Record<string, unknown>, type: string): GgufTensor[] {
-  const { width, vocabulary, architecture } = sizes;
+function planTensors(sizes: Sizes, config: Record<string, unknown>, outType: string): GgufTensor[] {
+  const { width, vocabulary, architecture, layers, experts } = sizes;
+  const isTied = config.tie_word_embeddings === true || /^(gemma|gpt2)/.test(architecture);
+  const tiesOutput = isTied && !isEncoder(architecture);
+  const typesOf = describeConverted(outType, { layers, tiesOutput, experts: experts?.count ?? 0 });
   const tensors: GgufTensor[] = [];
   const add: AddTensor = (name, dims, plain = false) => {
     // As the converter has it: vectors, and rows that are no whole blocks, stay as they are.
-    const fits = dims.length > 1 && !plain && countOrNull(name, dims, type) !== null;
-    const used = fits ? type : dims.length > 1 && !plain ? "F16" : "F32";
+    const layer = /^blk\.(\d+)\./.exec(name)?.[1];
+    const types = dims.length > 1 && !plain ? typesOf(name, layer === undefined ? null : Number(layer)) : [];
+    const used = types.find((type) => countOrNull(name, dims, type) !== null) ?? "F32";
     tensors.push({ name, dims, type: used, offset: 0, bytes: countOrNull(name, dims, used) ?? 0 });
   };
   add("token_embd.weight", [width, vocabulary]);
   add("output_norm.weight", [width]);
-  const isTied = config.tie_word_embeddings === true || /^(gemma|gpt2)/.test(architecture);
   if (!isTied && !isEncoder(architecture)) add("output.weight", [width, vocabulary]);
   const positions = config.max_position_embeddings ?? config.n_positions;
   if ((architecture === "bert" || architecture === "gpt2") && typeof positions === "number") {
     add("position_embd.weight", [width, positions], true);
   }
-  for (let layer = 0; layer < sizes.layers; layer++) {
+  for (let layer = 0; layer < layers; layer++) {
     const ofLayer: AddTensor = (name, dims, plain) => add(`blk.${layer}.${name}.weight`, dims, plain);
     ofLayer("attn_norm", [width]);
     ofLayer("ffn_norm", [width]);
