@@ -49,7 +49,7 @@ export const MANAGE_COMMANDS: readonly CommandSpec[] = [
   ]),
   command("load", "Have a running server load a model", ["Models that nobody pinned make room for it."]),
   command("switch", "Have a running server load a model and make it the default", []),
-  command("unload", "Have a running server end a model's engine", ["Its running requests are answered first."]),
+  command("unload", "Have a running server give a model's memory back", ["Its running requests are answered first."]),
 ];
 
 export function isManageVerb(name: string): name is ManageVerb {

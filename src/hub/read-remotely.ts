@@ -82,6 +82,9 @@ function tooLarge(what: string): AppError {
   return new AppError({ code: "not_supported", message, hint: "Download it, then look at it here." });
 }
 
+/** Too large, changed since it was listed, or not to be had now. */
+const NO_ANSWER: readonly string[] = ["not_supported", "download_failed"];
+
 export interface ConfirmOptions {
   requester: Requester;
   repo: string;
@@ -100,8 +103,8 @@ export function confirmByHeaders(options: ConfirmOptions): ConfirmVariant | null
       const ask = await readRemotely(sources, { files, path: files[0]?.path ?? "." }, options, planHeaders);
       return await ask();
     } catch (thrown) {
-      // A header that is too large to be read before a download is no reason against the download.
-      if (thrown instanceof AppError && thrown.code === "not_supported") return null;
+      // What is no header to read before a download is no reason against the download, which tries again where that helps.
+      if (thrown instanceof AppError && NO_ANSWER.includes(thrown.code)) return null;
       throw thrown;
     }
   };

@@ -68,7 +68,7 @@ export interface MemoryPool {
 }
 
 export interface MemoryOverview {
-  /** `host`, then devices. */
+  /** Main memory first, then each device. */
   pools: MemoryPool[];
   /** Engines that went for others. */
   swaps: number;

@@ -41,7 +41,10 @@ test(
       ]);
       expect(listEngines(server.pid)).toHaveLength(1);
       const { models: listed, pools, swaps } = await status();
-      expect([pools, swaps]).toEqual([[{ name: "host", budgetBytes: budget, plannedBytes: expect.any(Number) }], 1]);
+      expect([pools, swaps]).toEqual([
+        [{ name: "main memory", budgetBytes: budget, plannedBytes: expect.any(Number) }],
+        1,
+      ]);
       expect(pools[0].plannedBytes).toBeLessThanOrEqual(pools[0].budgetBytes);
       expect(listed.find(({ id }: Json) => id === "one").memory.anonBytes).toBeGreaterThan(1024 ** 2);
       // Requests that name no model are for the one that was switched to.

@@ -37,7 +37,7 @@ beforeAll(async () => {
   const native = join(folder, "native");
   for (const made of [native, driver]) mkdirSync(made);
   for (const name of readdirSync(NATIVE))
-    if (name.endsWith(".so")) copyFileSync(join(NATIVE, name), join(native, name));
+    if (/\.(so|node)$/.test(name)) copyFileSync(join(NATIVE, name), join(native, name));
   const runtime = join(folder, "libcublas.so.99");
   await compileLibrary("int cublasCreate(void) { return 0; }", runtime, "-Wl,-soname,libcublas.so.99");
   const source =

@@ -95,14 +95,16 @@ describe("a pull without a tag", () => {
     expect(magics).toEqual(["GGUF", "GGUF"]);
   });
 
-  test("goes by size where headers are too large to be read, and not where they can't be fetched", async () => {
-    const refuse = (code: "not_supported" | "forbidden") =>
+  test("goes by size where headers can't be read, and not where the repository may not be", async () => {
+    const refuse = (code: "not_supported" | "download_failed" | "forbidden") =>
       pull(() => {
         throw new AppError({ code, message: "for this test" });
       });
-    const found = await refuse("not_supported");
-    expect(found.name).toBe("owner/tiny-GGUF:Q8_0");
-    expect(found.planned).not.toHaveProperty("passedOver");
+    for (const code of ["not_supported", "download_failed"] as const) {
+      const found = await refuse(code);
+      expect(found.name).toBe("owner/tiny-GGUF:Q8_0");
+      expect(found.planned).not.toHaveProperty("passedOver");
+    }
     expect(refuse("forbidden")).rejects.toMatchObject({ code: "forbidden" });
   });
 });

@@ -127,7 +127,7 @@ export const ModelStatusReply = Type.Object({
       budgetBytes: orNull(Type.Integer(), "Most bytes of all engines together; null: no limit is known."),
       plannedBytes: Type.Integer({ description: "Of those that there are, until their processes are gone." }),
     }),
-    { description: "Memory by where it lies: `host`, then devices." },
+    { description: "Memory by where it lies: main memory first, then each device." },
   ),
   swaps: Type.Integer({ description: "Engines that went for others." }),
   models: Type.Array(RESIDENT, { description: "Those that were ever asked for." }),
