@@ -8,7 +8,7 @@ import { DEFAULT_CUDA_ARCHS, parseCudaArchs } from "./native/cuda.ts";
 import { packLibrary, travelsPacked } from "./native/pack.ts";
 import { generateSymbols, SYMBOLS_FILE } from "./native/symbols.ts";
 import { checkLibraries, checkProgram, HOST_TARGET, parseTarget, type Target } from "./native/targets.ts";
-import type { PackedEntry } from "./src/router/packed-files.ts";
+import type { PackedEntry } from "./src/router/backends/packed-files.ts";
 import { fetchLlama } from "./vendor/fetch.ts";
 import { run, SetupError, say } from "./vendor/tools.ts";
 

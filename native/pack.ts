@@ -1,7 +1,7 @@
 // Which libraries travel compressed inside the binary, and how: those of GPUs, which most machines never unpack
-// (src/router/packed-files.ts). The others are small, and needed at every first start.
+// (src/router/backends/packed-files.ts). The others are small, and needed at every first start.
 
-import type { PackedEntry } from "../src/router/packed-files.ts";
+import type { PackedEntry } from "../src/router/backends/packed-files.ts";
 
 const PACKED = /^libggml-cuda\./;
 

@@ -7,8 +7,8 @@ import type { Logger } from "../lib/log.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { MachineSource } from "../protocol/machine.ts";
 import type { EngineChanges } from "../protocol/model-settings.ts";
-import type { AdaptationPolicy, Lowerable } from "../router/adaptation.ts";
-import { AdaptationWatch, LOOK_MS } from "../router/adaptation-watch.ts";
+import type { AdaptationPolicy, Lowerable } from "../router/adaptation/adaptation.ts";
+import { AdaptationWatch, LOOK_MS } from "../router/adaptation/adaptation-watch.ts";
 
 export interface AdaptationParts {
   config: Pick<ServeConfig, "lowerExplicit"> & Partial<Omit<AdaptationPolicy, "lowersExplicit">>;

@@ -7,7 +7,7 @@ import { type Contestant, runScenario, type ScenarioResult } from "../bench/runn
 import { FLOOD_STREAMS } from "../bench/scenarios/flood.ts";
 import type { Environment } from "../lib/paths.ts";
 import { AppError } from "../protocol/errors.ts";
-import { selfCommand } from "../router/child.ts";
+import { selfCommand } from "../router/children/child.ts";
 import type { BenchArguments } from "./argv.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 

@@ -5,7 +5,7 @@ import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { toAppError } from "../protocol/errors.ts";
-import type { ConversionJob } from "../router/conversions.ts";
+import type { ConversionJob } from "../router/conversions/conversions.ts";
 import type { RunArguments } from "./argv.ts";
 import { listSaid } from "./asked-settings.ts";
 import type { ConvertOutput } from "./convert.ts";

@@ -14,9 +14,9 @@ import { ConvertedCache } from "../models/converted-cache.ts";
 import { assertServable } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import { AppError } from "../protocol/errors.ts";
-import { removeLeftovers, runConversion } from "../router/conversion-child.ts";
-import { type ConversionJob, type ConversionService, Conversions } from "../router/conversions.ts";
-import { ConvertOnLoad } from "../router/convert-on-load.ts";
+import { removeLeftovers, runConversion } from "../router/conversions/conversion-child.ts";
+import { type ConversionJob, type ConversionService, Conversions } from "../router/conversions/conversions.ts";
+import { ConvertOnLoad } from "../router/conversions/convert-on-load.ts";
 
 export interface ConvertingOptions {
   config: Pick<ServeConfig, "convertType" | "convertCacheBytes">;

@@ -3,7 +3,7 @@
 import { WATCH_MS } from "../hardware/watch.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import type { MachineSnapshot } from "../protocol/machine.ts";
-import { locateNativeFiles } from "../router/native-files.ts";
+import { locateNativeFiles } from "../router/backends/native-files.ts";
 import { renderMachine } from "./devices-text.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { openMachine } from "./machine.ts";

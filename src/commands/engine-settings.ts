@@ -12,7 +12,7 @@ import { canPredict } from "../models/architecture.ts";
 import { checkDraftModel } from "../models/draft.ts";
 import type { ModelEntry } from "../models/entry.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
-import type { NativeFiles } from "../router/native-files.ts";
+import type { NativeFiles } from "../router/backends/native-files.ts";
 
 export interface EngineSources {
   config: ServeConfig;

@@ -1,4 +1,4 @@
-// `engine` (hidden): the child process that runs one model, or answers one question. Started by router/child.ts alone.
+// `engine` (hidden): the child process that runs one model, or answers one question. Started by router/children/child.ts alone.
 
 import { resolveConfig } from "../config.ts";
 import { runEngine } from "../engine/run-engine.ts";
@@ -6,7 +6,7 @@ import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { AppError } from "../protocol/errors.ts";
-import { LIBRARY_VARIABLE } from "../router/child.ts";
+import { LIBRARY_VARIABLE } from "../router/children/child.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 
 export function engine(flags: RawFlags, env: Environment): ExitCode {

@@ -10,13 +10,13 @@ import type { ModelShape } from "../models/memory/model-shape.ts";
 import { describeRepacking } from "../models/memory/repacking.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { MachineSource } from "../protocol/machine.ts";
-import { recallRates } from "../router/machine-bench.ts";
 import { DEFAULT_BUDGET_POLICY, describeBudget } from "../router/placement/budget.ts";
 import { fileLimitBytes } from "../router/placement/file-fit.ts";
+import { recallRates } from "../router/placement/machine-bench.ts";
 import type { AskedSettings } from "../router/placement/plan.ts";
+import type { HeaderModel, PlannedModel, PlanReport } from "../router/placement/planning.ts";
 import { describeQuestion, estimatePlan } from "../router/placement/question.ts";
 import { describeSubject } from "../router/placement/subject.ts";
-import type { HeaderModel, PlannedModel, PlanReport } from "../router/planning.ts";
 
 export interface HeaderTerms {
   /** Of the processor. */

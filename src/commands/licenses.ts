@@ -4,7 +4,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { assert } from "../lib/assert.ts";
-import { readEmbeddedText } from "../router/native-files.ts";
+import { readEmbeddedText } from "../router/backends/native-files.ts";
 
 /** Where notices are kept in packages: LICENSE, LICENSE.txt, bundle.js.LICENSE.txt, COPYING, NOTICE. */
 const NOTICE_FILE = /(^|\.)(licen[cs]e|copying|notice)([.-]|$)/i;

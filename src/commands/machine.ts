@@ -12,12 +12,12 @@ import { type Environment, type Folders, resolveFolders } from "../lib/paths.ts"
 import { listBackends } from "../protocol/backends.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { MachineSource } from "../protocol/machine.ts";
-import type { AdaptationWatch } from "../router/adaptation-watch.ts";
-import { type BackendDeviceSource, BackendDevices } from "../router/backend-devices.ts";
-import { describeFaults, type GpuUse } from "../router/device-faults.ts";
+import type { AdaptationWatch } from "../router/adaptation/adaptation-watch.ts";
+import { type BackendDeviceSource, BackendDevices } from "../router/backends/backend-devices.ts";
+import { describeFaults, type GpuUse } from "../router/backends/device-faults.ts";
+import type { PluginChoice } from "../router/backends/plugins.ts";
+import { runJob } from "../router/children/jobs.ts";
 import type { TroubleSource } from "../router/health.ts";
-import { runJob } from "../router/jobs.ts";
-import type { PluginChoice } from "../router/plugins.ts";
 import { openAdaptation } from "./adapting.ts";
 import { announceHardware } from "./announcing.ts";
 import type { ServedNative } from "./native.ts";

@@ -4,11 +4,11 @@
 import { endWithParent } from "../engine/parent.ts";
 import { systemClock } from "../lib/clock.ts";
 import { listBackends } from "../protocol/backends.ts";
-import { runJob } from "../router/jobs.ts";
-import { locateNativeFiles, type NativeFiles } from "../router/native-files.ts";
-import { unpackEffects, unpackPlugins } from "../router/packed-files.ts";
-import { askOnce, PluginChoices } from "../router/plugin-choices.ts";
-import { choosePlugins, type PluginChoice, pluginEffects } from "../router/plugins.ts";
+import { locateNativeFiles, type NativeFiles } from "../router/backends/native-files.ts";
+import { unpackEffects, unpackPlugins } from "../router/backends/packed-files.ts";
+import { askOnce, PluginChoices } from "../router/backends/plugin-choices.ts";
+import { choosePlugins, type PluginChoice, pluginEffects } from "../router/backends/plugins.ts";
+import { runJob } from "../router/children/jobs.ts";
 import type { StartOptions } from "./server.ts";
 
 export interface ServedNative {

@@ -3,9 +3,9 @@
 import { formatBytes } from "../lib/byte-count.ts";
 import type { MemoryParts } from "../protocol/memory-need.ts";
 import type { Placed, PlanOption } from "../router/placement/plan.ts";
+import type { PlanReport } from "../router/placement/planning.ts";
 import type { Recommendation } from "../router/placement/recommend.ts";
 import { sumParts } from "../router/placement/room.ts";
-import type { PlanReport } from "../router/planning.ts";
 
 export function renderPlan(report: PlanReport): string {
   const { plan, budget, residents, learned } = report;

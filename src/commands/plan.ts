@@ -9,7 +9,7 @@ import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { readAdapters } from "../models/adapter.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { PlanGoal } from "../router/placement/plan.ts";
-import type { Planner } from "../router/planner.ts";
+import type { Planner } from "../router/placement/planner.ts";
 import { listSaid } from "./asked-settings.ts";
 import { openConvertedCache } from "./converting.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";

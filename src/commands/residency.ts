@@ -9,8 +9,8 @@ import type { ModelEntry } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import { toAppError } from "../protocol/errors.ts";
 import type { MachineSource } from "../protocol/machine.ts";
-import type { MemoryEffects } from "../router/memory-effects.ts";
-import type { Planner } from "../router/planner.ts";
+import type { Planner } from "../router/placement/planner.ts";
+import type { MemoryEffects } from "../router/residency/memory-effects.ts";
 import type { Router } from "../router/router.ts";
 
 /** Of an engine of which nothing is known but its files. */

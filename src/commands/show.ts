@@ -15,7 +15,7 @@ import { inspectWhole } from "../models/inspect.ts";
 import { readHeaderFacts } from "../models/memory/header-facts.ts";
 import { AppError } from "../protocol/errors.ts";
 import { isRepository } from "../protocol/hub-name.ts";
-import { locateNativeFiles } from "../router/native-files.ts";
+import { locateNativeFiles } from "../router/backends/native-files.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { confirmHere, planHeadersHere } from "./header-subject.ts";
 import { limitFiles, openMachine } from "./machine.ts";

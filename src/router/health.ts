@@ -2,8 +2,8 @@
 // `degraded` is in the list, and what is in the list makes it so. Pure.
 
 import type { BackendUse } from "../protocol/backends.ts";
+import type { Slot } from "./engines/slot.ts";
 import type { Health, Trouble } from "./inference.ts";
-import type { Slot } from "./slot.ts";
 
 export interface SlotState {
   id: string;

@@ -14,7 +14,7 @@ import type {
 import type { LoraAdapter, LoraScale } from "../protocol/lora.ts";
 import type { CacheEntry, Capabilities, EngineStats, LoadedModelInfo, Pooling } from "../protocol/model-info.ts";
 import type { TextAnswer, TextQuestion } from "../protocol/text-question.ts";
-import type { LoadOptions, MemoryOverview, Unloaded } from "./loading.ts";
+import type { LoadOptions, MemoryOverview, Unloaded } from "./residency/loading.ts";
 
 /** `asleep`: its engine was stopped because nobody asked, and the next request starts it again. */
 export type ModelState = "unloaded" | "loading" | "loaded" | "asleep" | "failed";

@@ -3,8 +3,8 @@
 import type { ModelEntry } from "../models/entry.ts";
 import type { BackendUse } from "../protocol/backends.ts";
 import { automaticContextLength, type LoadedModelInfo, type Pooling } from "../protocol/model-info.ts";
+import type { Slot } from "./engines/slot.ts";
 import type { ModelCard, ModelState } from "./inference.ts";
-import type { Slot } from "./slot.ts";
 
 export interface CardSettings {
   /** `--ctx`; 0 = automatic. */

@@ -3,12 +3,12 @@
 
 import type { Clock } from "../lib/clock.ts";
 import type { EngineStats } from "../protocol/model-info.ts";
-import { reportEngine } from "./engine-report.ts";
-import type { MemoryOverview, ResidentModel, ResidentState } from "./loading.ts";
-import type { MemoryEffects } from "./memory-effects.ts";
-import type { Place } from "./place.ts";
-import { addPools } from "./pools.ts";
-import type { Residency } from "./residency.ts";
+import { reportEngine } from "./engines/engine-report.ts";
+import type { MemoryOverview, ResidentModel, ResidentState } from "./residency/loading.ts";
+import type { MemoryEffects } from "./residency/memory-effects.ts";
+import type { Place } from "./residency/place.ts";
+import { addPools } from "./residency/pools.ts";
+import type { Residency } from "./residency/residency.ts";
 
 type Counts = Pick<EngineStats, "decodedTokens" | "evaluatedTokens"> & { stepMs: number };
 

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { describeStart, type EngineSources } from "../../src/commands/engine-settings.ts";
 import { resolveConfig } from "../../src/config.ts";
 import type { EngineChanges } from "../../src/protocol/model-settings.ts";
-import type { NativeFiles } from "../../src/router/native-files.ts";
+import type { NativeFiles } from "../../src/router/backends/native-files.ts";
 import { makeEntry } from "../support/fake-engines.ts";
 import { DEMO_PATH } from "../support/fake-inference.ts";
 

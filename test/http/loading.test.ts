@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { AppError } from "../../src/protocol/errors.ts";
-import type { MemoryOverview } from "../../src/router/loading.ts";
+import type { MemoryOverview } from "../../src/router/residency/loading.ts";
 import { makeCard } from "../support/fake-inference.ts";
 import { createTestApp, readError, readJson, settle } from "../support/http-app.ts";
 

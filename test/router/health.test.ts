@@ -1,8 +1,8 @@
 // Health: one list of troubles, each named once with its reason and its fix, and gone when it is over.
 
 import { describe, expect, test } from "bun:test";
+import { NEW_SLOT, onDeath, onReady, onStart, type Slot } from "../../src/router/engines/slot.ts";
 import { describeHealth, type SlotState } from "../../src/router/health.ts";
-import { NEW_SLOT, onDeath, onReady, onStart, type Slot } from "../../src/router/slot.ts";
 
 const starting = onStart(NEW_SLOT);
 const ready = onReady(starting, 0);

@@ -3,8 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { NO_CAPABILITIES } from "../../src/models/capability.ts";
 import type { ModelEntry } from "../../src/models/entry.ts";
+import { NEW_SLOT, onDeath, onReady, onSlept, onStart, type Slot } from "../../src/router/engines/slot.ts";
 import { toCard } from "../../src/router/model-card.ts";
-import { NEW_SLOT, onDeath, onReady, onSlept, onStart, type Slot } from "../../src/router/slot.ts";
 import { FakeBackend } from "../support/fake-backend.ts";
 import { makeEntry } from "../support/fake-engines.ts";
 

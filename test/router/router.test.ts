@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { AppError } from "../../src/protocol/errors.ts";
-import { StartFailure } from "../../src/router/engine-process.ts";
+import { StartFailure } from "../../src/router/engines/engine-process.ts";
 import { makeCacheEntry } from "../support/fake-engines.ts";
 import { codeOf, RouterFixture, readAll } from "../support/router-fixture.ts";
 

@@ -2,7 +2,7 @@
 
 import type { ConversionResult } from "../../src/protocol/conversion.ts";
 import { AppError } from "../../src/protocol/errors.ts";
-import type { ConversionJob, ConversionRequest, ConversionService } from "../../src/router/conversions.ts";
+import type { ConversionJob, ConversionRequest, ConversionService } from "../../src/router/conversions/conversions.ts";
 
 export class FakeConversions implements ConversionService {
   refusal: AppError | null = null;

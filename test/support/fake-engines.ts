@@ -8,9 +8,9 @@ import type { GenerationEvent } from "../../src/protocol/generation.ts";
 import type { FromEngine, ToEngine } from "../../src/protocol/messages.ts";
 import type { CacheEntry, EngineStats, LoadedModelInfo } from "../../src/protocol/model-info.ts";
 import { NO_SETTINGS } from "../../src/protocol/model-settings.ts";
-import type { ExitReason } from "../../src/router/child.ts";
-import { EngineClient } from "../../src/router/engine-client.ts";
-import { crashError, type EngineProcess } from "../../src/router/engine-process.ts";
+import type { ExitReason } from "../../src/router/children/child.ts";
+import { EngineClient } from "../../src/router/engines/engine-client.ts";
+import { crashError, type EngineProcess } from "../../src/router/engines/engine-process.ts";
 import { FakeBackend } from "./fake-backend.ts";
 
 export function makeEntry(id: string, changes: Partial<ModelEntry> = {}): ModelEntry {

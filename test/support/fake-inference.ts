@@ -20,7 +20,7 @@ import type {
   Inference,
   ModelCard,
 } from "../../src/router/inference.ts";
-import type { LoadOptions, MemoryOverview, Unloaded } from "../../src/router/loading.ts";
+import type { LoadOptions, MemoryOverview, Unloaded } from "../../src/router/residency/loading.ts";
 
 export type Script = (request: GenerationRequest, signal: AbortSignal) => AsyncIterable<GenerationEvent>;
 

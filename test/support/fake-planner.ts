@@ -3,15 +3,15 @@
 import { AppError } from "../../src/protocol/errors.ts";
 import { DEFAULT_BUDGET_POLICY } from "../../src/router/placement/budget.ts";
 import type { AskedSettings, PlanQuestion } from "../../src/router/placement/plan.ts";
-import { recommend } from "../../src/router/placement/recommend.ts";
-import { plan } from "../../src/router/placement.ts";
 import type {
   HeaderModel,
   OptimizationReport,
   PlanningService,
   PlanReport,
   PlanRequest,
-} from "../../src/router/planning.ts";
+} from "../../src/router/placement/planning.ts";
+import { recommend } from "../../src/router/placement/recommend.ts";
+import { plan } from "../../src/router/placement.ts";
 import { GIB, MIB, makeMachine, makeSubject } from "./random-plans.ts";
 
 export class FakePlanner implements PlanningService {

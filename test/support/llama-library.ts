@@ -7,7 +7,7 @@ import { loadBackend, startPlugins } from "../../src/engine/load.ts";
 import { NativeLibrary } from "../../src/ffi/library.ts";
 import { NativeModel } from "../../src/ffi/model.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";
-import { locateNativeFiles, type NativeFiles } from "../../src/router/native-files.ts";
+import { locateNativeFiles, type NativeFiles } from "../../src/router/backends/native-files.ts";
 
 export const NATIVE_FOLDER = join(import.meta.dir, "../../build/native");
 

@@ -1,8 +1,8 @@
 // Snapshots of machines that no test has to have.
 
 import type { DeviceSnapshot, MachineSnapshot, MachineSource } from "../../src/protocol/machine.ts";
-import type { AdaptationReport, AdaptationSource } from "../../src/router/adaptation-watch.ts";
-import type { BackendDeviceList, BackendDeviceSource } from "../../src/router/backend-devices.ts";
+import type { AdaptationReport, AdaptationSource } from "../../src/router/adaptation/adaptation-watch.ts";
+import type { BackendDeviceList, BackendDeviceSource } from "../../src/router/backends/backend-devices.ts";
 
 const GIB = 1024 ** 3;
 

@@ -4,8 +4,8 @@
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";
-import { runJob } from "../../src/router/jobs.ts";
-import { locateNativeFiles } from "../../src/router/native-files.ts";
+import { locateNativeFiles } from "../../src/router/backends/native-files.ts";
+import { runJob } from "../../src/router/children/jobs.ts";
 
 const [first = ""] = process.argv.slice(2);
 if (first === "engine") {

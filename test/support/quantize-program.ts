@@ -1,8 +1,8 @@
 // A program that quantises one file to q4_k_m and prints the code of its error, or `done`. Like the real one it is started
 // again as its own child.
 
-import { locateNativeFiles } from "../../src/router/native-files.ts";
-import { quantizeFile } from "../../src/router/quantize.ts";
+import { locateNativeFiles } from "../../src/router/backends/native-files.ts";
+import { quantizeFile } from "../../src/router/conversions/quantize.ts";
 
 const [first = "", target = ""] = process.argv.slice(2);
 if (first === "engine") {

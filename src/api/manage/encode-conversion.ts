@@ -1,7 +1,7 @@
 // A conversion as clients see it, in answers and in events. Pure.
 
 import { ERROR_KINDS } from "../../protocol/errors.ts";
-import type { ConversionJob } from "../../router/conversions.ts";
+import type { ConversionJob } from "../../router/conversions/conversions.ts";
 import type { ConversionReply } from "./convert-schema.ts";
 
 export function encodeConversion(job: ConversionJob): ConversionReply {

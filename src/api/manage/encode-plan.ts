@@ -4,9 +4,9 @@ import type { MemoryParts } from "../../protocol/memory-need.ts";
 import type { Budget } from "../../router/placement/budget.ts";
 import type { Learned } from "../../router/placement/deviation.ts";
 import type { AskedSettings, Placed, PlanChange } from "../../router/placement/plan.ts";
+import type { OptimizationReport, PlanReport } from "../../router/placement/planning.ts";
 import type { Recommendation } from "../../router/placement/recommend.ts";
 import { sumNeed } from "../../router/placement/room.ts";
-import type { OptimizationReport, PlanReport } from "../../router/planning.ts";
 import type {
   Change,
   OptimizationReply,

@@ -8,7 +8,7 @@ import { readHeaderFacts } from "../../models/memory/header-facts.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { isRepository } from "../../protocol/hub-name.ts";
 import type { ModelCard } from "../../router/inference.ts";
-import type { HeaderModel } from "../../router/planning.ts";
+import type { HeaderModel } from "../../router/placement/planning.ts";
 import { BodyReader } from "../body.ts";
 import { isLocalAddress } from "../host-check.ts";
 import { decodeModelId } from "../openai/models.ts";

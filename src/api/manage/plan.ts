@@ -4,7 +4,7 @@
 import type { Elysia } from "elysia";
 import { AppError } from "../../protocol/errors.ts";
 import { describeChoices, explainRefusal } from "../../router/placement/apply.ts";
-import type { PlanRequest as PlannerRequest, PlanReport } from "../../router/planning.ts";
+import type { PlanRequest as PlannerRequest, PlanReport } from "../../router/placement/planning.ts";
 import { BodyReader } from "../body.ts";
 import { startWithin } from "../generate.ts";
 import { readQueryText } from "../list-pages.ts";

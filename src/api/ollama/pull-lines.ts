@@ -2,7 +2,7 @@
 
 import type { PullEvent } from "../../hub/hub.ts";
 import type { AppError } from "../../protocol/errors.ts";
-import type { ConversionJob } from "../../router/conversions.ts";
+import type { ConversionJob } from "../../router/conversions/conversions.ts";
 import type { FramePiece, FrameSource } from "../frame-stream.ts";
 import { encodeOllamaError } from "./errors.ts";
 import type { OllamaPullReply } from "./reply-schema.ts";

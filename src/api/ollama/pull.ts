@@ -5,7 +5,7 @@ import type { Elysia } from "elysia";
 import type { PullEvent } from "../../hub/hub.ts";
 import { AppError, toAppError } from "../../protocol/errors.ts";
 import { isRepository } from "../../protocol/hub-name.ts";
-import type { ConversionJob } from "../../router/conversions.ts";
+import type { ConversionJob } from "../../router/conversions/conversions.ts";
 import { BodyReader } from "../body.ts";
 import { streamFrames } from "../frame-stream.ts";
 import { type ApiContext, streamOptions } from "../options.ts";

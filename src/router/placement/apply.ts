@@ -5,8 +5,8 @@ import { formatBytes } from "../../lib/byte-count.ts";
 import { AppError } from "../../protocol/errors.ts";
 import type { EngineSettings } from "../../protocol/messages.ts";
 import type { EngineChanges } from "../../protocol/model-settings.ts";
-import type { PlanReport } from "../planning.ts";
 import type { Placed, Plan, PlanSettings } from "./plan.ts";
+import type { PlanReport } from "./planning.ts";
 
 export function applyPlan(
   settings: EngineSettings,

@@ -2,11 +2,11 @@
 // alone. Pure; whoever has llama.cpp confirm an answer does it elsewhere.
 
 import { plan } from "../placement.ts";
-import type { PlannedModel, PlanReport } from "../planning.ts";
 import type { Budget } from "./budget.ts";
 import { addExcess } from "./correction.ts";
 import { type DeviationStore, recallModel } from "./deviation.ts";
 import type { AskedSettings, PlanGoal, PlanQuestion, PlanSubject, Resident } from "./plan.ts";
+import type { PlannedModel, PlanReport } from "./planning.ts";
 
 export interface Surroundings {
   budget: Budget;

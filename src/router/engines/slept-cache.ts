@@ -1,0 +1,24 @@
+// What `/api/cache` says of a model whose engine sleeps: what was on disk when it fell asleep, since only an engine knows
+// whose files those are. Later other models may have needed the room. Pure.
+
+import type { CacheOverview } from "../inference.ts";
+
+export interface SleptCache {
+  /** Of this model alone. */
+  overview: CacheOverview;
+  /** When it was taken, by the monotonic clock. */
+  takenMs: number;
+}
+
+/** Of the memory nothing is left. */
+export function describeSlept({ overview, takenMs }: SleptCache, nowMs: number): CacheOverview {
+  const durable = overview.entries.filter(({ durableTokens }) => durableTokens > 0);
+  return {
+    entries: durable.map((entry) => {
+      return { ...entry, state: "disk", tokens: entry.durableTokens, idleMs: entry.idleMs + (nowMs - takenMs) };
+    }),
+    models: overview.models.map((model) => {
+      return { ...model, state: "asleep", retained: { sequences: 0, tokens: 0 } };
+    }),
+  };
+}

@@ -1,0 +1,63 @@
+// A model's engine, or where it stands without one, and waiting for one that others may wait for too. What becomes of it
+// is decided in slot.ts and admission.ts, and done in residency.ts.
+
+import { AppError } from "../../protocol/errors.ts";
+import type { EngineProcess } from "../engines/engine-process.ts";
+import type { SleptCache } from "../engines/slept-cache.ts";
+import { NEW_SLOT, type Slot } from "../engines/slot.ts";
+import type { SleepTimer } from "./sleep-timer.ts";
+import { newTenure, type Tenure } from "./tenure.ts";
+
+export interface Place {
+  /** As the listings called the model when it was last asked for: the key is its path. */
+  id: string;
+  slot: Slot;
+  engine: EngineProcess | null;
+  starting: Promise<EngineProcess> | null;
+  /** Why the last start failed; forgotten when one succeeds. */
+  error: string | null;
+  sleep: SleepTimer | null;
+  /** How long its engine stays without requests; null: for ever. What a request asked for ends with the engine. */
+  idleMs: number | null;
+  /** Of an engine that sleeps, or is about to. */
+  slept: SleptCache | null;
+  /** The end of an engine that was stopped: until then it still holds its memory. */
+  leaving: Promise<void> | null;
+  /** It is being found out what it takes. */
+  weighing: boolean;
+  tenure: Tenure;
+}
+
+export function createPlace(id: string): Place {
+  return {
+    id,
+    slot: NEW_SLOT,
+    engine: null,
+    starting: null,
+    error: null,
+    sleep: null,
+    idleMs: null,
+    slept: null,
+    leaving: null,
+    weighing: false,
+    tenure: newTenure(),
+  };
+}
+
+export function present<T>(value: T | null): T {
+  if (value === null) throw new AppError({ code: "internal", message: "A slot and its engine disagree." });
+  return value;
+}
+
+/** Waits for a start that others may wait for too; whoever leaves does not end it. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const left = Promise.withResolvers<never>();
+  const abort = (): void => left.reject(new AppError({ code: "cancelled", message: "The request was cancelled." }));
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, left.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
