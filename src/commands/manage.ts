@@ -89,7 +89,7 @@ function renderLoaded({ id, state, loadMs, devices, backend }: ModelLoadReply): 
 }
 
 function renderUnloaded({ id, state, freed }: ModelUnloadReply): string {
-  const bytes = freed?.anonBytes ?? null;
+  const bytes = freed?.hostBytes ?? null;
   return `${id} is ${state}${bytes === null ? "" : `: ${formatBytes(bytes)} came back`}.\n`;
 }
 

@@ -42,9 +42,16 @@ export function openMemory({ planner, hardware }: MemorySources): MemoryEffects 
       // More would drive out the files of engines that are at work.
       if (available !== null) await readThrough(filesOf(entry), available / 2, signal);
     },
-    async readFree() {
+    async readFree(pid) {
       const { memory, devices } = await machine.read(FREE_AGE_MS_MAX);
-      return { hostBytes: memory.availableBytes, devices: devices.map(({ id, freeBytes }) => ({ id, freeBytes })) };
+      return {
+        hostBytes: memory.availableBytes,
+        devices: devices.map(({ id, freeBytes, processes }) => {
+          // One that is not listed may have another number there: drivers count outside of containers.
+          const ownBytes = processes?.find((process) => process.pid === pid)?.usedBytes ?? null;
+          return { id, freeBytes, ownBytes };
+        }),
+      };
     },
     readProcess: (pid) => readProcessMemory(pid),
   };

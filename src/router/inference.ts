@@ -14,7 +14,7 @@ import type {
 import type { LoraAdapter, LoraScale } from "../protocol/lora.ts";
 import type { CacheEntry, Capabilities, EngineStats, LoadedModelInfo, Pooling } from "../protocol/model-info.ts";
 import type { TextAnswer, TextQuestion } from "../protocol/text-question.ts";
-import type { LoadOptions, MemoryOverview, Unloaded } from "./residency/loading.ts";
+import type { LoadOptions, MemoryOverview, Unloading } from "./residency/loading.ts";
 
 /** `asleep`: its engine was stopped because nobody asked, and the next request starts it again. */
 export type ModelState = "unloaded" | "loading" | "loaded" | "asleep" | "failed";
@@ -142,9 +142,9 @@ export interface Inference {
   ): Promise<EmbeddingResult & { model: ModelCard }>;
   /** Starts the model's engine if it has none, once there is room. Resolves when it can answer. Throws `plan_refused` where there never is. */
   load(model: string | undefined, signal: AbortSignal, options?: LoadOptions): Promise<ModelCard>;
-  /** Ends the model's engine when its running requests have ended. Resolves when its process is gone. */
-  unload(model: string): Promise<Unloaded>;
-  /** Of all models that were ever asked for. */
+  /** Ends the model's engines when the requests that came before have ended; loads that came before are given up. Throws `model_not_found`. */
+  unload(model: string): Unloading;
+  /** Of the models that were ever asked for, and of engines whose settings nobody has any more. */
   status(): Promise<MemoryOverview>;
   /** How long the model's engine stays without requests: 0 = not at all, null = for ever. Of one without an engine, and of a pinned one: nothing. */
   keepFor(model: Pick<ModelCard, "id" | "engineKey" | "pinned">, idleMs: number | null): void;

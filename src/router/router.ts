@@ -15,13 +15,14 @@ import { CrashTable } from "./engines/crash-policy.ts";
 import { EngineCall, type EngineCallOptions } from "./engines/engine-call.ts";
 import type { EngineProcess } from "./engines/engine-process.ts";
 import { type NamedEngine, reportCache, reportEngine } from "./engines/engine-report.ts";
+import type { SleptState } from "./engines/slept-cache.ts";
 import { NEW_SLOT } from "./engines/slot.ts";
 import { describeHealth, type TroubleSource } from "./health.ts";
 import type { BackendInfo, CacheOverview, Generation, Health, Inference, ModelCard } from "./inference.ts";
 import { type CardSettings, toCard } from "./model-card.ts";
 import { assertAllowed, fillDefaults, isRankInput, settingsOf } from "./model-settings.ts";
 import { LoadChanges } from "./placement/load-changes.ts";
-import type { LoadOptions, MemoryOverview, Unloaded } from "./residency/loading.ts";
+import type { LoadOptions, MemoryOverview, Unloading } from "./residency/loading.ts";
 import type { MemoryEffects } from "./residency/memory-effects.ts";
 import { Residency } from "./residency/residency.ts";
 import { StatusReport } from "./status-report.ts";
@@ -128,7 +129,7 @@ export class Router implements Inference {
       this.#residency.noteChange(this.#changes.apply(listed));
     };
     try {
-      await this.#residency.engineFor(entry, signal, this.#deps.clock.monotonicMs());
+      await this.#residency.engineFor(entry, signal, this.#deps.clock.monotonicMs(), true);
     } catch (thrown) {
       const start = this.#residency.places.find(entry.engineKey)?.starting ?? null;
       if (start === null) withdraw();
@@ -140,11 +141,12 @@ export class Router implements Inference {
     return entry;
   }
 
-  async unload(model: string): Promise<Unloaded> {
+  unload(model: string): Unloading {
     const listed = this.#deps.registry.resolve(model);
-    const freed = await this.#residency.unload(this.#changes.apply(listed).engineKey);
+    const { freed, ...counts } = this.#residency.unload(this.#changes.apply(listed));
+    // At once: who asks from now on is for an engine without them.
     this.#changes.clear(listed);
-    return { model: this.#card(listed), freed };
+    return { ...counts, ended: freed.then((bytes) => ({ model: this.#card(listed), freed: bytes })) };
   }
 
   /** With the settings that its load was asked for; what a plan chose for it is left out. */
@@ -158,7 +160,8 @@ export class Router implements Inference {
   }
 
   async status(): Promise<MemoryOverview> {
-    return await this.#status.take(this.#deps.registry.defaultEntry()?.id ?? null);
+    const keys = new Set(this.#list().map(({ engineKey }) => engineKey));
+    return await this.#status.take(this.#deps.registry.defaultEntry()?.id ?? null, keys);
   }
 
   keepFor(model: Pick<ModelCard, "id" | "engineKey" | "pinned">, idleMs: number | null): void {
@@ -203,8 +206,10 @@ export class Router implements Inference {
   }
 
   async cache(): Promise<CacheOverview> {
-    const asleep = this.#residency.places.all().filter(({ slot }) => slot.kind === "asleep");
-    const slept = asleep.flatMap((place) => place.slept ?? []);
+    const slept = this.#residency.places.all().flatMap(({ engine, slot, slept: cache }) => {
+      const state: SleptState = slot.kind === "asleep" ? "asleep" : "unloaded";
+      return engine !== null || cache === null ? [] : [{ cache, state }];
+    });
     return await reportCache(this.#running(), this.#deps.clock, slept);
   }
 

@@ -4,9 +4,10 @@
 import type { Clock } from "../lib/clock.ts";
 import type { EngineStats } from "../protocol/model-info.ts";
 import { reportEngine } from "./engines/engine-report.ts";
+import type { SleptCache } from "./engines/slept-cache.ts";
 import type { MemoryOverview, ResidentModel, ResidentState } from "./residency/loading.ts";
 import type { MemoryEffects } from "./residency/memory-effects.ts";
-import type { Place } from "./residency/place.ts";
+import { holdsMemory, type Place } from "./residency/place.ts";
 import { addPools } from "./residency/pools.ts";
 import type { Residency } from "./residency/residency.ts";
 
@@ -25,29 +26,31 @@ export class StatusReport {
     this.#clock = clock;
   }
 
-  /** Of all models that were ever asked for. */
-  async take(defaultId: string | null): Promise<MemoryOverview> {
+  /** Of the models that were ever asked for, and of engines whose settings nobody has any more. `listedKeys`: of the settings of now. */
+  async take(defaultId: string | null, listedKeys: ReadonlySet<string>): Promise<MemoryOverview> {
     const places = this.#residency.places.entries();
-    const models = await Promise.all(places.map(([key, place]) => this.#describe(key, place, defaultId)));
+    const models = await Promise.all(
+      places.map(([key, place]) => this.#describe(key, place, place.id === defaultId, listedKeys.has(key))),
+    );
     const pids = new Set(models.map(({ pid }) => pid));
     for (const pid of this.#last.keys()) if (!pids.has(pid)) this.#last.delete(pid);
-    const holding = places.filter(([, { engine, starting, leaving }]) => (engine ?? starting ?? leaving) !== null);
+    const holding = places.filter(([, place]) => holdsMemory(place));
     const names = this.#memory?.pools() ?? [];
     const planned = addPools(
       holding.map(([, { tenure }]) => tenure.needBytes ?? []),
       names.length,
     );
-    const { budgets } = this.#residency;
+    const { budgets, swaps } = this.#residency;
     return {
       pools: names.map((name, pool) => {
         return { name, budgetBytes: budgets[pool] ?? null, plannedBytes: planned[pool] ?? 0 };
       }),
-      swaps: models.reduce((sum, { evictions }) => sum + evictions, 0),
+      swaps,
       models,
     };
   }
 
-  async #describe(key: string, place: Place, defaultId: string | null): Promise<ResidentModel> {
+  async #describe(key: string, place: Place, isDefault: boolean, current: boolean): Promise<ResidentModel> {
     const { engine, tenure, id } = place;
     const stats = engine === null ? null : (await reportEngine({ model: id, engine }, this.#clock)).stats;
     const running = stats?.running ?? engine?.client.openCount ?? 0;
@@ -55,8 +58,10 @@ export class StatusReport {
     const need = engine?.info.memoryNeed ?? null;
     return {
       id,
-      state: stateOf(place, this.#residency.line.has(key)),
-      isDefault: id === defaultId,
+      state: stateOf(place, this.#residency.line.has(key), current),
+      settings: place.settings,
+      current,
+      isDefault,
       pinned: tenure.pinned,
       priority: tenure.priority,
       pid: engine?.pid ?? null,
@@ -75,6 +80,7 @@ export class StatusReport {
       loads: tenure.loads,
       evictions: tenure.evictions,
       freed: tenure.freed,
+      kept: engine === null ? sumKept(place.slept) : null,
       error: place.error ?? tenure.refusal,
     };
   }
@@ -97,9 +103,15 @@ export class StatusReport {
   }
 }
 
-function stateOf({ engine, starting, tenure, slot, error }: Place, waits: boolean): ResidentState {
+function sumKept(slept: SleptCache | null): ResidentModel["kept"] {
+  if (slept === null) return null;
+  const durable = slept.overview.entries.filter(({ durableTokens }) => durableTokens > 0);
+  return { sequences: durable.length, tokens: durable.reduce((sum, { durableTokens }) => sum + durableTokens, 0) };
+}
+
+function stateOf({ engine, starting, tenure, slot, error }: Place, waits: boolean, current: boolean): ResidentState {
   if (starting !== null) return "loading";
-  if (engine !== null) return tenure.closing === null ? "loaded" : "draining";
+  if (engine !== null) return current && tenure.closing === null ? "loaded" : "draining";
   if (waits) return "waiting";
   if (slot.kind === "asleep") return "asleep";
   return slot.kind === "cooling" || error !== null ? "failed" : "unloaded";

@@ -9,6 +9,8 @@ import { AppError } from "../../src/protocol/errors.ts";
 const MODEL: ModelStatusReply["models"][number] = {
   id: "qwen",
   state: "loaded",
+  settings: {},
+  current: true,
   default: true,
   pinned: true,
   priority: 0,
@@ -28,6 +30,7 @@ const MODEL: ModelStatusReply["models"][number] = {
   loads: 1,
   evictions: 0,
   freed: null,
+  kept: null,
   error: null,
 };
 const IDLE = {
@@ -65,8 +68,7 @@ const answers: Record<string, () => Response> = {
       },
       backend: { wanted: ["cuda", "cpu"], used: ["cpu"], fallback: "cpu in place of cuda", skipped: [] },
     }),
-  "/api/models/unload": () =>
-    Response.json({ id: "qwen", state: "unloaded", freed: { anonBytes: 5e8, hostBytes: null, devices: [] } }),
+  "/api/models/unload": () => Response.json({ id: "qwen", state: "unloaded", freed: { hostBytes: 5e8, devices: [] } }),
   "/api/models/switch": () =>
     Response.json(
       { error: { code: "plan_refused", message: "qwen is too large", hint: "Unpin a model." } },

@@ -7,7 +7,8 @@ import { silentLogger } from "../../src/lib/log.ts";
 import type { ModelRegistry } from "../../src/models/registry.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { LoadPlan } from "../../src/router/placement/planning.ts";
-import { compareFree, type MemoryEffects } from "../../src/router/residency/memory-effects.ts";
+import { describeFreed, sumFreed } from "../../src/router/residency/freed.ts";
+import type { MemoryEffects } from "../../src/router/residency/memory-effects.ts";
 import type { Router } from "../../src/router/router.ts";
 import { makeEntry } from "../support/fake-engines.ts";
 import { DEMO_PATH } from "../support/fake-inference.ts";
@@ -34,30 +35,72 @@ test("what a model takes and what there is are the planner's to say", async () =
   expect([pools(), budgets()]).toEqual([["main memory"], [5000]]);
 });
 
-test("what is free is looked at anew, of main memory and of each device; one that does not tell is null", async () => {
+const OWN = { anonBytes: 7, mappedBytes: 3 };
+
+test("what an end gives back is what the process had, by the system's and the driver's word; else by how much more is free", async () => {
   const machine = new FakeMachine();
   const { readFree } = open([1], machine);
-  const devices = [makeDevice({ freeBytes: 5000 }), makeDevice({ id: "cuda:GPU-1", freeBytes: null })];
+  const { availableBytes } = makeMachine().memory;
+  const processes = [{ pid: 41, usedBytes: 900 }];
+  const devices = [
+    makeDevice({ id: "cuda:0", freeBytes: 5000, processes }),
+    makeDevice({ id: "cuda:1", freeBytes: 5000, processes: [] }),
+    makeDevice({ id: "cuda:2", freeBytes: null, processes: null }),
+  ];
   machine.now = makeMachine({ devices });
-  const before = await readFree();
+  const before = await readFree(41);
   expect(before).toEqual({
-    hostBytes: makeMachine().memory.availableBytes,
+    hostBytes: availableBytes,
     devices: [
-      { id: "cuda:GPU-0", freeBytes: 5000 },
-      { id: "cuda:GPU-1", freeBytes: null },
+      { id: "cuda:0", freeBytes: 5000, ownBytes: 900 },
+      { id: "cuda:1", freeBytes: 5000, ownBytes: null },
+      { id: "cuda:2", freeBytes: null, ownBytes: null },
     ],
   });
-  machine.now = makeMachine({ devices: [makeDevice({ freeBytes: 8000 }), makeDevice({ id: "cuda:GPU-1" })] });
-  const after = await readFree();
+  machine.now = makeMachine({ devices: devices.map((device) => ({ ...device, freeBytes: 8000, processes: [] })) });
+  const after = await readFree(41);
   expect(machine.ages).toEqual([0, 0]);
-  // What was not known before, and what is not there any more, gave nothing back that anybody could tell.
-  const freedBytes = [{ id: "cuda:GPU-0", freedBytes: 3000 }];
-  expect(compareFree(before, after, 7)).toEqual({ anonBytes: 7, hostBytes: 0, devices: freedBytes });
-  expect(compareFree(after, { hostBytes: null, devices: [] }, null)).toEqual({
-    anonBytes: null,
-    hostBytes: null,
-    devices: [],
+  expect(describeFreed(OWN, before, after)).toEqual({
+    hostBytes: 7,
+    mappedBytes: 3,
+    available: { beforeBytes: availableBytes, afterBytes: availableBytes },
+    devices: [
+      { id: "cuda:0", freedBytes: 900, by: "process" },
+      { id: "cuda:1", freedBytes: 3000, by: "difference" },
+      { id: "cuda:2", freedBytes: null, by: "difference" },
+    ],
+    unknown: ["cuda:2 does not tell its memory"],
   });
+  const nothing = describeFreed(null, before, { hostBytes: null, devices: [] });
+  expect([nothing.hostBytes, nothing.mappedBytes, nothing.available.afterBytes]).toEqual([null, null, null]);
+  expect(nothing.unknown).toEqual([
+    "the system does not tell what the process had, or it was gone before that could be looked at",
+    "cuda:1 does not tell its memory",
+    "cuda:2 does not tell its memory",
+  ]);
+});
+
+test("what several engines gave back is added up; what is not known of one is not known", () => {
+  const look = (ownBytes: number | null, hostBytes: number) => ({
+    hostBytes,
+    devices: [{ id: "cuda:0", freeBytes: null, ownBytes }],
+  });
+  const first = describeFreed(OWN, look(5, 100), look(null, 200));
+  const second = describeFreed(OWN, look(6, 150), look(null, 300));
+  expect(sumFreed([first, second])).toEqual({
+    hostBytes: 14,
+    mappedBytes: 6,
+    available: { beforeBytes: 100, afterBytes: 300 },
+    devices: [{ id: "cuda:0", freedBytes: 11, by: "process" }],
+    unknown: [],
+  });
+  const silent = sumFreed([first, describeFreed(null, look(null, 1), look(null, 1))]);
+  expect([silent?.hostBytes, silent?.devices, silent?.unknown.length]).toEqual([
+    null,
+    [{ id: "cuda:0", freedBytes: null, by: "process" }],
+    2,
+  ]);
+  expect(sumFreed([])).toBeNull();
 });
 
 test("where it can't say its files count, whatever their header says: the load will tell why", async () => {

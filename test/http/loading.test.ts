@@ -90,16 +90,19 @@ describe("unload", () => {
   test("tells what came back", async () => {
     const { post, inference } = createTestApp();
     const reply = await readJson(await post("/api/models/unload", { model: "demo" }));
-    const freed = { anonBytes: 1000, hostBytes: 900, devices: [] };
-    expect(reply).toEqual({ id: "demo", state: "unloaded", freed });
+    expect(reply).toEqual({ id: "demo", state: "unloaded", loadsGivenUp: 1, requestsAhead: 2, freed: inference.freed });
     expect(inference.unloadCalls).toEqual(["demo"]);
   });
 
   test("does not wait where nobody does", async () => {
     const { post, inference } = createTestApp();
-    inference.unload = () => new Promise(() => {});
-    expect((await post("/api/models/unload", { model: "demo", wait: false })).status).toBe(202);
-    inference.unload = () => Promise.reject(new AppError({ code: "internal", message: "a bug" }));
+    inference.unloaded = new Promise(() => {});
+    const reply = await post("/api/models/unload", { model: "demo", wait: false });
+    expect([reply.status, await readJson(reply)]).toEqual([
+      202,
+      { id: "demo", state: "unloaded", loadsGivenUp: 1, requestsAhead: 2, freed: null },
+    ]);
+    inference.unloaded = Promise.reject(new AppError({ code: "internal", message: "a bug" }));
     expect((await post("/api/models/unload", { model: "demo", wait: false })).status).toBe(202);
     await settle();
     expect((await post("/api/models/unload", { model: "nope" })).status).toBe(404);
@@ -111,6 +114,8 @@ test("status has a line for each model that was asked for", async () => {
   const model: MemoryOverview["models"][number] = {
     id: "demo",
     state: "draining",
+    settings: { ctx: 512, backend: ["cuda", "cpu"], chatTemplate: "a secret", loadTimeoutSeconds: 9 },
+    current: false,
     isDefault: true,
     pinned: false,
     priority: 0,
@@ -130,6 +135,7 @@ test("status has a line for each model that was asked for", async () => {
     loads: 2,
     evictions: 1,
     freed: null,
+    kept: { sequences: 1, tokens: 8 },
     error: null,
   };
   const pools = [{ name: "host", budgetBytes: 5000, plannedBytes: 1000 }];
@@ -141,6 +147,7 @@ test("status has a line for each model that was asked for", async () => {
     models: [
       {
         ...rest,
+        settings: { ctx: 512, backend: ["cuda", "cpu"] },
         default: true,
         measuredBytes: [991],
         learned: { loads: 2, excessBytes: 4, lastPlannedBytes: 1000, lastMeasuredBytes: 990 },

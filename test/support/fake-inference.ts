@@ -20,7 +20,7 @@ import type {
   Inference,
   ModelCard,
 } from "../../src/router/inference.ts";
-import type { LoadOptions, MemoryOverview, Unloaded } from "../../src/router/residency/loading.ts";
+import type { LoadOptions, MemoryOverview, Unloaded, Unloading } from "../../src/router/residency/loading.ts";
 
 export type Script = (request: GenerationRequest, signal: AbortSignal) => AsyncIterable<GenerationEvent>;
 
@@ -104,7 +104,15 @@ export class FakeInference implements Inference {
   loadCalls: (string | undefined)[] = [];
   loadOptions: (LoadOptions | undefined)[] = [];
   unloadCalls: string[] = [];
-  freed: Unloaded["freed"] = { anonBytes: 1000, hostBytes: 900, devices: [] };
+  /** What an unload comes to, when it is not `freed` at once. */
+  unloaded: Promise<Unloaded> | null = null;
+  freed: Unloaded["freed"] = {
+    hostBytes: 1000,
+    mappedBytes: 500,
+    available: { beforeBytes: 100, afterBytes: 1000 },
+    devices: [{ id: "cuda:0", freedBytes: null, by: "difference" }],
+    unknown: ["cuda:0 does not tell its memory"],
+  };
   statusNow: MemoryOverview = { pools: [], swaps: 0, models: [] };
   keepCalls: [id: string, idleMs: number | null][] = [];
   aliasCalls: [model: string, alias: string][] = [];
@@ -160,11 +168,15 @@ export class FakeInference implements Inference {
     return this.resolveModel(model);
   }
 
-  async unload(model: string): Promise<Unloaded> {
+  unload(model: string): Unloading {
     const card = this.resolveModel(model);
     if (this.refusal !== null) throw this.refusal;
     this.unloadCalls.push(model);
-    return { model: card, freed: this.freed };
+    return {
+      loadsGivenUp: 1,
+      requestsAhead: 2,
+      ended: this.unloaded ?? Promise.resolve({ model: card, freed: this.freed }),
+    };
   }
 
   async status(): Promise<MemoryOverview> {

@@ -86,7 +86,8 @@ const runOutOfTime: Provoke = async (route) => {
   if (silent.status !== 504) return silent;
   return breakOff(route, { requestTimeoutMs: 60_000 }, ({ inference }) => {
     const never = () => new Promise<never>(() => {});
-    Object.assign(inference, { generate: never, embed: never, tell: never, load: never, unload: never });
+    Object.assign(inference, { generate: never, embed: never, tell: never, load: never });
+    inference.unloaded = never();
     return {};
   });
 };

@@ -6,7 +6,7 @@ import type { ModelEntry } from "../../src/models/entry.ts";
 import type { ModelRegistry } from "../../src/models/registry.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { GenerationRequest } from "../../src/protocol/generation.ts";
-import type { EngineProcess } from "../../src/router/engines/engine-process.ts";
+import { type EngineProcess, StartFailure } from "../../src/router/engines/engine-process.ts";
 import type { Learned } from "../../src/router/placement/deviation.ts";
 import type { MemoryEffects } from "../../src/router/residency/memory-effects.ts";
 import { Router } from "../../src/router/router.ts";
@@ -31,6 +31,8 @@ export interface WorldOptions {
   exitMs?: number;
   /** Thrown by a load in place of an engine; null: it succeeds. */
   failLoad?: (id: string) => Error | null;
+  /** How long it takes to find out what a model needs. */
+  weighMs?: () => number;
 }
 
 export interface Asked {
@@ -80,6 +82,8 @@ export class SwapWorld {
   /** What loads of a model took in earlier times. */
   readonly learned = new Map<string, Learned>();
   readonly entries: ModelEntry[];
+  /** The default model, when it is not the first. */
+  preferred: string | null = null;
   #open = 0;
 
   constructor(readonly options: WorldOptions) {
@@ -89,7 +93,7 @@ export class SwapWorld {
     });
     this.router = new Router({
       registry: this.#fakeRegistry(),
-      effects: { startEngine: (entry) => this.#startEngine(entry) },
+      effects: { startEngine: (entry, signal) => this.#startEngine(entry, signal) },
       memory: this.#fakeMemory(),
       facts: {
         version: "1.0.0",
@@ -143,7 +147,7 @@ export class SwapWorld {
     }
   }
 
-  #startEngine(entry: ModelEntry): Promise<EngineProcess> {
+  async #startEngine(entry: ModelEntry, signal: AbortSignal): Promise<EngineProcess> {
     const model = this.modelOf(entry.id);
     const pid = 1000 + this.engines.length;
     const engine = new WorldEngine(this, model, pid);
@@ -152,12 +156,21 @@ export class SwapWorld {
     this.alive.set(pid, model.bytes);
     const held = [...this.alive.values()].reduce((sum, bytes) => sum + bytes, 0);
     this.peakBytes = Math.max(this.peakBytes, held);
-    return this.pass(model.loadMs).then(() => {
-      const failure = this.options.failLoad?.(model.id) ?? null;
-      if (failure === null) return engine.asProcess();
-      this.alive.delete(pid);
-      throw failure;
-    });
+    const failure = (await this.#passUnlessAborted(model.loadMs, signal)) ?? this.options.failLoad?.(model.id) ?? null;
+    if (failure === null) return engine.asProcess();
+    this.alive.delete(pid);
+    throw failure;
+  }
+
+  /** What a process says whose load is ended, when it is gone; null: it was not. */
+  async #passUnlessAborted(ms: number, signal: AbortSignal): Promise<StartFailure | null> {
+    const ended = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => ended.resolve(), { once: true });
+    if (signal.aborted) ended.resolve();
+    await Promise.race([this.pass(ms), ended.promise]);
+    if (!signal.aborted) return null;
+    await this.pass(this.options.exitMs ?? 0);
+    return new StartFailure(new AppError({ code: "overloaded", message: "its load was ended" }), false);
   }
 
   modelOf(id: string): WorldModel {
@@ -169,14 +182,21 @@ export class SwapWorld {
   #fakeMemory(): MemoryEffects {
     return {
       pools: () => ["host"],
-      needOf: async (entry) => [this.modelOf(entry.id).bytes],
+      needOf: async (entry) => {
+        const weighMs = this.options.weighMs?.() ?? 0;
+        if (weighMs > 0) await this.pass(weighMs);
+        return [this.modelOf(entry.id).bytes];
+      },
       budgets: () => [this.options.budgetBytes],
       readAhead: async (entry) => void this.readAhead.push(entry.id),
       byPool: ({ host }) => [host.kvBytes],
       learnedOf: (id) => this.learned.get(id) ?? null,
-      readFree: async () => {
+      readFree: async (pid) => {
         const held = [...this.alive.values()].reduce((sum, bytes) => sum + bytes, 0);
-        return { hostBytes: 1000 - held, devices: [{ id: "cuda:0", freeBytes: 5000 - held }] };
+        return {
+          hostBytes: 1000 - held,
+          devices: [{ id: "cuda:0", freeBytes: 5000 - held, ownBytes: this.alive.get(pid) ?? null }],
+        };
       },
       readProcess: (pid) => {
         const bytes = this.alive.get(pid);
@@ -189,14 +209,16 @@ export class SwapWorld {
     const { entries } = this;
     const registry = {
       list: () => entries,
-      defaultEntry: () => entries[0] ?? null,
+      defaultEntry: () => entries.find(({ id }) => id === this.preferred) ?? entries[0] ?? null,
       resolve(name: string) {
         const entry = entries.find(({ id }) => id === name);
         if (entry === undefined) throw new AppError({ code: "model_not_found", message: `no ${name}` });
         return entry;
       },
       pin: (name: string, pinned: boolean) => Object.assign(registry.resolve(name), { pinned }),
-      makeDefault: () => {},
+      makeDefault: (id: string) => {
+        this.preferred = id;
+      },
     };
     return registry as unknown as ModelRegistry;
   }

@@ -62,19 +62,40 @@ export type ModelLoadReply = Static<typeof ModelLoadReply>;
 
 const FREED = orNull(
   Type.Object({
-    anonBytes: orNull(Type.Integer(), "What its process had of its own before it ended."),
-    hostBytes: orNull(Type.Integer(), "By how much more memory is available than before; what others did is in it."),
-    devices: Type.Array(Type.Object({ id: Type.String(), freedBytes: Type.Integer() })),
+    hostBytes: orNull(Type.Integer(), "Main memory that its process had of its own, just before its end."),
+    mappedBytes: orNull(
+      Type.Integer(),
+      "Of mapped files, such as weights: these could be had before, and stay in memory while nobody needs the room.",
+    ),
+    available: Type.Object(
+      { beforeBytes: orNull(Type.Integer()), afterBytes: orNull(Type.Integer()) },
+      { description: "What could be had of main memory just before its end and just after; what others did is in it." },
+    ),
+    devices: Type.Array(
+      Type.Object({
+        id: Type.String(),
+        freedBytes: orNull(Type.Integer()),
+        by: Type.Union([Type.Literal("process"), Type.Literal("difference")], {
+          description:
+            "What the driver said that the process had, or by how much more is free; what others did is in that.",
+        }),
+      }),
+    ),
+    unknown: Type.Array(Type.String(), { description: "Why something is null." }),
   }),
-  "What came back when its last engine's process was gone; null: it had none.",
+  "What came back when its last engine's process was gone; null: it has one, had none, or still ends.",
 );
 
 export const ModelUnloadReply = Type.Object({
   id: Type.String(),
   state: Type.String(),
+  loadsGivenUp: Type.Integer({ description: "Loads that came before, and were told `conflict`." }),
+  requestsAhead: Type.Integer({ description: "Requests that came before: they are answered first." }),
   freed: FREED,
 });
 export type ModelUnloadReply = Static<typeof ModelUnloadReply>;
+
+const { model: _model, wait: _wait, keepAlive: _keepAlive, ...LOAD_SETTINGS } = ModelLoadRequest.properties;
 
 const RESIDENT = Type.Object({
   id: Type.String(),
@@ -82,6 +103,12 @@ const RESIDENT = Type.Object({
     description:
       "`unloaded`, `waiting` (for room), `loading`, `loaded`, `draining` (it ends when its running requests have), `asleep` " +
       "(the next request starts it), `failed`.",
+  }),
+  settings: Type.Object(LOAD_SETTINGS, {
+    description: "Of those that a load can change, what is otherwise than the server's.",
+  }),
+  current: Type.Boolean({
+    description: "False: its settings are older ones. It takes no new requests, and goes when its own have ended.",
   }),
   default: Type.Boolean(),
   pinned: Type.Boolean(),
@@ -117,6 +144,10 @@ const RESIDENT = Type.Object({
   loads: Type.Integer(),
   evictions: Type.Integer({ description: "How often it went for others." }),
   freed: FREED,
+  kept: orNull(
+    Type.Object({ sequences: Type.Integer(), tokens: Type.Integer() }),
+    "What was on disk of its prompts when its last engine ended; null: it has one, or it is not known.",
+  ),
   error: orNull(Type.String()),
 });
 
@@ -130,7 +161,9 @@ export const ModelStatusReply = Type.Object({
     { description: "Memory by where it lies: main memory first, then each device." },
   ),
   swaps: Type.Integer({ description: "Engines that went for others." }),
-  models: Type.Array(RESIDENT, { description: "Those that were ever asked for." }),
+  models: Type.Array(RESIDENT, {
+    description: "Those that were ever asked for, and engines with older settings until they are gone.",
+  }),
 });
 export type ModelStatusReply = Static<typeof ModelStatusReply>;
 

@@ -5,8 +5,13 @@ import type { Elysia } from "elysia";
 import { AppError, type ErrorCode, toAppError } from "../../protocol/errors.ts";
 import type { EngineChanges } from "../../protocol/model-settings.ts";
 import type { ModelCard } from "../../router/inference.ts";
-import type { LoadOptions, MemoryOverview, ResidentModel } from "../../router/residency/loading.ts";
-import type { FreedMemory } from "../../router/residency/memory-effects.ts";
+import type {
+  LoadOptions,
+  MemoryOverview,
+  ResidentModel,
+  Unloaded,
+  Unloading,
+} from "../../router/residency/loading.ts";
 import { BodyReader } from "../body.ts";
 import { startWithin } from "../generate.ts";
 import { readKeepAlive } from "../ollama/keep-alive.ts";
@@ -47,14 +52,15 @@ export function addLoadingRoutes(app: Elysia, api: ApiContext): void {
       const { id } = inference.resolveModel(model);
       const unloading = inference.unload(id);
       if (wait === false) {
-        unloading.catch((thrown: unknown) => logFailure(api, "unload", id, thrown));
-        return Response.json(encodeUnloaded(inference.resolveModel(id), null), { status: 202 });
+        unloading.ended.catch((thrown: unknown) => logFailure(api, "unload", id, thrown));
+        const now = { model: inference.resolveModel(id), freed: null };
+        return Response.json(encodeUnloaded(unloading, now), { status: 202 });
       }
       const scope = new RequestScope(request.signal, api.options.requestTimeoutMs, api.clock);
       // Who leaves does not keep the engine.
-      const { model: card, freed } = await startWithin(scope, () => unloading);
+      const unloaded = await startWithin(scope, () => unloading.ended);
       scope.close();
-      return Response.json(encodeUnloaded(card, freed));
+      return Response.json(encodeUnloaded(unloading, unloaded));
     },
     { detail: UNLOAD_DOCS },
   );
@@ -109,7 +115,9 @@ function readOptions(body: ModelLoadRequest): LoadOptions {
 
 const SETTINGS = ["ctx", "parallel", "retained", "threads", "gpuLayers", "batchSize", "ubatchSize"] as const;
 
-function pickSettings(body: ModelLoadRequest): Pick<EngineChanges, (typeof SETTINGS)[number]> {
+function pickSettings(
+  body: Pick<EngineChanges, (typeof SETTINGS)[number]>,
+): Pick<EngineChanges, (typeof SETTINGS)[number]> {
   return Object.fromEntries(SETTINGS.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]])));
 }
 
@@ -134,8 +142,8 @@ function encodeLoaded(card: ModelCard): ModelLoadReply {
   };
 }
 
-function encodeUnloaded({ id, state }: ModelCard, freed: FreedMemory | null): ModelUnloadReply {
-  return { id, state, freed };
+function encodeUnloaded({ loadsGivenUp, requestsAhead }: Unloading, { model, freed }: Unloaded): ModelUnloadReply {
+  return { id: model.id, state: model.state, loadsGivenUp, requestsAhead, freed };
 }
 
 function encodeBackend(backend: ModelCard["backend"]): ModelLoadReply["backend"] {
@@ -149,9 +157,11 @@ function encodeStatus({ models, pools, swaps }: MemoryOverview): ModelStatusRepl
 }
 
 function encodeResident(model: ResidentModel): ModelStatusReply["models"][number] {
-  const { isDefault, backend, plannedBytes, measuredBytes, learned, ...rest } = model;
+  const { isDefault, settings, backend, plannedBytes, measuredBytes, learned, ...rest } = model;
+  const wanted = settings.backend === undefined ? {} : { backend: [...settings.backend] };
   return {
     ...rest,
+    settings: { ...pickSettings(settings), ...wanted },
     plannedBytes: plannedBytes?.map(Math.ceil) ?? null,
     measuredBytes: measuredBytes?.map(Math.ceil) ?? null,
     learned: encodeLearned(learned),
@@ -161,9 +171,12 @@ function encodeResident(model: ResidentModel): ModelStatusReply["models"][number
 }
 
 /** Of what starts an engine. */
-export const LOAD_ERRORS: ErrorCode[] = INFERENCE_ERRORS.filter(
-  (code) => code !== "context_length_exceeded" && code !== "request_crashes_engine" && code !== "not_supported",
-);
+export const LOAD_ERRORS: ErrorCode[] = [
+  ...INFERENCE_ERRORS.filter(
+    (code) => code !== "context_length_exceeded" && code !== "request_crashes_engine" && code !== "not_supported",
+  ),
+  "conflict",
+];
 
 const LOAD_DOCS = describeRoute({
   operationId: "loadModel",
@@ -172,7 +185,7 @@ const LOAD_DOCS = describeRoute({
   description:
     "Starts its engine if it has none, as its first request would. Models that nobody pinned make room for it when their running " +
     "requests have ended; `plan_refused` where there can be no room. Settings that differ from those that it runs with cost its " +
-    "engine its place.",
+    "engine its place. One that is unloaded before its load is done is told `conflict`.",
   body: {
     schema: "ModelLoadRequest",
     examples: {
@@ -193,7 +206,9 @@ const SWITCH_DOCS = describeRoute({
   tag: "System",
   summary: "Load a model and make it the default",
   description:
-    "Once it is loaded, requests that name no model are for it, until the server ends. Others stay for as long as there is room.",
+    "Once it is loaded, requests that name no model are for it, until the server ends. Others stay for as long as there is room. " +
+    "When the load fails the model before is the default still: if it had to make room it is loaded again, and the error's message " +
+    "says so.",
   body: { schema: "ModelLoadRequest", examples: { switch: { model: "demo" } } },
   reply: {
     schema: "ModelLoadReply",
@@ -208,8 +223,9 @@ const UNLOAD_DOCS = describeRoute({
   tag: "System",
   summary: "Unload a model",
   description:
-    "Its engine ends when its running requests have, also a pinned one's; what it keeps of prompts is written to disk. Who asks " +
-    "for it meanwhile gets the next engine.",
+    "Its engines end, those with older settings too, also a pinned one's. Loads that came before are given up (`conflict`); requests " +
+    "that came before are answered first, also those that wait for an engine, and the answer says how many. What it keeps of prompts " +
+    "is written to disk. Who asks for it later gets the next engine.",
   body: { schema: "ModelUnloadRequest", examples: { unload: { model: "demo" } } },
   reply: {
     schema: "ModelUnloadReply",
@@ -223,6 +239,10 @@ const STATUS_DOCS = describeRoute({
   operationId: "modelStatus",
   tag: "System",
   summary: "Models in memory, with live figures",
-  reply: { schema: "ModelStatusReply", description: "The budget, and every model that was ever asked for." },
+  reply: {
+    schema: "ModelStatusReply",
+    description:
+      "The budget, and every model that was ever asked for; an engine with older settings has a row of its own until it is gone.",
+  },
   errors: [],
 });

@@ -80,7 +80,9 @@ export const CacheListReply = Type.Object({
   models: Type.Array(
     Type.Object({
       model: Type.String(),
-      state: Type.String({ description: "`loaded`, or `asleep`: what was on disk when its engine was stopped." }),
+      state: Type.String({
+        description: "`loaded`; `asleep` or `unloaded`: what was on disk when its engine was stopped.",
+      }),
       retained: Type.Object({ sequences: Type.Integer(), tokens: Type.Integer() }),
       kvStore: orNull(
         Type.Object({

@@ -105,8 +105,10 @@ export class EngineProcess {
       child.kill("SIGKILL");
     });
     const abort = (): void => {
+      const { reason } = options.signal;
       const message = `The load of ${modelId} was ended because the server stops.`;
-      loaded.reject(new StartFailure(new AppError({ code: "overloaded", message }), false));
+      const why = reason instanceof AppError ? reason : new AppError({ code: "overloaded", message });
+      loaded.reject(new StartFailure(why, false));
       child.kill("SIGKILL");
     };
     if (options.signal.aborted) abort();

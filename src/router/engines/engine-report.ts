@@ -4,7 +4,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { CacheOverview, EngineReport } from "../inference.ts";
 import type { EngineProcess } from "./engine-process.ts";
-import { describeSlept, type SleptCache } from "./slept-cache.ts";
+import { describeSlept, type SleptCache, type SleptState } from "./slept-cache.ts";
 
 /** An engine answers between two steps, and a step of a large model may take seconds. */
 const ANSWER_MS_MAX = 10_000;
@@ -29,7 +29,7 @@ export async function reportEngine({ model, engine }: NamedEngine, clock: Clock)
 export async function reportCache(
   engines: readonly NamedEngine[],
   clock: Clock,
-  slept: readonly SleptCache[] = [],
+  slept: readonly { cache: SleptCache; state: SleptState }[] = [],
 ): Promise<CacheOverview> {
   const overview: CacheOverview = { entries: [], models: [] };
   const answers = await Promise.all(
@@ -44,8 +44,8 @@ export async function reportCache(
     overview.entries.push(...entries.map((entry) => ({ model, ...entry })));
     overview.models.push({ model, state: "loaded", retained, kvStore, evaluatedTokens, reusedTokens });
   }
-  for (const one of slept) {
-    const { entries, models } = describeSlept(one, clock.monotonicMs());
+  for (const { cache, state } of slept) {
+    const { entries, models } = describeSlept(cache, state, clock.monotonicMs());
     overview.entries.push(...entries);
     overview.models.push(...models);
   }

@@ -14,19 +14,26 @@ export class Draining {
   readonly end: Promise<DrainEnd>;
   #wake = Promise.withResolvers<void>();
   #kept = false;
+  readonly #cancelMove: () => void;
   #died = false;
 
-  /** `flush`: resolves when it has written what it keeps, or won't. */
+  /** `flush`: resolves when it has written what it keeps, or won't. Who has no word of an answer is sent on after a while. */
   constructor(engine: EngineProcess, clock: Clock, flush: () => Promise<unknown>) {
     void engine.exited.then(() => {
       this.#died = true;
       this.#wake.resolve();
     });
-    this.end = this.#drain(engine, clock, flush);
+    this.#cancelMove = clock.after(MOVE_MS, () => engine.client.giveBack(), true);
+    this.end = this.#drain(engine, flush);
   }
 
   noticeIdle(): void {
     this.#wake.resolve();
+  }
+
+  /** From now on nobody is sent to another engine. */
+  finish(): void {
+    this.#cancelMove();
   }
 
   keep(): void {
@@ -34,8 +41,7 @@ export class Draining {
     this.#wake.resolve();
   }
 
-  async #drain({ client }: EngineProcess, clock: Clock, flush: () => Promise<unknown>): Promise<DrainEnd> {
-    const cancelMove = clock.after(MOVE_MS, () => client.giveBack(), true);
+  async #drain({ client }: EngineProcess, flush: () => Promise<unknown>): Promise<DrainEnd> {
     try {
       for (;;) {
         while (client.openCount > 0 && !this.#isOver()) {
@@ -49,7 +55,7 @@ export class Draining {
         if (client.openCount === 0) return "empty";
       }
     } finally {
-      cancelMove();
+      this.#cancelMove();
     }
   }
 

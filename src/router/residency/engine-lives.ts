@@ -7,7 +7,8 @@ import type { ModelEntry } from "../../models/entry.ts";
 import { type EngineProcess, StartFailure } from "../engines/engine-process.ts";
 import { prepareSleep } from "../engines/engine-report.ts";
 import { decide, onDeath, onReady, onSlept, onStopped } from "../engines/slot.ts";
-import { compareFree, type MemoryEffects } from "./memory-effects.ts";
+import { describeFreed } from "./freed.ts";
+import type { MemoryEffects } from "./memory-effects.ts";
 import type { Place } from "./place.ts";
 import { explainCooling } from "./refusals.ts";
 import { SleepTimer } from "./sleep-timer.ts";
@@ -37,12 +38,15 @@ export class EngineLives {
 
   /** Its slot says that it starts. Rejects with what who waits is told. `level`: see eviction.ts. */
   async load(entry: ModelEntry, place: Place, level: number): Promise<EngineProcess> {
-    const { clock, log, onSettled } = this.#options;
+    const { clock, log, onSettled, onChange } = this.#options;
     const startMs = clock.monotonicMs();
+    const givenUp = new AbortController();
+    place.giveUp = (why) => givenUp.abort(why);
     log.info("loading", { model: entry.id, path: entry.path });
     let outcome: StartOutcome | null = null;
     try {
-      const engine = await this.#options.startEngine(entry, this.#options.stopping);
+      const ended = AbortSignal.any([this.#options.stopping, givenUp.signal]);
+      const engine = await this.#options.startEngine(entry, ended);
       const { loadMs, contextLength, parallel, devices } = engine.info;
       log.info("loaded", {
         model: entry.id,
@@ -57,6 +61,11 @@ export class EngineLives {
       outcome = { engine };
       return engine;
     } catch (thrown) {
+      if (givenUp.signal.aborted) {
+        place.slot = onStopped(place.slot);
+        log.info("load given up", { model: entry.id });
+        throw givenUp.signal.reason;
+      }
       const failure = thrown instanceof StartFailure ? thrown : null;
       place.slot = failure?.died === true ? onDeath(place.slot, clock.monotonicMs()) : onStopped(place.slot);
       place.error = (thrown as Error).message;
@@ -65,7 +74,10 @@ export class EngineLives {
       throw outcome.error;
     } finally {
       place.starting = null;
-      if (outcome !== null) onSettled(entry.engineKey, outcome);
+      place.giveUp = null;
+      // Who waits now came after it was given up, and gets another start.
+      if (outcome === null) onChange();
+      else onSettled(entry.engineKey, outcome);
     }
   }
 
@@ -75,6 +87,7 @@ export class EngineLives {
     place.slot = onReady(place.slot, nowMs);
     place.engine = engine;
     place.error = null;
+    place.slept = null;
     Object.assign(tenure, {
       refusal: null,
       freed: null,
@@ -127,10 +140,10 @@ export class EngineLives {
   async #stop(place: Place, engine: EngineProcess): Promise<void> {
     const { memory, log } = this.#options;
     if (memory === undefined) return await engine.stop();
-    const before = await memory.readFree();
-    const anonBytes = memory.readProcess(engine.pid)?.anonBytes ?? null;
+    const before = await memory.readFree(engine.pid);
+    const own = memory.readProcess(engine.pid);
     await engine.stop();
-    const freed = compareFree(before, await memory.readFree(), anonBytes);
+    const freed = describeFreed(own, before, await memory.readFree(engine.pid));
     place.tenure.freed = freed;
     log.info("gone", { model: place.id, pid: engine.pid, ...freed });
   }

@@ -4,7 +4,8 @@ import type { BackendUse } from "../../protocol/backends.ts";
 import type { EngineChanges } from "../../protocol/model-settings.ts";
 import type { ModelCard } from "../inference.ts";
 import type { Learned } from "../placement/deviation.ts";
-import type { FreedMemory, ProcessMemory } from "./memory-effects.ts";
+import type { FreedMemory } from "./freed.ts";
+import type { ProcessMemory } from "./memory-effects.ts";
 import type { PoolBytes } from "./pools.ts";
 
 export interface LoadOptions {
@@ -16,6 +17,16 @@ export interface LoadOptions {
   keepMs?: number | null;
   /** Once it is loaded, requests that name no model are for it. */
   becomesDefault?: boolean;
+}
+
+/** An unload that has begun. */
+export interface Unloading {
+  /** Loads that came before it, and were told that they are given up. */
+  loadsGivenUp: number;
+  /** Requests that came before it: they are answered first. */
+  requestsAhead: number;
+  /** Resolves when they are, and the model's processes are gone. */
+  ended: Promise<Unloaded>;
 }
 
 export interface Unloaded {
@@ -30,6 +41,10 @@ export type ResidentState = "unloaded" | "waiting" | "loading" | "loaded" | "dra
 export interface ResidentModel {
   id: string;
   state: ResidentState;
+  /** What shapes its engine otherwise than the server's settings. */
+  settings: EngineChanges;
+  /** False: requests that come now are for an engine with other settings, and this one goes when its own have ended. */
+  current: boolean;
   isDefault: boolean;
   pinned: boolean;
   priority: number;
@@ -56,6 +71,8 @@ export interface ResidentModel {
   evictions: number;
   /** When its last engine ended. */
   freed: FreedMemory | null;
+  /** What was on disk of its prompts when its last engine ended; null: it has one, or it is not known. */
+  kept: { sequences: number; tokens: number } | null;
   error: string | null;
 }
 

@@ -19,15 +19,16 @@ export interface MemoryEffects {
   budgets(): PoolBudgets;
   /** Has the system read the model's file, as far as there is memory that nobody needs. */
   readAhead(entry: ModelEntry, signal: AbortSignal): Promise<void>;
-  /** What could be had now. */
-  readFree(): Promise<FreeMemory>;
+  /** What could be had now, and what this process has of each device. */
+  readFree(pid: number): Promise<FreeMemory>;
   /** Null: the system does not tell, or it is gone. */
   readProcess(pid: number): ProcessMemory | null;
 }
 
 export interface FreeMemory {
   hostBytes: number | null;
-  devices: { id: string; freeBytes: number | null }[];
+  /** `ownBytes`: of the process, as the driver tells it; null: it does not. */
+  devices: { id: string; freeBytes: number | null; ownBytes: number | null }[];
 }
 
 export interface ProcessMemory {
@@ -35,22 +36,4 @@ export interface ProcessMemory {
   anonBytes: number;
   /** Of mapped files that are in memory, such as weights: the system may drop and read them again. */
   mappedBytes: number;
-}
-
-/** What came back when an engine had ended. */
-export interface FreedMemory {
-  /** What it had of its own; null: not known. */
-  anonBytes: number | null;
-  /** By how much more could be had after its end; others' changes are in it. Null: not known. */
-  hostBytes: number | null;
-  devices: { id: string; freedBytes: number }[];
-}
-
-export function compareFree(before: FreeMemory, after: FreeMemory, anonBytes: number | null): FreedMemory {
-  const hostBytes = before.hostBytes === null || after.hostBytes === null ? null : after.hostBytes - before.hostBytes;
-  const devices = after.devices.flatMap(({ id, freeBytes }) => {
-    const then = before.devices.find((device) => device.id === id)?.freeBytes ?? null;
-    return freeBytes === null || then === null ? [] : [{ id, freedBytes: freeBytes - then }];
-  });
-  return { anonBytes, hostBytes, devices };
 }

@@ -2,6 +2,7 @@
 // is decided in slot.ts and admission.ts, and done in residency.ts.
 
 import { AppError } from "../../protocol/errors.ts";
+import type { EngineChanges } from "../../protocol/model-settings.ts";
 import type { EngineProcess } from "../engines/engine-process.ts";
 import type { SleptCache } from "../engines/slept-cache.ts";
 import { NEW_SLOT, type Slot } from "../engines/slot.ts";
@@ -11,9 +12,13 @@ import { newTenure, type Tenure } from "./tenure.ts";
 export interface Place {
   /** As the listings called the model when it was last asked for: the key is its path. */
   id: string;
+  /** What shapes its engine otherwise than the server's settings. */
+  readonly settings: EngineChanges;
   slot: Slot;
   engine: EngineProcess | null;
   starting: Promise<EngineProcess> | null;
+  /** Ends the start; who comes from then on gets another one. Null: nothing starts. */
+  giveUp: ((why: AppError) => void) | null;
   /** Why the last start failed; forgotten when one succeeds. */
   error: string | null;
   sleep: SleepTimer | null;
@@ -28,12 +33,14 @@ export interface Place {
   tenure: Tenure;
 }
 
-export function createPlace(id: string): Place {
+export function createPlace(id: string, settings: EngineChanges = {}): Place {
   return {
     id,
+    settings,
     slot: NEW_SLOT,
     engine: null,
     starting: null,
+    giveUp: null,
     error: null,
     sleep: null,
     idleMs: null,
@@ -42,6 +49,11 @@ export function createPlace(id: string): Place {
     weighing: false,
     tenure: newTenure(),
   };
+}
+
+/** It has an engine, or the process of one: memory is taken. */
+export function holdsMemory({ engine, starting, leaving }: Place): boolean {
+  return (engine ?? starting ?? leaving) !== null;
 }
 
 export function present<T>(value: T | null): T {

@@ -2,7 +2,9 @@
 // which engines nobody can ask for any more; what becomes of a place's engine is decided elsewhere.
 
 import type { ModelEntry } from "../../models/entry.ts";
-import { createPlace, type Place } from "./place.ts";
+import { createPlace, holdsMemory, type Place } from "./place.ts";
+
+type Listed = Pick<ModelEntry, "id" | "engineKey" | "path" | "settings">;
 
 export class Places {
   readonly #places = new Map<string, Place>();
@@ -20,25 +22,46 @@ export class Places {
   }
 
   /** Of a model that is asked for. Engines of the same file whose settings no listed model has any more go when they are idle. */
-  of(
-    entry: Pick<ModelEntry, "id" | "engineKey" | "path">,
-    listed: readonly ModelEntry[],
-    isWaitedFor: (engineKey: string) => boolean,
-  ): Place {
+  of(entry: Listed, listed: readonly Pick<ModelEntry, "engineKey">[]): Place {
     let place = this.#places.get(entry.engineKey);
     if (place === undefined) {
-      place = createPlace(entry.id);
+      place = createPlace(entry.id, entry.settings.engine);
       this.#places.set(entry.engineKey, place);
-      const wanted = new Set(listed.map(({ engineKey }) => engineKey));
-      const isOld = (key: string) => isOf(key, entry.path) && key !== entry.engineKey && !wanted.has(key);
-      this.#leave(isOld);
-      // Settings that came with a load and have gone would else be remembered for ever.
-      for (const [key, { engine, starting, leaving }] of this.#places) {
-        if (isOld(key) && (engine ?? starting ?? leaving) === null && !isWaitedFor(key)) this.#places.delete(key);
-      }
+      const own = new Set(this.ofModel(entry, listed).map(([key]) => key));
+      this.#leave((key) => own.has(key) && key !== entry.engineKey);
     }
     place.id = entry.id;
     return place;
+  }
+
+  /** That of the model's requests, and those of its file that nobody can ask for any more. Another name's own is none of them. */
+  ofModel(
+    { engineKey, path }: Pick<ModelEntry, "engineKey" | "path">,
+    listed: readonly Pick<ModelEntry, "engineKey">[],
+  ): [engineKey: string, place: Place][] {
+    const wanted = listKeys(listed);
+    return this.entries().filter(([key]) => key === engineKey || (isOf(key, path) && !wanted.has(key)));
+  }
+
+  /**
+   * Settings that nobody has any more would else be remembered for ever, with what went wrong with them. That the model was
+   * asked for, and what its engine left, is then told of the settings that it has.
+   */
+  forget(listListed: () => readonly Listed[], isWaitedFor: (engineKey: string) => boolean): void {
+    const empty = this.entries().filter(([key, place]) => !holdsMemory(place) && !isWaitedFor(key));
+    if (empty.length === 0) return;
+    const listed = listListed();
+    const wanted = listKeys(listed);
+    for (const [key, place] of empty.filter(([key]) => !wanted.has(key))) {
+      this.#places.delete(key);
+      const entry = listed.find(({ id, path }) => id === place.id && isOf(key, path));
+      if (entry === undefined) continue;
+      const heir = this.#places.get(entry.engineKey) ?? createPlace(entry.id, entry.settings.engine);
+      this.#places.set(entry.engineKey, heir);
+      if (holdsMemory(heir)) continue;
+      heir.slept ??= place.slept;
+      heir.tenure.freed ??= place.tenure.freed;
+    }
   }
 
   /** Engines have their file open still: they go when their requests have ended. */
@@ -51,6 +74,10 @@ export class Places {
       if (isMeant(key)) place.sleep?.setAfter(0);
     }
   }
+}
+
+function listKeys(listed: readonly Pick<ModelEntry, "engineKey">[]): Set<string> {
+  return new Set(listed.map(({ engineKey }) => engineKey));
 }
 
 /** A key is the file's path, alone or with settings in the next line. */

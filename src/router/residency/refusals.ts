@@ -7,6 +7,15 @@ export function explainStop(): AppError {
   return new AppError({ code: "overloaded", message: "The server is stopping." });
 }
 
+/** To who asked for a load alone. */
+export function explainGivenUp(modelId: string): AppError {
+  return new AppError({
+    code: "conflict",
+    message: `${modelId} was unloaded before its load was done.`,
+    hint: "Load it again if it is still wanted.",
+  });
+}
+
 export function explainCooling(modelId: string, slot: Slot, waitMs: number): AppError {
   const seconds = Math.ceil(waitMs / 1000);
   const message = `The engine of ${modelId} died ${slot.deaths} times in a row. The next one starts in ${seconds} s.`;

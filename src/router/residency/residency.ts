@@ -11,13 +11,16 @@ import { idleMsOf } from "../model-settings.ts";
 import { planStep, type Step, type WaitingModel } from "./admission.ts";
 import { Draining } from "./draining.ts";
 import { EngineLives } from "./engine-lives.ts";
-import type { FreedMemory, MemoryEffects } from "./memory-effects.ts";
+import { type FreedMemory, sumFreed } from "./freed.ts";
+import type { Unloading } from "./loading.ts";
+import type { MemoryEffects } from "./memory-effects.ts";
 import { type Place, present } from "./place.ts";
 import { Places } from "./places.ts";
 import type { PoolBudgets } from "./pools.ts";
 import { ReadingAhead } from "./read-ahead.ts";
 import { explainCooling, explainNoRoom, explainStop } from "./refusals.ts";
 import { noteArrival, noteGrant, toResident } from "./tenure.ts";
+import { unloadPlace } from "./unloading.ts";
 import { WaitingLine } from "./waiting-line.ts";
 
 export interface ResidencyDependencies {
@@ -45,6 +48,7 @@ export class Residency {
   readonly #ahead: ReadingAhead;
   /** Rises to the worth of what was evicted last (eviction.ts). */
   #level = 0;
+  #swaps = 0;
   #cancelWake: () => void = () => {};
 
   constructor(deps: ResidencyDependencies) {
@@ -62,8 +66,8 @@ export class Residency {
     this.#ahead = new ReadingAhead(async (entry, signal) => await deps.memory?.readAhead(entry, signal));
   }
 
-  /** The model's engine, started if there is none, once there is room. `sinceMs`: when the request came. */
-  async engineFor(entry: ModelEntry, signal: AbortSignal, sinceMs: number): Promise<EngineProcess> {
+  /** The model's engine, started if there is none, once there is room. `sinceMs`: when the request came. `isLoad`: there is none. */
+  async engineFor(entry: ModelEntry, signal: AbortSignal, sinceMs: number, isLoad = false): Promise<EngineProcess> {
     assertServable(entry);
     if (this.#stopping.signal.aborted) throw explainStop();
     const nowMs = this.#deps.clock.monotonicMs();
@@ -75,20 +79,26 @@ export class Residency {
       noteGrant(place, this.#level, nowMs);
       return present(place.engine);
     }
-    const engine = this.line.wait(entry, sinceMs, nowMs, signal);
+    const engine = this.line.wait(entry, { sinceMs, nowMs, signal, isLoad });
     this.#look();
     return await engine;
   }
 
-  /** Ends the model's engine when its requests have ended; who asks for it meanwhile waits for the next one. Null: it has none. */
-  async unload(key: string): Promise<FreedMemory | null> {
-    const place = this.places.find(key);
-    if (place === null) return null;
-    if (place.starting !== null) await Promise.allSettled([place.starting]);
-    if (place.engine !== null) await this.#close(place, "asked");
-    else if (place.leaving === null) return null;
-    await place.leaving;
-    return place.tenure.freed;
+  /** Ends the model's engines, those with older settings too, when the requests that came before have ended. `freed`: null, it had none. */
+  unload(entry: ModelEntry): Omit<Unloading, "ended"> & { freed: Promise<FreedMemory | null> } {
+    const options = { line: this.line, close: (place: Place) => this.#close(place, "asked") };
+    const parts = this.places
+      .ofModel(entry, this.#deps.listed())
+      .map(([key, place]) => unloadPlace(key, place, options));
+    this.#look();
+    return {
+      loadsGivenUp: parts.reduce((sum, { loadsGivenUp }) => sum + loadsGivenUp, 0),
+      requestsAhead: parts.reduce((sum, { requestsAhead }) => sum + requestsAhead, 0),
+      freed: Promise.all(parts.map(({ freed }) => freed)).then((freed) => {
+        this.#look();
+        return sumFreed(freed.flat());
+      }),
+    };
   }
 
   /** How long its engine stays without requests; null: for ever. Of a pinned one, and of one that nobody asked for: nothing. */
@@ -104,16 +114,22 @@ export class Residency {
   /** The model's settings or its pin have changed. */
   noteChange(entry: ModelEntry): void {
     const place = this.places.find(entry.engineKey);
-    if (place === null) return;
-    place.tenure.pinned = entry.pinned;
-    place.idleMs = idleMsOf(entry, this.#deps.sleepAfterMs);
-    place.sleep?.setAfter(place.idleMs);
+    if (place !== null) {
+      place.tenure.pinned = entry.pinned;
+      place.idleMs = idleMsOf(entry, this.#deps.sleepAfterMs);
+      place.sleep?.setAfter(place.idleMs);
+    }
     this.#look();
   }
 
   /** Most bytes for all engines; empty: no limit. */
   get budgets(): PoolBudgets {
     return this.#deps.memory?.budgets() ?? [];
+  }
+
+  /** Engines that went for others. */
+  get swaps(): number {
+    return this.#swaps;
   }
 
   /** Some engine starts or ends: it has memory that nobody can tell from others'. */
@@ -139,7 +155,7 @@ export class Residency {
   }
 
   #placeOf(entry: ModelEntry): Place {
-    const place = this.places.of(entry, this.#deps.listed(), (key) => this.line.has(key));
+    const place = this.places.of(entry, this.#deps.listed());
     const { tenure } = place;
     Object.assign(tenure, { pinned: entry.pinned, priority: entry.settings.priority ?? 0 });
     if (place.engine === null && place.starting === null && !this.line.has(entry.engineKey)) {
@@ -155,6 +171,7 @@ export class Residency {
   #look(): void {
     this.#cancelWake();
     if (this.#stopping.signal.aborted) return;
+    this.places.forget(this.#deps.listed, (key) => this.line.has(key));
     const { clock } = this.#deps;
     const nowMs = clock.monotonicMs();
     const waiting = this.#listWaiting();
@@ -235,12 +252,14 @@ export class Residency {
       });
     const isFirst = place.tenure.closing === null;
     place.tenure.closing = { why, draining };
+    if (why === "asked") draining.finish();
     place.sleep?.stop();
     if ((await draining.end) !== "empty" || !isFirst || place.engine !== engine) return;
     log.info("makes room", { model: place.id, pid: engine.pid });
     if (place.tenure.closing?.why === "room") {
       this.#level = Math.max(this.#level, place.tenure.worth);
       place.tenure.evictions += 1;
+      this.#swaps += 1;
     }
     this.#lives.end(place, engine);
   }

@@ -4,7 +4,7 @@
 import { type Resident, updateGap } from "./admission.ts";
 import type { Draining } from "./draining.ts";
 import { worthOf } from "./eviction.ts";
-import type { FreedMemory } from "./memory-effects.ts";
+import type { FreedMemory } from "./freed.ts";
 import type { Place } from "./place.ts";
 import { type PoolBytes, sumPools } from "./pools.ts";
 

@@ -5,8 +5,17 @@ import type { ModelEntry } from "../../models/entry.ts";
 import { AppError } from "../../protocol/errors.ts";
 import type { EngineProcess } from "../engines/engine-process.ts";
 
-interface Waiter {
+/** Who waits, since when, and for what. */
+export interface Waiting {
+  /** When it came to the server. Who lost his engine to others has an earlier time than they, and is not before them again. */
   sinceMs: number;
+  nowMs: number;
+  signal: AbortSignal;
+  /** It wants the model loaded, and has nothing to ask it. */
+  isLoad: boolean;
+}
+
+interface Waiter extends Pick<Waiting, "sinceMs" | "isLoad"> {
   lineMs: number;
   answer: PromiseWithResolvers<EngineProcess>;
 }
@@ -36,11 +45,8 @@ export class WaitingLine {
     this.#onLeave = onLeave;
   }
 
-  /**
-   * `sinceMs`: when it came to the server. Who lost his engine to others has an earlier time than they, and is not before
-   * them again. Rejects with `cancelled`, `overloaded`, or what `fail` gives.
-   */
-  async wait(entry: ModelEntry, sinceMs: number, nowMs: number, signal: AbortSignal): Promise<EngineProcess> {
+  /** Rejects with `cancelled`, `overloaded`, or what `fail` or `giveUpLoads` gives. */
+  async wait(entry: ModelEntry, { sinceMs, nowMs, signal, isLoad }: Waiting): Promise<EngineProcess> {
     const key = entry.engineKey;
     if (this.groups().reduce((sum, { count }) => sum + count, 0) >= WAITING_MAX) {
       throw new AppError({ code: "overloaded", message: `${WAITING_MAX} requests wait for an engine already.` });
@@ -49,6 +55,7 @@ export class WaitingLine {
     this.#queues.set(key, queue);
     const waiter: Waiter = {
       sinceMs,
+      isLoad,
       lineMs: Math.max(sinceMs, nowMs),
       answer: Promise.withResolvers<EngineProcess>(),
     };
@@ -56,8 +63,7 @@ export class WaitingLine {
     queue.waiters.splice(at + 1, 0, waiter);
     const leave = (): void => {
       waiter.answer.reject(new AppError({ code: "cancelled", message: "The request was cancelled." }));
-      queue.waiters.splice(queue.waiters.indexOf(waiter), 1);
-      if (queue.waiters.length === 0 && this.#queues.get(key) === queue) this.#queues.delete(key);
+      this.#keep(key, queue, (other) => other !== waiter);
       this.#onLeave();
     };
     if (signal.aborted) leave();
@@ -95,8 +101,27 @@ export class WaitingLine {
     for (const { answer } of this.#take(key)) answer.reject(error);
   }
 
+  /** Those who want nothing but the load are told, and how many they were. Who has a request goes on waiting. */
+  giveUpLoads(key: string, error: unknown): number {
+    const queue = this.#queues.get(key);
+    const loads = queue?.waiters.filter(({ isLoad }) => isLoad) ?? [];
+    for (const { answer } of loads) answer.reject(error);
+    if (queue !== undefined) this.#keep(key, queue, ({ isLoad }) => !isLoad);
+    return loads.length;
+  }
+
+  /** Resolves when nobody waits any more of those who do now. */
+  async untilAnswered(key: string): Promise<void> {
+    await Promise.allSettled(this.#queues.get(key)?.waiters.map(({ answer }) => answer.promise) ?? []);
+  }
+
   failAll(error: unknown): void {
     for (const key of [...this.#queues.keys()]) this.fail(key, error);
+  }
+
+  #keep(key: string, queue: Queue, isKept: (waiter: Waiter) => boolean): void {
+    queue.waiters = queue.waiters.filter(isKept);
+    if (queue.waiters.length === 0 && this.#queues.get(key) === queue) this.#queues.delete(key);
   }
 
   #take(key: string): Waiter[] {

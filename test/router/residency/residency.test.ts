@@ -38,7 +38,7 @@ describe("room", () => {
       swaps: 1,
       models: [
         { id: "a", state: "loaded", evictions: 0, loads: 1, plannedBytes: [10], memory: { anonBytes: 10 }, pid: 1000 },
-        { id: "b", state: "asleep", evictions: 1, freed: { anonBytes: 10, hostBytes: 10 }, memory: null, pid: null },
+        { id: "b", state: "asleep", evictions: 1, freed: { hostBytes: 10 }, memory: null, pid: null },
         { id: "c", state: "loaded" },
       ],
     });
@@ -197,24 +197,30 @@ describe("unload", () => {
     const unloading = world.router.unload("a");
     await world.finish(world.pass(10));
     expect(await stateOf(world, "a")).toBe("draining");
-    await world.finish(unloading);
+    await world.finish(unloading.ended);
     expect((await streaming).outcome).toBe("done");
-    expect(await unloading).toMatchObject({
-      model: { id: "a", state: "unloaded" },
-      freed: { anonBytes: 10, hostBytes: 10, devices: [{ id: "cuda:0", freedBytes: 10 }] },
+    expect(await unloading.ended).toEqual({
+      model: expect.objectContaining({ id: "a", state: "unloaded" }),
+      freed: {
+        hostBytes: 10,
+        mappedBytes: 0,
+        available: { beforeBytes: 990, afterBytes: 1000 },
+        devices: [{ id: "cuda:0", freedBytes: 10, by: "process" }],
+        unknown: [],
+      },
     });
     expect(world.alive.size).toBe(0);
   });
 
   test("of a model that loads waits for it; of one without an engine it is nothing", async () => {
     const world = open();
-    expect((await world.router.unload("a")).freed).toBeNull();
+    expect((await world.router.unload("a").ended).freed).toBeNull();
     const asked = world.ask("a");
     await world.finish(world.pass(1));
     const unloading = world.router.unload("a");
-    await world.finish(Promise.all([asked, unloading]));
+    await world.finish(Promise.all([asked, unloading.ended]));
     expect([(await asked).outcome, world.alive.size]).toEqual(["done", 0]);
-    expect(await codeOf(world.router.unload("nope"))).toBe("model_not_found");
+    expect(() => world.router.unload("nope")).toThrow("no nope");
   });
 
   test("does not keep a new request from another engine", async () => {
@@ -222,7 +228,7 @@ describe("unload", () => {
     await world.finish(world.ask("a"));
     const unloading = world.router.unload("a");
     const asked = world.ask("a");
-    await world.finish(Promise.all([unloading, asked]));
+    await world.finish(Promise.all([unloading.ended, asked]));
     expect([(await asked).outcome, world.loads]).toEqual(["done", ["a", "a"]]);
   });
 });
@@ -239,7 +245,7 @@ test("settings of a load hold until the model is unloaded, and cost the old engi
   expect(world.loads).toEqual(["a", "a"]);
   expect(world.alive.size).toBe(1);
   expect(world.router.resolveModel("a").contextLength).not.toBeNull();
-  await world.finish(world.router.unload("a"));
+  await world.finish(world.router.unload("a").ended);
   await world.finish(world.ask("a"));
   expect(world.loads).toEqual(["a", "a", "a"]);
   expect(world.router.resolveModel("a").engineKey).toBe("/models/a.gguf");
@@ -263,7 +269,7 @@ describe("settings of a load that fails", () => {
     const asked = world.ask("a");
     await world.finish(asked);
     expect((await asked).outcome).toBe("done");
-    await world.finish(world.router.unload("a"));
+    await world.finish(world.router.unload("a").ended);
     expect(world.router.resolveModel("a").engineKey).toBe("/models/a.gguf");
   });
 
