@@ -72,6 +72,8 @@ export class SwapWorld {
   readonly router: Router;
   /** Bytes by process, from its start to its end. */
   readonly alive = new Map<number, number>();
+  /** Processes whose load was done. */
+  readonly loaded = new Set<number>();
   readonly engines: WorldEngine[] = [];
   peakBytes = 0;
   /** Models in the order in which they were loaded, and asked for. */
@@ -135,12 +137,13 @@ export class SwapWorld {
   /** Lets time pass until this is done, or nothing will happen any more. */
   async finish(work: Promise<unknown>): Promise<void> {
     let done = false;
-    void work.then(() => {
+    const end = (): void => {
       done = true;
-    });
+    };
+    void work.then(end, end);
     for (;;) {
       await new Promise((resolve) => setImmediate(resolve));
-      if (done) return;
+      if (done) return void (await work);
       const next = this.clock.nextAtMs;
       if (next === null) throw new Error(`nothing happens any more, and ${this.#open} requests are open`);
       this.clock.advance(next - this.clock.monotonicMs());
@@ -157,7 +160,10 @@ export class SwapWorld {
     const held = [...this.alive.values()].reduce((sum, bytes) => sum + bytes, 0);
     this.peakBytes = Math.max(this.peakBytes, held);
     const failure = (await this.#passUnlessAborted(model.loadMs, signal)) ?? this.options.failLoad?.(model.id) ?? null;
-    if (failure === null) return engine.asProcess();
+    if (failure === null) {
+      this.loaded.add(pid);
+      return engine.asProcess();
+    }
     this.alive.delete(pid);
     throw failure;
   }

@@ -30,6 +30,9 @@ export interface Place {
   leaving: Promise<void> | null;
   /** It is being found out what it takes. */
   weighing: boolean;
+  /** When somebody wanted it last, by when the request came to the server; and when it was unloaded last. Null: never. */
+  askedMs: number | null;
+  unloadedMs: number | null;
   tenure: Tenure;
 }
 
@@ -47,6 +50,8 @@ export function createPlace(id: string, settings: EngineChanges = {}): Place {
     slept: null,
     leaving: null,
     weighing: false,
+    askedMs: null,
+    unloadedMs: null,
     tenure: newTenure(),
   };
 }
@@ -54,6 +59,11 @@ export function createPlace(id: string, settings: EngineChanges = {}): Place {
 /** It has an engine, or the process of one: memory is taken. */
 export function holdsMemory({ engine, starting, leaving }: Place): boolean {
   return (engine ?? starting ?? leaving) !== null;
+}
+
+/** What it has an engine for now came before the unload, such as a request whose engine died meanwhile. */
+export function isUnloadedSince({ askedMs, unloadedMs }: Place): boolean {
+  return unloadedMs !== null && (askedMs === null || askedMs < unloadedMs);
 }
 
 export function present<T>(value: T | null): T {

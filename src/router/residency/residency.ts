@@ -14,7 +14,7 @@ import { EngineLives } from "./engine-lives.ts";
 import { type FreedMemory, sumFreed } from "./freed.ts";
 import type { Unloading } from "./loading.ts";
 import type { MemoryEffects } from "./memory-effects.ts";
-import { type Place, present } from "./place.ts";
+import { isUnloadedSince, type Place, present } from "./place.ts";
 import { Places } from "./places.ts";
 import type { PoolBudgets } from "./pools.ts";
 import { ReadingAhead } from "./read-ahead.ts";
@@ -73,23 +73,27 @@ export class Residency {
     const nowMs = this.#deps.clock.monotonicMs();
     const place = this.#placeOf(entry);
     noteArrival(place, nowMs);
+    place.askedMs = Math.max(place.askedMs ?? sinceMs, sinceMs);
     const decision = decide(place.slot, nowMs);
     if (decision.kind === "refuse") throw explainCooling(entry.id, place.slot, decision.waitMs);
     if (decision.kind === "grant" && place.tenure.closing === null) {
       noteGrant(place, this.#level, nowMs);
       return present(place.engine);
     }
-    const engine = this.line.wait(entry, { sinceMs, nowMs, signal, isLoad });
+    const waiting = this.line.wait(entry, { sinceMs, nowMs, signal, isLoad });
     this.#look();
-    return await engine;
+    const engine = await waiting;
+    if (place.engine === engine && isUnloadedSince(place)) void this.#close(place, "asked");
+    return engine;
   }
 
   /** Ends the model's engines, those with older settings too, when the requests that came before have ended. `freed`: null, it had none. */
   unload(entry: ModelEntry): Omit<Unloading, "ended"> & { freed: Promise<FreedMemory | null> } {
     const options = { line: this.line, close: (place: Place) => this.#close(place, "asked") };
+    const nowMs = this.#deps.clock.monotonicMs();
     const parts = this.places
       .ofModel(entry, this.#deps.listed())
-      .map(([key, place]) => unloadPlace(key, place, options));
+      .map(([key, place]) => unloadPlace(key, place, { ...options, nowMs }));
     this.#look();
     return {
       loadsGivenUp: parts.reduce((sum, { loadsGivenUp }) => sum + loadsGivenUp, 0),
@@ -234,6 +238,8 @@ export class Residency {
   }
 
   #start(entry: ModelEntry, place: Place): void {
+    // Requests may have waited for settings that nobody has any more.
+    if (this.#deps.listed().every(({ engineKey }) => engineKey !== entry.engineKey)) place.idleMs = 0;
     place.slot = onStart(place.slot);
     place.starting = this.#lives.load(entry, place, this.#level);
     place.starting.catch(() => {

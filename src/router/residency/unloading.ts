@@ -17,12 +17,14 @@ export interface PlaceUnloading {
 }
 
 export interface UnloadOptions {
+  nowMs: number;
   line: WaitingLine;
   /** Its engine takes no new requests; resolves when its process has begun to end, or is gone. */
   close(place: Place): Promise<void>;
 }
 
-export function unloadPlace(key: string, place: Place, { line, close }: UnloadOptions): PlaceUnloading {
+export function unloadPlace(key: string, place: Place, { nowMs, line, close }: UnloadOptions): PlaceUnloading {
+  place.unloadedMs = nowMs;
   const why = explainGivenUp(place.id);
   const loadsGivenUp = line.giveUpLoads(key, why);
   const waiting = line.count(key);

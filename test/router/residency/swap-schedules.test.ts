@@ -6,6 +6,7 @@ import { AppError } from "../../../src/protocol/errors.ts";
 import { StartFailure } from "../../../src/router/engines/engine-process.ts";
 import { countLeastLoads } from "../../support/belady.ts";
 import { makeRandom } from "../../support/random.ts";
+import { codeOf } from "../../support/router-fixture.ts";
 import { type Asked, SwapWorld, type WorldModel } from "../../support/swap-world.ts";
 
 const four: WorldModel[] = ["a", "b", "c", "d"].map((id) => ({ id, bytes: 10, loadMs: 150 }));
@@ -81,36 +82,70 @@ describe("whatever happens", () => {
     const models = Array.from({ length: 2 + pick(4) }, (_, at): WorldModel => {
       return { id: `m${at}`, bytes: 1 + pick(12), loadMs: 1 + pick(400), pinned: pick(6) === 0, priority: pick(2) };
     });
-    const refused = new AppError({ code: "model_damaged", message: "bad tensor" });
-    const died = new AppError({ code: "engine_crashed", message: "it died" });
+    const nameOne = () => `m${pick(models.length)}`;
     const world = new SwapWorld({
       models,
       budgetBytes: 14,
       answerMs: () => 1 + pick(300),
       exitMs: pick(50),
+      weighMs: () => pick(40),
       failLoad: () => {
         const dice = pick(12);
-        return dice > 1 ? null : new StartFailure(dice === 0 ? refused : died, dice === 1);
+        return dice > 1 ? null : new StartFailure(dice === 0 ? REFUSED : DIED, dice === 1);
       },
     });
+    const others: Promise<unknown>[] = [];
     const clients = Array.from({ length: 6 }, async (_, client) => {
       for (let at = 0; at < 20; at++) {
         await world.pass(pick(200));
         const stop = new AbortController();
         if (pick(5) === 0) world.clock.after(pick(300), () => stop.abort());
-        await world.ask(`m${pick(models.length)}`, client, at, stop.signal);
+        await world.ask(nameOne(), client, at, stop.signal);
         if (pick(20) === 0) await world.engines.at(-1)?.die();
-        if (pick(20) === 0) void world.router.unload(`m${pick(models.length)}`);
-        if (pick(20) === 0) world.router.pin(`m${pick(models.length)}`, pick(2) === 0);
+        if (pick(10) === 0) others.push(loadSome(world, nameOne(), pick));
+        if (pick(10) === 0) others.push(unloadSome(world, nameOne()));
+        if (pick(20) === 0) world.router.pin(nameOne(), pick(2) === 0);
+        if (pick(20) === 0) world.router.keepFor(world.router.resolveModel(nameOne()), pick(500));
       }
     });
     await world.finish(Promise.all(clients));
+    await world.finish(Promise.all(others));
     expect(world.asked).toHaveLength(120);
     expect(world.peakBytes).toBeLessThanOrEqual(14);
     const known = ["done", "cancelled", "engine_crashed", "model_damaged", "plan_refused", "request_crashes_engine"];
     expect(world.asked.filter(({ outcome }) => !known.includes(outcome))).toEqual([]);
     expect(world.asked.some(({ outcome }) => outcome === "done")).toBe(true);
-    await world.finish(world.router.stop());
+    for (const { id } of models) others.push(unloadSome(world, id));
+    await world.finish(Promise.all(others));
+    // Nobody has asked since.
+    await world.finish(world.pass(1_000));
     expect(world.alive.size).toBe(0);
+    const { models: rows } = await world.router.status();
+    expect(new Set(rows.map(({ id }) => id)).size).toBe(rows.length);
+    expect(rows.filter(({ state }) => !["unloaded", "failed"].includes(state))).toEqual([]);
+    await world.finish(world.router.stop());
   });
 });
+
+const REFUSED = new AppError({ code: "model_damaged", message: "bad tensor" });
+const DIED = new AppError({ code: "engine_crashed", message: "it died" });
+const LOAD_ENDS = ["resolved", "cancelled", "conflict", "engine_crashed", "model_damaged", "plan_refused"];
+
+/** Nobody waits for it; with other settings now and then. It may be given up, as a load and a switch may be. */
+async function loadSome(world: SwapWorld, id: string, pick: (below: number) => number): Promise<void> {
+  const ctx = 512 * pick(3);
+  const leaving = new AbortController();
+  if (pick(4) === 0) world.clock.after(pick(200), () => leaving.abort());
+  const options = { ...(ctx === 0 ? {} : { changes: { ctx } }), becomesDefault: pick(3) === 0 };
+  expect(LOAD_ENDS).toContain(await codeOf(world.router.load(id, leaving.signal, options)));
+}
+
+/** Nobody waits for it either: the model's engines of before are gone at its end. One that starts may be for who came later. */
+async function unloadSome(world: SwapWorld, id: string): Promise<void> {
+  const there = world.engines.filter(
+    ({ modelId, pid }) => modelId === id && world.alive.has(pid) && world.loaded.has(pid),
+  );
+  const { ended } = world.router.unload(id);
+  await ended;
+  expect(there.filter(({ pid }) => world.alive.has(pid))).toEqual([]);
+}

@@ -131,6 +131,35 @@ describe("requests that came before an unload", () => {
     expect([(await stuck).outcome, world.loads, world.alive.size]).toEqual(["cancelled", ["a"], 0]);
   });
 
+  test("are answered also when their engine dies meanwhile, by one that goes then", async () => {
+    const world = open({ answerMs: () => 700 });
+    const asked = world.ask("a");
+    await world.finish(world.pass(200));
+    const unloading = world.router.unload("a");
+    await world.finish(world.pass(10));
+    await world.engines[0]?.die();
+    await world.finish(Promise.all([asked, unloading.ended]));
+    await world.finish(world.pass(100));
+    expect([(await asked).outcome, world.loads, world.alive.size]).toEqual(["done", ["a", "a"], 0]);
+  });
+
+  test("and waited for settings that nobody has any more leave no engine behind", async () => {
+    const world = open({ budgetBytes: 10, answerMs: () => 700 });
+    await world.finish(load(world, "a", 512));
+    await world.finish(world.ask("b"));
+    const other = world.ask("b");
+    await world.finish(world.pass(10));
+    const asked = world.ask("a");
+    await world.finish(world.pass(10));
+    const loading = load(world, "a", 1024);
+    await world.finish(Promise.all([other, asked, loading]));
+    await world.finish(world.pass(1_000));
+    expect((await rowsOf(world, "a")).map(({ settings, state }) => [settings, state])).toEqual([
+      [{ ctx: 1024 }, "loaded"],
+    ]);
+    expect((await asked).outcome).toBe("done");
+  });
+
   test("are answered by one engine more where theirs had to make room", async () => {
     const world = open({ budgetBytes: 10, answerMs: () => 700 });
     const first = world.ask("a");
