@@ -10,6 +10,8 @@ import { listAskedChanges } from "../protocol/model-settings.ts";
 import { describeUse } from "../router/backends/plugin-choices.ts";
 import type { ConvertOnLoad } from "../router/conversions/convert-on-load.ts";
 import { EngineProcess } from "../router/engines/engine-process.ts";
+import { startOnSteadyFiles } from "../router/engines/steady-files.ts";
+import type { TroubleSource } from "../router/health.ts";
 import { listAlternatives } from "../router/placement/load-alternatives.ts";
 import type { Planner } from "../router/placement/planner.ts";
 import { startSteppingDown } from "../router/placement/step-down.ts";
@@ -30,6 +32,8 @@ export interface EngineParts extends StartOptions {
   loras: EngineSources["adapted"];
   loader: ConvertOnLoad;
   hardware: ServedHardware;
+  /** What else health tells of. */
+  troubles: readonly TroubleSource[];
 }
 
 interface RouterParts extends EngineParts {
@@ -73,7 +77,7 @@ function buildRouter(parts: RouterParts): Router {
       contextLength: config.ctx,
       ...choosePooling(config),
     },
-    troubles: [hardware.faults],
+    troubles: [hardware.faults, ...parts.troubles],
     effects: { startEngine: describeEngineStart(parts) },
   });
 }
@@ -88,24 +92,29 @@ function describeEngineStart(parts: RouterParts): RouterEffects["startEngine"] {
     const start = describeStart({ ...engines, plugins: chosen.plugins }, entry, registry.firstEntry()?.id === entry.id);
     const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
     const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
-    const planned = await planner.planLoad(entry);
-    const settings = { ...(planned?.apply(start.settings) ?? start.settings), modelPath };
     const explicit = listExplicit(said, listAskedChanges(entry.settings));
     const isContextPlanned = entry.settings.planned?.includes("ctx") ?? false;
     const backend = describeUse(wanted, chosen);
-    const engine = await startSteppingDown({
-      modelId: entry.id,
-      settings,
-      onOom: config.onOom,
-      alternatives: listAlternatives(settings, {
-        context: start.settings.contextLength > 0 && !isContextPlanned,
-        batch: explicit.has("batch"),
-      }),
-      start: (changed, steppedDown) =>
-        EngineProcess.start({ ...options, ...start, backend, settings: changed, steppedDown }),
-      log,
-    });
-    if (engine.info.memoryNeed !== null) planned?.note(engine.info.memoryNeed);
+    const startOnce = async (): Promise<EngineProcess> => {
+      const planned = await planner.planLoad(entry);
+      const settings = { ...(planned?.apply(start.settings) ?? start.settings), modelPath };
+      const engine = await startSteppingDown({
+        modelId: entry.id,
+        settings,
+        onOom: config.onOom,
+        alternatives: listAlternatives(settings, {
+          context: start.settings.contextLength > 0 && !isContextPlanned,
+          batch: explicit.has("batch"),
+        }),
+        start: (changed, steppedDown) =>
+          EngineProcess.start({ ...options, ...start, backend, settings: changed, steppedDown }),
+        log,
+      });
+      if (engine.info.memoryNeed !== null) planned?.note(engine.info.memoryNeed);
+      return engine;
+    };
+    const paths = entry.conversion === null ? entry.files : [modelPath];
+    const engine = await startOnSteadyFiles({ modelId: entry.id, paths, start: startOnce, log });
     if (entry.conversion !== null) loader.hold(modelPath, engine.exited);
     hardware.sources.adaptation.watch(entry.id, engine, explicit);
     return engine;

@@ -1,23 +1,19 @@
-// What the router needs to decide who is in memory, put together: needs, budget, files read ahead; and the models that are
-// loaded at the start. How it is decided is router/.
+// What the router needs to decide who is in memory, put together: needs, budget, files read
+// ahead, what an end gave back. How it is decided is router/.
 
 import { readAvailableMemory } from "../hardware/memory.ts";
 import { readProcessMemory } from "../hardware/process-memory.ts";
-import type { Logger } from "../lib/log.ts";
 import { readThrough } from "../lib/read-through.ts";
 import type { ModelEntry } from "../models/entry.ts";
-import type { ModelRegistry } from "../models/registry.ts";
-import { toAppError } from "../protocol/errors.ts";
 import type { MachineSource } from "../protocol/machine.ts";
 import type { Planner } from "../router/placement/planner.ts";
 import type { MemoryEffects } from "../router/residency/memory-effects.ts";
-import type { Router } from "../router/router.ts";
 
 /** Of an engine of which nothing is known but its files. */
 const ENGINE_BYTES = 256 * 1024 ** 2;
 
 export interface MemorySources {
-  planner: Pick<Planner, "planLoad" | "pools" | "byPool" | "learnedOf">;
+  planner: Pick<Planner, "planLoad" | "settleBudget" | "pools" | "byPool" | "learnedOf">;
   hardware: { sources: { machine: MachineSource } };
 }
 
@@ -31,10 +27,14 @@ export function openMemory({ planner, hardware }: MemorySources): MemoryEffects 
     learnedOf: (id) => planner.learnedOf(id),
     pools: () => planner.pools().map(({ name }) => name),
     async needOf(entry) {
+      const byFiles = [entry.sizeBytes + ENGINE_BYTES];
       // Nothing is there yet to look into; the conversion makes no more than that of it.
-      if (entry.conversion?.file === null) return [entry.sizeBytes];
+      if (entry.conversion?.file === null) {
+        await planner.settleBudget();
+        return byFiles;
+      }
       // What can't be planned can't be counted on either; the load will tell who waits for it.
-      return (await planner.planLoad(entry))?.poolBytes ?? [entry.sizeBytes + ENGINE_BYTES];
+      return (await planner.planLoad(entry))?.poolBytes ?? byFiles;
     },
     budgets: () => planner.pools().map(({ budgetBytes }) => budgetBytes),
     async readAhead(entry, signal) {
@@ -60,21 +60,4 @@ export function openMemory({ planner, hardware }: MemorySources): MemoryEffects 
 function filesOf(entry: ModelEntry): readonly string[] {
   if (entry.conversion === null) return entry.files;
   return entry.conversion.file === null ? [] : [entry.conversion.file];
-}
-
-/** One after the other, so that the first ones are there soon. */
-export async function preload(
-  router: Router,
-  registry: ModelRegistry,
-  names: readonly string[],
-  log: Logger,
-): Promise<void> {
-  const described = registry.list().filter(({ settings }) => settings.preload === true);
-  for (const name of new Set([...names, ...described.map(({ id }) => id)])) {
-    try {
-      await router.load(name, new AbortController().signal);
-    } catch (thrown) {
-      log.error("a model can't be loaded at the start", { model: name, error: toAppError(thrown).message });
-    }
-  }
 }

@@ -27,6 +27,7 @@ import type { NativeFiles } from "../router/backends/native-files.ts";
 import type { ConversionJob } from "../router/conversions/conversions.ts";
 import type { ConvertOnLoad } from "../router/conversions/convert-on-load.ts";
 import type { Planner } from "../router/placement/planner.ts";
+import type { Router } from "../router/router.ts";
 import { NameFile } from "../state/name-file.ts";
 import { State } from "../state/state.ts";
 import { announceDownloads, announceModels } from "./announcing.ts";
@@ -35,7 +36,7 @@ import { openEngines } from "./engines.ts";
 import { confirmFits } from "./header-subject.ts";
 import { openHardware } from "./machine.ts";
 import { openNative } from "./native.ts";
-import { preload } from "./residency.ts";
+import { Preloading } from "./preloading.ts";
 
 export interface StartOptions {
   config: ServeConfig;
@@ -82,11 +83,13 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
   const registry = openRegistry({ ...options, machine }, native.files, watch, converting.findConverted);
   const loader = converting.createLoader(registry);
   const feed = announceModels(registry, events);
-  watch.onChange = () => feed.notice();
   // The default model may be another one later, when files come and go: the adapters stay with the one of the start.
   const owner = adapted === undefined ? registry.defaultEntry() : registry.resolve(adapted);
   const loras = { modelPath: owner?.path ?? "", adapters };
-  const { router, planner } = openEngines({ ...options, native, registry, loras, loader, hardware });
+  const preloading = new Preloading(config.preload, log);
+  const troubles = [preloading.troubles];
+  const { router, planner } = openEngines({ ...options, native, registry, loras, loader, hardware, troubles });
+  watch.onChange = noticeChanges(feed, router);
   const app = createApp({
     inference: router,
     hub: announceDownloads(openHub(env, folders, registry, planner), events),
@@ -104,7 +107,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
     listen() {
       const server = listen(app, { host: config.host, port: config.port });
       void convertNamed(registry, loader);
-      void preload(router, registry, config.preload, log);
+      void preloading.run(router, registry);
       return {
         url: server.url,
         async stop(graceful) {
@@ -118,6 +121,27 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
         },
       };
     },
+  };
+}
+
+/** A copy gives a notice with every write, and a file that is replaced may be gone for a moment. */
+const CHANGES_MS = 1_000;
+
+/** Of folders of models: engines of files that are gone can't be asked any more. */
+function noticeChanges(feed: { notice(): void }, router: Pick<Router, "noteRemovals">): () => void {
+  let isComing = false;
+  return () => {
+    feed.notice();
+    if (isComing) return;
+    isComing = true;
+    systemClock.after(
+      CHANGES_MS,
+      () => {
+        isComing = false;
+        router.noteRemovals();
+      },
+      true,
+    );
   };
 }
 

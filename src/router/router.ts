@@ -3,7 +3,7 @@
 
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
-import { assertServable, type ModelEntry } from "../models/entry.ts";
+import type { ModelEntry } from "../models/entry.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import type { Removal } from "../models/removal.ts";
 import type { EmbeddingInput, EmbeddingResult, GenerationRequest } from "../protocol/generation.ts";
@@ -21,8 +21,8 @@ import { describeHealth, type TroubleSource } from "./health.ts";
 import type { BackendInfo, CacheOverview, Generation, Health, Inference, ModelCard } from "./inference.ts";
 import { type CardSettings, toCard } from "./model-card.ts";
 import { assertAllowed, fillDefaults, isRankInput, settingsOf } from "./model-settings.ts";
-import { LoadChanges } from "./placement/load-changes.ts";
 import type { LoadOptions, MemoryOverview, Unloading } from "./residency/loading.ts";
+import { Loads } from "./residency/loads.ts";
 import type { MemoryEffects } from "./residency/memory-effects.ts";
 import { Residency } from "./residency/residency.ts";
 import { StatusReport } from "./status-report.ts";
@@ -64,7 +64,7 @@ const BATCH_MS = 30_000;
 export class Router implements Inference {
   readonly #deps: RouterDependencies;
   readonly #residency: Residency;
-  readonly #changes = new LoadChanges();
+  readonly #loads: Loads;
   readonly #status: StatusReport;
   readonly #crashes = new CrashTable();
   readonly #adapters: Adapters;
@@ -72,6 +72,7 @@ export class Router implements Inference {
   constructor(deps: RouterDependencies) {
     this.#deps = deps;
     this.#residency = new Residency({ ...deps, ...deps.effects, listed: () => this.#list() });
+    this.#loads = new Loads({ ...deps, residency: this.#residency });
     this.#status = new StatusReport(this.#residency, deps);
     this.#adapters = new Adapters(deps.adapters ?? { modelPath: "", adapters: [] });
   }
@@ -104,54 +105,18 @@ export class Router implements Inference {
   }
 
   async load(model: string | undefined, signal: AbortSignal, options: LoadOptions = {}): Promise<ModelCard> {
-    const listed = this.#deps.registry.resolve(model);
-    assertServable(listed);
-    const entry = await this.#loadWith(listed, options, signal);
-    if (options.keepMs !== undefined) this.#residency.keepFor(entry, options.keepMs);
-    if (options.becomesDefault === true) this.#deps.registry.makeDefault(listed.id);
-    return this.#card(entry);
-  }
-
-  /** Settings of a load that fails would else fail all requests that come after it. */
-  async #loadWith(listed: ModelEntry, options: LoadOptions, signal: AbortSignal): Promise<ModelEntry> {
-    const changes = this.#changes.try(listed, {
-      ...(options.changes === undefined ? {} : { asked: options.changes }),
-      ...(options.planned === undefined ? {} : { planned: options.planned }),
-    });
-    const entry = this.#changes.apply(listed);
-    const confirm = (): void => {
-      if (changes !== null) this.#changes.confirm(listed, changes);
-    };
-    const withdraw = (): void => {
-      if (changes === null) return;
-      this.#changes.withdraw(listed, changes);
-      // Its engine with the settings before was told to go when it is idle.
-      this.#residency.noteChange(this.#changes.apply(listed));
-    };
-    try {
-      await this.#residency.engineFor(entry, signal, this.#deps.clock.monotonicMs(), true);
-    } catch (thrown) {
-      const start = this.#residency.places.find(entry.engineKey)?.starting ?? null;
-      if (start === null) withdraw();
-      // Who left did not end it.
-      else void start.then(confirm, withdraw);
-      throw thrown;
-    }
-    confirm();
-    return entry;
+    return this.#card(await this.#loads.load(model, signal, options));
   }
 
   unload(model: string): Unloading {
     const listed = this.#deps.registry.resolve(model);
-    const { freed, ...counts } = this.#residency.unload(this.#changes.apply(listed));
-    // At once: who asks from now on is for an engine without them.
-    this.#changes.clear(listed);
+    const { freed, ...counts } = this.#loads.unload(listed);
     return { ...counts, ended: freed.then((bytes) => ({ model: this.#card(listed), freed: bytes })) };
   }
 
   /** With the settings that its load was asked for; what a plan chose for it is left out. */
   asAsked(entry: ModelEntry): ModelEntry {
-    return this.#changes.applyAsked(entry);
+    return this.#loads.changes.applyAsked(entry);
   }
 
   /** An engine starts or ends. */
@@ -162,6 +127,11 @@ export class Router implements Inference {
   async status(): Promise<MemoryOverview> {
     const keys = new Set(this.#list().map(({ engineKey }) => engineKey));
     return await this.#status.take(this.#deps.registry.defaultEntry()?.id ?? null, keys);
+  }
+
+  /** Models may have gone: engines that nobody can ask for any more go when they are idle. */
+  noteRemovals(): void {
+    this.#residency.noteRemovals();
   }
 
   keepFor(model: Pick<ModelCard, "id" | "engineKey" | "pinned">, idleMs: number | null): void {
@@ -185,7 +155,7 @@ export class Router implements Inference {
   }
 
   pin(model: string, pinned: boolean): ModelCard {
-    const entry = this.#changes.apply(this.#deps.registry.pin(model, pinned));
+    const entry = this.#loads.changes.apply(this.#deps.registry.pin(model, pinned));
     this.#residency.noteChange(entry);
     return this.#card(entry);
   }
@@ -231,11 +201,11 @@ export class Router implements Inference {
   }
 
   #list(): ModelEntry[] {
-    return this.#deps.registry.list().map((entry) => this.#changes.apply(entry));
+    return this.#deps.registry.list().map((entry) => this.#loads.changes.apply(entry));
   }
 
   #resolve(name: string | undefined): ModelEntry {
-    return this.#changes.apply(this.#deps.registry.resolve(name));
+    return this.#loads.changes.apply(this.#deps.registry.resolve(name));
   }
 
   #callOptions(entry: ModelEntry, signal: AbortSignal, isBatch = false): EngineCallOptions {

@@ -1,15 +1,10 @@
-// What is loaded at the start, and what the router is told of memory.
+// What the router is told of memory.
 
 import { expect, test } from "bun:test";
-import { openMemory, preload } from "../../src/commands/residency.ts";
-import type { Logger } from "../../src/lib/log.ts";
-import { silentLogger } from "../../src/lib/log.ts";
-import type { ModelRegistry } from "../../src/models/registry.ts";
-import { AppError } from "../../src/protocol/errors.ts";
+import { openMemory } from "../../src/commands/residency.ts";
 import type { LoadPlan } from "../../src/router/placement/planning.ts";
 import { describeFreed, sumFreed } from "../../src/router/residency/freed.ts";
 import type { MemoryEffects } from "../../src/router/residency/memory-effects.ts";
-import type { Router } from "../../src/router/router.ts";
 import { makeEntry } from "../support/fake-engines.ts";
 import { DEMO_PATH } from "../support/fake-inference.ts";
 import { FakeMachine, makeDevice, makeMachine } from "../support/machines.ts";
@@ -20,7 +15,13 @@ const LEARNED = { settings: 1, loads: 1, excessBytes: 2, lastPlannedBytes: 10, l
 function open(planned: number[] | null, machine = new FakeMachine()): MemoryEffects {
   const plan = planned === null ? null : ({ poolBytes: planned } as unknown as LoadPlan);
   const pools = [{ name: "main memory", totalBytes: 8000, budgetBytes: 5000, reason: "as the test says" }];
-  const planner = { planLoad: async () => plan, pools: () => pools, byPool: () => [12, 3], learnedOf: () => LEARNED };
+  const planner = {
+    planLoad: async () => plan,
+    settleBudget: async () => {},
+    pools: () => pools,
+    byPool: () => [12, 3],
+    learnedOf: () => LEARNED,
+  };
   return openMemory({ planner, hardware: { sources: { machine } } });
 }
 
@@ -107,23 +108,24 @@ test("where it can't say its files count, whatever their header says: the load w
   expect(await open(null).needOf(demo)).toEqual([1_000_000 + 256 * 1024 ** 2]);
 });
 
-test("a folder of weights that is not converted yet counts by its size", async () => {
-  expect(await open([1234]).needOf({ ...demo, conversion: { file: null } })).toEqual([1_000_000]);
+test("a folder of weights that is not converted yet counts by its size, and as an engine", async () => {
+  const bytes = 1_000_000 + 256 * 1024 ** 2;
+  expect(await open([1234]).needOf({ ...demo, conversion: { file: null } })).toEqual([bytes]);
 });
 
-test("models are loaded at the start in their order, each once, and one that fails does not keep the others away", async () => {
-  const loaded: string[] = [];
-  const errors: unknown[] = [];
-  const router = {
-    async load(name: string) {
-      if (name === "broken") throw new AppError({ code: "model_damaged", message: "bad tensor" });
-      loaded.push(name);
-    },
-  } as unknown as Router;
-  const marked = makeEntry("marked", { settings: { engine: {}, sampling: {}, preload: true } });
-  const registry = { list: () => [demo, marked] } as unknown as ModelRegistry;
-  const log: Logger = { ...silentLogger, error: (message, fields) => void errors.push([message, fields]) };
-  await preload(router, registry, ["broken", "default", "default"], log);
-  expect(loaded).toEqual(["default", "marked"]);
-  expect(errors).toEqual([["a model can't be loaded at the start", { model: "broken", error: "bad tensor" }]]);
+test("what is not planned has a budget all the same, also as the first load", async () => {
+  const looks: string[] = [];
+  const unplanned = (): MemoryEffects => {
+    let isSettled = false;
+    const settleBudget = async () => {
+      looks.push("settled");
+      isSettled = true;
+    };
+    const pools = () => (isSettled ? [{ name: "main memory", totalBytes: 8000, budgetBytes: 5000, reason: "" }] : []);
+    const planner = { planLoad: async () => null, settleBudget, pools, byPool: () => [], learnedOf: () => null };
+    return openMemory({ planner, hardware: { sources: { machine: new FakeMachine() } } });
+  };
+  const memory = unplanned();
+  await memory.needOf({ ...demo, conversion: { file: null } });
+  expect([memory.budgets(), looks]).toEqual([[5000], ["settled"]]);
 });

@@ -119,6 +119,7 @@ export class Planner implements PlanningService {
       this.#effects.warn(
         `${entry.id} is loaded without a plan: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
       );
+      await this.settleBudget();
       return null;
     }
     if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
@@ -135,7 +136,15 @@ export class Planner implements PlanningService {
     };
   }
 
-  /** Of main memory first, then of each device: what all models together may take, as of the last plan. */
+  /** For a load that can't be planned: the budget holds for it too. Nothing is measured for it. */
+  async settleBudget(): Promise<void> {
+    const rates = this.#effects.recallRates();
+    // Devices show only when they are measured: those of the last look must not go for that.
+    if (this.#settled !== null && rates === null && this.#effects.usesDevices) return;
+    this.#settle(await this.#effects.snapshot(), this.#effects.residents(), rates);
+  }
+
+  /** Of main memory first, then of each device: what all models together may take, as of the last look. Empty before the first. */
   pools(): readonly PlanPool[] {
     if (this.#settled === null) return [];
     const { host, devices } = this.#settled.machine;

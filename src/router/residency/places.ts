@@ -69,6 +69,11 @@ export class Places {
     this.#leave((key) => isOf(key, path));
   }
 
+  leaveUnlisted(listed: readonly Pick<ModelEntry, "engineKey">[]): void {
+    const wanted = listKeys(listed);
+    this.#leave((key) => !wanted.has(key));
+  }
+
   #leave(isMeant: (engineKey: string) => boolean): void {
     for (const [key, place] of this.#places) {
       if (isMeant(key)) place.sleep?.setAfter(0);

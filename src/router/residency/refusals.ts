@@ -1,10 +1,26 @@
 // What requests are told that get no engine. Pure.
 
-import { AppError } from "../../protocol/errors.ts";
+import { AppError, toAppError } from "../../protocol/errors.ts";
 import type { Slot } from "../engines/slot.ts";
 
 export function explainStop(): AppError {
   return new AppError({ code: "overloaded", message: "The server is stopping." });
+}
+
+/** What became of the default model when a switch to another one failed. */
+export type Stay = "loaded" | "returns" | "unloaded";
+
+const STAYS: Record<Stay, string> = {
+  loaded: "and is loaded",
+  returns: "and is loaded again: it had made room",
+  unloaded: "and is loaded by its next request",
+};
+
+/** What a switch is told that failed. */
+export function explainStay(thrown: unknown, formerId: string, stay: Stay): AppError {
+  const error = toAppError(thrown);
+  const message = `${error.message.replace(/\.?$/, ".")} ${formerId} is still the default, ${STAYS[stay]}.`;
+  return new AppError({ ...error.toBody(), message }, { cause: thrown });
 }
 
 /** To who asked for a load alone. */

@@ -115,6 +115,12 @@ export class Residency {
     place.sleep?.setAfter(idleMs);
   }
 
+  /** Models may have gone: engines that nobody can ask for any more go when they are idle. */
+  noteRemovals(): void {
+    this.places.leaveUnlisted(this.#deps.listed());
+    this.#look();
+  }
+
   /** The model's settings or its pin have changed. */
   noteChange(entry: ModelEntry): void {
     const place = this.places.find(entry.engineKey);

@@ -245,6 +245,16 @@ describe("loads", () => {
     expect(seen.warnings).toEqual(["m is loaded without a plan: its header does not tell"]);
   });
 
+  test("and counts against the same budget, also as the first load; devices that are known stay known", async () => {
+    const { planner } = makePlanner({ broken: true, device: true });
+    await planner.planLoad(entry);
+    expect(planner.pools()).toMatchObject([{ name: "main memory", budgetBytes: 8 * GIB }]);
+    const { planner: planning } = makePlanner({ device: true });
+    await planning.planLoad(entry);
+    await planning.settleBudget();
+    expect(planning.pools()).toMatchObject([{ name: "main memory" }, { name: "CUDA0" }]);
+  });
+
   test("what a load took beyond its plan is counted in the next one", async () => {
     const { planner, seen } = makePlanner();
     const before = total(await ask(planner)) ?? 0;

@@ -99,6 +99,17 @@ describe("load", () => {
   });
 });
 
+test("the engine of a model whose file is gone goes too, and nothing of it is left", async () => {
+  const fixture = new RouterFixture();
+  const [gone, stays] = [await fixture.up("a"), await fixture.up("b")];
+  fixture.entries.splice(0, 1);
+  fixture.router.noteRemovals();
+  fixture.clock.advance(0);
+  await settle();
+  expect([gone.stopping, stays.stopping]).toEqual([true, false]);
+  expect((await fixture.router.status()).models.map(({ id }) => id)).toEqual(["b"]);
+});
+
 test("the engine of a deleted model goes when its requests have ended", async () => {
   const fixture = new RouterFixture();
   const engine = await fixture.up("a");

@@ -176,6 +176,70 @@ test("a load that fails is told to those who wait for it, and the others get the
   expect(world.peakBytes).toBe(10);
 });
 
+describe("a switch to a model that does not load", () => {
+  const damaged = new AppError({ code: "model_damaged", message: "bad tensor" });
+  const failLoad = (id: string) => (id === "b" ? new StartFailure(damaged, false) : null);
+  const change = (world: SwapWorld, id: string, signal = new AbortController().signal) =>
+    world.router.load(id, signal, { becomesDefault: true }).catch((thrown: AppError) => thrown);
+
+  test("brings back the default model that made room for it, and says so", async () => {
+    const world = open({ budgetBytes: 10, failLoad });
+    await world.finish(world.ask("a"));
+    const switching = change(world, "b");
+    await world.finish(switching);
+    expect(await switching).toMatchObject({
+      code: "model_damaged",
+      message: "bad tensor. a is still the default, and is loaded again: it had made room.",
+    });
+    await world.finish(world.pass(500));
+    expect([world.loads, await stateOf(world, "a")]).toEqual([["a", "b", "a"], "loaded"]);
+    expect(world.router.resolveModel("a").isDefault).toBe(true);
+  });
+
+  test("leaves it there where there is room for both, or never is for the other", async () => {
+    const world = open({ failLoad });
+    await world.finish(world.ask("a"));
+    const switching = [change(world, "b"), change(world, "huge")];
+    await world.finish(Promise.all(switching));
+    const messages = (await Promise.all(switching)).map((thrown) => (thrown as AppError).message);
+    expect(messages).toEqual([
+      "bad tensor. a is still the default, and is loaded.",
+      expect.stringContaining("may take 20. a is still the default, and is loaded."),
+    ]);
+    expect(world.loads).toEqual(["a", "b"]);
+  });
+
+  test("loads nothing that was not there before", async () => {
+    const world = open({ failLoad });
+    const switching = change(world, "b");
+    await world.finish(switching);
+    const message = "bad tensor. a is still the default, and is loaded by its next request.";
+    expect((await switching) as AppError).toMatchObject({ message });
+    await world.finish(world.pass(500));
+    expect(world.loads).toEqual(["b"]);
+  });
+
+  test("says nothing of it to who has left, and what is the default itself has no other to go back to", async () => {
+    const world = open({ failLoad: () => new StartFailure(damaged, false) });
+    const leaving = new AbortController();
+    const switching = change(world, "b", leaving.signal);
+    await world.finish(world.pass(10));
+    leaving.abort();
+    await world.finish(switching);
+    expect((await switching) as AppError).toMatchObject({ code: "cancelled", message: "The request was cancelled." });
+    const again = change(world, "a");
+    await world.finish(again);
+    expect((await again) as AppError).toMatchObject({ message: "bad tensor" });
+  });
+
+  test("that succeeds makes it the default", async () => {
+    const world = open({ budgetBytes: 10 });
+    await world.finish(world.ask("a"));
+    await world.finish(change(world, "b"));
+    expect(world.router.resolveModel("b")).toMatchObject({ isDefault: true, state: "loaded" });
+  });
+});
+
 test("a model whose need can't be found out is refused with the reason", async () => {
   const world = open();
   const unknown = new AppError({ code: "model_damaged", message: "its header is cut" });
