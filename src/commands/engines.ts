@@ -96,7 +96,9 @@ function describeEngineStart(parts: RouterParts): RouterEffects["startEngine"] {
     const isContextPlanned = entry.settings.planned?.includes("ctx") ?? false;
     const backend = describeUse(wanted, chosen);
     const startOnce = async (): Promise<EngineProcess> => {
-      const planned = await planner.planLoad(entry);
+      // What it was converted to just now, the entry does not know yet.
+      const conversion = entry.conversion === null ? null : { file: modelPath };
+      const planned = await planner.planLoad({ ...entry, conversion });
       const settings = { ...(planned?.apply(start.settings) ?? start.settings), modelPath };
       const engine = await startSteppingDown({
         modelId: entry.id,

@@ -13,7 +13,7 @@ import type { MemoryEffects } from "../router/residency/memory-effects.ts";
 const ENGINE_BYTES = 256 * 1024 ** 2;
 
 export interface MemorySources {
-  planner: Pick<Planner, "planLoad" | "settleBudget" | "pools" | "byPool" | "learnedOf">;
+  planner: Pick<Planner, "weighLoad" | "pools" | "byPool" | "learnedOf">;
   hardware: { sources: { machine: MachineSource } };
 }
 
@@ -27,14 +27,8 @@ export function openMemory({ planner, hardware }: MemorySources): MemoryEffects 
     learnedOf: (id) => planner.learnedOf(id),
     pools: () => planner.pools().map(({ name }) => name),
     async needOf(entry) {
-      const byFiles = [entry.sizeBytes + ENGINE_BYTES];
-      // Nothing is there yet to look into; the conversion makes no more than that of it.
-      if (entry.conversion?.file === null) {
-        await planner.settleBudget();
-        return byFiles;
-      }
       // What can't be planned can't be counted on either; the load will tell who waits for it.
-      return (await planner.planLoad(entry))?.poolBytes ?? byFiles;
+      return (await planner.weighLoad(entry)) ?? [entry.sizeBytes + ENGINE_BYTES];
     },
     budgets: () => planner.pools().map(({ budgetBytes }) => budgetBytes),
     async readAhead(entry, signal) {

@@ -127,8 +127,8 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
 /** A copy gives a notice with every write, and a file that is replaced may be gone for a moment. */
 const CHANGES_MS = 1_000;
 
-/** Of folders of models: engines of files that are gone can't be asked any more. */
-function noticeChanges(feed: { notice(): void }, router: Pick<Router, "noteRemovals">): () => void {
+/** In folders of models: engines of files that are gone, or others now, have to go. */
+function noticeChanges(feed: { notice(): void }, router: Pick<Router, "noteFileChanges">): () => void {
   let isComing = false;
   return () => {
     feed.notice();
@@ -138,7 +138,7 @@ function noticeChanges(feed: { notice(): void }, router: Pick<Router, "noteRemov
       CHANGES_MS,
       () => {
         isComing = false;
-        router.noteRemovals();
+        router.noteFileChanges();
       },
       true,
     );

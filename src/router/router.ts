@@ -129,9 +129,9 @@ export class Router implements Inference {
     return await this.#status.take(this.#deps.registry.defaultEntry()?.id ?? null, keys);
   }
 
-  /** Models may have gone: engines that nobody can ask for any more go when they are idle. */
-  noteRemovals(): void {
-    this.#residency.noteRemovals();
+  /** Files of models may have changed: engines of those that are gone, or others now, go when they are idle. */
+  noteFileChanges(): void {
+    this.#residency.noteFileChanges();
   }
 
   keepFor(model: Pick<ModelCard, "id" | "engineKey" | "pinned">, idleMs: number | null): void {

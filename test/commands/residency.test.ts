@@ -2,7 +2,6 @@
 
 import { expect, test } from "bun:test";
 import { openMemory } from "../../src/commands/residency.ts";
-import type { LoadPlan } from "../../src/router/placement/planning.ts";
 import { describeFreed, sumFreed } from "../../src/router/residency/freed.ts";
 import type { MemoryEffects } from "../../src/router/residency/memory-effects.ts";
 import { makeEntry } from "../support/fake-engines.ts";
@@ -13,11 +12,9 @@ const LEARNED = { settings: 1, loads: 1, excessBytes: 2, lastPlannedBytes: 10, l
 
 /** `planned`: what the planner says of any model; null: it can't say. */
 function open(planned: number[] | null, machine = new FakeMachine()): MemoryEffects {
-  const plan = planned === null ? null : ({ poolBytes: planned } as unknown as LoadPlan);
   const pools = [{ name: "main memory", totalBytes: 8000, budgetBytes: 5000, reason: "as the test says" }];
   const planner = {
-    planLoad: async () => plan,
-    settleBudget: async () => {},
+    weighLoad: async () => planned,
     pools: () => pools,
     byPool: () => [12, 3],
     learnedOf: () => LEARNED,
@@ -106,26 +103,4 @@ test("what several engines gave back is added up; what is not known of one is no
 
 test("where it can't say its files count, whatever their header says: the load will tell why", async () => {
   expect(await open(null).needOf(demo)).toEqual([1_000_000 + 256 * 1024 ** 2]);
-});
-
-test("a folder of weights that is not converted yet counts by its size, and as an engine", async () => {
-  const bytes = 1_000_000 + 256 * 1024 ** 2;
-  expect(await open([1234]).needOf({ ...demo, conversion: { file: null } })).toEqual([bytes]);
-});
-
-test("what is not planned has a budget all the same, also as the first load", async () => {
-  const looks: string[] = [];
-  const unplanned = (): MemoryEffects => {
-    let isSettled = false;
-    const settleBudget = async () => {
-      looks.push("settled");
-      isSettled = true;
-    };
-    const pools = () => (isSettled ? [{ name: "main memory", totalBytes: 8000, budgetBytes: 5000, reason: "" }] : []);
-    const planner = { planLoad: async () => null, settleBudget, pools, byPool: () => [], learnedOf: () => null };
-    return openMemory({ planner, hardware: { sources: { machine: new FakeMachine() } } });
-  };
-  const memory = unplanned();
-  await memory.needOf({ ...demo, conversion: { file: null } });
-  expect([memory.budgets(), looks]).toEqual([[5000], ["settled"]]);
 });

@@ -12,7 +12,7 @@ import { type Budget, type BudgetPolicy, describeBudget } from "./budget.ts";
 import { addDifference, isClear } from "./correction.ts";
 import { type Deviation, type Learned, noteLoad, recallModel } from "./deviation.ts";
 import { fileLimitBytes, predictFile } from "./file-fit.ts";
-import type { Lowered, PlanPool, PlanQuestion, PlanSettings, Resident } from "./plan.ts";
+import type { Lowered, Placed, PlanPool, PlanQuestion, PlanSettings, Resident } from "./plan.ts";
 import type {
   HeaderModel,
   LoadPlan,
@@ -107,23 +107,10 @@ export class Planner implements PlanningService {
    * as it is. Throws `plan_refused`.
    */
   async planLoad(entry: ModelEntry): Promise<LoadPlan | null> {
-    let report: PlanReport;
-    let stamp: string;
-    try {
-      const described = await this.#effects.describe(entry);
-      if (described.stamp === null) throw new Error("it is not converted yet");
-      ({ stamp } = described);
-      this.#stamps.set(entry.id, stamp);
-      report = await this.plan({ model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
-    } catch (thrown) {
-      this.#effects.warn(
-        `${entry.id} is loaded without a plan: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-      );
-      await this.settleBudget();
-      return null;
-    }
-    if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
-    const { placed } = report.plan;
+    const planned = await this.#planAlone(entry);
+    if (planned === null) return null;
+    const { report, placed, stamp } = planned;
+    if (stamp === null) return null;
     return {
       placed,
       poolBytes: needByPool(placed.need, report.budget.machine.unified),
@@ -136,8 +123,33 @@ export class Planner implements PlanningService {
     };
   }
 
-  /** For a load that can't be planned: the budget holds for it too. Nothing is measured for it. */
-  async settleBudget(): Promise<void> {
+  /** Bytes that a load will take of each pool; of what is not converted yet by its headers. Null and throws as `planLoad`. */
+  async weighLoad(entry: ModelEntry): Promise<readonly number[] | null> {
+    const planned = await this.#planAlone(entry);
+    return planned === null ? null : needByPool(planned.placed.need, planned.report.budget.machine.unified);
+  }
+
+  /** `stamp`: of its file; null: there is none yet. Null: it can't be planned. Throws `plan_refused`. */
+  async #planAlone(entry: ModelEntry): Promise<{ report: PlanReport; placed: Placed; stamp: string | null } | null> {
+    let report: PlanReport;
+    let stamp: string | null;
+    try {
+      ({ stamp } = await this.#effects.describe(entry));
+      if (stamp !== null) this.#stamps.set(entry.id, stamp);
+      report = await this.plan({ model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
+    } catch (thrown) {
+      this.#effects.warn(
+        `${entry.id} is loaded without a plan: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+      );
+      await this.#settleUnplanned();
+      return null;
+    }
+    if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
+    return { report, placed: report.plan.placed, stamp };
+  }
+
+  /** The budget holds for what can't be planned too. Nothing is measured for it. */
+  async #settleUnplanned(): Promise<void> {
     const rates = this.#effects.recallRates();
     // Devices show only when they are measured: those of the last look must not go for that.
     if (this.#settled !== null && rates === null && this.#effects.usesDevices) return;

@@ -1,6 +1,7 @@
 // A model's engine, or where it stands without one, and waiting for one that others may wait for too. What becomes of it
 // is decided in slot.ts and admission.ts, and done in residency.ts.
 
+import type { ModelEntry } from "../../models/entry.ts";
 import { AppError } from "../../protocol/errors.ts";
 import type { EngineChanges } from "../../protocol/model-settings.ts";
 import type { EngineProcess } from "../engines/engine-process.ts";
@@ -9,12 +10,17 @@ import { NEW_SLOT, type Slot } from "../engines/slot.ts";
 import type { SleepTimer } from "./sleep-timer.ts";
 import { newTenure, type Tenure } from "./tenure.ts";
 
+/** By which another file in the place of a model's is known. */
+export type FileFacts = Pick<ModelEntry, "created" | "sizeBytes">;
+
 export interface Place {
   /** As the listings called the model when it was last asked for: the key is its path. */
   id: string;
   /** What shapes its engine otherwise than the server's settings. */
   readonly settings: EngineChanges;
   slot: Slot;
+  /** Of what its engine was started from; null: it had none yet. */
+  file: FileFacts | null;
   engine: EngineProcess | null;
   starting: Promise<EngineProcess> | null;
   /** Ends the start; who comes from then on gets another one. Null: nothing starts. */
@@ -41,6 +47,7 @@ export function createPlace(id: string, settings: EngineChanges = {}): Place {
     id,
     settings,
     slot: NEW_SLOT,
+    file: null,
     engine: null,
     starting: null,
     giveUp: null,

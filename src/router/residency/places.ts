@@ -2,7 +2,7 @@
 // which engines nobody can ask for any more; what becomes of a place's engine is decided elsewhere.
 
 import type { ModelEntry } from "../../models/entry.ts";
-import { createPlace, holdsMemory, type Place } from "./place.ts";
+import { createPlace, type FileFacts, holdsMemory, type Place } from "./place.ts";
 
 type Listed = Pick<ModelEntry, "id" | "engineKey" | "path" | "settings">;
 
@@ -69,14 +69,19 @@ export class Places {
     this.#leave((key) => isOf(key, path));
   }
 
-  leaveUnlisted(listed: readonly Pick<ModelEntry, "engineKey">[]): void {
-    const wanted = listKeys(listed);
-    this.#leave((key) => !wanted.has(key));
+  /** Engines that nobody can ask for any more, and those of a file that another one has replaced. */
+  leaveUnlisted(listed: readonly (Pick<ModelEntry, "engineKey"> & FileFacts)[]): void {
+    const now = new Map(listed.map((entry) => [entry.engineKey, entry]));
+    this.#leave((key, { file }) => {
+      const entry = now.get(key);
+      if (entry === undefined) return true;
+      return file !== null && (file.created !== entry.created || file.sizeBytes !== entry.sizeBytes);
+    });
   }
 
-  #leave(isMeant: (engineKey: string) => boolean): void {
+  #leave(isMeant: (engineKey: string, place: Place) => boolean): void {
     for (const [key, place] of this.#places) {
-      if (isMeant(key)) place.sleep?.setAfter(0);
+      if (isMeant(key, place)) place.sleep?.setAfter(0);
     }
   }
 }

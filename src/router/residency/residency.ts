@@ -115,8 +115,8 @@ export class Residency {
     place.sleep?.setAfter(idleMs);
   }
 
-  /** Models may have gone: engines that nobody can ask for any more go when they are idle. */
-  noteRemovals(): void {
+  /** Files of models may have changed: engines of those that are gone, or others now, go when they are idle. */
+  noteFileChanges(): void {
     this.places.leaveUnlisted(this.#deps.listed());
     this.#look();
   }
@@ -247,6 +247,7 @@ export class Residency {
     // Requests may have waited for settings that nobody has any more.
     if (this.#deps.listed().every(({ engineKey }) => engineKey !== entry.engineKey)) place.idleMs = 0;
     place.slot = onStart(place.slot);
+    place.file = entry;
     place.starting = this.#lives.load(entry, place, this.#level);
     place.starting.catch(() => {
       // A start goes on when the request that asked for it leaves. Who still waits for it is told; nobody else is.

@@ -61,6 +61,7 @@ function makePlanner({
     warnings: [] as string[],
     deviations: new Map<string, Deviation>(),
     moves: false,
+    broken,
   };
   const memory = () => ({ ...makeSnapshot().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
   const effects: PlannerEffects = {
@@ -71,9 +72,11 @@ function makePlanner({
     residents: () => residents,
     isMoving: () => seen.moves,
     async describe(model): Promise<PlannedModel> {
-      if (broken) throw new AppError({ code: "format_unsupported", message: "its header does not tell" });
+      if (seen.broken) throw new AppError({ code: "format_unsupported", message: "its header does not tell" });
       if (typeof model === "string" && model !== "m")
         throw new AppError({ code: "model_not_found", message: "no such" });
+      const isUnconverted = typeof model === "object" && model.conversion?.file === null;
+      if (isUnconverted) return { subject, asked, stamp: null, outType: "q8_0" };
       return { subject, asked, stamp: "stamp" };
     },
     describeHeaders: async ({ id }) => ({ subject: { ...subject, id }, asked, stamp: null, outType: "q8_0" }),
@@ -249,10 +252,22 @@ describe("loads", () => {
     const { planner } = makePlanner({ broken: true, device: true });
     await planner.planLoad(entry);
     expect(planner.pools()).toMatchObject([{ name: "main memory", budgetBytes: 8 * GIB }]);
-    const { planner: planning } = makePlanner({ device: true });
+    const { planner: planning, seen } = makePlanner({ device: true });
     await planning.planLoad(entry);
-    await planning.settleBudget();
+    seen.broken = true;
+    expect(await planning.weighLoad(entry)).toBeNull();
     expect(planning.pools()).toMatchObject([{ name: "main memory" }, { name: "CUDA0" }]);
+  });
+
+  test("what is not converted yet is weighed by its headers, and refused by them; a plan of it loads nothing", async () => {
+    const folder = { ...entry, conversion: { file: null } };
+    const { planner, seen } = makePlanner();
+    const [bytes = 0] = (await planner.weighLoad(folder)) ?? [];
+    expect(bytes).toBeGreaterThan(400 * MIB);
+    expect(await planner.planLoad(folder)).toBeNull();
+    expect(seen.measured).toEqual([]);
+    const refused = makePlanner({ memoryBytes: 100 * MIB }).planner.weighLoad(folder);
+    expect(refused).rejects.toMatchObject({ code: "plan_refused" });
   });
 
   test("what a load took beyond its plan is counted in the next one", async () => {

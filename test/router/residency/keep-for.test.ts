@@ -99,11 +99,31 @@ describe("load", () => {
   });
 });
 
+test("the engine of a file that another one has replaced goes, and the next request has the new one", async () => {
+  const fixture = new RouterFixture();
+  const [replaced, stays] = [await fixture.up("a"), await fixture.up("b")];
+  await fixture.generate("a");
+  fixture.entries[0] = { ...makeEntry("a"), created: 1_700_000_001 };
+  fixture.router.noteFileChanges();
+  fixture.clock.advance(0);
+  await settle();
+  expect(replaced.stopping).toBe(false);
+  replaced.say(replaced.lastId, { type: "cancelled" });
+  fixture.clock.advance(0);
+  await settle();
+  expect([replaced.stopping, stays.stopping]).toEqual([true, false]);
+  const next = await fixture.up("a");
+  fixture.router.noteFileChanges();
+  fixture.clock.advance(MINUTE);
+  await settle();
+  expect(next.stopping).toBe(false);
+});
+
 test("the engine of a model whose file is gone goes too, and nothing of it is left", async () => {
   const fixture = new RouterFixture();
   const [gone, stays] = [await fixture.up("a"), await fixture.up("b")];
   fixture.entries.splice(0, 1);
-  fixture.router.noteRemovals();
+  fixture.router.noteFileChanges();
   fixture.clock.advance(0);
   await settle();
   expect([gone.stopping, stays.stopping]).toEqual([true, false]);
