@@ -59,5 +59,6 @@ const DOCS = describeOllamaRoute({
     streamSchema: ["OllamaChatReply", "OllamaErrorReply"],
     headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS, ...TRUNCATED_HEADER_DOCS },
   },
-  errors: INFERENCE_ERRORS,
+  // The last one to who only loads it, when somebody unloads it meanwhile.
+  errors: [...INFERENCE_ERRORS, "conflict"],
 });

@@ -52,5 +52,6 @@ const DOCS = describeOllamaRoute({
     streamSchema: ["OllamaGenerateReply", "OllamaErrorReply"],
     headers: { ...CACHE_HEADER_DOCS, ...RELAXED_HEADER_DOCS },
   },
-  errors: INFERENCE_ERRORS,
+  // The last one to who only loads it, when somebody unloads it meanwhile.
+  errors: [...INFERENCE_ERRORS, "conflict"],
 });
