@@ -59,7 +59,7 @@ export const RUN_OPTIONS = {
   json: { ...JSON_OPTION, description: "Print one JSON object instead of streaming text" },
 };
 
-export const SHOW_OPTIONS = {
+const SHOW_OPTIONS = {
   tensors: booleanOption("tensors", "List all tensors too"),
   json: { ...JSON_OPTION, description: "Print one JSON object with everything" },
 };
@@ -98,7 +98,7 @@ export const CONVERT_OPTIONS = {
   base: pathOption(text("base", "PATH", "Of a LoRA adapter: the folder of its base model, or a GGUF of it")),
 };
 
-export const PULL_OPTIONS = {
+const PULL_OPTIONS = {
   convert: booleanOption("convert", "Make a GGUF file of weights that are none"),
   outType: CONVERT_OPTIONS.outType,
   companions: booleanOption("companions", "Also take a projector, a draft model and the adapters that it has"),

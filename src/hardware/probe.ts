@@ -31,7 +31,7 @@ export interface ProbeOptions {
 }
 
 /** Starting the driver's library takes a second for each GPU that sleeps; what is later than this comes with the next look. */
-export const PROBE_MS_MAX = 3_000;
+const PROBE_MS_MAX = 3_000;
 /** An answer takes a few milliseconds; a look at whether it is there, none. */
 const LOOK_MS = 2;
 
