@@ -14,6 +14,7 @@ import {
   sizeOption,
   textOption,
 } from "../lib/option.ts";
+import { HIDDEN_COMMANDS } from "./hidden-specs.ts";
 import { MANAGE_COMMANDS } from "./manage-specs.ts";
 import { listPlanCommands } from "./plan-specs.ts";
 
@@ -275,19 +276,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [],
     notes: [],
   },
-  {
-    name: "engine",
-    operands: "",
-    operandsMax: 0,
-    summary: "The child process that runs one model",
-    options: [
-      textOption(text("job", "NAME", "Answer one question and end"), /^[a-z]+$/, "a job's name", ""),
-      SERVE_OPTIONS.logLevel,
-      SERVE_OPTIONS.logFormat,
-    ],
-    notes: [],
-    hidden: true,
-  },
+  ...HIDDEN_COMMANDS,
 ];
 
 export function findCommand(name: string): CommandSpec | undefined {
