@@ -88,9 +88,10 @@ function renderLoaded({ id, state, loadMs, devices, backend }: ModelLoadReply): 
   return `${id} is ${state}${time}.\n${fallback === null ? "" : `It computes on ${fallback}.\n`}`;
 }
 
-function renderUnloaded({ id, state, freed }: ModelUnloadReply): string {
+function renderUnloaded({ id, state, loadsGivenUp, freed }: ModelUnloadReply): string {
   const bytes = freed?.hostBytes ?? null;
-  return `${id} is ${state}${bytes === null ? "" : `: ${formatBytes(bytes)} came back`}.\n`;
+  const given = loadsGivenUp === 0 ? "" : `Loads given up for it: ${loadsGivenUp}.\n`;
+  return `${id} is ${state}${bytes === null ? "" : `: ${formatBytes(bytes)} came back`}.\n${given}`;
 }
 
 function orDash<T>(value: T | null, format: (value: T) => string): string {

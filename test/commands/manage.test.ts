@@ -68,7 +68,14 @@ const answers: Record<string, () => Response> = {
       },
       backend: { wanted: ["cuda", "cpu"], used: ["cpu"], fallback: "cpu in place of cuda", skipped: [] },
     }),
-  "/api/models/unload": () => Response.json({ id: "qwen", state: "unloaded", freed: { hostBytes: 5e8, devices: [] } }),
+  "/api/models/unload": () =>
+    Response.json({
+      id: "qwen",
+      state: "unloaded",
+      loadsGivenUp: 2,
+      requestsAhead: 0,
+      freed: { hostBytes: 5e8, devices: [] },
+    }),
   "/api/models/switch": () =>
     Response.json(
       { error: { code: "plan_refused", message: "qwen is too large", hint: "Unpin a model." } },
@@ -117,7 +124,7 @@ describe("what is printed", () => {
   test("load and unload", async () => {
     expect(await run("load", "qwen")).toBe("qwen is loaded (12 ms, CPU).\nIt computes on cpu in place of cuda.\n");
     expect(seen.at(-1)).toEqual({ path: "/api/models/load", body: { model: "qwen" }, key: null });
-    expect(await run("unload", "qwen")).toBe("qwen is unloaded: 500 MB came back.\n");
+    expect(await run("unload", "qwen")).toBe("qwen is unloaded: 500 MB came back.\nLoads given up for it: 2.\n");
   });
 });
 

@@ -18,19 +18,21 @@ const RUN_MS = 120_000;
 let folder = "";
 let server: Server;
 
-/** A model of the same shape that llama.cpp refuses: one of its tensors has another name. */
-function breakModel(models: string): void {
+/** A model of the same shape in which something has another name. */
+function writeBroken(models: string, name: string, from: string, to: string): void {
   const bytes = readFileSync(cacheModel({ ...TINY_SPEC, seed: 904 }));
-  const at = bytes.indexOf("output_norm.weight");
-  if (at < 0) throw new Error("there is no such tensor");
-  bytes.write("output_nurm.weight", at);
-  writeFileSync(join(models, "broken.gguf"), bytes);
+  const at = bytes.indexOf(from);
+  if (at < 0) throw new Error(`there is no ${from}`);
+  bytes.write(to, at);
+  writeFileSync(join(models, `${name}.gguf`), bytes);
 }
 
 beforeAll(async () => {
   if (!HAS_NATIVE) return;
   folder = mkdtempSync(join(tmpdir(), "mlo-unload-"));
-  breakModel(makeSwapModels(folder));
+  const models = makeSwapModels(folder);
+  writeBroken(models, "broken", "output_norm.weight", "output_nurm.weight");
+  writeBroken(models, "unplanned", "llama.block_count", "llama.block_cound");
   server = await startServer({ args: swapArguments(join(folder, "models"), 0) });
 }, START_MS);
 
@@ -121,18 +123,23 @@ describe.skipIf(!HAS_NATIVE)("an unload", () => {
 
 describe.skipIf(!HAS_NATIVE)("what does not load", () => {
   test(
-    "costs a switch nothing: the default model that made room comes back, and health tells of a preload",
+    "costs a switch nothing: the default model that made room comes back, and health tells of preloads",
     async () => {
       const models = join(folder, "models");
       await complete(server, "one", "x");
       const [{ plannedBytes }] = (await rowsOf("one")) as [Json];
       await post(server, "unload", { model: "one" });
       const budget = Math.floor(1.5 * plannedBytes[0]);
-      const narrow = await startServer({ args: [...swapArguments(models, budget), "--preload", "nope"] });
+      const preloads = ["--preload", "nope", "--preload", "unplanned"];
+      const narrow = await startServer({ args: [...swapArguments(models, budget), ...preloads] });
       try {
-        await waitFor("the preload has failed", async () => (await health(narrow)).status === "degraded");
+        await waitFor("the preloads have failed", async () => (await health(narrow)).troubles.length === 2);
+        // Nothing was planned before, nor can this one be: it counts by its file, and against the budget all the same.
+        const reason =
+          /^It was to be loaded at the start: unplanned takes \d+ bytes, and all engines together may take \d+\.$/;
         expect((await health(narrow)).troubles).toMatchObject([
           { subject: "nope", reason: 'It was to be loaded at the start: the model "nope" does not exist' },
+          { subject: "unplanned", reason: expect.stringMatching(reason) },
         ]);
         expect((await post(narrow, "switch", { model: "one" })).json).toMatchObject({ state: "loaded", default: true });
         const failed = await post(narrow, "switch", { model: "broken" });
@@ -144,7 +151,7 @@ describe.skipIf(!HAS_NATIVE)("what does not load", () => {
         });
         copyFileSync(cacheModel({ ...TINY_SPEC, seed: 905 }), join(models, "nope.gguf"));
         await waitFor("it is listed", async () => (await complete(narrow, "nope", "x")).status === 200);
-        expect((await health(narrow)).troubles.map(({ subject }: Json) => subject)).toEqual(["broken"]);
+        expect((await health(narrow)).troubles.map(({ subject }: Json) => subject)).toEqual(["unplanned", "broken"]);
       } finally {
         await narrow.stop();
       }

@@ -187,7 +187,7 @@ export class SwapWorld {
 
   #fakeMemory(): MemoryEffects {
     return {
-      pools: () => ["host"],
+      pools: () => ["main memory"],
       needOf: async (entry) => {
         const weighMs = this.options.weighMs?.() ?? 0;
         if (weighMs > 0) await this.pass(weighMs);

@@ -39,20 +39,20 @@ export function explainCooling(modelId: string, slot: Slot, waitMs: number): App
 }
 
 export interface Shortage {
-  /** The pool: `host`, or a device. */
-  name: string;
+  /** The device whose memory it is; null: main memory. */
+  device: string | null;
   needBytes: number;
   budgetBytes: number;
   /** What is left of the budget when all have gone that may. */
   bytesMax: number;
 }
 
-export function explainNoRoom(modelId: string, { name, needBytes, budgetBytes, bytesMax }: Shortage): AppError {
-  const where = name === "host" ? "" : ` of ${name}`;
+export function explainNoRoom(modelId: string, { device, needBytes, budgetBytes, bytesMax }: Shortage): AppError {
+  const where = device === null ? "" : ` of ${device}`;
   const pinned = bytesMax < budgetBytes ? `, of which pinned models hold ${budgetBytes - bytesMax}` : "";
   const message = `${modelId} takes ${needBytes} bytes${where}, and all engines together may take ${budgetBytes}${pinned}.`;
   const unpin = pinned === "" ? "" : ", or unpin a model";
-  const more = name === "host" ? `Raise --memory-budget by ${needBytes - bytesMax} bytes` : "Put fewer layers there";
+  const more = device === null ? `Raise --memory-budget by ${needBytes - bytesMax} bytes` : "Put fewer layers there";
   return new AppError({
     code: "plan_refused",
     message,

@@ -235,9 +235,10 @@ export class Residency {
 
   #refuse({ key, pool, bytesMax }: Step["refuse"][number], budgets: PoolBudgets): void {
     const { id, tenure } = present(this.places.find(key));
-    const name = this.#deps.memory?.pools()[pool] ?? "host";
+    // Main memory is the first.
+    const device = pool === 0 ? null : (this.#deps.memory?.pools()[pool] ?? "a device");
     const needBytes = tenure.needBytes?.[pool] ?? 0;
-    const refusal = explainNoRoom(id, { name, needBytes, bytesMax, budgetBytes: budgets[pool] ?? 0 });
+    const refusal = explainNoRoom(id, { device, needBytes, bytesMax, budgetBytes: budgets[pool] ?? 0 });
     tenure.refusal = refusal.message;
     this.#deps.log.warn("no room", { model: id, reason: refusal.message });
     this.line.fail(key, refusal);

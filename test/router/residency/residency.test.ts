@@ -34,7 +34,7 @@ describe("room", () => {
     const overview = world.router.status();
     await world.finish(overview);
     expect(await overview).toMatchObject({
-      pools: [{ name: "host", budgetBytes: 20, plannedBytes: 20 }],
+      pools: [{ name: "main memory", budgetBytes: 20, plannedBytes: 20 }],
       swaps: 1,
       models: [
         { id: "a", state: "loaded", evictions: 0, loads: 1, plannedBytes: [10], memory: { anonBytes: 10 }, pid: 1000 },
