@@ -61,7 +61,7 @@ export class StatusReport {
       state: stateOf(place, this.#residency.line.has(key), current),
       settings: place.settings,
       current,
-      isDefault,
+      isDefault: isDefault && current,
       pinned: tenure.pinned,
       priority: tenure.priority,
       pid: engine?.pid ?? null,

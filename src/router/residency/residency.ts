@@ -59,7 +59,8 @@ export class Residency {
       onSettled: (key, outcome) => {
         if ("engine" in outcome) this.line.grant(key, outcome.engine);
         else this.line.fail(key, outcome.error);
-        this.#look();
+        // Its file may have gone while it was loaded.
+        this.noteFileChanges();
       },
       onChange: () => this.#look(),
     });

@@ -119,6 +119,19 @@ test("the engine of a file that another one has replaced goes, and the next requ
   expect(next.stopping).toBe(false);
 });
 
+test("the engine of a file that went while it was loaded goes as well", async () => {
+  const fixture = new RouterFixture();
+  const loading = fixture.router.load("a", new AbortController().signal);
+  await settle();
+  const [gone] = fixture.entries.splice(0, 1);
+  fixture.router.noteFileChanges();
+  const engine = await fixture.start(0).succeed();
+  expect((await loading).id).toBe(gone?.id ?? "");
+  fixture.clock.advance(0);
+  await settle();
+  expect(engine.stopping).toBe(true);
+});
+
 test("the engine of a model whose file is gone goes too, and nothing of it is left", async () => {
   const fixture = new RouterFixture();
   const [gone, stays] = [await fixture.up("a"), await fixture.up("b")];
