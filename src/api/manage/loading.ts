@@ -232,7 +232,7 @@ const UNLOAD_DOCS = describeRoute({
     description: "Its process is gone.",
     alsoStatus: { status: 202, description: "It ends: `wait` is false." },
   },
-  errors: ["invalid_request", "model_not_found", "payload_too_large", "timeout", "cancelled"],
+  errors: ["invalid_request", "model_not_found", "model_loading", "payload_too_large", "timeout", "cancelled"],
 });
 
 const STATUS_DOCS = describeRoute({
