@@ -132,7 +132,7 @@ export function pluginEffects(
   const key = describeHost(files, wanted);
   return {
     ask,
-    recall: () => recall(path, key),
+    recall: () => recall(path, key, [...files.gpuPlugins, ...files.cpuPlugins]),
     remember: (choice) => remember(path, key, choice, log),
     warn: (message) => log.warn(message),
   };
@@ -151,8 +151,12 @@ const KEPT_MAX = 16;
 
 type Kept = { key: string; choice: PluginChoice }[];
 
-function recall(path: string, key: string): PluginChoice | null {
-  return readKept(path).find((kept) => kept.key === key)?.choice ?? null;
+/** With the paths of these files: the same build may have lain elsewhere when it was tested. */
+function recall(path: string, key: string, files: readonly string[]): PluginChoice | null {
+  const choice = readKept(path).find((kept) => kept.key === key)?.choice;
+  if (choice === undefined) return null;
+  const plugins = choice.plugins.flatMap((old) => files.filter((file) => basename(file) === basename(old)));
+  return plugins.length === choice.plugins.length ? { ...choice, plugins } : null;
 }
 
 function readKept(path: string): Kept {

@@ -142,6 +142,9 @@ describe("what is remembered", () => {
     expect(effects.recall()).toBeNull();
     effects.remember(choice);
     expect(effectsFor(FILES, cache).recall()).toEqual(choice);
+    const moved = (file: string) => file.replace(/^.*\//, "/elsewhere/");
+    const elsewhere = { ...FILES, cpuPlugins: FILES.cpuPlugins.map(moved), gpuPlugins: FILES.gpuPlugins.map(moved) };
+    expect(effectsFor(elsewhere, cache).recall()?.plugins).toEqual(choice.plugins.map(moved));
     expect(effectsFor({ ...FILES, key: "k2" }, cache).recall()).toBeNull();
     expect(effectsFor({ ...FILES, cpuPlugins: FILES.cpuPlugins.slice(1) }, cache).recall()).toBeNull();
     const held = [{ file: "libggml-cuda.so", reason: "it can't be unpacked" }];
