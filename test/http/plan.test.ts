@@ -177,7 +177,14 @@ test("the policy, what is automatic, what was lowered, and what could not be rea
   adaptation.now = { ...adaptation.now, problem: "the probe does not answer" };
   expect(await readJson(await get("/api/system/optimization"))).toMatchObject({
     adaptation: JSON.parse(JSON.stringify(adaptation.now)),
-    policy: { memoryShare: null, baseShare: 0.1, deviceShare: 0.9, memoryBudgetBytes: null, autoOptimization: true },
+    policy: {
+      memoryShare: null,
+      baseShare: 0.1,
+      freeShare: 0.5,
+      deviceShare: 0.9,
+      memoryBudgetBytes: null,
+      autoOptimization: true,
+    },
     automatic: expect.arrayContaining(["ctx", "parallel", "gpuLayers"]),
     machine: { restraints: [{ what: "threads", from: 8, to: 4, reason: "the machine runs on battery" }] },
     lowered: [{ model: "demo", setting: "ctx", from: 16_384, to: 4096 }],

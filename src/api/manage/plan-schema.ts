@@ -194,7 +194,8 @@ export type OptimizeReply = Static<typeof OptimizeReply>;
 export const OptimizationReply = Type.Object({
   policy: Type.Object({
     memoryShare: orNull(Type.Number({ description: "Of main memory, for models; null: automatic." })),
-    baseShare: Type.Number(),
+    baseShare: Type.Number({ description: "Of main memory, kept free of models." }),
+    freeShare: Type.Number({ description: "Of free memory, for models even where less than the base is free." }),
     deviceShare: Type.Number(),
     memoryBudgetBytes: orNull(bytes()),
     autoOptimization: Type.Boolean(),
