@@ -33,6 +33,7 @@ test("a model that fits: settings, memory by place and purpose, speed", async ()
     verdict: "fits",
     reason: null,
     source: "estimated",
+    notMeasured: null,
     asked: { ctx: 8192, kvType: "q8_0" },
     plan: {
       settings: { ctx: 8192, kvType: "q8_0", parallel: 64, gpuLayers: 0 },
@@ -45,6 +46,12 @@ test("a model that fits: settings, memory by place and purpose, speed", async ()
     change: null,
   });
   expect(planner.asked).toEqual([{ model: "demo", goal: "balanced", asked: { contextLength: 8192, kvType: "q8_0" } }]);
+});
+
+test("what llama.cpp could not be asked is told", async () => {
+  const { post, planner } = createTestApp();
+  planner.unmeasured = "no answer within 60 s";
+  expect(await readJson(await post("/api/plan", {}))).toMatchObject({ notMeasured: "no answer within 60 s" });
 });
 
 test("one that would fit with a change: each change with its cost, in the request's own names", async () => {
