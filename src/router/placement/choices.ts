@@ -57,7 +57,7 @@ const ORDERS: Readonly<Record<PlanGoal, readonly ("batches" | "streams" | "cache
 /** What is taken where there is memory enough. */
 export function standardChoice({ subject, machine, asked, policy }: PlanQuestion): Choice {
   const { goal } = policy;
-  const automatic = automaticContextLength(Math.max(1, subject.trainedContextLength));
+  const automatic = automaticContextLength(subject.trainedContextLength);
   const contextLength = goal === "memory" ? Math.min(automatic, DECENT_CONTEXT) : automatic;
   const usual = subject.isRecurrent ? STANDARD_PARALLEL_RECURRENT : STANDARD_PARALLEL;
   const most = {

@@ -39,7 +39,8 @@ export interface PlanSubject {
   layers: number;
   /** Layers with experts; 0 = none has. */
   expertLayers: number;
-  trainedContextLength: number;
+  /** Null: not told. */
+  trainedContextLength: number | null;
   isRecurrent: boolean;
   /** Its states are kept at places of prompts: a recurrent or hybrid memory. */
   hasCheckpoints: boolean;
