@@ -239,6 +239,7 @@ function describePolicy(config: ServeConfig): BudgetPolicy {
   return {
     memoryShare: config.memoryShare === 0 ? null : config.memoryShare / 100,
     baseShare: config.baseShare / 100,
+    freeShare: config.freeShare / 100,
     deviceShare: config.deviceShare / 100,
     memoryBudgetBytes: config.memoryBudgetBytes === 0 ? null : config.memoryBudgetBytes,
     automatic: config.autoOptimization,

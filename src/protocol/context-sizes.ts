@@ -41,8 +41,10 @@ export function limitRetained({ parallel, retainedMax }: Pick<Sized, "parallel" 
   return recurrent ? Math.min(retainedMax, parallel) : retainedMax;
 }
 
-export function sizeEmbedding(microBatchSize: number, trainedContextLength: number): ContextSizes {
-  const rows = Math.min(trainedContextLength, Math.max(microBatchSize, EMBEDDING_ROWS));
+/** `trainedContextLength` null: not known, so nothing limits the rows. */
+export function sizeEmbedding(microBatchSize: number, trainedContextLength: number | null): ContextSizes {
+  const usual = Math.max(microBatchSize, EMBEDDING_ROWS);
+  const rows = Math.min(trainedContextLength ?? usual, usual);
   return { contextLength: rows, batchSize: rows, microBatchSize: rows, outputs: rows, sequences: countInputs(rows) };
 }
 

@@ -3,6 +3,7 @@
 
 import type { Clock } from "../../lib/clock.ts";
 import type { ModelEntry } from "../../models/entry.ts";
+import { AppError, type ErrorCode } from "../../protocol/errors.ts";
 import type { MachineSnapshot } from "../../protocol/machine.ts";
 import type { MachineRates } from "../../protocol/machine-rates.ts";
 import type { MemoryNeed } from "../../protocol/memory-need.ts";
@@ -31,6 +32,8 @@ import { predictSpeed } from "./speed.ts";
 
 /** The measure may say more than the formula: then it is planned again, with that much more. It converges at once but for steps of llama.cpp's own. */
 const ROUNDS_MAX = 4;
+/** What llama.cpp says of a file or of what was asked for: a load would end with the same, however much memory there is. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["model_damaged", "format_unsupported", "not_supported"]);
 
 export class Planner implements PlanningService {
   readonly #effects: PlannerEffects;
@@ -191,32 +194,38 @@ export class Planner implements PlanningService {
     model: ModelReference,
     question: PlanQuestion,
     quick: boolean,
-  ): Promise<Pick<PlanReport, "plan" | "source">> {
+  ): Promise<Pick<PlanReport, "plan" | "source" | "unmeasured">> {
     let now = question;
     for (let round = 0; ; round++) {
       const made = plan(now);
-      if (made.verdict !== "fits" || round === ROUNDS_MAX) return { plan: made, source: "estimated" };
-      if (quick && isClear(now, made.placed.need)) return { plan: made, source: "estimated" };
+      const estimated = { plan: made, source: "estimated", unmeasured: null } as const;
+      if (made.verdict !== "fits" || round === ROUNDS_MAX) return estimated;
+      if (quick && isClear(now, made.placed.need)) return estimated;
       const { settings } = made.placed;
       const need = await this.#measure(model, question.subject.id, settings);
-      if (need === null) return { plan: made, source: "estimated" };
+      if (need === null) return estimated;
+      if (typeof need === "string") return { ...estimated, unmeasured: need };
       if (findShortfalls(need, leaveRoom(now.machine, now.residents)).length === 0) {
         const speed = predictSpeed(now.subject, now.machine, settings, need);
         return {
           plan: { verdict: "fits", placed: { ...made.placed, need, speed, totalBytes: sumNeed(need) } },
           source: "measured",
+          unmeasured: null,
         };
       }
       now = { ...now, subject: addDifference(now.subject, made.placed.need, need) };
     }
   }
 
-  async #measure(model: ModelReference, id: string, settings: PlanSettings): Promise<MemoryNeed | null> {
+  /** A text: why there is no answer. Throws what a load would end with. */
+  async #measure(model: ModelReference, id: string, settings: PlanSettings): Promise<MemoryNeed | string | null> {
     try {
       return await this.#effects.measure(model, settings);
     } catch (thrown) {
-      this.#effects.warn(`${id} could not be measured: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-      return null;
+      if (thrown instanceof AppError && REFUSALS.has(thrown.code)) throw thrown;
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      this.#effects.warn(`${id} could not be measured: ${reason}`);
+      return reason;
     }
   }
 }

@@ -2,7 +2,7 @@
 // llama.cpp.
 
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
-import { estimateNeed } from "../../models/memory/estimate-need.ts";
+import { prepareEstimate } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
 import type { MemoryNeed, MemoryParts } from "../../protocol/memory-need.ts";
@@ -22,9 +22,6 @@ export interface SubjectSources {
   others: readonly PlanSubject[];
 }
 
-/** A search asks for the same settings again and again, for other options: so many answers are kept. */
-const ANSWERS_MAX = 20_000;
-
 export function describeSubject(sources: SubjectSources): PlanSubject {
   const { id, shape, fileBytes, draft, others } = sources;
   const keepsStates = shape.layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
@@ -39,7 +36,7 @@ export function describeSubject(sources: SubjectSources): PlanSubject {
     hasDraft: draft !== null,
     weightType: findWeightType(shape),
     fileBytes,
-    needOf: remember((settings) => sumNeeds(sources, settings)),
+    needOf: prepareNeed(sources),
     workOf(settings, depth) {
       const { host, devices } = bytesPerToken(shape, settings, depth);
       return { host: toWork(host), devices: devices.map(toWork) };
@@ -52,16 +49,24 @@ function toWork({ weightBytes, cacheBytes, operations }: TokenCost): PlaceWork {
   return { weightsBytes: weightBytes, kvBytes: cacheBytes, flops: operations };
 }
 
-function sumNeeds(
-  { shape, repacking, draft, withHead, besideBytes }: SubjectSources,
-  settings: PlanSettings,
-): MemoryNeed {
-  const guesses = settings.draft && draft !== null;
-  const need = estimateNeed(shape, settings, { repacking, withHead: withHead && !guesses });
-  need.host.weightsBytes += besideBytes;
-  need.host.overheadBytes += settings.checkpointBytes;
-  if (guesses) addNeed(need, estimateNeed(draft, settings, { repacking, role: "draft" }));
-  return need;
+function prepareNeed({
+  shape,
+  repacking,
+  draft,
+  withHead,
+  besideBytes,
+}: SubjectSources): (settings: PlanSettings) => MemoryNeed {
+  const alone = prepareEstimate(shape, { repacking, withHead });
+  const guided = draft === null ? null : prepareEstimate(shape, { repacking });
+  const guesser = draft === null ? null : prepareEstimate(draft, { repacking, role: "draft" });
+  return (settings) => {
+    const guesses = settings.draft && guesser !== null;
+    const need = guesses && guided !== null ? guided(settings) : alone(settings);
+    need.host.weightsBytes += besideBytes;
+    need.host.overheadBytes += settings.checkpointBytes;
+    if (guesses) addNeed(need, guesser(settings));
+    return need;
+  };
 }
 
 /** The last layer that has experts, and all before it: placing counts from the first. */
@@ -77,22 +82,6 @@ function findWeightType({ tensors }: ModelShape): string | null {
   }
   const [most] = [...bytes].sort(([, a], [, b]) => b - a);
   return most?.[0] ?? null;
-}
-
-function remember(needOf: (settings: PlanSettings) => MemoryNeed): (settings: PlanSettings) => MemoryNeed {
-  const answers = new Map<string, MemoryNeed>();
-  return (settings) => {
-    const { contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares } =
-      settings;
-    const parts = [contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares];
-    const key = [...parts, settings.hostExpertLayers, settings.checkpointBytes, settings.draft].join(" ");
-    const known = answers.get(key);
-    if (known !== undefined) return known;
-    const need = needOf(settings);
-    if (answers.size >= ANSWERS_MAX) answers.clear();
-    answers.set(key, need);
-    return need;
-  };
 }
 
 function addNeed(sum: MemoryNeed, more: MemoryNeed): void {

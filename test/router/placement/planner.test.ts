@@ -42,6 +42,8 @@ interface World {
   residents?: Resident[];
   /** What llama.cpp says beyond the formula; null: it says nothing. */
   beyondBytes?: number | null;
+  /** What it ends with in place of an answer. */
+  refusal?: Error;
   broken?: boolean;
   /** A plug-in for devices is loaded, and finds one with 8 GiB. */
   device?: boolean;
@@ -53,6 +55,7 @@ function makePlanner({
   asked = {},
   residents = [],
   beyondBytes = 0,
+  refusal,
   broken = false,
   device = false,
 }: World = {}) {
@@ -80,6 +83,7 @@ function makePlanner({
     listModels: () => ["m", "gone"],
     async measure(_model, settings): Promise<MemoryNeed | null> {
       seen.measured.push(settings);
+      if (refusal !== undefined) throw refusal;
       if (beyondBytes === null) throw new Error("the child died");
       const { host, devices } = subject.needOf(settings);
       return { host: { ...host, computeBytes: host.computeBytes + beyondBytes }, devices };
@@ -139,9 +143,27 @@ describe("llama.cpp's account", () => {
     expect((await ask(planner)).plan.verdict).toBe("refused");
   });
 
-  test("that can't be had leaves the estimate, with a warning", async () => {
+  test.each(["model_damaged", "format_unsupported", "not_supported"] as const)(
+    "%s is the plan's answer, as it is the load's",
+    async (code) => {
+      const refusal = new AppError({ code, message: "a tensor is missing", hint: "Fetch it again." });
+      expect(ask(makePlanner({ refusal }).planner)).rejects.toBe(refusal);
+    },
+  );
+
+  test.each(["out_of_memory", "overloaded", "internal"] as const)("%s is no word about the file", async (code) => {
+    const { planner } = makePlanner({ refusal: new AppError({ code, message: "64 measurements wait already" }) });
+    expect(await ask(planner)).toMatchObject({ source: "estimated", unmeasured: "64 measurements wait already" });
+  });
+
+  test("that can't be had leaves the estimate, with a warning, and the plan tells why", async () => {
     const { planner, seen } = makePlanner({ beyondBytes: null });
-    expect(await ask(planner)).toMatchObject({ source: "estimated", plan: { verdict: "fits" } });
+    expect(await ask(planner)).toMatchObject({
+      source: "estimated",
+      unmeasured: "the child died",
+      plan: { verdict: "fits" },
+    });
+    expect(await ask(makePlanner().planner)).toMatchObject({ source: "measured", unmeasured: null });
     expect(seen.warnings).toEqual(["m could not be measured: the child died"]);
   });
 });
