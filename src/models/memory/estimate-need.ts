@@ -69,19 +69,26 @@ export function estimateNeed(shape: ModelShape, settings: LoadSettings, options:
 
 /** What the first embedding adds to an engine that generates: a context of its own. */
 export function estimateEmbedding(shape: ModelShape, settings: LoadSettings): MemoryNeed {
-  const sizes = sizeEmbedding(settings.microBatchSize, shape.trainedContextLength);
+  const sizes = sizeEmbeddingOf(shape, settings);
   const trunk = shape.layers.slice(0, shape.layers.length - shape.headLayers);
   return estimateContext({ ...shape, embedsOnly: true }, trunk, 0, sizes, settings);
 }
 
 function sizeContext(shape: ModelShape, settings: LoadSettings): ContextSizes {
-  if (shape.embedsOnly) return sizeEmbedding(settings.microBatchSize, shape.trainedContextLength);
-  return sizeMain(shape, settings);
+  return shape.embedsOnly ? sizeEmbeddingOf(shape, settings) : sizeMain(shape, settings);
+}
+
+function sizeEmbeddingOf(shape: ModelShape, { microBatchSize }: LoadSettings): ContextSizes {
+  const { trainedContextLength, splitsInputs: splits } = shape;
+  return sizeEmbedding(microBatchSize, trainedContextLength, { splits, keepsStates: keepsStates(shape) });
 }
 
 function sizeMain(shape: ModelShape, settings: LoadSettings): ContextSizes {
-  const keepsStates = shape.layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
-  return sizeGeneration({ ...settings, retainedMax: limitRetained(settings, keepsStates) });
+  return sizeGeneration({ ...settings, retainedMax: limitRetained(settings, keepsStates(shape)) });
+}
+
+function keepsStates({ layers }: ModelShape): boolean {
+  return layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
 }
 
 /** Of the layers from `first` on. The output's part is where llama.cpp puts the output. */
