@@ -2,10 +2,11 @@
 // llama.cpp.
 
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
-import { estimateNeed } from "../../models/memory/estimate-need.ts";
+import { estimateEmbedding, estimateNeed } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
-import type { MemoryNeed, MemoryParts } from "../../protocol/memory-need.ts";
+import { addNeeds, type MemoryNeed } from "../../protocol/memory-need.ts";
+import type { Pooling } from "../../protocol/model-info.ts";
 import type { PlaceWork, PlanSettings, PlanSubject } from "./plan.ts";
 
 export interface SubjectSources {
@@ -19,13 +20,16 @@ export interface SubjectSources {
   withHead: boolean;
   /** Of files that are loaded beside it as they are, such as LoRA adapters. */
   besideBytes: number;
+  /** What embeddings are asked to be pooled by; absent: what the model's file says. */
+  pooling?: Pooling | undefined;
   others: readonly PlanSubject[];
 }
 
 /** A search asks for the same settings again and again, for other options: so many answers are kept. */
 const ANSWERS_MAX = 20_000;
 
-export function describeSubject(sources: SubjectSources): PlanSubject {
+export function describeSubject(given: SubjectSources): PlanSubject {
+  const sources = { ...given, shape: poolBy(given.shape, given.pooling) };
   const { id, shape, fileBytes, draft, others } = sources;
   const keepsStates = shape.layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
   return {
@@ -40,12 +44,19 @@ export function describeSubject(sources: SubjectSources): PlanSubject {
     weightType: findWeightType(shape),
     fileBytes,
     needOf: remember((settings) => sumNeeds(sources, settings)),
+    embeddingOf: (settings) => (shape.embedsOnly ? null : estimateEmbedding(shape, settings)),
     workOf(settings, depth) {
       const { host, devices } = bytesPerToken(shape, settings, depth);
       return { host: toWork(host), devices: devices.map(toWork) };
     },
     others,
   };
+}
+
+/** What ranks is asked of rankers, and of all others nothing. */
+function poolBy(shape: ModelShape, pooling: Pooling | undefined): ModelShape {
+  if (pooling === undefined || pooling === "rank") return shape;
+  return { ...shape, splitsInputs: pooling === "last" && !shape.isEncoder };
 }
 
 function toWork({ weightBytes, cacheBytes, operations }: TokenCost): PlaceWork {
@@ -60,8 +71,7 @@ function sumNeeds(
   const need = estimateNeed(shape, settings, { repacking, withHead: withHead && !guesses });
   need.host.weightsBytes += besideBytes;
   need.host.overheadBytes += settings.checkpointBytes;
-  if (guesses) addNeed(need, estimateNeed(draft, settings, { repacking, role: "draft" }));
-  return need;
+  return guesses ? addNeeds(need, estimateNeed(draft, settings, { repacking, role: "draft" })) : need;
 }
 
 /** The last layer that has experts, and all before it: placing counts from the first. */
@@ -93,16 +103,4 @@ function remember(needOf: (settings: PlanSettings) => MemoryNeed): (settings: Pl
     answers.set(key, need);
     return need;
   };
-}
-
-function addNeed(sum: MemoryNeed, more: MemoryNeed): void {
-  addParts(sum.host, more.host);
-  for (const [at, parts] of more.devices.entries()) {
-    const known = sum.devices[at];
-    if (known !== undefined) addParts(known, parts);
-  }
-}
-
-function addParts(sum: MemoryParts, more: MemoryParts): void {
-  for (const name of Object.keys(sum) as (keyof MemoryParts)[]) sum[name] += more[name];
 }
