@@ -167,6 +167,7 @@ class Models {
       draft: settings.draft === null ? null : this.#shape(settings.draft.modelPath, [settings.draft.modelPath]),
       withHead: (settings.head ?? null) !== null,
       besideBytes: settings.adapters.reduce((sum, path) => sum + statSync(path).size, 0),
+      pooling: settings.pooling,
       others,
     });
   }

@@ -55,6 +55,8 @@ export interface PlanSubject {
    * experts that leave devices never make the host's weights and cells less.
    */
   needOf(settings: PlanSettings): MemoryNeed;
+  /** What the first embedding adds to a model that generates; null: it has no other context for that. */
+  embeddingOf(settings: PlanSettings): MemoryNeed | null;
   /** Of a token with `depth` others before it; null: not known. */
   workOf(settings: PlanSettings, depth: number): TokenWork | null;
   /** The same model in other files that are here. */
@@ -138,6 +140,8 @@ export interface Placed {
   need: MemoryNeed;
   /** All of it: own, mapped, and of devices. */
   totalBytes: number;
+  /** What the first embedding adds: counted when somebody embeds, if there is room then. Null: nothing. */
+  embedding: MemoryNeed | null;
   lowered: readonly Lowered[];
   speed: PredictedSpeed;
   /** 0 is the best choice that there is, whatever the memory; a larger one is worse. */

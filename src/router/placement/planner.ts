@@ -45,6 +45,8 @@ export class Planner implements PlanningService {
   readonly #stamps = new Map<string, string>();
   /** What the last load of each model had to be lowered. */
   readonly #loads = new Map<string, readonly Lowered[]>();
+  /** What the first embedding would add to each, by its key. */
+  readonly #embeddings = new Map<string, MemoryNeed | null>();
 
   constructor(effects: PlannerEffects, policy: BudgetPolicy, clock: Clock) {
     this.#effects = effects;
@@ -112,6 +114,7 @@ export class Planner implements PlanningService {
   async planLoad(entry: ModelEntry): Promise<LoadPlan | null> {
     let report: PlanReport;
     let stamp: string;
+    this.#embeddings.delete(entry.engineKey);
     try {
       const described = await this.#effects.describe(entry);
       if (described.stamp === null) throw new Error("it is not converted yet");
@@ -126,6 +129,7 @@ export class Planner implements PlanningService {
     }
     if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
     const { placed } = report.plan;
+    this.#embeddings.set(entry.engineKey, placed.embedding);
     return {
       placed,
       poolBytes: needByPool(placed.need, report.budget.machine.unified),
@@ -148,6 +152,11 @@ export class Planner implements PlanningService {
   /** In the order of the pools. */
   byPool(need: MemoryNeed): readonly number[] {
     return needByPool(need, this.#settled?.machine.unified ?? false);
+  }
+
+  /** As of its last plan. Null: it adds nothing, or was never planned. */
+  embeddingOf({ engineKey }: Pick<ModelEntry, "engineKey">): MemoryNeed | null {
+    return this.#embeddings.get(engineKey) ?? null;
   }
 
   /** What its loads took; null: there were none, or it was not to be loaded since the start. */

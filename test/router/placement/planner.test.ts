@@ -23,7 +23,7 @@ import { GIB, MIB, makeResident, makeSubject } from "../../support/random-plans.
 const folder = mkdtempSync(join(tmpdir(), "mlo-planner-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const subject = makeSubject({ id: "m", layers: 4, layerBytes: 100 * MIB, kvBytesPerToken: 2048 });
+const SPEC = { id: "m", layers: 4, layerBytes: 100 * MIB, kvBytesPerToken: 2048 };
 
 const rates = [{ type: "q4_K", bytesPerSecond: 1e11, flopsPerSecond: 1e12 }];
 const RATES: MachineRates = {
@@ -45,6 +45,7 @@ interface World {
   /** What it ends with in place of an answer. */
   refusal?: Error;
   broken?: boolean;
+  embeddingBytes?: number;
   /** A plug-in for devices is loaded, and finds one with 8 GiB. */
   device?: boolean;
 }
@@ -58,7 +59,9 @@ function makePlanner({
   refusal,
   broken = false,
   device = false,
+  embeddingBytes,
 }: World = {}) {
+  const subject = makeSubject({ ...SPEC, ...(embeddingBytes === undefined ? {} : { embeddingBytes }) });
   const seen = {
     measured: [] as PlanSettings[],
     warnings: [] as string[],
@@ -261,9 +264,20 @@ describe("loads", () => {
     expect(planner.pools()[0]?.budgetBytes).toBeLessThan(before[0]?.budgetBytes ?? 0);
   });
 
+  test("what the first embedding adds is not in the plan, and told of the last one", async () => {
+    const { planner } = makePlanner({ embeddingBytes: 300 * MIB });
+    expect(planner.embeddingOf(entry)).toBeNull();
+    const load = await planner.planLoad(entry);
+    expect(planner.embeddingOf(entry)?.host.kvBytes).toBe(300 * MIB);
+    const without = await makePlanner().planner.planLoad(entry);
+    expect(load?.poolBytes).toEqual(without?.poolBytes ?? []);
+    expect(load?.placed.embedding).toEqual(planner.embeddingOf(entry));
+  });
+
   test("what can't be planned is loaded without a plan", async () => {
     const { planner, seen } = makePlanner({ broken: true });
     expect(await planner.planLoad(entry)).toBeNull();
+    expect(planner.embeddingOf(entry)).toBeNull();
     expect(seen.warnings).toEqual(["m is loaded without a plan: its header does not tell"]);
   });
 
