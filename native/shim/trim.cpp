@@ -41,7 +41,7 @@ bool has_row_per_cell(const ggml_tensor * view, uint32_t cells) {
 }
 
 // A huge page is there whole or not at all, and the kernel would make huge ones again of what is left of some
-// (see 0032-huge-pages.patch). Of the whole buffer, because each part with a wish of its own is a mapping of its own.
+// (see 0032-large-buffers.patch). Of the whole buffer, because each part with a wish of its own is a mapping of its own.
 void want_small_pages(const ggml_tensor * rows) {
     static const uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
     const uintptr_t begin = (uintptr_t) ggml_backend_buffer_get_base(rows->buffer);
