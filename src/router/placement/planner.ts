@@ -71,10 +71,7 @@ export class Planner implements PlanningService {
     return estimatePlan(describeQuestion(described, this.#around(look, { asked: {}, goal: "balanced", alone })));
   }
 
-  #around(
-    { budget, residents }: Look,
-    request: Pick<Surroundings, "asked" | "goal" | "alone">,
-  ): Surroundings {
+  #around({ budget, residents }: Look, request: Pick<Surroundings, "asked" | "goal" | "alone">): Surroundings {
     const { automatic } = this.#policy;
     return { budget, residents, ...request, automatic, deviations: this.#effects.deviations };
   }
