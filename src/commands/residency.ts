@@ -44,6 +44,9 @@ export function openMemory({ planner, hardware }: MemorySources): MemoryEffects 
       if (available !== null) await readThrough(filesOf(entry), available / 2, signal);
     },
     async readFree() {
+      // Who waits for the memory need not wait for drivers that know of no device.
+      const hostBytes = machine.latest()?.devices.length === 0 ? readAvailableMemory() : null;
+      if (hostBytes !== null) return { hostBytes, devices: [] };
       const { memory, devices } = await machine.read(FREE_AGE_MS_MAX);
       return { hostBytes: memory.availableBytes, devices: devices.map(({ id, freeBytes }) => ({ id, freeBytes })) };
     },
