@@ -10,6 +10,7 @@ import type { MemoryEffects } from "./residency/memory-effects.ts";
 import { holdsMemory, type Place } from "./residency/place.ts";
 import { addPools } from "./residency/pools.ts";
 import type { Residency } from "./residency/residency.ts";
+import { heldBytes } from "./residency/tenure.ts";
 
 type Counts = Pick<EngineStats, "decodedTokens" | "evaluatedTokens"> & { stepMs: number };
 
@@ -37,7 +38,7 @@ export class StatusReport {
     const holding = places.filter(([, place]) => holdsMemory(place));
     const names = this.#memory?.pools() ?? [];
     const planned = addPools(
-      holding.map(([, { tenure }]) => tenure.needBytes ?? []),
+      holding.map(([, { tenure }]) => heldBytes(tenure) ?? []),
       names.length,
     );
     const { budgets, swaps } = this.#residency;
@@ -67,7 +68,7 @@ export class StatusReport {
       pid: engine?.pid ?? null,
       backend: engine?.backend ?? null,
       devices: engine?.info.devices ?? [],
-      plannedBytes: this.#memory === undefined ? null : tenure.needBytes,
+      plannedBytes: this.#memory === undefined ? null : heldBytes(tenure),
       measuredBytes: need === null ? null : (this.#memory?.byPool(need) ?? null),
       learned: this.#memory?.learnedOf(id) ?? null,
       memory: engine === null ? null : (this.#memory?.readProcess(engine.pid) ?? null),

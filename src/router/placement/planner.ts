@@ -3,6 +3,7 @@
 
 import type { Clock } from "../../lib/clock.ts";
 import type { ModelEntry } from "../../models/entry.ts";
+import { AppError, type ErrorCode } from "../../protocol/errors.ts";
 import type { MachineSnapshot } from "../../protocol/machine.ts";
 import type { MachineRates } from "../../protocol/machine-rates.ts";
 import type { MemoryNeed } from "../../protocol/memory-need.ts";
@@ -31,6 +32,10 @@ import { predictSpeed } from "./speed.ts";
 
 /** The measure may say more than the formula: then it is planned again, with that much more. It converges at once but for steps of llama.cpp's own. */
 const ROUNDS_MAX = 4;
+/** What llama.cpp says of a file or of what was asked for: a load would end with the same, however much memory there is. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["model_damaged", "format_unsupported", "not_supported"]);
+
+type Look = Pick<Surroundings, "budget" | "residents">;
 
 export class Planner implements PlanningService {
   readonly #effects: PlannerEffects;
@@ -42,6 +47,8 @@ export class Planner implements PlanningService {
   readonly #stamps = new Map<string, string>();
   /** What the last load of each model had to be lowered. */
   readonly #loads = new Map<string, readonly Lowered[]>();
+  /** What the first embedding would add to each, by its key. */
+  readonly #embeddings = new Map<string, MemoryNeed | null>();
 
   constructor(effects: PlannerEffects, policy: BudgetPolicy, clock: Clock) {
     this.#effects = effects;
@@ -49,8 +56,14 @@ export class Planner implements PlanningService {
     this.#clock = clock;
   }
 
-  async plan({ model, asked, goal, quick = false, alone = false }: PlanRequest): Promise<PlanReport> {
-    const described = await this.#effects.describe(model);
+  async plan(request: PlanRequest): Promise<PlanReport> {
+    return await this.#plan(await this.#effects.describe(request.model), request);
+  }
+
+  async #plan(
+    described: PlannedModel,
+    { model, asked, goal, quick = false, alone = false }: PlanRequest,
+  ): Promise<PlanReport> {
     const outline = describeQuestion(described, this.#around(await this.#look(quick), { asked, goal, alone }));
     // What is not converted yet is nothing that llama.cpp could look at.
     if (described.outType !== undefined) return estimatePlan(outline);
@@ -63,16 +76,13 @@ export class Planner implements PlanningService {
     return estimatePlan(describeQuestion(described, this.#around(look, { asked: {}, goal: "balanced", alone })));
   }
 
-  #around(
-    { budget, residents }: Pick<Surroundings, "budget" | "residents">,
-    request: Pick<Surroundings, "asked" | "goal" | "alone">,
-  ): Surroundings {
+  #around({ budget, residents }: Look, request: Pick<Surroundings, "asked" | "goal" | "alone">): Surroundings {
     const { automatic } = this.#policy;
     return { budget, residents, ...request, automatic, deviations: this.#effects.deviations };
   }
 
   async optimization(): Promise<OptimizationReport> {
-    const { budget, snapshot, residents } = await this.#look();
+    const { budget, snapshot, residents } = await this.#lookClosely();
     const lowered = residents.flatMap(({ id }) => (this.#loads.get(id) ?? []).map((one) => ({ model: id, ...one })));
     return { policy: this.#policy, budget, lowered, unknown: snapshot.unknown };
   }
@@ -133,10 +143,12 @@ export class Planner implements PlanningService {
   async #planAlone(entry: ModelEntry): Promise<{ report: PlanReport; placed: Placed; stamp: string | null } | null> {
     let report: PlanReport;
     let stamp: string | null;
+    this.#embeddings.delete(entry.engineKey);
     try {
-      ({ stamp } = await this.#effects.describe(entry));
+      const described = await this.#effects.describe(entry);
+      ({ stamp } = described);
       if (stamp !== null) this.#stamps.set(entry.id, stamp);
-      report = await this.plan({ model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
+      report = await this.#plan(described, { model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
     } catch (thrown) {
       this.#effects.warn(
         `${entry.id} is loaded without a plan: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
@@ -145,7 +157,9 @@ export class Planner implements PlanningService {
       return null;
     }
     if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
-    return { report, placed: report.plan.placed, stamp };
+    const { placed } = report.plan;
+    this.#embeddings.set(entry.engineKey, placed.embedding);
+    return { report, placed, stamp };
   }
 
   /** The budget holds for what can't be planned too. Nothing is measured for it. */
@@ -168,6 +182,11 @@ export class Planner implements PlanningService {
     return needByPool(need, this.#settled?.machine.unified ?? false);
   }
 
+  /** As of its last plan. Null: it adds nothing, or was never planned. */
+  embeddingOf({ engineKey }: Pick<ModelEntry, "engineKey">): MemoryNeed | null {
+    return this.#embeddings.get(engineKey) ?? null;
+  }
+
   /** What its loads took; null: there were none, or it was not to be loaded since the start. */
   learnedOf(id: string): Learned | null {
     const stamp = this.#stamps.get(id);
@@ -186,7 +205,13 @@ export class Planner implements PlanningService {
     return noteLoad(this.#effects.deviations, { stamp, settings, planned, measured, atMs });
   }
 
-  async #look(quick = false): Promise<{ budget: Budget; snapshot: MachineSnapshot; residents: readonly Resident[] }> {
+  async #look(quick = false): Promise<Look> {
+    // Whatever a reading would say now, the last budget holds; a load need not wait for it.
+    const held = quick && this.#effects.isMoving() ? this.#settled : null;
+    return held === null ? await this.#lookClosely(quick) : { budget: held, residents: this.#effects.residents() };
+  }
+
+  async #lookClosely(quick = false): Promise<Look & { snapshot: MachineSnapshot }> {
     const [snapshot, rates] = await Promise.all([this.#effects.snapshot(), this.#rates(quick)]);
     const residents = this.#effects.residents();
     return { budget: this.#settle(snapshot, residents, rates), snapshot, residents };
@@ -212,32 +237,38 @@ export class Planner implements PlanningService {
     model: ModelReference,
     question: PlanQuestion,
     quick: boolean,
-  ): Promise<Pick<PlanReport, "plan" | "source">> {
+  ): Promise<Pick<PlanReport, "plan" | "source" | "unmeasured">> {
     let now = question;
     for (let round = 0; ; round++) {
       const made = plan(now);
-      if (made.verdict !== "fits" || round === ROUNDS_MAX) return { plan: made, source: "estimated" };
-      if (quick && isClear(now, made.placed.need)) return { plan: made, source: "estimated" };
+      const estimated = { plan: made, source: "estimated", unmeasured: null } as const;
+      if (made.verdict !== "fits" || round === ROUNDS_MAX) return estimated;
+      if (quick && isClear(now, made.placed.need)) return estimated;
       const { settings } = made.placed;
       const need = await this.#measure(model, question.subject.id, settings);
-      if (need === null) return { plan: made, source: "estimated" };
+      if (need === null) return estimated;
+      if (typeof need === "string") return { ...estimated, unmeasured: need };
       if (findShortfalls(need, leaveRoom(now.machine, now.residents)).length === 0) {
         const speed = predictSpeed(now.subject, now.machine, settings, need);
         return {
           plan: { verdict: "fits", placed: { ...made.placed, need, speed, totalBytes: sumNeed(need) } },
           source: "measured",
+          unmeasured: null,
         };
       }
       now = { ...now, subject: addDifference(now.subject, made.placed.need, need) };
     }
   }
 
-  async #measure(model: ModelReference, id: string, settings: PlanSettings): Promise<MemoryNeed | null> {
+  /** A text: why there is no answer. Throws what a load would end with. */
+  async #measure(model: ModelReference, id: string, settings: PlanSettings): Promise<MemoryNeed | string | null> {
     try {
       return await this.#effects.measure(model, settings);
     } catch (thrown) {
-      this.#effects.warn(`${id} could not be measured: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-      return null;
+      if (thrown instanceof AppError && REFUSALS.has(thrown.code)) throw thrown;
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      this.#effects.warn(`${id} could not be measured: ${reason}`);
+      return reason;
     }
   }
 }

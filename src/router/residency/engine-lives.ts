@@ -40,6 +40,7 @@ export class EngineLives {
   async load(entry: ModelEntry, place: Place, level: number): Promise<EngineProcess> {
     const { clock, log, onSettled, onChange } = this.#options;
     const startMs = clock.monotonicMs();
+    place.tenure.embedding = null;
     const givenUp = new AbortController();
     place.giveUp = (why) => givenUp.abort(why);
     log.info("loading", { model: entry.id, path: entry.path });

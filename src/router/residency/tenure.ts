@@ -1,16 +1,19 @@
 // What a model's place has to do with memory, and for how long: notes of requests and loads, from which admission.ts decides.
 // Pure but for the notes themselves. Times are the monotonic clock's.
 
+import type { MemoryNeed } from "../../protocol/memory-need.ts";
 import { type Resident, updateGap } from "./admission.ts";
 import type { Draining } from "./draining.ts";
 import { worthOf } from "./eviction.ts";
 import type { FreedMemory } from "./freed.ts";
 import type { Place } from "./place.ts";
-import { type PoolBytes, sumPools } from "./pools.ts";
+import { addPools, type PoolBytes, sumPools } from "./pools.ts";
 
 export interface Tenure {
   /** What an engine takes; null: not known yet. */
   needBytes: PoolBytes | null;
+  /** Of its engine's context for embeddings, once somebody embeds with a model that generates. */
+  embedding: { need: MemoryNeed; bytes: PoolBytes } | null;
   /** Its engine takes no new requests: for others' sake, or because somebody asked for its end. */
   closing: { why: "room" | "asked"; draining: Draining } | null;
   pinned: boolean;
@@ -40,6 +43,7 @@ export interface Tenure {
 export function newTenure(): Tenure {
   return {
     needBytes: null,
+    embedding: null,
     closing: null,
     pinned: false,
     priority: 0,
@@ -55,6 +59,12 @@ export function newTenure(): Tenure {
     freed: null,
     refusal: null,
   };
+}
+
+/** What its engine may take by now; null: not known. */
+export function heldBytes({ needBytes, embedding }: Tenure): PoolBytes | null {
+  if (needBytes === null || embedding === null) return needBytes;
+  return addPools([needBytes, embedding.bytes], Math.max(needBytes.length, embedding.bytes.length));
 }
 
 /** What was given an engine has sent its request before this, or never will. */
@@ -90,7 +100,7 @@ export function toResident(key: string, place: Place, nowMs: number): Resident |
   const running = client === undefined ? 0 : client.openCount;
   return {
     key,
-    bytes: tenure.needBytes ?? [],
+    bytes: heldBytes(tenure) ?? [],
     pinned: tenure.pinned,
     priority: tenure.priority,
     running: running === 0 && isGiven && client?.sentCount === tenure.sentBefore ? 1 : running,
