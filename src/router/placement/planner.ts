@@ -114,7 +114,7 @@ export class Planner implements PlanningService {
 
   /**
    * Of a load with the model's own settings, once all that can has made room for it. Null: it can't be planned, so it is loaded
-   * as it is. Throws `plan_refused`.
+   * as it is. Throws `plan_refused`, and what llama.cpp refuses it with where it is asked.
    */
   async planLoad(entry: ModelEntry): Promise<LoadPlan | null> {
     const planned = await this.#planAlone(entry);
@@ -139,17 +139,18 @@ export class Planner implements PlanningService {
     return planned === null ? null : needByPool(planned.placed.need, planned.report.budget.machine.unified);
   }
 
-  /** `stamp`: of its file; null: there is none yet. Null: it can't be planned. Throws `plan_refused`. */
+  /** `stamp`: of its file; null: there is none yet. Null: it can't be planned. Throws `plan_refused`, and what llama.cpp refuses it with. */
   async #planAlone(entry: ModelEntry): Promise<{ report: PlanReport; placed: Placed; stamp: string | null } | null> {
-    let report: PlanReport;
-    let stamp: string | null;
     this.#embeddings.delete(entry.engineKey);
+    let report: PlanReport;
+    let described: PlannedModel | null = null;
     try {
-      const described = await this.#effects.describe(entry);
-      ({ stamp } = described);
-      if (stamp !== null) this.#stamps.set(entry.id, stamp);
+      described = await this.#effects.describe(entry);
+      if (described.stamp !== null) this.#stamps.set(entry.id, described.stamp);
       report = await this.#plan(described, { model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
     } catch (thrown) {
+      // llama.cpp's word: nobody needs to make room for a load that ends with the same.
+      if (described !== null && isRefusal(thrown)) throw thrown;
       this.#effects.warn(
         `${entry.id} is loaded without a plan: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
       );
@@ -159,7 +160,7 @@ export class Planner implements PlanningService {
     if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
     const { placed } = report.plan;
     this.#embeddings.set(entry.engineKey, placed.embedding);
-    return { report, placed, stamp };
+    return { report, placed, stamp: described.stamp };
   }
 
   /** The budget holds for what can't be planned too. Nothing is measured for it. */
@@ -265,12 +266,16 @@ export class Planner implements PlanningService {
     try {
       return await this.#effects.measure(model, settings);
     } catch (thrown) {
-      if (thrown instanceof AppError && REFUSALS.has(thrown.code)) throw thrown;
+      if (isRefusal(thrown)) throw thrown;
       const reason = thrown instanceof Error ? thrown.message : String(thrown);
       this.#effects.warn(`${id} could not be measured: ${reason}`);
       return reason;
     }
   }
+}
+
+function isRefusal(thrown: unknown): boolean {
+  return thrown instanceof AppError && REFUSALS.has(thrown.code);
 }
 
 /** llama.cpp's own account has none of it. */

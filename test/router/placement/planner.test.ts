@@ -284,6 +284,13 @@ describe("loads", () => {
     expect(seen.warnings).toEqual(["m is loaded without a plan: its header does not tell"]);
   });
 
+  test("what llama.cpp refuses is refused before anybody makes room for it", async () => {
+    const refusal = new AppError({ code: "model_damaged", message: "a tensor is missing" });
+    const { planner } = makePlanner({ refusal, memoryBytes: 600 * MIB });
+    expect(planner.weighLoad(entry)).rejects.toBe(refusal);
+    expect(planner.planLoad(entry)).rejects.toBe(refusal);
+  });
+
   test("and counts against the same budget, also as the first load; devices that are known stay known", async () => {
     const { planner } = makePlanner({ broken: true, device: true });
     await planner.planLoad(entry);
