@@ -2,6 +2,7 @@
 // llama.cpp.
 
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
+import { countSamplingBytes } from "../../models/memory/context-bytes.ts";
 import { prepareEstimate } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
@@ -63,10 +64,15 @@ function prepareNeed({
     const guesses = settings.draft && guesser !== null;
     const need = guesses && guided !== null ? guided(settings) : alone(settings);
     need.host.weightsBytes += besideBytes;
-    need.host.overheadBytes += settings.checkpointBytes;
+    need.host.overheadBytes += countUseBytes(shape, settings);
     if (guesses) addNeed(need, guesser(settings));
     return need;
   };
+}
+
+/** What requests bring to an engine that is loaded, at most: neither the formula of a load nor llama.cpp's account has it. */
+export function countUseBytes(shape: ModelShape, settings: PlanSettings): number {
+  return settings.checkpointBytes + countSamplingBytes(shape, settings);
 }
 
 /** The last layer that has experts, and all before it: placing counts from the first. */
