@@ -31,8 +31,6 @@ export function openMemory({ planner, hardware }: MemorySources): MemoryEffects 
     learnedOf: (id) => planner.learnedOf(id),
     pools: () => planner.pools().map(({ name }) => name),
     async needOf(entry) {
-      // Nothing is there yet to look into; the conversion makes no more than that of it.
-      if (entry.conversion?.file === null) return [entry.sizeBytes];
       // What can't be planned can't be counted on either; the load will tell who waits for it.
       return (await planner.planLoad(entry))?.poolBytes ?? [entry.sizeBytes + ENGINE_BYTES];
     },

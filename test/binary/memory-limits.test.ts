@@ -161,9 +161,10 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
     "1 GiB: as many answers as there are places, of samplers that look at all of 151,000 tokens, take what was planned",
     async () => {
       const running = await start(GIB, QWEN3_SPEC);
-      const { body: report } = await post<Plan>(running, "/api/plan", { ctx: WIDE_CONTEXT });
+      const asked = { model: await nameOf(running), ctx: WIDE_CONTEXT };
+      const { body: report } = await post<Plan>(running, "/api/plan", asked);
       expect(report.verdict).toBe("fits");
-      expect((await post(running, "/api/models/load", { ctx: WIDE_CONTEXT })).status).toBe(200);
+      expect((await post(running, "/api/models/load", asked)).status).toBe(200);
       const pid = (await readStatus(running)).find(({ state }) => state === "loaded")?.pid ?? 0;
       const sampling = { temperature: 1, top_k: 0, top_p: 0.95, typical_p: 0.9, frequency_penalty: 1 };
       const answering = Promise.all(

@@ -64,8 +64,8 @@ test("where it can't say its files count, whatever their header says: the load w
   expect(await open(null).needOf(demo)).toEqual([1_000_000 + 256 * 1024 ** 2]);
 });
 
-test("a folder of weights that is not converted yet counts by its size", async () => {
-  expect(await open([1234]).needOf({ ...demo, conversion: { file: null } })).toEqual([1_000_000]);
+test("a folder of weights that is not converted yet counts by its plan too", async () => {
+  expect(await open([1234]).needOf({ ...demo, conversion: { file: null } })).toEqual([1234]);
 });
 
 test("models are loaded at the start in their order, each once, and one that fails does not keep the others away", async () => {

@@ -67,6 +67,7 @@ export function makeSubject(spec: ModelSpec): PlanSubject {
     weightType: "q4_K",
     fileBytes,
     needOf: (settings) => sumModel(spec, settings),
+    useBytes: ({ checkpointBytes }) => checkpointBytes,
     workOf(settings, depth) {
       const need = sumModel(spec, { ...settings, contextLength: Math.max(1, depth) });
       const work = (parts: MemoryParts) => ({

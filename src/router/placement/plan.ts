@@ -55,6 +55,8 @@ export interface PlanSubject {
    * experts that leave devices never make the host's weights and cells less.
    */
   needOf(settings: PlanSettings): MemoryNeed;
+  /** Of that in main memory what requests bring to an engine that is loaded, at most: a load does not take it. */
+  useBytes(settings: PlanSettings): number;
   /** Of a token with `depth` others before it; null: not known. */
   workOf(settings: PlanSettings, depth: number): TokenWork | null;
   /** The same model in other files that are here. */

@@ -13,7 +13,7 @@ import { type Budget, type BudgetPolicy, describeBudget } from "./budget.ts";
 import { addDifference, isClear } from "./correction.ts";
 import { type Deviation, type Learned, noteLoad, recallModel } from "./deviation.ts";
 import { fileLimitBytes, predictFile } from "./file-fit.ts";
-import type { Lowered, PlanPool, PlanQuestion, PlanSettings, Resident } from "./plan.ts";
+import type { Lowered, Placed, PlanPool, PlanQuestion, PlanSettings, Resident } from "./plan.ts";
 import type {
   HeaderModel,
   LoadPlan,
@@ -106,17 +106,16 @@ export class Planner implements PlanningService {
   }
 
   /**
-   * Of a load with the model's own settings, once all that can has made room for it. Null: it can't be planned, so it is loaded
-   * as it is. Throws `plan_refused`.
+   * Of a load with the model's own settings, once all that can has made room for it; of weights that are not converted yet by the
+   * formula, for the file that would be made. Null: it can't be planned, so it is loaded as it is. Throws `plan_refused`.
    */
   async planLoad(entry: ModelEntry): Promise<LoadPlan | null> {
     let report: PlanReport;
-    let stamp: string;
+    let described: PlannedModel;
     try {
-      const described = await this.#effects.describe(entry);
-      if (described.stamp === null) throw new Error("it is not converted yet");
-      ({ stamp } = described);
-      this.#stamps.set(entry.id, stamp);
+      described = await this.#effects.describe(entry);
+      const { stamp } = described;
+      if (stamp !== null) this.#stamps.set(entry.id, stamp);
       report = await this.plan({ model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
     } catch (thrown) {
       this.#effects.warn(
@@ -126,6 +125,7 @@ export class Planner implements PlanningService {
     }
     if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
     const { placed } = report.plan;
+    const { stamp, subject } = described;
     return {
       placed,
       poolBytes: needByPool(placed.need, report.budget.machine.unified),
@@ -133,8 +133,11 @@ export class Planner implements PlanningService {
         this.#noteLowered(report.model, placed.lowered);
         return applyPlan(settings, placed, report);
       },
-      // What was learned is kept for as long as it is needed: a plan that holds because of it teaches nothing else.
-      note: (measured) => this.noteLoad(stamp, placed.settings, withoutLearned(placed.need, report), measured),
+      note: (measured) => {
+        if (stamp === null) return null;
+        const planned = atLoad(placed, report, subject.useBytes(placed.settings));
+        return this.noteLoad(stamp, placed.settings, planned, measured);
+      },
     };
   }
 
@@ -230,8 +233,12 @@ export class Planner implements PlanningService {
   }
 }
 
-/** llama.cpp's own account has none of it. */
-function withoutLearned(need: MemoryNeed, { source, learned }: PlanReport): MemoryNeed {
-  if (source === "measured" || learned === null) return need;
-  return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes - learned.excessBytes } };
+/**
+ * What a load takes of it: not what requests bring later. What was learned is kept for as long as it is needed: a plan that holds
+ * because of it teaches nothing else; llama.cpp's own account has none of it.
+ */
+function atLoad({ need }: Placed, { source, learned }: PlanReport, useBytes: number): MemoryNeed {
+  const learnedBytes = source === "measured" || learned === null ? 0 : learned.excessBytes;
+  const { host, devices } = need;
+  return { host: { ...host, overheadBytes: host.overheadBytes - learnedBytes - useBytes }, devices };
 }

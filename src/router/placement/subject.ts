@@ -38,6 +38,7 @@ export function describeSubject(sources: SubjectSources): PlanSubject {
     weightType: findWeightType(shape),
     fileBytes,
     needOf: prepareNeed(sources),
+    useBytes: (settings) => countUseBytes(shape, settings),
     workOf(settings, depth) {
       const { host, devices } = bytesPerToken(shape, settings, depth);
       return { host: toWork(host), devices: devices.map(toWork) };
