@@ -95,10 +95,16 @@ async function showRemote(
     const { facts, ...found } = all;
     const model = { id: look.name ?? look.repo, facts };
     const plan = facts.kind === "none" ? null : await planHeadersHere(model, machine, settings);
-    const hubFacts = { ...look, plan: plan && encodePlan(plan), noPlan: facts.kind === "none" ? facts.reason : null };
+    // Where there is a plan, the size of the weights alone could only disagree with it.
+    const hubFacts = {
+      ...look,
+      memory: plan === null ? look.memory : null,
+      plan: plan && encodePlan(plan),
+      noPlan: facts.kind === "none" ? facts.reason : null,
+    };
     const shown = args.json
       ? `${JSON.stringify({ ...found, hub: hubFacts }, null, 2)}\n`
-      : `${renderInspection(found, renderFit(look))}${plan === null ? "" : `\n${renderPlan(plan)}`}`;
+      : `${renderInspection(found, renderFit(hubFacts))}${plan === null ? "" : `\n${renderPlan(plan)}`}`;
     process.stdout.write(shown);
     return EXIT_CODES.ok;
   } catch (thrown) {
