@@ -147,6 +147,12 @@ describe.skipIf(!HAS_NATIVE)("the command", () => {
     expect(run("plan", "./weights").out).toContain("to f16 first, as this is planned");
   });
 
+  test("on a machine of which all is to stay free a small model fits, unless nothing of what is free may be taken", () => {
+    expect(run("plan", "./tiny.gguf", "--base-share", "100").code).toBe(0);
+    const { code, out } = run("plan", "./tiny.gguf", "--base-share", "100", "--free-share", "0");
+    expect([code, out]).toEqual([1, expect.stringContaining("0 B for models")]);
+  });
+
   test("what does not fit is a failure for scripts", () => {
     const { code, out } = run("plan", "./tiny.gguf", "--memory-budget", "1000");
     expect(code).toBe(1);
