@@ -142,7 +142,7 @@ MLO_API int32_t mlo_top_logits(mlo_context * context, int32_t row, int32_t count
 MLO_API int32_t mlo_logprobs(mlo_context * context, int32_t n, int32_t * rows, int32_t * tokens, int32_t top, float * logits, float * sums, int32_t * topTokens, float * topLogits);
 // A ranking model's score of a sequence. 0 = done.
 MLO_API int32_t mlo_rank(mlo_context * context, int32_t sequence, float * score);
-// Copies the pooled vector of a sequence, L2-normalised. 0 = done.
+// Copies the pooled vector of a sequence, L2-normalised; where nothing is pooled that of the last row. 0 = done.
 MLO_API int32_t mlo_embedding(mlo_context * context, int32_t sequence, float * vector, int32_t dimensions);
 // Removes positions [from, to) of a sequence; to < 0 = to the end. 0 = done, negative: not possible here.
 MLO_API int32_t mlo_seq_remove(mlo_context * context, int32_t sequence, int32_t from, int32_t to);
@@ -168,8 +168,9 @@ MLO_API const char * mlo_state_text(mlo_state * state);
 // Gives a sequence the copied part instead of what it had of that part. 0 = done, negative: it does not fit, and the
 // sequence has nothing of that part then.
 MLO_API int32_t mlo_state_apply(mlo_context * context, mlo_state * state, int32_t sequence, int32_t part);
-// Writes it to a file, whole or not at all, with a checksum. The state may be freed before the job ends.
-MLO_API mlo_job * mlo_state_write_start(mlo_state * state, const char * path, const char * text);
+// Writes it to a file, whole or not at all, with a checksum. The state may be freed before the job ends. awaited = 0: with
+// what computing leaves of the processors; else as fast as it goes.
+MLO_API mlo_job * mlo_state_write_start(mlo_state * state, const char * path, const char * text, int32_t awaited);
 // Reads one; the job fails when a byte of it is not as it was written.
 MLO_API mlo_job * mlo_state_read_start(const char * path);
 MLO_API mlo_state * mlo_state_take(mlo_job * job);

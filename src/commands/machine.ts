@@ -21,6 +21,7 @@ import type { TroubleSource } from "../router/health.ts";
 import { openAdaptation } from "./adapting.ts";
 import { announceHardware } from "./announcing.ts";
 import type { ServedNative } from "./native.ts";
+import { planTrial } from "./probe-trial.ts";
 import type { StartOptions } from "./server.ts";
 
 /** `probePath` null: this build has no probe, which is a reason in the snapshot and no failure. */
@@ -30,7 +31,8 @@ export function openMachine(probePath: string | null, env: Environment, folders:
     return loadProbeAddon(probePath);
   };
   const limit = timeoutMs === undefined ? {} : { timeoutMs };
-  const probe = new Probe({ load, candidates: listNvmlPaths(env), clock: systemClock, ...limit });
+  const trial = probePath === null ? null : planTrial(probePath, env);
+  const probe = new Probe({ load, candidates: listNvmlPaths(env), clock: systemClock, trial, ...limit });
   return new Machine(systemSources(join(folders.data, "models"), probe, systemClock));
 }
 

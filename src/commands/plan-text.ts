@@ -5,7 +5,7 @@ import type { MemoryParts } from "../protocol/memory-need.ts";
 import type { Placed, PlanOption } from "../router/placement/plan.ts";
 import type { PlanReport } from "../router/placement/planning.ts";
 import type { Recommendation } from "../router/placement/recommend.ts";
-import { sumParts } from "../router/placement/room.ts";
+import { sumNeed, sumParts } from "../router/placement/room.ts";
 
 export function renderPlan(report: PlanReport): string {
   const { plan, budget, residents, learned } = report;
@@ -49,7 +49,7 @@ function describeVerdict({ plan }: PlanReport): string {
 }
 
 function describePlaced(placed: Placed, { budget, source, unmeasured }: PlanReport): string[] {
-  const { settings, need, lowered, speed } = placed;
+  const { settings, need, embedding, lowered, speed } = placed;
   const names = [budget.machine.host, ...budget.machine.devices].map(({ name }) => name);
   const memory = [need.host, ...need.devices].flatMap((parts, at) =>
     sumParts(parts) === 0
@@ -62,6 +62,7 @@ function describePlaced(placed: Placed, { budget, source, unmeasured }: PlanRepo
   return [
     line("settings", `${describeSettings(placed)}${layers}${experts}`),
     ...memory,
+    ...(embedding === null ? [] : [line("embeddings", `${formatBytes(Math.ceil(sumNeed(embedding)))} more, if asked`)]),
     line("counted", source === "measured" ? "by llama.cpp with these settings" : "by the formula"),
     ...(unmeasured === null ? [] : [line("not asked", `llama.cpp, which could not tell: ${unmeasured}`)]),
     ...lowered.map(({ setting, from, to }) => line("lowered", `${setting} from ${from} to ${to}, so that it fits`)),

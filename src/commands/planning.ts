@@ -65,6 +65,8 @@ export function openPlanner(sources: PlanningSources): Planner {
   const measurer = new NeedMeasurer(measureEffects(library, folders.cache, log, systemClock));
   const models = new Models(sources);
   const policy = describePolicy(config);
+  // It stays what it is: no load waits for another look at it.
+  const readProcessor = async () => (machine.latest() ?? (await machine.read(SNAPSHOT_MS_MAX))).cpu;
   const effects: PlannerEffects = {
     snapshot: () => machine.read(SNAPSHOT_MS_MAX),
     rates: () => bench.rates(),
@@ -74,13 +76,13 @@ export function openPlanner(sources: PlanningSources): Planner {
     isMoving,
     async describe(model) {
       const entry = models.find(model);
+      if (entry.conversion?.file !== null) return models.describe(entry, (await readProcessor()).simd);
       const snapshot = await machine.read(SNAPSHOT_MS_MAX);
-      if (entry.conversion?.file !== null) return models.describe(entry, snapshot.cpu.simd);
       const { machine: pools } = describeBudget(snapshot, policy, residents(), recallRates(folders.cache));
       return models.describeWeights(entry, snapshot.cpu.simd, fileLimitBytes(pools));
     },
     describeHeaders: async (model, largestBytes) =>
-      models.describeHeaders(model, (await machine.read(SNAPSHOT_MS_MAX)).cpu.simd, largestBytes),
+      models.describeHeaders(model, (await readProcessor()).simd, largestBytes),
     listModels: () =>
       registry.list().flatMap(({ id, error, conversion }) => (error === null && conversion?.file !== null ? [id] : [])),
     async measure(model, settings) {
@@ -169,6 +171,7 @@ class Models {
       draft: settings.draft === null ? null : this.#shape(settings.draft.modelPath, [settings.draft.modelPath]),
       withHead: (settings.head ?? null) !== null,
       besideBytes: settings.adapters.reduce((sum, path) => sum + statSync(path).size, 0),
+      pooling: settings.pooling,
       others,
     });
   }

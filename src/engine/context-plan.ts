@@ -43,8 +43,9 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
   const retainedMax = limitRetained({ ...settings, parallel }, facts.isRecurrent);
   const pooling = choosePooling(settings, facts, embeds);
   const kept = keepAs(chooseKvType(settings, facts));
+  const splits = facts.causal && facts.hasDecoder && pooling === LAST;
   const embedding: ContextSettings = {
-    ...sizeEmbedding(settings.microBatchSize, trained),
+    ...sizeEmbedding(settings.microBatchSize, trained, { splits, keepsStates: facts.isRecurrent }),
     threads,
     embeddings: true,
     pooling,
@@ -60,7 +61,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
   return {
     main: embeds ? embedding : generation,
     embedding,
-    embeddingLimit: embedding.microBatchSize,
+    embeddingLimit: embedding.batchSize,
     canGenerate: !embeds,
     parallel: embeds ? embedding.sequences : parallel,
     retainedMax: embeds ? 0 : retainedMax,

@@ -29,8 +29,8 @@ export interface KvStoreOptions {
   quietMs?: number;
 }
 
-/** May states be written: only what is being written ends, or once it has been quiet for a while, or at once. */
-export type WriteTurn = "none" | "quiet" | "now";
+/** May states be written: only what is being written ends, or once it has been quiet for a while, or at once, or while somebody waits. */
+export type WriteTurn = "none" | "quiet" | "now" | "awaited";
 
 interface Restore {
   sequence: Sequence;
@@ -47,6 +47,7 @@ interface Write {
   name: SliceName;
   bytes: number;
   usedMs: number;
+  awaited: boolean;
   task: Task<null>;
 }
 
@@ -151,7 +152,12 @@ export class KvStore implements Disposable {
     this.#abandoned.sweep();
     for (const restore of [...this.#restores.values()]) this.#goOn(restore, cache);
     this.#finishWrite();
-    if (this.#write === null && this.#untilTurnMs(turn) === 0) this.#startWrite(cache);
+    // One that stands back may take seconds on a busy machine, and can't be hurried: it is begun anew.
+    if (turn === "awaited" && this.#write?.awaited === false) {
+      this.#abandoned.add(this.#write.task);
+      this.#write = null;
+    }
+    if (this.#write === null && this.#untilTurnMs(turn) === 0) this.#startWrite(cache, turn === "awaited");
   }
 
   /** Tokens of a kept sequence, or of a checkpoint, that a restart would not lose. */
@@ -239,7 +245,7 @@ export class KvStore implements Disposable {
     } else this.#pause.noteFailure(state.error.message);
   }
 
-  #startWrite(cache: PrefixCache): void {
+  #startWrite(cache: PrefixCache, awaited: boolean): void {
     const next = this.#nextToWrite(cache);
     if (next === null) return;
     const { name, usedWallMs } = next;
@@ -257,8 +263,8 @@ export class KvStore implements Disposable {
       this.#pause.start();
       return;
     }
-    const task = state.write(this.#files.pathOf(name), this.#textOf(name));
-    this.#write = { name, bytes: state.bytes, usedMs: usedWallMs, task };
+    const task = state.write(this.#files.pathOf(name), this.#textOf(name), awaited);
+    this.#write = { name, bytes: state.bytes, usedMs: usedWallMs, awaited, task };
   }
 
   #copy({ name, rest }: Pending, seqId: number): SavedState {
@@ -274,7 +280,7 @@ export class KvStore implements Disposable {
   }
 
   #untilTurnMs(turn: WriteTurn): number {
-    if (turn !== "quiet") return turn === "now" ? 0 : Number.POSITIVE_INFINITY;
+    if (turn !== "quiet") return turn === "none" ? Number.POSITIVE_INFINITY : 0;
     return Math.max(0, this.#computedMs + this.#quietMs - this.#clock.monotonicMs());
   }
 

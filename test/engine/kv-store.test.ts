@@ -141,6 +141,30 @@ describe("writing", () => {
     expect(run.messages).toContainEqual({ type: "flushed", id: 7 });
     expect(folder.files()).toHaveLength(WRITTEN);
   });
+
+  test("a flush does not wait for what is written at leisure: it is written anew, at full speed", () => {
+    using folder = new KvFolder();
+    using run = makeRun(folder);
+    const begun: boolean[] = [];
+    const copy = run.backend.copySlice.bind(run.backend);
+    run.backend.copySlice = (...cells) => {
+      const state = copy(...cells);
+      const write = state.write.bind(state);
+      state.write = (path, text, awaited) => {
+        begun.push(awaited);
+        const task = write(path, text, awaited);
+        return { ...task, poll: () => (awaited ? task.poll() : { kind: "running" }) };
+      };
+      return state;
+    };
+    run.generate(1, ask(TEXT));
+    while (run.story(1).end === null) run.step();
+    run.step();
+    expect(begun).toEqual([false]);
+    run.flush();
+    expect(begun).toEqual([false, ...Array(WRITTEN).fill(true)]);
+    expect(folder.files()).toHaveLength(WRITTEN);
+  });
 });
 
 describe("a restart", () => {

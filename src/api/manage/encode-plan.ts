@@ -82,13 +82,14 @@ export function encodeLearned(learned: Learned | null): PlanReply["learned"] {
   };
 }
 
-export function encodePlaced({ settings, need, totalBytes, lowered, speed }: Placed): Placement {
+export function encodePlaced({ settings, need, totalBytes, embedding, lowered, speed }: Placed): Placement {
   return {
     settings: encodeSettings(settings) as PlannedSettings,
     memory: {
       host: encodeParts(need.host),
       devices: need.devices.map(encodeParts),
       totalBytes: Math.ceil(totalBytes),
+      embeddingBytes: embedding && Math.ceil(sumNeed(embedding)),
     },
     lowered: lowered.map(({ setting, from, to }) => ({ setting: NAMES[setting], from, to })),
     speed: { ...speed },

@@ -94,7 +94,16 @@ const PredictedSpeed = Type.Object(
 
 const Placement = Type.Object({
   settings: PlannedSettings,
-  memory: Type.Object({ host: Parts, devices: Type.Array(Parts), totalBytes: bytes() }),
+  memory: Type.Object({
+    host: Parts,
+    devices: Type.Array(Parts),
+    totalBytes: bytes(),
+    embeddingBytes: orNull(
+      bytes(
+        "Not in the total: what the first embedding adds, and is refused for where there is no room then. Null: nothing.",
+      ),
+    ),
+  }),
   lowered: Type.Array(
     Type.Object({
       setting: Type.String(),

@@ -45,7 +45,7 @@ export function countRows({ contextLength, microBatchSize, sequences }: ContextS
   return Math.ceil(rows / sequences) * sequences;
 }
 
-export function countOutputRows(sizes: ContextSizes): number {
+function countOutputRows(sizes: ContextSizes): number {
   return Math.min(sizes.outputs, Math.max(sizes.microBatchSize, sizes.sequences));
 }
 
@@ -61,8 +61,8 @@ export function countComputeBytes(
   const masks = countMaskBytes(shape, sizes, rows);
   const layerBytes = Math.max(0, ...layers.map((layer) => countLayerBytes(shape, layer, sizes, rows)));
   const outputs = countOutputRows(sizes);
-  // An encoder's pooled vectors are small. By the output the masks have done their work.
-  const numbers = hasOutput && !shape.isEncoder ? outputs * (shape.vocabularySize + 2 * shape.width) : 0;
+  // Pooled vectors are small, and beside them no logits are computed. By the output the masks have done their work.
+  const numbers = hasOutput && !shape.embedsOnly ? outputs * (shape.vocabularySize + 2 * shape.width) : 0;
   return rows * INPUT_BYTES + Math.max(masks + layerBytes, numbers * FLOAT_BYTES);
 }
 
@@ -116,8 +116,8 @@ export function countRowWorkBytes(shape: ModelShape): number {
 
 /** Rows with output, which are kept on the host. */
 export function countOutputBytes(shape: ModelShape, sizes: ContextSizes): number {
-  const numbers = shape.vocabularySize + (shape.embedsOnly ? shape.width : 0);
-  return sizes.outputs * numbers * FLOAT_BYTES;
+  // Pooled vectors are kept by sequence.
+  return (shape.embedsOnly ? shape.width : sizes.outputs * shape.vocabularySize) * FLOAT_BYTES;
 }
 
 /**

@@ -79,19 +79,27 @@ export function prepareEstimate(
 
 /** What the first embedding adds to an engine that generates: a context of its own. */
 export function estimateEmbedding(shape: ModelShape, settings: LoadSettings): MemoryNeed {
-  const sizes = sizeEmbedding(settings.microBatchSize, shape.trainedContextLength);
+  const sizes = sizeEmbeddingOf(shape, settings);
   const trunk = shape.layers.slice(0, shape.layers.length - shape.headLayers);
   return prepareContext({ ...shape, embedsOnly: true }, trunk, 0)(sizes, settings);
 }
 
 /** Of a context that generates, and of the one that the model really has. */
 function prepareSizes(shape: ModelShape): (settings: LoadSettings) => { main: ContextSizes; context: ContextSizes } {
-  const keepsStates = shape.layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
+  const recurrent = keepsStates(shape);
   return (settings) => {
-    const main = sizeGeneration({ ...settings, retainedMax: limitRetained(settings, keepsStates) });
-    const context = shape.embedsOnly ? sizeEmbedding(settings.microBatchSize, shape.trainedContextLength) : main;
-    return { main, context };
+    const main = sizeGeneration({ ...settings, retainedMax: limitRetained(settings, recurrent) });
+    return { main, context: shape.embedsOnly ? sizeEmbeddingOf(shape, settings) : main };
   };
+}
+
+function sizeEmbeddingOf(shape: ModelShape, { microBatchSize }: LoadSettings): ContextSizes {
+  const { trainedContextLength, splitsInputs: splits } = shape;
+  return sizeEmbedding(microBatchSize, trainedContextLength, { splits, keepsStates: keepsStates(shape) });
+}
+
+function keepsStates({ layers }: ModelShape): boolean {
+  return layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
 }
 
 /** Of the layers from `first` on. The output's part is where llama.cpp puts the output. */

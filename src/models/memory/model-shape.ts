@@ -61,6 +61,8 @@ export interface ModelShape {
   isEncoder: boolean;
   /** It embeds and does not generate. */
   embedsOnly: boolean;
+  /** Of an embedding's input only the last row counts, so that it may go through several micro batches. */
+  splitsInputs: boolean;
   /** Attention as one operation; else its scores are there as a whole. */
   fusesAttention: boolean;
   tensors: ShapeTensor[];

@@ -41,6 +41,9 @@ const UNFUSED = "grok";
 const FIGURE_MAX = 2 ** 20;
 const PRODUCT_MAX = 2 ** 28;
 
+/** Of llama.cpp's numbers. A model that generates says none (0), and is then asked for the same. */
+const LAST_POOLING = 3;
+
 /** llama.cpp's own limit. A damaged header may say four thousand million, and each is described here. */
 export const LAYERS_MAX = 512;
 
@@ -59,6 +62,7 @@ export function readShape(headers: readonly Header[]): ModelShape | null {
   const tensors = headers.flatMap(({ tensors: list }) => list ?? []).map(toShapeTensor);
   const expertCount = keys.count("expert_count", 0);
   const isAnEncoder = isEncoder(architecture) || metadata.get(`${architecture}.attention.causal`) === false;
+  const pooling = keys.count("pooling_type", 0);
   const embedding = tensors.find(({ name }) => name === "token_embd.weight");
   if (embedding !== undefined && embedding.columns !== width) return null;
   const shape: ModelShape = {
@@ -79,7 +83,8 @@ export function readShape(headers: readonly Header[]): ModelShape | null {
             feedForward: keys.count("expert_feed_forward_length", 0) || keys.count("feed_forward_length", 0),
           },
     isEncoder: isAnEncoder,
-    embedsOnly: isAnEncoder || keys.count("pooling_type", 0) > 0,
+    embedsOnly: isAnEncoder || pooling > 0,
+    splitsInputs: !isAnEncoder && (pooling <= 0 || pooling === LAST_POOLING),
     fusesAttention: architecture !== UNFUSED,
     tensors,
     tiesOutput: embedding !== undefined && !isAnEncoder && !tensors.some(({ name }) => name === "output.weight"),

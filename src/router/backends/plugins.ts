@@ -151,12 +151,12 @@ const KEPT_MAX = 16;
 
 type Kept = { key: string; choice: PluginChoice }[];
 
-/** With the paths of these files: the same build may have lain elsewhere when it was tested. */
-function recall(path: string, key: string, files: readonly string[]): PluginChoice | null {
+/** The same build may lie elsewhere today, and be gone from where it was: its files count by their names. */
+function recall(path: string, key: string, present: readonly string[]): PluginChoice | null {
   const choice = readKept(path).find((kept) => kept.key === key)?.choice;
-  if (choice === undefined) return null;
-  const plugins = choice.plugins.flatMap((old) => files.filter((file) => basename(file) === basename(old)));
-  return plugins.length === choice.plugins.length ? { ...choice, plugins } : null;
+  if (!Array.isArray(choice?.plugins)) return null;
+  const plugins = choice.plugins.map((old) => present.find((file) => basename(file) === basename(old)));
+  return plugins.every((file) => file !== undefined) ? { ...choice, plugins } : null;
 }
 
 function readKept(path: string): Kept {

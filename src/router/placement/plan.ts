@@ -57,6 +57,8 @@ export interface PlanSubject {
   needOf(settings: PlanSettings): MemoryNeed;
   /** Of that in main memory what requests bring to an engine that is loaded, at most: a load does not take it. */
   useBytes(settings: PlanSettings): number;
+  /** What the first embedding adds to a model that generates; null: it has no other context for that. */
+  embeddingOf(settings: PlanSettings): MemoryNeed | null;
   /** Of a token with `depth` others before it; null: not known. */
   workOf(settings: PlanSettings, depth: number): TokenWork | null;
   /** The same model in other files that are here. */
@@ -140,6 +142,8 @@ export interface Placed {
   need: MemoryNeed;
   /** All of it: own, mapped, and of devices. */
   totalBytes: number;
+  /** What the first embedding adds: counted when somebody embeds, if there is room then. Null: nothing. */
+  embedding: MemoryNeed | null;
   lowered: readonly Lowered[];
   speed: PredictedSpeed;
   /** 0 is the best choice that there is, whatever the memory; a larger one is worse. */

@@ -35,6 +35,8 @@ const ROUNDS_MAX = 4;
 /** What llama.cpp says of a file or of what was asked for: a load would end with the same, however much memory there is. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(["model_damaged", "format_unsupported", "not_supported"]);
 
+type Look = Pick<Surroundings, "budget" | "residents">;
+
 export class Planner implements PlanningService {
   readonly #effects: PlannerEffects;
   readonly #policy: BudgetPolicy;
@@ -45,6 +47,8 @@ export class Planner implements PlanningService {
   readonly #stamps = new Map<string, string>();
   /** What the last load of each model had to be lowered. */
   readonly #loads = new Map<string, readonly Lowered[]>();
+  /** What the first embedding would add to each, by its key. */
+  readonly #embeddings = new Map<string, MemoryNeed | null>();
 
   constructor(effects: PlannerEffects, policy: BudgetPolicy, clock: Clock) {
     this.#effects = effects;
@@ -52,8 +56,14 @@ export class Planner implements PlanningService {
     this.#clock = clock;
   }
 
-  async plan({ model, asked, goal, quick = false, alone = false }: PlanRequest): Promise<PlanReport> {
-    const described = await this.#effects.describe(model);
+  async plan(request: PlanRequest): Promise<PlanReport> {
+    return await this.#plan(await this.#effects.describe(request.model), request);
+  }
+
+  async #plan(
+    described: PlannedModel,
+    { model, asked, goal, quick = false, alone = false }: PlanRequest,
+  ): Promise<PlanReport> {
     const outline = describeQuestion(described, this.#around(await this.#look(quick), { asked, goal, alone }));
     // What is not converted yet is nothing that llama.cpp could look at.
     if (described.outType !== undefined) return estimatePlan(outline);
@@ -66,16 +76,13 @@ export class Planner implements PlanningService {
     return estimatePlan(describeQuestion(described, this.#around(look, { asked: {}, goal: "balanced", alone })));
   }
 
-  #around(
-    { budget, residents }: Pick<Surroundings, "budget" | "residents">,
-    request: Pick<Surroundings, "asked" | "goal" | "alone">,
-  ): Surroundings {
+  #around({ budget, residents }: Look, request: Pick<Surroundings, "asked" | "goal" | "alone">): Surroundings {
     const { automatic } = this.#policy;
     return { budget, residents, ...request, automatic, deviations: this.#effects.deviations };
   }
 
   async optimization(): Promise<OptimizationReport> {
-    const { budget, snapshot, residents } = await this.#look();
+    const { budget, snapshot, residents } = await this.#lookClosely();
     const lowered = residents.flatMap(({ id }) => (this.#loads.get(id) ?? []).map((one) => ({ model: id, ...one })));
     return { policy: this.#policy, budget, lowered, unknown: snapshot.unknown };
   }
@@ -112,11 +119,12 @@ export class Planner implements PlanningService {
   async planLoad(entry: ModelEntry): Promise<LoadPlan | null> {
     let report: PlanReport;
     let described: PlannedModel;
+    this.#embeddings.delete(entry.engineKey);
     try {
       described = await this.#effects.describe(entry);
       const { stamp } = described;
       if (stamp !== null) this.#stamps.set(entry.id, stamp);
-      report = await this.plan({ model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
+      report = await this.#plan(described, { model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
     } catch (thrown) {
       this.#effects.warn(
         `${entry.id} is loaded without a plan: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
@@ -126,6 +134,7 @@ export class Planner implements PlanningService {
     if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
     const { placed } = report.plan;
     const { stamp, subject } = described;
+    this.#embeddings.set(entry.engineKey, placed.embedding);
     return {
       placed,
       poolBytes: needByPool(placed.need, report.budget.machine.unified),
@@ -153,6 +162,11 @@ export class Planner implements PlanningService {
     return needByPool(need, this.#settled?.machine.unified ?? false);
   }
 
+  /** As of its last plan. Null: it adds nothing, or was never planned. */
+  embeddingOf({ engineKey }: Pick<ModelEntry, "engineKey">): MemoryNeed | null {
+    return this.#embeddings.get(engineKey) ?? null;
+  }
+
   /** What its loads took; null: there were none, or it was not to be loaded since the start. */
   learnedOf(id: string): Learned | null {
     const stamp = this.#stamps.get(id);
@@ -171,7 +185,13 @@ export class Planner implements PlanningService {
     return noteLoad(this.#effects.deviations, { stamp, settings, planned, measured, atMs });
   }
 
-  async #look(quick = false): Promise<{ budget: Budget; snapshot: MachineSnapshot; residents: readonly Resident[] }> {
+  async #look(quick = false): Promise<Look> {
+    // Whatever a reading would say now, the last budget holds; a load need not wait for it.
+    const held = quick && this.#effects.isMoving() ? this.#settled : null;
+    return held === null ? await this.#lookClosely(quick) : { budget: held, residents: this.#effects.residents() };
+  }
+
+  async #lookClosely(quick = false): Promise<Look & { snapshot: MachineSnapshot }> {
     const [snapshot, rates] = await Promise.all([this.#effects.snapshot(), this.#rates(quick)]);
     const residents = this.#effects.residents();
     return { budget: this.#settle(snapshot, residents, rates), snapshot, residents };

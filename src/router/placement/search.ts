@@ -91,6 +91,7 @@ function describe(question: PlanQuestion, { settings, need }: Layout, rank: numb
     settings,
     need,
     totalBytes: sumNeed(need),
+    embedding: subject.embeddingOf(settings),
     lowered: compareChoices(standardChoice(question), settings),
     speed: predictSpeed(subject, machine, settings, need),
     rank,

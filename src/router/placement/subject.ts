@@ -3,10 +3,11 @@
 
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
 import { countSamplingBytes } from "../../models/memory/context-bytes.ts";
-import { prepareEstimate } from "../../models/memory/estimate-need.ts";
+import { estimateEmbedding, prepareEstimate } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
-import type { MemoryNeed, MemoryParts } from "../../protocol/memory-need.ts";
+import { addNeeds, type MemoryNeed } from "../../protocol/memory-need.ts";
+import type { Pooling } from "../../protocol/model-info.ts";
 import type { PlaceWork, PlanSettings, PlanSubject } from "./plan.ts";
 
 export interface SubjectSources {
@@ -20,10 +21,13 @@ export interface SubjectSources {
   withHead: boolean;
   /** Of files that are loaded beside it as they are, such as LoRA adapters. */
   besideBytes: number;
+  /** What embeddings are asked to be pooled by; absent: what the model's file says. */
+  pooling?: Pooling | undefined;
   others: readonly PlanSubject[];
 }
 
-export function describeSubject(sources: SubjectSources): PlanSubject {
+export function describeSubject(given: SubjectSources): PlanSubject {
+  const sources = { ...given, shape: poolBy(given.shape, given.pooling) };
   const { id, shape, fileBytes, draft, others } = sources;
   const keepsStates = shape.layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
   return {
@@ -39,12 +43,19 @@ export function describeSubject(sources: SubjectSources): PlanSubject {
     fileBytes,
     needOf: prepareNeed(sources),
     useBytes: (settings) => countUseBytes(shape, settings),
+    embeddingOf: (settings) => (shape.embedsOnly ? null : estimateEmbedding(shape, settings)),
     workOf(settings, depth) {
       const { host, devices } = bytesPerToken(shape, settings, depth);
       return { host: toWork(host), devices: devices.map(toWork) };
     },
     others,
   };
+}
+
+/** What ranks is asked of rankers, and of all others nothing. */
+function poolBy(shape: ModelShape, pooling: Pooling | undefined): ModelShape {
+  if (pooling === undefined || pooling === "rank") return shape;
+  return { ...shape, splitsInputs: pooling === "last" && !shape.isEncoder };
 }
 
 function toWork({ weightBytes, cacheBytes, operations }: TokenCost): PlaceWork {
@@ -66,8 +77,7 @@ function prepareNeed({
     const need = guesses && guided !== null ? guided(settings) : alone(settings);
     need.host.weightsBytes += besideBytes;
     need.host.overheadBytes += countUseBytes(shape, settings);
-    if (guesses) addNeed(need, guesser(settings));
-    return need;
+    return guesses ? addNeeds(need, guesser(settings)) : need;
   };
 }
 
@@ -89,16 +99,4 @@ function findWeightType({ tensors }: ModelShape): string | null {
   }
   const [most] = [...bytes].sort(([, a], [, b]) => b - a);
   return most?.[0] ?? null;
-}
-
-function addNeed(sum: MemoryNeed, more: MemoryNeed): void {
-  addParts(sum.host, more.host);
-  for (const [at, parts] of more.devices.entries()) {
-    const known = sum.devices[at];
-    if (known !== undefined) addParts(known, parts);
-  }
-}
-
-function addParts(sum: MemoryParts, more: MemoryParts): void {
-  for (const name of Object.keys(sum) as (keyof MemoryParts)[]) sum[name] += more[name];
 }

@@ -63,6 +63,7 @@ function makeShape(): ModelShape {
     experts,
     isEncoder: false,
     embedsOnly: false,
+    splitsInputs: true,
     fusesAttention: true,
     tensors: [input, ...parts, ...(tied ? [] : [makeTensor("output.weight", width, vocabulary)])],
     tiesOutput: tied,

@@ -151,6 +151,12 @@ describe("what is remembered", () => {
     expect(effectsFor({ ...FILES, held }, cache).recall()).toBeNull();
   });
 
+  test("that has no list of files is nothing", () => {
+    const cache = join(folder, "odd");
+    effectsFor(FILES, cache).remember({} as PluginChoice);
+    expect(effectsFor(FILES, cache).recall()).toBeNull();
+  });
+
   test("is kept for each list of back ends", () => {
     const cache = join(folder, "lists");
     const effectsOf = (wanted: BackendName[]) => pluginEffects(FILES, cache, silentLogger, new FakeClock(), wanted);

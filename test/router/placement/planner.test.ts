@@ -11,19 +11,19 @@ import type { MemoryNeed } from "../../../src/protocol/memory-need.ts";
 import type { EngineSettings } from "../../../src/protocol/messages.ts";
 import { DEFAULT_BUDGET_POLICY } from "../../../src/router/placement/budget.ts";
 import type { Deviation } from "../../../src/router/placement/deviation.ts";
-import type { AskedSettings, PlanSettings, PlanSubject, Resident } from "../../../src/router/placement/plan.ts";
+import type { AskedSettings, PlanSettings, Resident } from "../../../src/router/placement/plan.ts";
 import { Planner } from "../../../src/router/placement/planner.ts";
 import type { PlannedModel, PlannerEffects } from "../../../src/router/placement/planning.ts";
 import { DeviationFile } from "../../../src/state/deviation-file.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { makeEntry } from "../../support/fake-engines.ts";
-import { makeSnapshot } from "../../support/machine-snapshot.ts";
+import { makeMachine } from "../../support/machines.ts";
 import { GIB, MIB, makeResident, makeSubject, noParts } from "../../support/random-plans.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-planner-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const SUBJECT = makeSubject({ id: "m", layers: 4, layerBytes: 100 * MIB, kvBytesPerToken: 2048 });
+const SPEC = { id: "m", layers: 4, layerBytes: 100 * MIB, kvBytesPerToken: 2048 };
 
 const rates = [{ type: "q4_K", bytesPerSecond: 1e11, flopsPerSecond: 1e12 }];
 const RATES: MachineRates = {
@@ -45,9 +45,11 @@ interface World {
   /** What it ends with in place of an answer. */
   refusal?: Error;
   broken?: boolean;
-  subject?: PlanSubject;
+  /** What requests may bring beside a load. */
+  useBytes?: number;
   /** It is not converted yet. */
   outType?: string;
+  embeddingBytes?: number;
   /** A plug-in for devices is loaded, and finds one with 8 GiB. */
   device?: boolean;
 }
@@ -61,18 +63,21 @@ function makePlanner({
   refusal,
   broken = false,
   device = false,
-  subject = SUBJECT,
+  useBytes = 0,
   outType,
+  embeddingBytes,
 }: World = {}) {
+  const spec = { ...SPEC, ...(embeddingBytes === undefined ? {} : { embeddingBytes }) };
+  const subject = { ...makeSubject(spec), useBytes: () => useBytes };
   const seen = {
     measured: [] as PlanSettings[],
     warnings: [] as string[],
     deviations: new Map<string, Deviation>(),
     moves: false,
   };
-  const memory = () => ({ ...makeSnapshot().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
+  const memory = () => ({ ...makeMachine().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
   const effects: PlannerEffects = {
-    snapshot: async () => makeSnapshot({ memory: memory() }),
+    snapshot: async () => makeMachine({ memory: memory() }),
     rates: async () => (device ? RATES : null),
     recallRates: () => null,
     usesDevices: device,
@@ -267,9 +272,20 @@ describe("loads", () => {
     expect(planner.pools()[0]?.budgetBytes).toBeLessThan(before[0]?.budgetBytes ?? 0);
   });
 
+  test("what the first embedding adds is not in the plan, and told of the last one", async () => {
+    const { planner } = makePlanner({ embeddingBytes: 300 * MIB });
+    expect(planner.embeddingOf(entry)).toBeNull();
+    const load = await planner.planLoad(entry);
+    expect(planner.embeddingOf(entry)?.host.kvBytes).toBe(300 * MIB);
+    const without = await makePlanner().planner.planLoad(entry);
+    expect(load?.poolBytes).toEqual(without?.poolBytes ?? []);
+    expect(load?.placed.embedding).toEqual(planner.embeddingOf(entry));
+  });
+
   test("what can't be planned is loaded without a plan", async () => {
     const { planner, seen } = makePlanner({ broken: true });
     expect(await planner.planLoad(entry)).toBeNull();
+    expect(planner.embeddingOf(entry)).toBeNull();
     expect(seen.warnings).toEqual(["m is loaded without a plan: its header does not tell"]);
   });
 
@@ -291,7 +307,7 @@ describe("loads", () => {
   });
 
   test("what requests may bring later is no part of a load, and hides nothing that a load took", async () => {
-    const { planner } = makePlanner({ subject: { ...SUBJECT, useBytes: () => 50 * MIB } });
+    const { planner } = makePlanner({ useBytes: 50 * MIB });
     const load = await planner.planLoad(entry);
     const { host, devices } = load?.placed.need ?? { host: noParts(), devices: [] };
     load?.note({ host: { ...host, overheadBytes: host.overheadBytes - 20 * MIB }, devices });
