@@ -188,7 +188,8 @@ int32_t mlo_top_logits(mlo_context * c, int32_t row, int32_t count, int32_t * to
 int32_t mlo_embedding(mlo_context * c, int32_t sequence, float * vector, int32_t dimensions) {
     return mlo::guard<int32_t>(-1, [&](auto &) {
         llama_synchronize(c->context);
-        const float * pooled = llama_get_embeddings_seq(c->context, sequence);
+        const bool pools = llama_pooling_type(c->context) != LLAMA_POOLING_TYPE_NONE;
+        const float * pooled = pools ? llama_get_embeddings_seq(c->context, sequence) : llama_get_embeddings_ith(c->context, -1);
         if (!pooled) {
             throw std::runtime_error("sequence " + std::to_string(sequence) + " has no pooled embedding");
         }

@@ -125,8 +125,9 @@ int64_t output_bytes(const llama_context & context, int64_t rows) {
     const llama_cparams & p = context.get_cparams();
     const llama_model & model = context.get_model();
     const int64_t width = model.hparams.n_embd_out();
-    int64_t floats = rows * model.vocab.n_tokens();
-    if (p.embeddings) {
+    const bool pools = p.embeddings && p.pooling_type != LLAMA_POOLING_TYPE_NONE && model.arch != LLM_ARCH_T5;
+    int64_t floats = pools ? width : rows * model.vocab.n_tokens();
+    if (p.embeddings && !pools) {
         floats += rows * width;
     }
     if (p.embeddings_nextn) {

@@ -142,7 +142,7 @@ MLO_API int32_t mlo_top_logits(mlo_context * context, int32_t row, int32_t count
 MLO_API int32_t mlo_logprobs(mlo_context * context, int32_t n, int32_t * rows, int32_t * tokens, int32_t top, float * logits, float * sums, int32_t * topTokens, float * topLogits);
 // A ranking model's score of a sequence. 0 = done.
 MLO_API int32_t mlo_rank(mlo_context * context, int32_t sequence, float * score);
-// Copies the pooled vector of a sequence, L2-normalised. 0 = done.
+// Copies the pooled vector of a sequence, L2-normalised; where nothing is pooled that of the last row. 0 = done.
 MLO_API int32_t mlo_embedding(mlo_context * context, int32_t sequence, float * vector, int32_t dimensions);
 // Removes positions [from, to) of a sequence; to < 0 = to the end. 0 = done, negative: not possible here.
 MLO_API int32_t mlo_seq_remove(mlo_context * context, int32_t sequence, int32_t from, int32_t to);

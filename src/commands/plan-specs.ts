@@ -17,6 +17,7 @@ const BUDGET_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.memoryBudgetBytes,
   SERVE_OPTIONS.memoryShare,
   SERVE_OPTIONS.baseShare,
+  SERVE_OPTIONS.freeShare,
   SERVE_OPTIONS.deviceShare,
   SERVE_OPTIONS.autoOptimization,
 ];

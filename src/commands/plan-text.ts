@@ -5,7 +5,7 @@ import type { MemoryParts } from "../protocol/memory-need.ts";
 import type { Placed, PlanOption } from "../router/placement/plan.ts";
 import type { PlanReport } from "../router/placement/planning.ts";
 import type { Recommendation } from "../router/placement/recommend.ts";
-import { sumParts } from "../router/placement/room.ts";
+import { sumNeed, sumParts } from "../router/placement/room.ts";
 
 export function renderPlan(report: PlanReport): string {
   const { plan, budget, residents, learned } = report;
@@ -19,12 +19,12 @@ export function renderPlan(report: PlanReport): string {
   });
   const beside = residents.map(({ id }) => line("beside", id));
   const earlier = learned === null ? [] : [line("earlier", describeLearned(learned))];
-  return `${[`${report.model}: ${describeVerdict(report)}`, ...describeType(report), ...describeBody(report), ...pools, ...held, ...beside, ...earlier].join("\n")}\n`;
+  return `${[`${report.model}: ${describeVerdict(report)}`, ...describeType(report), ...describeBody(), ...pools, ...held, ...beside, ...earlier].join("\n")}\n`;
 
-  function describeBody({ source }: PlanReport): string[] {
+  function describeBody(): string[] {
     switch (plan.verdict) {
       case "fits":
-        return describePlaced(plan.placed, report, source);
+        return describePlaced(plan.placed, report);
       case "fits-if":
         return plan.options.map((option, at) => describeOption(option, at));
       case "refused": {
@@ -48,8 +48,8 @@ function describeVerdict({ plan }: PlanReport): string {
   return `${plan.verdict === "refused" ? "does not fit" : "does not fit as it is"}: ${plan.reason}`;
 }
 
-function describePlaced(placed: Placed, { budget }: PlanReport, source: PlanReport["source"]): string[] {
-  const { settings, need, lowered, speed } = placed;
+function describePlaced(placed: Placed, { budget, source, unmeasured }: PlanReport): string[] {
+  const { settings, need, embedding, lowered, speed } = placed;
   const names = [budget.machine.host, ...budget.machine.devices].map(({ name }) => name);
   const memory = [need.host, ...need.devices].flatMap((parts, at) =>
     sumParts(parts) === 0
@@ -62,7 +62,9 @@ function describePlaced(placed: Placed, { budget }: PlanReport, source: PlanRepo
   return [
     line("settings", `${describeSettings(placed)}${layers}${experts}`),
     ...memory,
+    ...(embedding === null ? [] : [line("embeddings", `${formatBytes(Math.ceil(sumNeed(embedding)))} more, if asked`)]),
     line("counted", source === "measured" ? "by llama.cpp with these settings" : "by the formula"),
+    ...(unmeasured === null ? [] : [line("not asked", `llama.cpp, which could not tell: ${unmeasured}`)]),
     ...lowered.map(({ setting, from, to }) => line("lowered", `${setting} from ${from} to ${to}, so that it fits`)),
     line("speed", describeSpeed(speed)),
     line("load", describeLoad(speed)),

@@ -169,6 +169,7 @@ class Models {
       draft: settings.draft === null ? null : this.#shape(settings.draft.modelPath, [settings.draft.modelPath]),
       withHead: (settings.head ?? null) !== null,
       besideBytes: settings.adapters.reduce((sum, path) => sum + statSync(path).size, 0),
+      pooling: settings.pooling,
       others,
     });
   }
@@ -237,10 +238,11 @@ function largestFile(registry: ModelRegistry): string | null {
   return largest?.files[0] ?? null;
 }
 
-export function describePolicy(config: ServeConfig): BudgetPolicy {
+function describePolicy(config: ServeConfig): BudgetPolicy {
   return {
     memoryShare: config.memoryShare === 0 ? null : config.memoryShare / 100,
     baseShare: config.baseShare / 100,
+    freeShare: config.freeShare / 100,
     deviceShare: config.deviceShare / 100,
     memoryBudgetBytes: config.memoryBudgetBytes === 0 ? null : config.memoryBudgetBytes,
     automatic: config.autoOptimization,

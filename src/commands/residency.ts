@@ -17,7 +17,7 @@ import type { Router } from "../router/router.ts";
 const ENGINE_BYTES = 256 * 1024 ** 2;
 
 export interface MemorySources {
-  planner: Pick<Planner, "planLoad" | "pools" | "byPool" | "learnedOf">;
+  planner: Pick<Planner, "planLoad" | "embeddingOf" | "pools" | "byPool" | "learnedOf">;
   hardware: { sources: { machine: MachineSource } };
 }
 
@@ -27,6 +27,7 @@ const FREE_AGE_MS_MAX = 0;
 export function openMemory({ planner, hardware }: MemorySources): MemoryEffects {
   const { machine } = hardware.sources;
   return {
+    embeddingOf: (entry) => planner.embeddingOf(entry),
     byPool: (need) => planner.byPool(need),
     learnedOf: (id) => planner.learnedOf(id),
     pools: () => planner.pools().map(({ name }) => name),

@@ -6,7 +6,7 @@ import { limitRetained, sizeDraft, sizeEmbedding, sizeGeneration } from "../prot
 import { AppError } from "../protocol/errors.ts";
 import type { KvType } from "../protocol/memory-need.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
-import { automaticContextLength, type Pooling } from "../protocol/model-info.ts";
+import { automaticContextLength, type Pooling, readTrainedLength } from "../protocol/model-info.ts";
 
 export interface ContextPlan {
   main: ContextSettings;
@@ -35,7 +35,7 @@ const PARALLEL_RECURRENT = 4;
 const SINGLE_THREAD_BYTES = 16 * 1024 * 1024;
 
 export function planContexts(settings: EngineSettings, facts: ModelFacts, cores: number): ContextPlan {
-  const trained = Math.max(1, facts.trainedContextLength);
+  const trained = readTrainedLength(facts.trainedContextLength);
   const contextLength = settings.contextLength > 0 ? settings.contextLength : automaticContextLength(trained);
   const threads = chooseThreads(settings, facts, cores);
   const embeds = !facts.causal || !facts.hasDecoder || facts.pooling > 0;
@@ -43,8 +43,9 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
   const retainedMax = limitRetained({ ...settings, parallel }, facts.isRecurrent);
   const pooling = choosePooling(settings, facts, embeds);
   const kept = keepAs(chooseKvType(settings, facts));
+  const splits = facts.causal && facts.hasDecoder && pooling === LAST;
   const embedding: ContextSettings = {
-    ...sizeEmbedding(settings.microBatchSize, trained),
+    ...sizeEmbedding(settings.microBatchSize, trained, { splits, keepsStates: facts.isRecurrent }),
     threads,
     embeddings: true,
     pooling,
@@ -60,7 +61,7 @@ export function planContexts(settings: EngineSettings, facts: ModelFacts, cores:
   return {
     main: embeds ? embedding : generation,
     embedding,
-    embeddingLimit: embedding.microBatchSize,
+    embeddingLimit: embedding.batchSize,
     canGenerate: !embeds,
     parallel: embeds ? embedding.sequences : parallel,
     retainedMax: embeds ? 0 : retainedMax,

@@ -224,8 +224,8 @@ export class LlamaBackend implements Backend {
   }
 
   get embeddingBatch(): { inputs: number; tokens: number } {
-    const { sequences, microBatchSize } = this.#plan.embedding;
-    return { inputs: sequences, tokens: microBatchSize };
+    const { sequences, batchSize } = this.#plan.embedding;
+    return { inputs: sequences, tokens: batchSize };
   }
 
   embed(inputs: Int32Array[]): Float32Array[] {

@@ -13,7 +13,7 @@ export interface ContextSizes {
   sequences: number;
 }
 
-/** An embedding input must fit one micro batch, whose compute buffers grow with its square. */
+/** Of the longest embedding input, unless micro batches are longer. */
 const EMBEDDING_ROWS = 2048;
 /** Embedding inputs in one batch. */
 const EMBEDDING_INPUTS = 16;
@@ -41,9 +41,25 @@ export function limitRetained({ parallel, retainedMax }: Pick<Sized, "parallel" 
   return recurrent ? Math.min(retainedMax, parallel) : retainedMax;
 }
 
-export function sizeEmbedding(microBatchSize: number, trainedContextLength: number): ContextSizes {
-  const rows = Math.min(trainedContextLength, Math.max(microBatchSize, EMBEDDING_ROWS));
-  return { contextLength: rows, batchSize: rows, microBatchSize: rows, outputs: rows, sequences: countInputs(rows) };
+/** What of a model and its pooling shapes a context for embeddings. */
+export interface EmbeddingTraits {
+  /** Causal, and of an input only the last row counts: it may go through several micro batches. Else it must fit one. */
+  splits: boolean;
+  /** A recurrent state for each input of a batch; llama.cpp runs them one after the other. */
+  keepsStates: boolean;
+}
+
+/** `trainedContextLength` null: not known, so nothing limits the rows. */
+export function sizeEmbedding(
+  asked: number,
+  trainedContextLength: number | null,
+  traits: EmbeddingTraits,
+): ContextSizes {
+  const usual = Math.max(asked, EMBEDDING_ROWS);
+  const rows = Math.min(trainedContextLength ?? usual, usual);
+  const microBatchSize = traits.splits ? Math.min(rows, asked) : rows;
+  const sequences = traits.keepsStates ? 1 : countInputs(microBatchSize);
+  return { contextLength: rows, batchSize: rows, microBatchSize, outputs: rows, sequences };
 }
 
 /** llama.cpp plans for as many rows of each input, and aborts where there are others than outputs. */

@@ -61,3 +61,20 @@ export interface MemoryNeed {
   /** In the order of `deviceShares`. */
   devices: MemoryParts[];
 }
+
+/** Of two contexts of one engine. */
+export function addNeeds(a: MemoryNeed, b: MemoryNeed): MemoryNeed {
+  const devices = a.devices.map((parts, at) => addParts(parts, b.devices[at]));
+  return { host: addParts(a.host, b.host), devices };
+}
+
+function addParts(a: MemoryParts, b: MemoryParts | undefined): MemoryParts {
+  if (b === undefined) return a;
+  return {
+    weightsBytes: a.weightsBytes + b.weightsBytes,
+    mappedBytes: a.mappedBytes + b.mappedBytes,
+    kvBytes: a.kvBytes + b.kvBytes,
+    computeBytes: a.computeBytes + b.computeBytes,
+    overheadBytes: a.overheadBytes + b.overheadBytes,
+  };
+}

@@ -21,6 +21,7 @@ import type { BackendInfo, CacheOverview, Generation, Health, Inference, ModelCa
 import { type CardSettings, toCard } from "./model-card.ts";
 import { assertAllowed, fillDefaults, isRankInput, settingsOf } from "./model-settings.ts";
 import { LoadChanges } from "./placement/load-changes.ts";
+import { countEmbedding, describeEngine } from "./residency/embedding-room.ts";
 import type { LoadOptions, MemoryOverview, Unloaded } from "./residency/loading.ts";
 import type { MemoryEffects } from "./residency/memory-effects.ts";
 import { Residency } from "./residency/residency.ts";
@@ -98,7 +99,14 @@ export class Router implements Inference {
   ): Promise<EmbeddingResult & { model: ModelCard }> {
     const entry = this.#resolve(model);
     assertAllowed(entry, inputs.some(isRankInput) ? "rerank" : "embedding");
-    const result = await EngineCall.embed(inputs, this.#callOptions(entry, signal));
+    const { memory, clock } = this.#deps;
+    const options = this.#callOptions(entry, signal);
+    const findEngine = async (): Promise<EngineProcess> => {
+      const engine = await options.findEngine();
+      countEmbedding(entry, this.#residency.places, memory, clock.monotonicMs());
+      return engine;
+    };
+    const result = await EngineCall.embed(inputs, { ...options, findEngine });
     return { ...result, model: this.#card(entry) };
   }
 
@@ -249,7 +257,7 @@ export class Router implements Inference {
   #card(entry: ModelEntry): ModelCard {
     const place = this.#residency.places.find(entry.engineKey);
     const isDefault = this.#deps.registry.defaultEntry()?.id === entry.id;
-    const info = place?.engine?.info ?? null;
+    const info = place === null ? null : describeEngine(place);
     return toCard(
       entry,
       {

@@ -9,6 +9,7 @@ import type { MemoryEffects } from "./residency/memory-effects.ts";
 import type { Place } from "./residency/place.ts";
 import { addPools } from "./residency/pools.ts";
 import type { Residency } from "./residency/residency.ts";
+import { heldBytes } from "./residency/tenure.ts";
 
 type Counts = Pick<EngineStats, "decodedTokens" | "evaluatedTokens"> & { stepMs: number };
 
@@ -34,7 +35,7 @@ export class StatusReport {
     const holding = places.filter(([, { engine, starting, leaving }]) => (engine ?? starting ?? leaving) !== null);
     const names = this.#memory?.pools() ?? [];
     const planned = addPools(
-      holding.map(([, { tenure }]) => tenure.needBytes ?? []),
+      holding.map(([, { tenure }]) => heldBytes(tenure) ?? []),
       names.length,
     );
     const { budgets } = this.#residency;
@@ -62,7 +63,7 @@ export class StatusReport {
       pid: engine?.pid ?? null,
       backend: engine?.backend ?? null,
       devices: engine?.info.devices ?? [],
-      plannedBytes: this.#memory === undefined ? null : tenure.needBytes,
+      plannedBytes: this.#memory === undefined ? null : heldBytes(tenure),
       measuredBytes: need === null ? null : (this.#memory?.byPool(need) ?? null),
       learned: this.#memory?.learnedOf(id) ?? null,
       memory: engine === null ? null : (this.#memory?.readProcess(engine.pid) ?? null),

@@ -74,6 +74,12 @@ describe("the text", () => {
     }
   });
 
+  test("of one that llama.cpp could not be asked about: why", async () => {
+    planner.unmeasured = "no answer within 60 s";
+    expect(await render()).toContain("llama.cpp, which could not tell: no answer within 60 s");
+    planner.unmeasured = null;
+  });
+
   test("of one that would: each change; of one that can't: what is missing", async () => {
     planner.machine = makeMachine(2 * GIB);
     planner.residents = [makeResident("other", 1.5 * GIB)];

@@ -13,22 +13,30 @@ import { makeEntry } from "../support/fake-engines.ts";
 import { DEMO_PATH } from "../support/fake-inference.ts";
 import { FakeMachine, makeDevice, makeMachine } from "../support/machines.ts";
 
+const PARTS = { weightsBytes: 1, mappedBytes: 0, kvBytes: 0, computeBytes: 0, overheadBytes: 0 };
+const EMBEDDING = { host: PARTS, devices: [] };
 const LEARNED = { settings: 1, loads: 1, excessBytes: 2, lastPlannedBytes: 10, lastMeasuredBytes: 12 };
 
 /** `planned`: what the planner says of any model; null: it can't say. */
 function open(planned: number[] | null, machine = new FakeMachine()): MemoryEffects {
   const plan = planned === null ? null : ({ poolBytes: planned } as unknown as LoadPlan);
   const pools = [{ name: "main memory", totalBytes: 8000, budgetBytes: 5000, reason: "as the test says" }];
-  const planner = { planLoad: async () => plan, pools: () => pools, byPool: () => [12, 3], learnedOf: () => LEARNED };
+  const planner = {
+    planLoad: async () => plan,
+    embeddingOf: () => EMBEDDING,
+    pools: () => pools,
+    byPool: () => [12, 3],
+    learnedOf: () => LEARNED,
+  };
   return openMemory({ planner, hardware: { sources: { machine } } });
 }
 
 const demo = makeEntry("demo", { path: DEMO_PATH, sizeBytes: 1_000_000, trainedContextLength: 320 });
 
 test("what a model takes and what there is are the planner's to say", async () => {
-  const { needOf, budgets, pools, byPool, learnedOf } = open([1234, 7]);
-  const parts = { weightsBytes: 1, mappedBytes: 0, kvBytes: 0, computeBytes: 0, overheadBytes: 0 };
-  expect(byPool({ host: parts, devices: [parts] })).toEqual([12, 3]);
+  const { needOf, embeddingOf, budgets, pools, byPool, learnedOf } = open([1234, 7]);
+  expect(byPool({ host: PARTS, devices: [PARTS] })).toEqual([12, 3]);
+  expect(embeddingOf(demo)).toBe(EMBEDDING);
   expect(learnedOf("demo")).toEqual(LEARNED);
   expect(await needOf(demo)).toEqual([1234, 7]);
   expect([pools(), budgets()]).toEqual([["main memory"], [5000]]);

@@ -80,7 +80,10 @@ describe("a model that generates", () => {
   test("embeds the last token in a context of its own", () => {
     const plan = planWith();
     expect(plan).toMatchObject({ canGenerate: true, pooling: "last", embeddingLimit: 2048 });
-    expect(plan.embedding).toMatchObject({ embeddings: true, pooling: 3, contextLength: 2048, microBatchSize: 2048 });
+    expect(plan.embedding).toMatchObject({ embeddings: true, pooling: 3, contextLength: 2048, microBatchSize: 512 });
+    expect(planWith({ pooling: "mean" }).embedding).toMatchObject({ microBatchSize: 2048, sequences: 16 });
+    // They would run one after the other.
+    expect(planWith({}, { isRecurrent: true }).embedding.sequences).toBe(1);
     expect(planWith({ microBatchSize: 8192 }).embeddingLimit).toBe(8192);
     expect(planWith({}, { trainedContextLength: 320 }).embeddingLimit).toBe(320);
   });

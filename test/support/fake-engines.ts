@@ -73,6 +73,8 @@ export class FakeEngine {
   accepts = true;
   /** Off: it is too busy to say what it does. */
   answers = true;
+  /** Off: the test answers embeddings itself. */
+  embeds = false;
   /** What it says that it keeps. */
   entries: CacheEntry[] = [makeCacheEntry()];
   /** Off: the test says `flushed` itself, or never. */
@@ -91,9 +93,16 @@ export class FakeEngine {
     if (message.type === "generate" && this.accepts) this.accept(message.id);
     if (message.type === "cache" && this.answers) this.tell({ type: "cache", id: message.id, entries: this.entries });
     if (message.type === "flush" && this.flushes) this.tell({ type: "flushed", id: message.id });
+    if (message.type === "embed" && this.embeds) this.#embed(message.id, message.inputs.length);
     if (message.type === "stats" && this.answers) {
       this.tell({ type: "stats", id: message.id, stats: STATS as never });
     }
+  }
+
+  /** As many vectors, of one number each. */
+  #embed(id: number, count: number): void {
+    const message: FromEngine = { type: "embeddings", id, count, dimensions: 1, promptTokens: count };
+    this.client.receive({ message, payload: new Uint8Array(new Float32Array(count).fill(1).buffer) });
   }
 
   /** The requests that it got, in order. */

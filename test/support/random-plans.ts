@@ -28,6 +28,8 @@ export interface ModelSpec {
   stateBytes?: number;
   isRecurrent?: boolean;
   draftBytes?: number;
+  /** What the first embedding adds; absent: nothing. */
+  embeddingBytes?: number;
   trainedContextLength?: number;
   others?: PlanSubject[];
 }
@@ -67,6 +69,8 @@ export function makeSubject(spec: ModelSpec): PlanSubject {
     weightType: "q4_K",
     fileBytes,
     needOf: (settings) => sumModel(spec, settings),
+    embeddingOf: () =>
+      spec.embeddingBytes === undefined ? null : { host: { ...noParts(), kvBytes: spec.embeddingBytes }, devices: [] },
     workOf(settings, depth) {
       const need = sumModel(spec, { ...settings, contextLength: Math.max(1, depth) });
       const work = (parts: MemoryParts) => ({

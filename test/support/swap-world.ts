@@ -13,12 +13,15 @@ import { Router } from "../../src/router/router.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FakeEngine, makeEntry } from "./fake-engines.ts";
 import { DONE_EVENT } from "./fake-inference.ts";
+import { noParts } from "./random-plans.ts";
 import { readAll } from "./router-fixture.ts";
 
 export interface WorldModel {
   id: string;
   bytes: number;
   loadMs: number;
+  /** What the first embedding adds; absent: nothing. */
+  embeddingBytes?: number;
   pinned?: boolean;
   priority?: number;
 }
@@ -43,6 +46,7 @@ export interface Asked {
 }
 
 class WorldEngine extends FakeEngine {
+  override embeds = true;
   readonly #world: SwapWorld;
 
   constructor(world: SwapWorld, model: WorldModel, pid: number) {
@@ -172,6 +176,10 @@ export class SwapWorld {
       needOf: async (entry) => [this.modelOf(entry.id).bytes],
       budgets: () => [this.options.budgetBytes],
       readAhead: async (entry) => void this.readAhead.push(entry.id),
+      embeddingOf: ({ id }) => {
+        const { embeddingBytes } = this.modelOf(id);
+        return embeddingBytes === undefined ? null : { host: { ...noParts(), kvBytes: embeddingBytes }, devices: [] };
+      },
       byPool: ({ host }) => [host.kvBytes],
       learnedOf: (id) => this.learned.get(id) ?? null,
       readFree: async () => {

@@ -50,6 +50,7 @@ export function encodePlan(report: PlanReport): PlanReply {
     verdict: plan.verdict,
     reason: fits ? null : plan.reason,
     source: fits ? report.source : null,
+    notMeasured: report.unmeasured,
     convertTo: report.outType,
     asked: encodeSettings(report.asked),
     plan: fits ? encodePlaced(plan.placed) : null,
@@ -81,13 +82,14 @@ export function encodeLearned(learned: Learned | null): PlanReply["learned"] {
   };
 }
 
-export function encodePlaced({ settings, need, totalBytes, lowered, speed }: Placed): Placement {
+export function encodePlaced({ settings, need, totalBytes, embedding, lowered, speed }: Placed): Placement {
   return {
     settings: encodeSettings(settings) as PlannedSettings,
     memory: {
       host: encodeParts(need.host),
       devices: need.devices.map(encodeParts),
       totalBytes: Math.ceil(totalBytes),
+      embeddingBytes: embedding && Math.ceil(sumNeed(embedding)),
     },
     lowered: lowered.map(({ setting, from, to }) => ({ setting: NAMES[setting], from, to })),
     speed: { ...speed },

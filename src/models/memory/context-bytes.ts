@@ -45,7 +45,7 @@ export function countRows({ contextLength, microBatchSize, sequences }: ContextS
   return Math.ceil(rows / sequences) * sequences;
 }
 
-export function countOutputRows(sizes: ContextSizes): number {
+function countOutputRows(sizes: ContextSizes): number {
   return Math.min(sizes.outputs, Math.max(sizes.microBatchSize, sizes.sequences));
 }
 
@@ -61,8 +61,8 @@ export function countComputeBytes(
   const masks = countMaskBytes(shape, sizes, rows);
   const layerBytes = Math.max(0, ...layers.map((layer) => countLayerBytes(shape, layer, sizes, rows)));
   const outputs = countOutputRows(sizes);
-  // An encoder's pooled vectors are small. By the output the masks have done their work.
-  const numbers = hasOutput && !shape.isEncoder ? outputs * (shape.vocabularySize + 2 * shape.width) : 0;
+  // Pooled vectors are small, and beside them no logits are computed. By the output the masks have done their work.
+  const numbers = hasOutput && !shape.embedsOnly ? outputs * (shape.vocabularySize + 2 * shape.width) : 0;
   return rows * INPUT_BYTES + Math.max(masks + layerBytes, numbers * FLOAT_BYTES);
 }
 
@@ -99,24 +99,23 @@ const BLOCK32_TYPES = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q8_1", "IQ4_NL",
 /** A pair of numbers for each expert, row and choice (ggml's `mmid_row_mapping`). */
 const CHOICE_BYTES = 8;
 
-/** Scratch memory of the processor's kernels: a step's rows, converted for the widest matrix. */
-export function countWorkBytes(shape: ModelShape, sizes: ContextSizes): number {
-  const rows = countRows(sizes);
+/** Scratch memory of the processor's kernels for each row of a step: rows are converted for the widest matrix. */
+export function countRowWorkBytes(shape: ModelShape): number {
   const used = shape.experts?.used ?? 0;
-  const needs = shape.tensors
-    .filter(({ isMatrix }) => isMatrix)
-    .map(({ name, type, columns, isExpert }) => {
-      const each = ACTIVATION_BYTES[type] ?? (BLOCK32_TYPES.includes(type) ? BLOCK32_BYTES : BLOCK256_BYTES);
-      const choices = isExpert ? (shape.experts?.count ?? 0) * used * rows * CHOICE_BYTES : 0;
-      // What experts give is one vector for each of them, what they get is the same for all.
-      const vectors = isExpert && name.includes("down") ? used : 1;
-      return rows * vectors * columns * each + choices;
-    });
-  return Math.max(0, ...needs);
+  let most = 0;
+  for (const { isMatrix, name, type, columns, isExpert } of shape.tensors) {
+    if (!isMatrix) continue;
+    const each = ACTIVATION_BYTES[type] ?? (BLOCK32_TYPES.includes(type) ? BLOCK32_BYTES : BLOCK256_BYTES);
+    const choices = isExpert ? (shape.experts?.count ?? 0) * used * CHOICE_BYTES : 0;
+    // What experts give is one vector for each of them, what they get is the same for all.
+    const vectors = isExpert && name.includes("down") ? used : 1;
+    most = Math.max(most, vectors * columns * each + choices);
+  }
+  return most;
 }
 
 /** Rows with output, which are kept on the host. */
 export function countOutputBytes(shape: ModelShape, sizes: ContextSizes): number {
-  const numbers = shape.vocabularySize + (shape.embedsOnly ? shape.width : 0);
-  return sizes.outputs * numbers * FLOAT_BYTES;
+  // Pooled vectors are kept by sequence.
+  return (shape.embedsOnly ? shape.width : sizes.outputs * shape.vocabularySize) * FLOAT_BYTES;
 }

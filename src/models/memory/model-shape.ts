@@ -52,7 +52,8 @@ export interface ModelShape {
   vocabularySize: number;
   /** Of a byte-pair tokenizer; 0: none. */
   mergeCount: number;
-  trainedContextLength: number;
+  /** Null: not told. */
+  trainedContextLength: number | null;
   /** A second cache holds the layers with a window; it is as large as the other one. */
   hasWindows: boolean;
   experts: ExpertShape | null;
@@ -60,6 +61,8 @@ export interface ModelShape {
   isEncoder: boolean;
   /** It embeds and does not generate. */
   embedsOnly: boolean;
+  /** Of an embedding's input only the last row counts, so that it may go through several micro batches. */
+  splitsInputs: boolean;
   /** Attention as one operation; else its scores are there as a whole. */
   fusesAttention: boolean;
   tensors: ShapeTensor[];

@@ -39,7 +39,8 @@ export interface PlanSubject {
   layers: number;
   /** Layers with experts; 0 = none has. */
   expertLayers: number;
-  trainedContextLength: number;
+  /** Null: not told. */
+  trainedContextLength: number | null;
   isRecurrent: boolean;
   /** Its states are kept at places of prompts: a recurrent or hybrid memory. */
   hasCheckpoints: boolean;
@@ -49,7 +50,13 @@ export interface PlanSubject {
   /** ggml's name of the type that most of its weights have; null: not known. */
   weightType: string | null;
   fileBytes: number;
+  /**
+   * The host's part, and what weights and cells take of all devices together, are the same for every `deviceShares`. Layers or
+   * experts that leave devices never make the host's weights and cells less.
+   */
   needOf(settings: PlanSettings): MemoryNeed;
+  /** What the first embedding adds to a model that generates; null: it has no other context for that. */
+  embeddingOf(settings: PlanSettings): MemoryNeed | null;
   /** Of a token with `depth` others before it; null: not known. */
   workOf(settings: PlanSettings, depth: number): TokenWork | null;
   /** The same model in other files that are here. */
@@ -133,6 +140,8 @@ export interface Placed {
   need: MemoryNeed;
   /** All of it: own, mapped, and of devices. */
   totalBytes: number;
+  /** What the first embedding adds: counted when somebody embeds, if there is room then. Null: nothing. */
+  embedding: MemoryNeed | null;
   lowered: readonly Lowered[];
   speed: PredictedSpeed;
   /** 0 is the best choice that there is, whatever the memory; a larger one is worse. */

@@ -3,6 +3,7 @@
 
 import type { Clock } from "../../lib/clock.ts";
 import type { ModelEntry } from "../../models/entry.ts";
+import { AppError, type ErrorCode } from "../../protocol/errors.ts";
 import type { MachineSnapshot } from "../../protocol/machine.ts";
 import type { MachineRates } from "../../protocol/machine-rates.ts";
 import type { MemoryNeed } from "../../protocol/memory-need.ts";
@@ -31,6 +32,8 @@ import { predictSpeed } from "./speed.ts";
 
 /** The measure may say more than the formula: then it is planned again, with that much more. It converges at once but for steps of llama.cpp's own. */
 const ROUNDS_MAX = 4;
+/** What llama.cpp says of a file or of what was asked for: a load would end with the same, however much memory there is. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["model_damaged", "format_unsupported", "not_supported"]);
 
 type Look = Pick<Surroundings, "budget" | "residents">;
 
@@ -44,6 +47,8 @@ export class Planner implements PlanningService {
   readonly #stamps = new Map<string, string>();
   /** What the last load of each model had to be lowered. */
   readonly #loads = new Map<string, readonly Lowered[]>();
+  /** What the first embedding would add to each, by its key. */
+  readonly #embeddings = new Map<string, MemoryNeed | null>();
 
   constructor(effects: PlannerEffects, policy: BudgetPolicy, clock: Clock) {
     this.#effects = effects;
@@ -114,6 +119,7 @@ export class Planner implements PlanningService {
   async planLoad(entry: ModelEntry): Promise<LoadPlan | null> {
     let report: PlanReport;
     let stamp: string;
+    this.#embeddings.delete(entry.engineKey);
     try {
       const described = await this.#effects.describe(entry);
       if (described.stamp === null) throw new Error("it is not converted yet");
@@ -128,6 +134,7 @@ export class Planner implements PlanningService {
     }
     if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
     const { placed } = report.plan;
+    this.#embeddings.set(entry.engineKey, placed.embedding);
     return {
       placed,
       poolBytes: needByPool(placed.need, report.budget.machine.unified),
@@ -150,6 +157,11 @@ export class Planner implements PlanningService {
   /** In the order of the pools. */
   byPool(need: MemoryNeed): readonly number[] {
     return needByPool(need, this.#settled?.machine.unified ?? false);
+  }
+
+  /** As of its last plan. Null: it adds nothing, or was never planned. */
+  embeddingOf({ engineKey }: Pick<ModelEntry, "engineKey">): MemoryNeed | null {
+    return this.#embeddings.get(engineKey) ?? null;
   }
 
   /** What its loads took; null: there were none, or it was not to be loaded since the start. */
@@ -202,32 +214,38 @@ export class Planner implements PlanningService {
     model: ModelReference,
     question: PlanQuestion,
     quick: boolean,
-  ): Promise<Pick<PlanReport, "plan" | "source">> {
+  ): Promise<Pick<PlanReport, "plan" | "source" | "unmeasured">> {
     let now = question;
     for (let round = 0; ; round++) {
       const made = plan(now);
-      if (made.verdict !== "fits" || round === ROUNDS_MAX) return { plan: made, source: "estimated" };
-      if (quick && isClear(now, made.placed.need)) return { plan: made, source: "estimated" };
+      const estimated = { plan: made, source: "estimated", unmeasured: null } as const;
+      if (made.verdict !== "fits" || round === ROUNDS_MAX) return estimated;
+      if (quick && isClear(now, made.placed.need)) return estimated;
       const { settings } = made.placed;
       const need = await this.#measure(model, question.subject.id, settings);
-      if (need === null) return { plan: made, source: "estimated" };
+      if (need === null) return estimated;
+      if (typeof need === "string") return { ...estimated, unmeasured: need };
       if (findShortfalls(need, leaveRoom(now.machine, now.residents)).length === 0) {
         const speed = predictSpeed(now.subject, now.machine, settings, need);
         return {
           plan: { verdict: "fits", placed: { ...made.placed, need, speed, totalBytes: sumNeed(need) } },
           source: "measured",
+          unmeasured: null,
         };
       }
       now = { ...now, subject: addDifference(now.subject, made.placed.need, need) };
     }
   }
 
-  async #measure(model: ModelReference, id: string, settings: PlanSettings): Promise<MemoryNeed | null> {
+  /** A text: why there is no answer. Throws what a load would end with. */
+  async #measure(model: ModelReference, id: string, settings: PlanSettings): Promise<MemoryNeed | string | null> {
     try {
       return await this.#effects.measure(model, settings);
     } catch (thrown) {
-      this.#effects.warn(`${id} could not be measured: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-      return null;
+      if (thrown instanceof AppError && REFUSALS.has(thrown.code)) throw thrown;
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      this.#effects.warn(`${id} could not be measured: ${reason}`);
+      return reason;
     }
   }
 }

@@ -2,10 +2,11 @@
 // llama.cpp.
 
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
-import { estimateNeed } from "../../models/memory/estimate-need.ts";
+import { estimateEmbedding, prepareEstimate } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
-import type { MemoryNeed, MemoryParts } from "../../protocol/memory-need.ts";
+import { addNeeds, type MemoryNeed } from "../../protocol/memory-need.ts";
+import type { Pooling } from "../../protocol/model-info.ts";
 import type { PlaceWork, PlanSettings, PlanSubject } from "./plan.ts";
 
 export interface SubjectSources {
@@ -19,13 +20,13 @@ export interface SubjectSources {
   withHead: boolean;
   /** Of files that are loaded beside it as they are, such as LoRA adapters. */
   besideBytes: number;
+  /** What embeddings are asked to be pooled by; absent: what the model's file says. */
+  pooling?: Pooling | undefined;
   others: readonly PlanSubject[];
 }
 
-/** A search asks for the same settings again and again, for other options: so many answers are kept. */
-const ANSWERS_MAX = 20_000;
-
-export function describeSubject(sources: SubjectSources): PlanSubject {
+export function describeSubject(given: SubjectSources): PlanSubject {
+  const sources = { ...given, shape: poolBy(given.shape, given.pooling) };
   const { id, shape, fileBytes, draft, others } = sources;
   const keepsStates = shape.layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
   return {
@@ -39,7 +40,8 @@ export function describeSubject(sources: SubjectSources): PlanSubject {
     hasDraft: draft !== null,
     weightType: findWeightType(shape),
     fileBytes,
-    needOf: remember((settings) => sumNeeds(sources, settings)),
+    needOf: prepareNeed(sources),
+    embeddingOf: (settings) => (shape.embedsOnly ? null : estimateEmbedding(shape, settings)),
     workOf(settings, depth) {
       const { host, devices } = bytesPerToken(shape, settings, depth);
       return { host: toWork(host), devices: devices.map(toWork) };
@@ -48,20 +50,33 @@ export function describeSubject(sources: SubjectSources): PlanSubject {
   };
 }
 
+/** What ranks is asked of rankers, and of all others nothing. */
+function poolBy(shape: ModelShape, pooling: Pooling | undefined): ModelShape {
+  if (pooling === undefined || pooling === "rank") return shape;
+  return { ...shape, splitsInputs: pooling === "last" && !shape.isEncoder };
+}
+
 function toWork({ weightBytes, cacheBytes, operations }: TokenCost): PlaceWork {
   return { weightsBytes: weightBytes, kvBytes: cacheBytes, flops: operations };
 }
 
-function sumNeeds(
-  { shape, repacking, draft, withHead, besideBytes }: SubjectSources,
-  settings: PlanSettings,
-): MemoryNeed {
-  const guesses = settings.draft && draft !== null;
-  const need = estimateNeed(shape, settings, { repacking, withHead: withHead && !guesses });
-  need.host.weightsBytes += besideBytes;
-  need.host.overheadBytes += settings.checkpointBytes;
-  if (guesses) addNeed(need, estimateNeed(draft, settings, { repacking, role: "draft" }));
-  return need;
+function prepareNeed({
+  shape,
+  repacking,
+  draft,
+  withHead,
+  besideBytes,
+}: SubjectSources): (settings: PlanSettings) => MemoryNeed {
+  const alone = prepareEstimate(shape, { repacking, withHead });
+  const guided = draft === null ? null : prepareEstimate(shape, { repacking });
+  const guesser = draft === null ? null : prepareEstimate(draft, { repacking, role: "draft" });
+  return (settings) => {
+    const guesses = settings.draft && guesser !== null;
+    const need = guesses && guided !== null ? guided(settings) : alone(settings);
+    need.host.weightsBytes += besideBytes;
+    need.host.overheadBytes += settings.checkpointBytes;
+    return guesses ? addNeeds(need, guesser(settings)) : need;
+  };
 }
 
 /** The last layer that has experts, and all before it: placing counts from the first. */
@@ -77,32 +92,4 @@ function findWeightType({ tensors }: ModelShape): string | null {
   }
   const [most] = [...bytes].sort(([, a], [, b]) => b - a);
   return most?.[0] ?? null;
-}
-
-function remember(needOf: (settings: PlanSettings) => MemoryNeed): (settings: PlanSettings) => MemoryNeed {
-  const answers = new Map<string, MemoryNeed>();
-  return (settings) => {
-    const { contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares } =
-      settings;
-    const parts = [contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares];
-    const key = [...parts, settings.hostExpertLayers, settings.checkpointBytes, settings.draft].join(" ");
-    const known = answers.get(key);
-    if (known !== undefined) return known;
-    const need = needOf(settings);
-    if (answers.size >= ANSWERS_MAX) answers.clear();
-    answers.set(key, need);
-    return need;
-  };
-}
-
-function addNeed(sum: MemoryNeed, more: MemoryNeed): void {
-  addParts(sum.host, more.host);
-  for (const [at, parts] of more.devices.entries()) {
-    const known = sum.devices[at];
-    if (known !== undefined) addParts(known, parts);
-  }
-}
-
-function addParts(sum: MemoryParts, more: MemoryParts): void {
-  for (const name of Object.keys(sum) as (keyof MemoryParts)[]) sum[name] += more[name];
 }

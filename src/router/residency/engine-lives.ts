@@ -39,6 +39,7 @@ export class EngineLives {
   async load(entry: ModelEntry, place: Place, level: number): Promise<EngineProcess> {
     const { clock, log, onSettled } = this.#options;
     const startMs = clock.monotonicMs();
+    place.tenure.embedding = null;
     log.info("loading", { model: entry.id, path: entry.path });
     let outcome: StartOutcome | null = null;
     try {

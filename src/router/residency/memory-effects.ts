@@ -11,6 +11,8 @@ export interface MemoryEffects {
   pools(): readonly string[];
   /** Bytes that an engine of this model will take of each, the mapped ones of its file too. */
   needOf(entry: ModelEntry): Promise<PoolBytes>;
+  /** What the first embedding adds to an engine of this model that generates; null: nothing, or it is not known. */
+  embeddingOf(entry: ModelEntry): MemoryNeed | null;
   /** What an engine says that it took, of each. */
   byPool(need: MemoryNeed): PoolBytes;
   /** What loads of this model took in earlier times beside their plans; null: there were none, or it was not planned since the start. */

@@ -1,5 +1,6 @@
 // What requests are told that get no engine. Pure.
 
+import { formatBytes } from "../../lib/byte-count.ts";
 import { AppError } from "../../protocol/errors.ts";
 import type { Slot } from "../engines/slot.ts";
 
@@ -11,6 +12,17 @@ export function explainCooling(modelId: string, slot: Slot, waitMs: number): App
   const seconds = Math.ceil(waitMs / 1000);
   const message = `The engine of ${modelId} died ${slot.deaths} times in a row. The next one starts in ${seconds} s.`;
   return new AppError({ code: "engine_crashed", message, hint: `Try again in ${seconds} s.` });
+}
+
+/** The model is loaded, and goes on generating. */
+export function explainNoEmbedding(
+  modelId: string,
+  { name, needBytes, leftBytes }: { name: string; needBytes: number; leftBytes: number },
+): AppError {
+  const [need, left] = [formatBytes(Math.ceil(needBytes)), formatBytes(Math.floor(leftBytes))];
+  const message = `${modelId} generates, and embeds in a context of its own, which takes ${need} of ${name}; what is loaded leaves ${left} of the budget.`;
+  const hint = "Load it with a smaller --ctx, unload another model, raise --memory-budget, or use an embedding model.";
+  return new AppError({ code: "plan_refused", message, hint, param: "model" });
 }
 
 export interface Shortage {

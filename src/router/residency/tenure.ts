@@ -1,16 +1,19 @@
 // What a model's place has to do with memory, and for how long: notes of requests and loads, from which admission.ts decides.
 // Pure but for the notes themselves. Times are the monotonic clock's.
 
+import type { MemoryNeed } from "../../protocol/memory-need.ts";
 import { type Resident, updateGap } from "./admission.ts";
 import type { Draining } from "./draining.ts";
 import { worthOf } from "./eviction.ts";
 import type { FreedMemory } from "./memory-effects.ts";
 import type { Place } from "./place.ts";
-import { type PoolBytes, sumPools } from "./pools.ts";
+import { addPools, type PoolBytes, sumPools } from "./pools.ts";
 
 export interface Tenure {
   /** What an engine takes; null: not known yet. */
   needBytes: PoolBytes | null;
+  /** Of its engine's context for embeddings, once somebody embeds with a model that generates. */
+  embedding: { need: MemoryNeed; bytes: PoolBytes } | null;
   /** Its engine takes no new requests: for others' sake, or because somebody asked for its end. */
   closing: { why: "room" | "asked"; draining: Draining } | null;
   pinned: boolean;
@@ -40,6 +43,7 @@ export interface Tenure {
 export function newTenure(): Tenure {
   return {
     needBytes: null,
+    embedding: null,
     closing: null,
     pinned: false,
     priority: 0,
@@ -57,13 +61,19 @@ export function newTenure(): Tenure {
   };
 }
 
+/** What its engine may take by now; null: not known. */
+export function heldBytes({ needBytes, embedding }: Tenure): PoolBytes | null {
+  if (needBytes === null || embedding === null) return needBytes;
+  return addPools([needBytes, embedding.bytes], Math.max(needBytes.length, embedding.bytes.length));
+}
+
 /** What was given an engine has sent its request before this, or never will. */
 const SEND_MS_MAX = 50;
 /** Of a load that was never measured: a disk that reads a gigabyte a second, and the start of a process. */
 const BYTES_PER_MS = 1e6;
 const START_MS = 200;
 
-export function reloadMsOf({ loadMs, needBytes }: Tenure): number {
+function reloadMsOf({ loadMs, needBytes }: Tenure): number {
   return loadMs ?? START_MS + sumPools(needBytes ?? []) / BYTES_PER_MS;
 }
 
@@ -90,7 +100,7 @@ export function toResident(key: string, place: Place, nowMs: number): Resident |
   const running = client === undefined ? 0 : client.openCount;
   return {
     key,
-    bytes: tenure.needBytes ?? [],
+    bytes: heldBytes(tenure) ?? [],
     pinned: tenure.pinned,
     priority: tenure.priority,
     running: running === 0 && isGiven && client?.sentCount === tenure.sentBefore ? 1 : running,

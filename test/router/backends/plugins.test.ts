@@ -142,10 +142,19 @@ describe("what is remembered", () => {
     expect(effects.recall()).toBeNull();
     effects.remember(choice);
     expect(effectsFor(FILES, cache).recall()).toEqual(choice);
+    const moved = (file: string) => file.replace(/^.*\//, "/elsewhere/");
+    const elsewhere = { ...FILES, cpuPlugins: FILES.cpuPlugins.map(moved), gpuPlugins: FILES.gpuPlugins.map(moved) };
+    expect(effectsFor(elsewhere, cache).recall()?.plugins).toEqual(choice.plugins.map(moved));
     expect(effectsFor({ ...FILES, key: "k2" }, cache).recall()).toBeNull();
     expect(effectsFor({ ...FILES, cpuPlugins: FILES.cpuPlugins.slice(1) }, cache).recall()).toBeNull();
     const held = [{ file: "libggml-cuda.so", reason: "it can't be unpacked" }];
     expect(effectsFor({ ...FILES, held }, cache).recall()).toBeNull();
+  });
+
+  test("that has no list of files is nothing", () => {
+    const cache = join(folder, "odd");
+    effectsFor(FILES, cache).remember({} as PluginChoice);
+    expect(effectsFor(FILES, cache).recall()).toBeNull();
   });
 
   test("is kept for each list of back ends", () => {

@@ -4,7 +4,8 @@ import { describe, expect, test } from "bun:test";
 import type { DeviceSnapshot, MachineSnapshot } from "../../../src/protocol/machine.ts";
 import type { DeviceRates, MachineRates } from "../../../src/protocol/machine-rates.ts";
 import { DEFAULT_BUDGET_POLICY, describeBudget } from "../../../src/router/placement/budget.ts";
-import { makeDevice, makeSnapshot } from "../../support/machine-snapshot.ts";
+import { makeDevice, makeMachine } from "../../support/machines.ts";
+import { makeRandom } from "../../support/random.ts";
 import { GIB, makeResident, noParts } from "../../support/random-plans.ts";
 
 const rate = (name: string, kind: DeviceRates["kind"], totalBytes: number | null = 24 * GIB): DeviceRates => ({
@@ -18,7 +19,7 @@ const rates = (...devices: DeviceRates[]): MachineRates => ({
   diskBytesPerSecond: 1e9,
 });
 const memory = (changes: Partial<MachineSnapshot["memory"]>) =>
-  makeSnapshot({ memory: { ...makeSnapshot().memory, ...changes } });
+  makeMachine({ memory: { ...makeMachine().memory, ...changes } });
 const policy = (changes: Partial<typeof DEFAULT_BUDGET_POLICY>) => ({ ...DEFAULT_BUDGET_POLICY, ...changes });
 
 describe("main memory", () => {
@@ -27,10 +28,39 @@ describe("main memory", () => {
   test("a share of what there is, or what is free but for the base", () => {
     expect(budget(memory({ totalBytes: 100, availableBytes: 100 }), DEFAULT_BUDGET_POLICY).budgetBytes).toBe(75);
     expect(budget(memory({ totalBytes: 100, availableBytes: 50 }), DEFAULT_BUDGET_POLICY).budgetBytes).toBe(40);
-    expect(budget(memory({ totalBytes: 100, availableBytes: 5 }), DEFAULT_BUDGET_POLICY).budgetBytes).toBe(0);
     const own = policy({ memoryShare: 0.5, baseShare: 0.2 });
     expect(budget(memory({ totalBytes: 100, availableBytes: 100 }), own).budgetBytes).toBe(50);
     expect(budget(memory({ totalBytes: 100, availableBytes: 50 }), own).budgetBytes).toBe(30);
+  });
+
+  test("on a machine that is nearly full half of what is free; less of it under pressure; or nothing, if so set", () => {
+    const full = (changes: Partial<MachineSnapshot["memory"]> = {}) =>
+      memory({ totalBytes: 1000, availableBytes: 50, ...changes });
+    expect(budget(full(), DEFAULT_BUDGET_POLICY)).toMatchObject({
+      budgetBytes: 25,
+      reason: "50 B are free, and 50 % of that, since it is little of 1.0 kB, stay free",
+    });
+    expect(budget(full({ pressure: "critical" }), DEFAULT_BUDGET_POLICY).budgetBytes).toBe(15);
+    expect(budget(full(), policy({ freeShare: 0 })).budgetBytes).toBe(0);
+    expect(budget(full({ availableBytes: 0 }), DEFAULT_BUDGET_POLICY).budgetBytes).toBe(0);
+  });
+
+  test("more that is free, and a smaller base, never leave less; and never more than is free", () => {
+    for (let seed = 0; seed < 2000; seed++) {
+      const random = makeRandom(seed);
+      const totalBytes = 1000 + random(1_000_000);
+      const availableBytes = random(totalBytes);
+      const share = () => random(101) / 100;
+      const pressure = (["normal", "warning", "critical"] as const)[random(3)] ?? "normal";
+      const own = policy({ baseShare: share(), freeShare: share(), automatic: random(4) > 0 });
+      const of = (available: number, base = own.baseShare) =>
+        budget(memory({ totalBytes, availableBytes: available, pressure }), { ...own, baseShare: base }).budgetBytes ??
+        Number.NaN;
+      const bytes = of(availableBytes);
+      expect([seed, bytes >= 0 && bytes <= availableBytes]).toEqual([seed, true]);
+      expect([seed, of(availableBytes + random(totalBytes - availableBytes)) >= bytes]).toEqual([seed, true]);
+      expect([seed, of(availableBytes, own.baseShare / 2) >= bytes]).toEqual([seed, true]);
+    }
   });
 
   test("shared with a device: sixty of a hundred", () => {
@@ -82,7 +112,7 @@ describe("devices", () => {
     devices: DeviceSnapshot[],
     residents = [] as Parameters<typeof describeBudget>[2],
     ...rated: DeviceRates[]
-  ) => describeBudget(makeSnapshot({ devices }), DEFAULT_BUDGET_POLICY, residents, rates(...rated)).machine.devices;
+  ) => describeBudget(makeMachine({ devices }), DEFAULT_BUDGET_POLICY, residents, rates(...rated)).machine.devices;
 
   test("what is free but for a share that stays free", () => {
     expect(limit([device()], [], rate("CUDA0", "gpu"))).toMatchObject([{ name: "CUDA0", budgetBytes: 90 }]);
@@ -109,8 +139,8 @@ describe("devices", () => {
   });
 
   test("Metal's advice is the most", () => {
-    const shared = makeSnapshot({
-      memory: { ...makeSnapshot().memory, totalBytes: 100, availableBytes: 100, unified: true },
+    const shared = makeMachine({
+      memory: { ...makeMachine().memory, totalBytes: 100, availableBytes: 100, unified: true },
       devices: [device({ kind: "metal", recommendedWorkingSetBytes: 40 })],
     });
     const { machine } = describeBudget(shared, DEFAULT_BUDGET_POLICY, [], rates(rate("MTL0", "gpu", 100)));
@@ -120,7 +150,7 @@ describe("devices", () => {
 
 describe("threads", () => {
   const threads = (power: MachineSnapshot["power"], changes = {}) =>
-    describeBudget(makeSnapshot({ power }), policy(changes));
+    describeBudget(makeMachine({ power }), policy(changes));
 
   test("all that this process may use, half of them on battery or in heat, where the settings allow it", () => {
     expect(threads({ source: "mains", thermalState: "nominal" }).machine.cores).toBe(8);

@@ -17,13 +17,13 @@ import type { PlannedModel, PlannerEffects } from "../../../src/router/placement
 import { DeviationFile } from "../../../src/state/deviation-file.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { makeEntry } from "../../support/fake-engines.ts";
-import { makeSnapshot } from "../../support/machine-snapshot.ts";
+import { makeMachine } from "../../support/machines.ts";
 import { GIB, MIB, makeResident, makeSubject } from "../../support/random-plans.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-planner-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const subject = makeSubject({ id: "m", layers: 4, layerBytes: 100 * MIB, kvBytesPerToken: 2048 });
+const SPEC = { id: "m", layers: 4, layerBytes: 100 * MIB, kvBytesPerToken: 2048 };
 
 const rates = [{ type: "q4_K", bytesPerSecond: 1e11, flopsPerSecond: 1e12 }];
 const RATES: MachineRates = {
@@ -42,7 +42,10 @@ interface World {
   residents?: Resident[];
   /** What llama.cpp says beyond the formula; null: it says nothing. */
   beyondBytes?: number | null;
+  /** What it ends with in place of an answer. */
+  refusal?: Error;
   broken?: boolean;
+  embeddingBytes?: number;
   /** A plug-in for devices is loaded, and finds one with 8 GiB. */
   device?: boolean;
 }
@@ -53,9 +56,12 @@ function makePlanner({
   asked = {},
   residents = [],
   beyondBytes = 0,
+  refusal,
   broken = false,
   device = false,
+  embeddingBytes,
 }: World = {}) {
+  const subject = makeSubject({ ...SPEC, ...(embeddingBytes === undefined ? {} : { embeddingBytes }) });
   const seen = {
     measured: [] as PlanSettings[],
     warnings: [] as string[],
@@ -64,11 +70,11 @@ function makePlanner({
     looks: 0,
     described: 0,
   };
-  const memory = () => ({ ...makeSnapshot().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
+  const memory = () => ({ ...makeMachine().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
   const effects: PlannerEffects = {
     async snapshot() {
       seen.looks++;
-      return makeSnapshot({ memory: memory() });
+      return makeMachine({ memory: memory() });
     },
     rates: async () => (device ? RATES : null),
     recallRates: () => null,
@@ -86,6 +92,7 @@ function makePlanner({
     listModels: () => ["m", "gone"],
     async measure(_model, settings): Promise<MemoryNeed | null> {
       seen.measured.push(settings);
+      if (refusal !== undefined) throw refusal;
       if (beyondBytes === null) throw new Error("the child died");
       const { host, devices } = subject.needOf(settings);
       return { host: { ...host, computeBytes: host.computeBytes + beyondBytes }, devices };
@@ -145,9 +152,27 @@ describe("llama.cpp's account", () => {
     expect((await ask(planner)).plan.verdict).toBe("refused");
   });
 
-  test("that can't be had leaves the estimate, with a warning", async () => {
+  test.each(["model_damaged", "format_unsupported", "not_supported"] as const)(
+    "%s is the plan's answer, as it is the load's",
+    async (code) => {
+      const refusal = new AppError({ code, message: "a tensor is missing", hint: "Fetch it again." });
+      expect(ask(makePlanner({ refusal }).planner)).rejects.toBe(refusal);
+    },
+  );
+
+  test.each(["out_of_memory", "overloaded", "internal"] as const)("%s is no word about the file", async (code) => {
+    const { planner } = makePlanner({ refusal: new AppError({ code, message: "64 measurements wait already" }) });
+    expect(await ask(planner)).toMatchObject({ source: "estimated", unmeasured: "64 measurements wait already" });
+  });
+
+  test("that can't be had leaves the estimate, with a warning, and the plan tells why", async () => {
     const { planner, seen } = makePlanner({ beyondBytes: null });
-    expect(await ask(planner)).toMatchObject({ source: "estimated", plan: { verdict: "fits" } });
+    expect(await ask(planner)).toMatchObject({
+      source: "estimated",
+      unmeasured: "the child died",
+      plan: { verdict: "fits" },
+    });
+    expect(await ask(makePlanner().planner)).toMatchObject({ source: "measured", unmeasured: null });
     expect(seen.warnings).toEqual(["m could not be measured: the child died"]);
   });
 });
@@ -257,9 +282,20 @@ describe("loads", () => {
     expect(planner.pools()[0]?.budgetBytes).toBeLessThan(before[0]?.budgetBytes ?? 0);
   });
 
+  test("what the first embedding adds is not in the plan, and told of the last one", async () => {
+    const { planner } = makePlanner({ embeddingBytes: 300 * MIB });
+    expect(planner.embeddingOf(entry)).toBeNull();
+    const load = await planner.planLoad(entry);
+    expect(planner.embeddingOf(entry)?.host.kvBytes).toBe(300 * MIB);
+    const without = await makePlanner().planner.planLoad(entry);
+    expect(load?.poolBytes).toEqual(without?.poolBytes ?? []);
+    expect(load?.placed.embedding).toEqual(planner.embeddingOf(entry));
+  });
+
   test("what can't be planned is loaded without a plan", async () => {
     const { planner, seen } = makePlanner({ broken: true });
     expect(await planner.planLoad(entry)).toBeNull();
+    expect(planner.embeddingOf(entry)).toBeNull();
     expect(seen.warnings).toEqual(["m is loaded without a plan: its header does not tell"]);
   });
 

@@ -1,0 +1,41 @@
+// The memory of a context for embeddings, which an engine that generates makes when somebody embeds with it: counted with
+// its engine from then on, where what is loaded leaves room for it. Nobody is evicted for it.
+
+import type { ModelEntry } from "../../models/entry.ts";
+import { addNeeds } from "../../protocol/memory-need.ts";
+import type { LoadedModelInfo } from "../../protocol/model-info.ts";
+import type { MemoryEffects } from "./memory-effects.ts";
+import type { Place } from "./place.ts";
+import type { Places } from "./places.ts";
+import { findShortage } from "./pools.ts";
+import { explainNoEmbedding } from "./refusals.ts";
+import { toResident } from "./tenure.ts";
+
+/** Before the model's engine is asked to embed. Throws `plan_refused`: there is no room. No `memory`: there is room for all. */
+export function countEmbedding(
+  entry: ModelEntry,
+  places: Places,
+  memory: MemoryEffects | undefined,
+  nowMs: number,
+): void {
+  const place = places.find(entry.engineKey);
+  if (memory === undefined || place === null || place.tenure.embedding !== null) return;
+  const need = memory.embeddingOf(entry);
+  if (need === null) return;
+  const bytes = memory.byPool(need);
+  const residents = places.entries().flatMap(([key, one]) => toResident(key, one, nowMs) ?? []);
+  const taken = residents.map((resident) => resident.bytes);
+  const shortage = findShortage(bytes, taken, memory.budgets());
+  if (shortage !== null) {
+    const name = memory.pools()[shortage.pool] ?? "host";
+    throw explainNoEmbedding(entry.id, { ...shortage, name, needBytes: bytes[shortage.pool] ?? 0 });
+  }
+  place.tenure.embedding = { need, bytes };
+}
+
+/** What its engine says of itself, and what that context takes besides. */
+export function describeEngine({ engine, tenure }: Pick<Place, "engine" | "tenure">): LoadedModelInfo | null {
+  const info = engine?.info ?? null;
+  if (info === null || info.memoryNeed === null || tenure.embedding === null) return info;
+  return { ...info, memoryNeed: addNeeds(info.memoryNeed, tenure.embedding.need) };
+}
