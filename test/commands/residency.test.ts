@@ -68,6 +68,16 @@ test("what is free is looked at anew, of main memory and of each device; one tha
   });
 });
 
+test("who waits for memory does not wait for drivers that know of no device", async () => {
+  const machine = new FakeMachine();
+  machine.now = makeMachine({ devices: [] });
+  const { hostBytes, devices } = await open([1], machine).readFree();
+  // Where the system does not tell it in its files, the machine is asked.
+  expect(machine.ages).toEqual(process.platform === "linux" ? [] : [0]);
+  expect(hostBytes).toBeGreaterThan(0);
+  expect(devices).toEqual([]);
+});
+
 test("where it can't say its files count, whatever their header says: the load will tell why", async () => {
   expect(await open(null).needOf(demo)).toEqual([1_000_000 + 256 * 1024 ** 2]);
 });

@@ -74,16 +74,22 @@ function makePlanner({
     warnings: [] as string[],
     deviations: new Map<string, Deviation>(),
     moves: false,
+    looks: 0,
+    described: 0,
   };
   const memory = () => ({ ...makeMachine().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
   const effects: PlannerEffects = {
-    snapshot: async () => makeMachine({ memory: memory() }),
+    async snapshot() {
+      seen.looks++;
+      return makeMachine({ memory: memory() });
+    },
     rates: async () => (device ? RATES : null),
     recallRates: () => null,
     usesDevices: device,
     residents: () => residents,
     isMoving: () => seen.moves,
     async describe(model): Promise<PlannedModel> {
+      seen.described++;
       if (broken) throw new AppError({ code: "format_unsupported", message: "its header does not tell" });
       if (typeof model === "string" && model !== "m")
         throw new AppError({ code: "model_not_found", message: "no such" });
@@ -255,6 +261,18 @@ describe("loads", () => {
     const { planner } = makePlanner({ residents: [makeResident("other", 7.8 * GIB)] });
     expect((await planner.planLoad(entry))?.apply(settings)).toEqual(settings);
     expect(planner.pools()).toMatchObject([{ budgetBytes: 8 * GIB }]);
+  });
+
+  test("is planned from one look at the machine, and from none while engines start or end", async () => {
+    const { planner, seen } = makePlanner();
+    await planner.planLoad(entry);
+    expect([seen.looks, seen.described]).toEqual([1, 1]);
+    seen.moves = true;
+    await planner.planLoad(entry);
+    expect([seen.looks, seen.described]).toEqual([1, 2]);
+    // Who asks for a plan gets what is known now.
+    await planner.optimization();
+    expect(seen.looks).toBe(2);
   });
 
   test("while an engine starts or ends, the last budget holds", async () => {
