@@ -3,7 +3,6 @@
 
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { ServeConfig } from "../config.ts";
 import { systemClock } from "../lib/clock.ts";
 import { assertServable, type ModelEntry } from "../models/entry.ts";
 import { inspectPath } from "../models/inspect.ts";
@@ -17,18 +16,19 @@ import { quantizationOf } from "../protocol/hub-name.ts";
 import type { MachineSource } from "../protocol/machine.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import type { ModelCard } from "../router/inference.ts";
-import { type BudgetPolicy, DEFAULT_BUDGET_POLICY, describeBudget } from "../router/placement/budget.ts";
+import { describeBudget } from "../router/placement/budget.ts";
 import { fileLimitBytes } from "../router/placement/file-fit.ts";
 import { benchEffects, MachineBench, recallRates } from "../router/placement/machine-bench.ts";
 import { applyLoadSettings, measureEffects, NeedMeasurer } from "../router/placement/measure.ts";
 import type { PlanSettings, PlanSubject, Resident } from "../router/placement/plan.ts";
 import { Planner } from "../router/placement/planner.ts";
 import type { HeaderModel, ModelReference, PlannedModel, PlannerEffects } from "../router/placement/planning.ts";
-import { describeSubject } from "../router/placement/subject.ts";
+import { countUseBytes, describeSubject } from "../router/placement/subject.ts";
 import { DeviationFile } from "../state/deviation-file.ts";
 import { describeAsked } from "./asked-settings.ts";
 import { describeStart, type EngineSources } from "./engine-settings.ts";
 import { describeHeaderModel } from "./header-subject.ts";
+import { describePolicy, readConvertType } from "./serve-settings.ts";
 import type { StartOptions } from "./server.ts";
 
 /** An older reading may be of before a load, and the models that are counted as loaded of after it. */
@@ -86,8 +86,10 @@ export function openPlanner(sources: PlanningSources): Planner {
     listModels: () =>
       registry.list().flatMap(({ id, error, conversion }) => (error === null && conversion?.file !== null ? [id] : [])),
     async measure(model, settings) {
-      const { need } = await measurer.measure(models.toEngine(models.find(model), settings));
-      return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes + settings.checkpointBytes } };
+      const entry = models.find(model);
+      const { need } = await measurer.measure(models.toEngine(entry, settings));
+      const useBytes = countUseBytes(models.shapeOf(entry), settings);
+      return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes + useBytes } };
     },
     deviations: new DeviationFile(join(folders.state, "planned.json"), log),
     warn: (message) => log.warn(message),
@@ -129,7 +131,7 @@ class Models {
 
   describeHeaders(model: HeaderModel, simd: readonly string[], largestBytes: number | null): PlannedModel {
     const { config, said = new Set() } = this.#sources.start;
-    const wantedType = config.convertType.toLowerCase() === "auto" ? null : config.convertType.toLowerCase();
+    const wantedType = readConvertType(config);
     const asked = describeAsked(config, said, {});
     return describeHeaderModel(model, { simd, plugin: this.#plugin(), wantedType, largestBytes, asked });
   }
@@ -159,7 +161,7 @@ class Models {
   #subject(entry: ModelEntry, simd: readonly string[], others: readonly PlanSubject[]): PlanSubject {
     assertServable(entry);
     const paths = filesOf(entry);
-    const shape = this.#shape(entry.id, paths);
+    const shape = this.shapeOf(entry);
     const { settings } = this.#start(entry);
     return describeSubject({
       id: entry.id,
@@ -177,6 +179,10 @@ class Models {
   #start(entry: ModelEntry) {
     const { engines, registry } = this.#sources;
     return describeStart(engines, entry, registry.defaultEntry()?.id === entry.id);
+  }
+
+  shapeOf(entry: ModelEntry): ModelShape {
+    return this.#shape(entry.id, filesOf(entry));
   }
 
   #shape(name: string, paths: readonly string[]): ModelShape {
@@ -236,27 +242,4 @@ function withoutType(id: string): string {
 function largestFile(registry: ModelRegistry): string | null {
   const [largest] = registry.list().toSorted((a, b) => b.sizeBytes - a.sizeBytes);
   return largest?.files[0] ?? null;
-}
-
-function describePolicy(config: ServeConfig): BudgetPolicy {
-  return {
-    memoryShare: config.memoryShare === 0 ? null : config.memoryShare / 100,
-    baseShare: config.baseShare / 100,
-    freeShare: config.freeShare / 100,
-    deviceShare: config.deviceShare / 100,
-    memoryBudgetBytes: config.memoryBudgetBytes === 0 ? null : config.memoryBudgetBytes,
-    automatic: config.autoOptimization,
-    thermalThrottling: config.thermalThrottling,
-    powerManagement: config.powerManagement,
-  };
-}
-
-/** The largest file of weights that fits now beside what is loaded; null: not known. Nothing is measured for it. */
-export async function readFileLimit(
-  machine: MachineSource,
-  cacheFolder: string,
-  policy: BudgetPolicy = DEFAULT_BUDGET_POLICY,
-): Promise<number | null> {
-  const snapshot = await machine.read(SNAPSHOT_MS_MAX);
-  return fileLimitBytes(describeBudget(snapshot, policy, [], recallRates(cacheFolder)).machine);
 }

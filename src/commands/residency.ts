@@ -13,7 +13,7 @@ import type { MemoryEffects } from "../router/residency/memory-effects.ts";
 const ENGINE_BYTES = 256 * 1024 ** 2;
 
 export interface MemorySources {
-  planner: Pick<Planner, "weighLoad" | "embeddingOf" | "pools" | "byPool" | "learnedOf">;
+  planner: Pick<Planner, "planLoad" | "embeddingOf" | "pools" | "byPool" | "learnedOf">;
   hardware: { sources: { machine: MachineSource } };
 }
 
@@ -29,7 +29,7 @@ export function openMemory({ planner, hardware }: MemorySources): MemoryEffects 
     pools: () => planner.pools().map(({ name }) => name),
     async needOf(entry) {
       // What can't be planned can't be counted on either; the load will tell who waits for it.
-      return (await planner.weighLoad(entry)) ?? [entry.sizeBytes + ENGINE_BYTES];
+      return (await planner.planLoad(entry))?.poolBytes ?? [entry.sizeBytes + ENGINE_BYTES];
     },
     budgets: () => planner.pools().map(({ budgetBytes }) => budgetBytes),
     async readAhead(entry, signal) {

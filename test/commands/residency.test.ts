@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { openMemory } from "../../src/commands/residency.ts";
+import type { LoadPlan } from "../../src/router/placement/planning.ts";
 import { describeFreed, sumFreed } from "../../src/router/residency/freed.ts";
 import type { MemoryEffects } from "../../src/router/residency/memory-effects.ts";
 import { makeEntry } from "../support/fake-engines.ts";
@@ -14,9 +15,10 @@ const LEARNED = { settings: 1, loads: 1, excessBytes: 2, lastPlannedBytes: 10, l
 
 /** `planned`: what the planner says of any model; null: it can't say. */
 function open(planned: number[] | null, machine = new FakeMachine()): MemoryEffects {
+  const plan = planned === null ? null : ({ poolBytes: planned } as unknown as LoadPlan);
   const pools = [{ name: "main memory", totalBytes: 8000, budgetBytes: 5000, reason: "as the test says" }];
   const planner = {
-    weighLoad: async () => planned,
+    planLoad: async () => plan,
     embeddingOf: () => EMBEDDING,
     pools: () => pools,
     byPool: () => [12, 3],
@@ -104,6 +106,20 @@ test("what several engines gave back is added up; what is not known of one is no
   expect(sumFreed([])).toBeNull();
 });
 
+test("who waits for memory does not wait for drivers that know of no device", async () => {
+  const machine = new FakeMachine();
+  machine.now = makeMachine({ devices: [] });
+  const { hostBytes, devices } = await open([1], machine).readFree(1);
+  // Where the system does not tell it in its files, the machine is asked.
+  expect(machine.ages).toEqual(process.platform === "linux" ? [] : [0]);
+  expect(hostBytes).toBeGreaterThan(0);
+  expect(devices).toEqual([]);
+});
+
 test("where it can't say its files count, whatever their header says: the load will tell why", async () => {
   expect(await open(null).needOf(demo)).toEqual([1_000_000 + 256 * 1024 ** 2]);
+});
+
+test("a folder of weights that is not converted yet counts by its plan too", async () => {
+  expect(await open([1234]).needOf({ ...demo, conversion: { file: null } })).toEqual([1234]);
 });

@@ -3,7 +3,7 @@
 // its own account (docs/memory.md). Pure.
 
 import type { ContextSizes } from "../../protocol/context-sizes.ts";
-import type { KvType } from "../../protocol/memory-need.ts";
+import type { KvType, LoadSettings } from "../../protocol/memory-need.ts";
 import type { LayerShape, ModelShape } from "./model-shape.ts";
 
 /** Bytes of 32 numbers, by ggml's block layouts. */
@@ -118,4 +118,18 @@ export function countRowWorkBytes(shape: ModelShape): number {
 export function countOutputBytes(shape: ModelShape, sizes: ContextSizes): number {
   // Pooled vectors are kept by sequence.
   return (shape.embedsOnly ? shape.width : sizes.outputs * shape.vocabularySize) * FLOAT_BYTES;
+}
+
+/**
+ * Of a token, in a sampler that looks at all of them: its candidate (12 bytes) and a sorted copy, and at the same time what the
+ * largest sampler works with (typical-p: a number, an index and another copy).
+ */
+const CANDIDATE_BYTES = 48;
+
+/** At most, whatever requests ask for: each thread that samples has one such space for all its rows (patch 0023). */
+export function countSamplingBytes(
+  { vocabularySize, embedsOnly }: ModelShape,
+  { threads, parallel }: Pick<LoadSettings, "threads" | "parallel">,
+): number {
+  return embedsOnly ? 0 : Math.min(threads, parallel) * vocabularySize * CANDIDATE_BYTES;
 }

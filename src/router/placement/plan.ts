@@ -55,6 +55,8 @@ export interface PlanSubject {
    * experts that leave devices never make the host's weights and cells less.
    */
   needOf(settings: PlanSettings): MemoryNeed;
+  /** Of that in main memory what requests bring to an engine that is loaded, at most: a load does not take it. */
+  useBytes(settings: PlanSettings): number;
   /** What the first embedding adds to a model that generates; null: it has no other context for that. */
   embeddingOf(settings: PlanSettings): MemoryNeed | null;
   /** Of a token with `depth` others before it; null: not known. */

@@ -113,37 +113,14 @@ export class Planner implements PlanningService {
   }
 
   /**
-   * Of a load with the model's own settings, once all that can has made room for it. Null: it can't be planned, so it is loaded
-   * as it is. Throws `plan_refused`, and what llama.cpp refuses it with where it is asked.
+   * Of a load with the model's own settings, once all that can has made room for it; of weights that are not converted yet by the
+   * formula, for the file that would be made. Null: it can't be planned, so it is loaded as it is. Throws `plan_refused`, and what
+   * llama.cpp refuses it with where it is asked.
    */
   async planLoad(entry: ModelEntry): Promise<LoadPlan | null> {
-    const planned = await this.#planAlone(entry);
-    if (planned === null) return null;
-    const { report, placed, stamp } = planned;
-    if (stamp === null) return null;
-    return {
-      placed,
-      poolBytes: needByPool(placed.need, report.budget.machine.unified),
-      apply: (settings) => {
-        this.#noteLowered(report.model, placed.lowered);
-        return applyPlan(settings, placed, report);
-      },
-      // What was learned is kept for as long as it is needed: a plan that holds because of it teaches nothing else.
-      note: (measured) => this.noteLoad(stamp, placed.settings, withoutLearned(placed.need, report), measured),
-    };
-  }
-
-  /** Bytes that a load will take of each pool; of what is not converted yet by its headers. Null and throws as `planLoad`. */
-  async weighLoad(entry: ModelEntry): Promise<readonly number[] | null> {
-    const planned = await this.#planAlone(entry);
-    return planned === null ? null : needByPool(planned.placed.need, planned.report.budget.machine.unified);
-  }
-
-  /** `stamp`: of its file; null: there is none yet. Null: it can't be planned. Throws `plan_refused`, and what llama.cpp refuses it with. */
-  async #planAlone(entry: ModelEntry): Promise<{ report: PlanReport; placed: Placed; stamp: string | null } | null> {
-    this.#embeddings.delete(entry.engineKey);
     let report: PlanReport;
     let described: PlannedModel | null = null;
+    this.#embeddings.delete(entry.engineKey);
     try {
       described = await this.#effects.describe(entry);
       if (described.stamp !== null) this.#stamps.set(entry.id, described.stamp);
@@ -159,8 +136,21 @@ export class Planner implements PlanningService {
     }
     if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
     const { placed } = report.plan;
+    const { stamp, subject } = described;
     this.#embeddings.set(entry.engineKey, placed.embedding);
-    return { report, placed, stamp: described.stamp };
+    return {
+      placed,
+      poolBytes: needByPool(placed.need, report.budget.machine.unified),
+      apply: (settings) => {
+        this.#noteLowered(report.model, placed.lowered);
+        return applyPlan(settings, placed, report);
+      },
+      note: (measured) => {
+        if (stamp === null) return null;
+        const planned = atLoad(placed, report, subject.useBytes(placed.settings));
+        return this.noteLoad(stamp, placed.settings, planned, measured);
+      },
+    };
   }
 
   /** The budget holds for what can't be planned too. Nothing is measured for it. */
@@ -278,8 +268,12 @@ function isRefusal(thrown: unknown): boolean {
   return thrown instanceof AppError && REFUSALS.has(thrown.code);
 }
 
-/** llama.cpp's own account has none of it. */
-function withoutLearned(need: MemoryNeed, { source, learned }: PlanReport): MemoryNeed {
-  if (source === "measured" || learned === null) return need;
-  return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes - learned.excessBytes } };
+/**
+ * What a load takes of it: not what requests bring later. What was learned is kept for as long as it is needed: a plan that holds
+ * because of it teaches nothing else; llama.cpp's own account has none of it.
+ */
+function atLoad({ need }: Placed, { source, learned }: PlanReport, useBytes: number): MemoryNeed {
+  const learnedBytes = source === "measured" || learned === null ? 0 : learned.excessBytes;
+  const { host, devices } = need;
+  return { host: { ...host, overheadBytes: host.overheadBytes - learnedBytes - useBytes }, devices };
 }

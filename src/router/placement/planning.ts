@@ -87,8 +87,8 @@ export interface LoadPlan {
   /** In the order of the pools. */
   poolBytes: readonly number[];
   apply(settings: EngineSettings): EngineSettings;
-  /** What the engine says that it took. */
-  note(measured: MemoryNeed): Deviation;
+  /** What the engine says that it took. Null: it was planned before there was a file that this could be remembered of. */
+  note(measured: MemoryNeed): Deviation | null;
 }
 
 export interface OptimizationReport {

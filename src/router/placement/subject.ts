@@ -2,6 +2,7 @@
 // llama.cpp.
 
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
+import { countSamplingBytes } from "../../models/memory/context-bytes.ts";
 import { estimateEmbedding, prepareEstimate } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
@@ -41,6 +42,7 @@ export function describeSubject(given: SubjectSources): PlanSubject {
     weightType: findWeightType(shape),
     fileBytes,
     needOf: prepareNeed(sources),
+    useBytes: (settings) => countUseBytes(shape, settings),
     embeddingOf: (settings) => (shape.embedsOnly ? null : estimateEmbedding(shape, settings)),
     workOf(settings, depth) {
       const { host, devices } = bytesPerToken(shape, settings, depth);
@@ -74,9 +76,14 @@ function prepareNeed({
     const guesses = settings.draft && guesser !== null;
     const need = guesses && guided !== null ? guided(settings) : alone(settings);
     need.host.weightsBytes += besideBytes;
-    need.host.overheadBytes += settings.checkpointBytes;
+    need.host.overheadBytes += countUseBytes(shape, settings);
     return guesses ? addNeeds(need, guesser(settings)) : need;
   };
+}
+
+/** What requests bring to an engine that is loaded, at most: neither the formula of a load nor llama.cpp's account has it. */
+export function countUseBytes(shape: ModelShape, settings: PlanSettings): number {
+  return settings.checkpointBytes + countSamplingBytes(shape, settings);
 }
 
 /** The last layer that has experts, and all before it: placing counts from the first. */

@@ -18,7 +18,7 @@ import { DeviationFile } from "../../../src/state/deviation-file.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { makeEntry } from "../../support/fake-engines.ts";
 import { makeMachine } from "../../support/machines.ts";
-import { GIB, MIB, makeResident, makeSubject } from "../../support/random-plans.ts";
+import { GIB, MIB, makeResident, makeSubject, noParts } from "../../support/random-plans.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-planner-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -45,6 +45,10 @@ interface World {
   /** What it ends with in place of an answer. */
   refusal?: Error;
   broken?: boolean;
+  /** What requests may bring beside a load. */
+  useBytes?: number;
+  /** It is not converted yet. */
+  outType?: string;
   embeddingBytes?: number;
   /** A plug-in for devices is loaded, and finds one with 8 GiB. */
   device?: boolean;
@@ -59,30 +63,38 @@ function makePlanner({
   refusal,
   broken = false,
   device = false,
+  useBytes = 0,
+  outType,
   embeddingBytes,
 }: World = {}) {
-  const subject = makeSubject({ ...SPEC, ...(embeddingBytes === undefined ? {} : { embeddingBytes }) });
+  const spec = { ...SPEC, ...(embeddingBytes === undefined ? {} : { embeddingBytes }) };
+  const subject = { ...makeSubject(spec), useBytes: () => useBytes };
   const seen = {
     measured: [] as PlanSettings[],
     warnings: [] as string[],
     deviations: new Map<string, Deviation>(),
     moves: false,
     broken,
+    looks: 0,
+    described: 0,
   };
   const memory = () => ({ ...makeMachine().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
   const effects: PlannerEffects = {
-    snapshot: async () => makeMachine({ memory: memory() }),
+    async snapshot() {
+      seen.looks++;
+      return makeMachine({ memory: memory() });
+    },
     rates: async () => (device ? RATES : null),
     recallRates: () => null,
     usesDevices: device,
     residents: () => residents,
     isMoving: () => seen.moves,
     async describe(model): Promise<PlannedModel> {
+      seen.described++;
       if (seen.broken) throw new AppError({ code: "format_unsupported", message: "its header does not tell" });
       if (typeof model === "string" && model !== "m")
         throw new AppError({ code: "model_not_found", message: "no such" });
-      const isUnconverted = typeof model === "object" && model.conversion?.file === null;
-      if (isUnconverted) return { subject, asked, stamp: null, outType: "q8_0" };
+      if (outType !== undefined) return { subject, asked, stamp: null, outType };
       return { subject, asked, stamp: "stamp" };
     },
     describeHeaders: async ({ id }) => ({ subject: { ...subject, id }, asked, stamp: null, outType: "q8_0" }),
@@ -252,6 +264,18 @@ describe("loads", () => {
     expect(planner.pools()).toMatchObject([{ budgetBytes: 8 * GIB }]);
   });
 
+  test("is planned from one look at the machine, and from none while engines start or end", async () => {
+    const { planner, seen } = makePlanner();
+    await planner.planLoad(entry);
+    expect([seen.looks, seen.described]).toEqual([1, 1]);
+    seen.moves = true;
+    await planner.planLoad(entry);
+    expect([seen.looks, seen.described]).toEqual([1, 2]);
+    // Who asks for a plan gets what is known now.
+    await planner.optimization();
+    expect(seen.looks).toBe(2);
+  });
+
   test("while an engine starts or ends, the last budget holds", async () => {
     const free = { bytes: 64 * GIB };
     const { planner, seen } = makePlanner({ memoryBytes: null, free });
@@ -287,7 +311,6 @@ describe("loads", () => {
   test("what llama.cpp refuses is refused before anybody makes room for it", async () => {
     const refusal = new AppError({ code: "model_damaged", message: "a tensor is missing" });
     const { planner } = makePlanner({ refusal, memoryBytes: 600 * MIB });
-    expect(planner.weighLoad(entry)).rejects.toBe(refusal);
     expect(planner.planLoad(entry)).rejects.toBe(refusal);
   });
 
@@ -298,19 +321,8 @@ describe("loads", () => {
     const { planner: planning, seen } = makePlanner({ device: true });
     await planning.planLoad(entry);
     seen.broken = true;
-    expect(await planning.weighLoad(entry)).toBeNull();
+    expect(await planning.planLoad(entry)).toBeNull();
     expect(planning.pools()).toMatchObject([{ name: "main memory" }, { name: "CUDA0" }]);
-  });
-
-  test("what is not converted yet is weighed by its headers, and refused by them; a plan of it loads nothing", async () => {
-    const folder = { ...entry, conversion: { file: null } };
-    const { planner, seen } = makePlanner();
-    const [bytes = 0] = (await planner.weighLoad(folder)) ?? [];
-    expect(bytes).toBeGreaterThan(400 * MIB);
-    expect(await planner.planLoad(folder)).toBeNull();
-    expect(seen.measured).toEqual([]);
-    const refused = makePlanner({ memoryBytes: 100 * MIB }).planner.weighLoad(folder);
-    expect(refused).rejects.toMatchObject({ code: "plan_refused" });
   });
 
   test("what a load took beyond its plan is counted in the next one", async () => {
@@ -320,7 +332,7 @@ describe("loads", () => {
     if (load === null) throw new Error("not planned");
     const { host, devices } = load.placed.need;
     const deviation = load.note({ host: { ...host, overheadBytes: host.overheadBytes + 30 * MIB }, devices });
-    expect(deviation.measuredBytes - deviation.plannedBytes).toBe(30 * MIB);
+    expect((deviation?.measuredBytes ?? 0) - (deviation?.plannedBytes ?? 0)).toBe(30 * MIB);
     expect(planner.learnedOf("m")).toMatchObject({ loads: 1, excessBytes: 30 * MIB });
     expect(planner.learnedOf("another")).toBeNull();
     expect(planner.byPool(load.placed.need)).toEqual([...load.poolBytes]);
@@ -328,6 +340,25 @@ describe("loads", () => {
     const report = await planner.plan({ model: "m", asked: {}, goal: "balanced", quick: true });
     expect(report.learned).toMatchObject({ loads: 1, excessBytes: 30 * MIB });
     expect(total(report)).toBe(before + 30 * MIB);
+  });
+
+  test("what requests may bring later is no part of a load, and hides nothing that a load took", async () => {
+    const { planner } = makePlanner({ useBytes: 50 * MIB });
+    const load = await planner.planLoad(entry);
+    const { host, devices } = load?.placed.need ?? { host: noParts(), devices: [] };
+    load?.note({ host: { ...host, overheadBytes: host.overheadBytes - 20 * MIB }, devices });
+    expect(planner.learnedOf("m")).toMatchObject({ excessBytes: 30 * MIB });
+  });
+
+  test("weights that are not converted yet are planned by the formula; what they take teaches nothing", async () => {
+    const { planner, seen } = makePlanner({ outType: "q8_0", memoryBytes: 600 * MIB });
+    const load = await planner.planLoad(entry);
+    expect(load?.placed.lowered).not.toEqual([]);
+    expect(load?.note({ host: noParts(), devices: [] })).toBeNull();
+    expect(seen.measured).toEqual([]);
+    expect([...seen.deviations]).toEqual([]);
+    const refused = makePlanner({ outType: "q8_0", memoryBytes: 100 * MIB }).planner.planLoad(entry);
+    expect(refused).rejects.toMatchObject({ code: "plan_refused" });
   });
 
   test("and in all that follow, for as long as loads take that much", async () => {
