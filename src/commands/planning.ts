@@ -24,7 +24,7 @@ import { applyLoadSettings, measureEffects, NeedMeasurer } from "../router/place
 import type { PlanSettings, PlanSubject, Resident } from "../router/placement/plan.ts";
 import { Planner } from "../router/placement/planner.ts";
 import type { HeaderModel, ModelReference, PlannedModel, PlannerEffects } from "../router/placement/planning.ts";
-import { describeSubject } from "../router/placement/subject.ts";
+import { countLaterBytes, describeSubject } from "../router/placement/subject.ts";
 import { DeviationFile } from "../state/deviation-file.ts";
 import { describeAsked } from "./asked-settings.ts";
 import { describeStart, type EngineSources } from "./engine-settings.ts";
@@ -84,8 +84,10 @@ export function openPlanner(sources: PlanningSources): Planner {
     listModels: () =>
       registry.list().flatMap(({ id, error, conversion }) => (error === null && conversion?.file !== null ? [id] : [])),
     async measure(model, settings) {
-      const { need } = await measurer.measure(models.toEngine(models.find(model), settings));
-      return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes + settings.checkpointBytes } };
+      const entry = models.find(model);
+      const { need } = await measurer.measure(models.toEngine(entry, settings));
+      const overheadBytes = need.host.overheadBytes + models.laterBytes(entry, settings);
+      return { ...need, host: { ...need.host, overheadBytes } };
     },
     deviations: new DeviationFile(join(folders.state, "planned.json"), log),
     warn: (message) => log.warn(message),
@@ -144,6 +146,12 @@ class Models {
     return draft ? planned : { ...planned, draft: null };
   }
 
+  /** llama.cpp's account has none of it. */
+  laterBytes(entry: ModelEntry, settings: PlanSettings): number {
+    const { kvStore } = this.#start(entry).settings;
+    return countLaterBytes(this.#shape(entry.id, filesOf(entry)), settings, kvStore !== null);
+  }
+
   /** Another file that can't be read is no alternative, and nothing to fail for. */
   #tryDescribe(entry: ModelEntry, simd: readonly string[]): PlanSubject[] {
     try {
@@ -168,6 +176,7 @@ class Models {
       withHead: (settings.head ?? null) !== null,
       besideBytes: settings.adapters.reduce((sum, path) => sum + statSync(path).size, 0),
       pooling: settings.pooling,
+      savesStates: settings.kvStore !== null,
       others,
     });
   }

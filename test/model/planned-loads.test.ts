@@ -34,6 +34,7 @@ async function makePlanner(modelPath: string, budgetBytes: number) {
     draft: null,
     withHead: false,
     besideBytes: 0,
+    savesStates: false,
     others: [],
   });
   const toEngine = ({ checkpointBytes: _bytes, draft: _draft, ...load }: PlanSettings): EngineSettings =>

@@ -50,6 +50,8 @@ export interface PlanSubject {
   weightType: string | null;
   fileBytes: number;
   needOf(settings: PlanSettings): MemoryNeed;
+  /** Of it what is not there after a load, and comes with requests. On the host. */
+  laterBytesOf(settings: PlanSettings): number;
   /** What the first embedding adds to a model that generates; null: it has no other context for that. */
   embeddingOf(settings: PlanSettings): MemoryNeed | null;
   /** Of a token with `depth` others before it; null: not known. */

@@ -110,10 +110,11 @@ export class Planner implements PlanningService {
    */
   async planLoad(entry: ModelEntry): Promise<LoadPlan | null> {
     let report: PlanReport;
+    let described: PlannedModel;
     let stamp: string;
     this.#embeddings.delete(entry.engineKey);
     try {
-      const described = await this.#effects.describe(entry);
+      described = await this.#effects.describe(entry);
       if (described.stamp === null) throw new Error("it is not converted yet");
       ({ stamp } = described);
       this.#stamps.set(entry.id, stamp);
@@ -135,7 +136,10 @@ export class Planner implements PlanningService {
         return applyPlan(settings, placed, report);
       },
       // What was learned is kept for as long as it is needed: a plan that holds because of it teaches nothing else.
-      note: (measured) => this.noteLoad(stamp, placed.settings, withoutLearned(placed.need, report), measured),
+      note: (measured) => {
+        const laterBytes = described.subject.laterBytesOf(placed.settings);
+        return this.noteLoad(stamp, placed.settings, toLoaded(placed.need, laterBytes, report), measured);
+      },
     };
   }
 
@@ -230,8 +234,8 @@ export class Planner implements PlanningService {
   }
 }
 
-/** llama.cpp's own account has none of it. */
-function withoutLearned(need: MemoryNeed, { source, learned }: PlanReport): MemoryNeed {
-  if (source === "measured" || learned === null) return need;
-  return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes - learned.excessBytes } };
+/** Without what was learned, of which llama.cpp's own account has none, and what comes with requests. */
+function toLoaded(need: MemoryNeed, laterBytes: number, { source, learned }: PlanReport): MemoryNeed {
+  const learnedBytes = source === "measured" || learned === null ? 0 : learned.excessBytes;
+  return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes - learnedBytes - laterBytes } };
 }

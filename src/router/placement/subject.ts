@@ -2,6 +2,7 @@
 // llama.cpp.
 
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
+import { countMovingBytes } from "../../models/memory/context-bytes.ts";
 import { estimateEmbedding, estimateNeed } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
@@ -22,6 +23,8 @@ export interface SubjectSources {
   besideBytes: number;
   /** What embeddings are asked to be pooled by; absent: what the model's file says. */
   pooling?: Pooling | undefined;
+  /** It keeps state on disk. */
+  savesStates: boolean;
   others: readonly PlanSubject[];
 }
 
@@ -44,6 +47,7 @@ export function describeSubject(given: SubjectSources): PlanSubject {
     weightType: findWeightType(shape),
     fileBytes,
     needOf: remember((settings) => sumNeeds(sources, settings)),
+    laterBytesOf: (settings) => countLaterBytes(shape, settings, sources.savesStates),
     embeddingOf: (settings) => (shape.embedsOnly ? null : estimateEmbedding(shape, settings)),
     workOf(settings, depth) {
       const { host, devices } = bytesPerToken(shape, settings, depth);
@@ -51,6 +55,11 @@ export function describeSubject(given: SubjectSources): PlanSubject {
     },
     others,
   };
+}
+
+/** Of the host, for what comes with requests: recurrent states that are kept, and states on their way to disk and back. */
+export function countLaterBytes(shape: ModelShape, settings: PlanSettings, savesStates: boolean): number {
+  return settings.checkpointBytes + (savesStates ? countMovingBytes(shape, settings.kvType) : 0);
 }
 
 /** What ranks is asked of rankers, and of all others nothing. */
@@ -64,13 +73,13 @@ function toWork({ weightBytes, cacheBytes, operations }: TokenCost): PlaceWork {
 }
 
 function sumNeeds(
-  { shape, repacking, draft, withHead, besideBytes }: SubjectSources,
+  { shape, repacking, draft, withHead, besideBytes, savesStates }: SubjectSources,
   settings: PlanSettings,
 ): MemoryNeed {
   const guesses = settings.draft && draft !== null;
   const need = estimateNeed(shape, settings, { repacking, withHead: withHead && !guesses });
   need.host.weightsBytes += besideBytes;
-  need.host.overheadBytes += settings.checkpointBytes;
+  need.host.overheadBytes += countLaterBytes(shape, settings, savesStates);
   return guesses ? addNeeds(need, estimateNeed(draft, settings, { repacking, role: "draft" })) : need;
 }
 
