@@ -44,6 +44,7 @@ interface World {
   beyondBytes?: number | null;
   broken?: boolean;
   embeddingBytes?: number;
+  laterBytes?: number;
   /** A plug-in for devices is loaded, and finds one with 8 GiB. */
   device?: boolean;
 }
@@ -57,8 +58,10 @@ function makePlanner({
   broken = false,
   device = false,
   embeddingBytes,
+  laterBytes = 0,
 }: World = {}) {
-  const subject = makeSubject({ ...SPEC, ...(embeddingBytes === undefined ? {} : { embeddingBytes }) });
+  const spec = { ...SPEC, ...(embeddingBytes === undefined ? {} : { embeddingBytes }) };
+  const subject = { ...makeSubject(spec), laterBytesOf: () => laterBytes };
   const seen = {
     measured: [] as PlanSettings[],
     warnings: [] as string[],
@@ -274,6 +277,16 @@ describe("loads", () => {
     const report = await planner.plan({ model: "m", asked: {}, goal: "balanced", quick: true });
     expect(report.learned).toMatchObject({ loads: 1, excessBytes: 30 * MIB });
     expect(total(report)).toBe(before + 30 * MIB);
+  });
+
+  test("what comes with requests alone is in the plan, and not held against what a load took", async () => {
+    const { planner } = makePlanner({ laterBytes: 50 * MIB });
+    const load = await planner.planLoad(entry);
+    if (load === null) throw new Error("not planned");
+    const { host, devices } = load.placed.need;
+    const overheadBytes = host.overheadBytes - 50 * MIB + 7 * MIB;
+    const deviation = load.note({ host: { ...host, overheadBytes }, devices });
+    expect(deviation.measuredBytes - deviation.plannedBytes).toBe(7 * MIB);
   });
 
   test("and in all that follow, for as long as loads take that much", async () => {
