@@ -94,11 +94,13 @@ export class KvStore implements Disposable {
 
   /** How long there is nothing to do, in ms, unless a task ends: 0 when a slice has come, or one can be written. */
   restMs(cache: PrefixCache, turn: WriteTurn): number {
-    const mayRead = this.#mayRead();
+    const mayRead = this.#write === null && !this.#isReading();
     for (const { task } of this.#restores.values()) {
       if (task === null ? mayRead : task.poll().kind !== "running") return 0;
     }
     if (this.#write !== null) return this.#write.task.poll().kind !== "running" ? 0 : Number.POSITIVE_INFINITY;
+    // What is read comes first.
+    if (this.#restores.size > 0 || this.#isReading()) return Number.POSITIVE_INFINITY;
     return turn === "none" || this.#nextToWrite(cache) === null ? Number.POSITIVE_INFINITY : this.#untilTurnMs(turn);
   }
 
@@ -152,7 +154,8 @@ export class KvStore implements Disposable {
     this.#abandoned.sweep();
     for (const restore of [...this.#restores.values()]) this.#goOn(restore, cache);
     this.#finishWrite();
-    if (this.#write === null && this.#untilTurnMs(turn) === 0) this.#startWrite(cache);
+    if (this.#write !== null || this.#restores.size > 0 || this.#isReading()) return;
+    if (this.#untilTurnMs(turn) === 0) this.#startWrite(cache);
   }
 
   /** Tokens of a kept sequence, or of a checkpoint, that a restart would not lose. */
@@ -181,7 +184,7 @@ export class KvStore implements Disposable {
       return;
     }
     if (restore.task === null) {
-      if (!this.#mayRead()) return;
+      if (this.#write !== null || this.#isReading()) return;
       restore.task = this.#backend.readState(this.#files.pathOf(name));
       return;
     }
@@ -195,10 +198,10 @@ export class KvStore implements Disposable {
     this.#goOn(restore, cache);
   }
 
-  /** One after the other, whoever waits: a slice of many cells has 100 MB, which a plan of the engine's memory counts once. */
-  #mayRead(): boolean {
+  /** Nothing else is read or written then: a slice of many cells has 100 MB, which a plan of the engine's memory counts once. */
+  #isReading(): boolean {
     this.#abandoned.sweep();
-    return this.#abandoned.isEmpty && [...this.#restores.values()].every(({ task }) => task === null);
+    return !this.#abandoned.isEmpty || [...this.#restores.values()].some(({ task }) => task !== null);
   }
 
   #takeSlice(restore: Restore, name: SliceName, state: TaskState, task: Task<SavedState>, cache: PrefixCache): void {

@@ -26,8 +26,6 @@ const DRAFT_SEQUENCES = 16;
 
 /** Tokens of one slice of KV state on its way to disk or back: copied between two steps, so its size bounds the pause. */
 export const SLICE_TOKENS = 256;
-/** Such states in memory at once: one that is read and one that is written. */
-export const MOVING_SLICES = 2;
 
 type Sized = Pick<LoadSettings, "contextLength" | "parallel" | "retainedMax" | "batchSize" | "microBatchSize">;
 

@@ -111,12 +111,14 @@ async function complete({ running, model }: Loaded, prompt: number[], tokens: nu
   return (await post(running, "/v1/completions", body)).status;
 }
 
-/** One prompt that fills the context, and then as many at once as share it. */
-async function fill(loaded: Loaded, clients: number): Promise<number[]> {
+/** One prompt that fills the context, and then as many at once as share it; at the end all that is kept goes to disk. */
+async function fill(loaded: Loaded, clients: number, unloads: boolean): Promise<number[]> {
   const first = await complete(loaded, promptOf(0, CONTEXT - ANSWER - 1), ANSWER);
   const length = Math.max(8, Math.floor(CONTEXT / clients) - ANSWER - 4);
   const others = Array.from({ length: clients }, (_, at) => complete(loaded, promptOf(at + 1, length), ANSWER));
-  return [first, ...(await Promise.all(others))];
+  const statuses = [first, ...(await Promise.all(others))];
+  if (unloads) statuses.push((await post(loaded.running, "/api/models/unload", { model: loaded.model })).status);
+  return statuses;
 }
 
 const mib = (value: number): number => Math.round(value / MIB);
@@ -127,7 +129,7 @@ describe.skipIf(!isLinux)("an engine takes what was planned with", () => {
     async (name, spec, args, clients) => {
       const loaded = await load(spec, args(), null);
       const plannedBytes = sumOwn(loaded.report);
-      const work = fill(loaded, clients);
+      const work = fill(loaded, clients, true);
       const peak = await watchPeak(loaded.pid, work);
       expect(new Set(await work)).toEqual(new Set([200]));
       console.log(`${name}: ${mib(peak)} MiB at most, ${mib(plannedBytes)} planned`);
@@ -152,7 +154,7 @@ describe.skipIf(made.kind === "none")("a model at full context that is then aske
       const loaded = await load(SPEC, [], 2 * GIB);
       const { embeddingBytes } = loaded.report.plan.memory;
       const plannedBytes = sumOwn(loaded.report) + (embeddingBytes ?? 0);
-      const work = fill(loaded, 8).then(() => ask(loaded));
+      const work = fill(loaded, 8, false).then(() => ask(loaded));
       const peak = await watchPeak(loaded.pid, work);
       const { status, body } = await work;
       expect([status, body.data.length]).toEqual([200, 17]);

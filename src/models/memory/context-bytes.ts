@@ -2,7 +2,7 @@
 // llama.cpp's own arithmetic; compute buffers are what the largest part of its graph holds at once, found by comparing with
 // its own account (docs/memory.md). Pure.
 
-import { type ContextSizes, MOVING_SLICES, SLICE_TOKENS } from "../../protocol/context-sizes.ts";
+import { type ContextSizes, SLICE_TOKENS } from "../../protocol/context-sizes.ts";
 import type { KvType } from "../../protocol/memory-need.ts";
 import type { LayerShape, ModelShape } from "./model-shape.ts";
 
@@ -43,12 +43,12 @@ export function countCacheBytes(
   return cells + sizes.sequences * (layer.convolutionLength + layer.stateLength) * FLOAT_BYTES;
 }
 
-/** Of states on their way to disk and back, on the host wherever the cells are. */
+/** Of a state on its way to disk or back, of which there is one at a time: on the host wherever the cells are. */
 export function countMovingBytes({ layers, headLayers, embedsOnly }: ModelShape, kvType: KvType): number {
   if (embedsOnly) return 0;
   const slice = { contextLength: SLICE_TOKENS, sequences: 1 };
   const trunk = layers.slice(0, layers.length - headLayers);
-  return MOVING_SLICES * trunk.reduce((sum, layer) => sum + countCacheBytes(layer, slice, kvType), 0);
+  return trunk.reduce((sum, layer) => sum + countCacheBytes(layer, slice, kvType), 0);
 }
 
 /** Rows of the largest graph: as many for each sequence, and one for each at least. */

@@ -57,7 +57,7 @@ export function describeSubject(given: SubjectSources): PlanSubject {
   };
 }
 
-/** Of the host, for what comes with requests: recurrent states that are kept, and states on their way to disk and back. */
+/** Of the host, for what comes with requests: recurrent states that are kept, and a state on its way to disk or back. */
 export function countLaterBytes(shape: ModelShape, settings: PlanSettings, savesStates: boolean): number {
   return settings.checkpointBytes + (savesStates ? countMovingBytes(shape, settings.kvType) : 0);
 }
