@@ -61,11 +61,20 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
       const { devices } = await import("./commands/devices.ts");
       return await devices(invocation, process.env);
     }
-    case "engine": {
-      const { engine } = await import("./commands/engine.ts");
-      return engine(invocation.flags, process.env);
-    }
+    case "probe":
+    case "engine":
+      return await runChild(invocation);
   }
+}
+
+/** What this program starts of itself. */
+async function runChild(invocation: Invocation & { command: "probe" | "engine" }): Promise<ExitCode> {
+  if (invocation.command === "probe") {
+    const { probe } = await import("./commands/probe.ts");
+    return await probe(invocation.addon, process.env);
+  }
+  const { engine } = await import("./commands/engine.ts");
+  return engine(invocation.flags, process.env);
 }
 
 async function printVersion(json: boolean): Promise<ExitCode> {

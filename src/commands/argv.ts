@@ -63,6 +63,7 @@ export type Invocation =
   | { command: "bench"; bench: BenchArguments }
   | { command: "devices"; json: boolean; watch: boolean }
   | { command: "manage"; manage: ManageArguments }
+  | { command: "probe"; addon: string }
   | { command: "engine"; job: string | null; flags: RawFlags };
 
 /** `args` are those behind the program's name. None at all asks for help. */
@@ -107,6 +108,8 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
       return { command: "bench", bench: toBenchArguments(flags) };
     case "devices":
       return { command: "devices", json: isOn(flags, "json"), watch: isOn(flags, "watch") };
+    case "probe":
+      return { command: "probe", addon: operands[0] ?? "" };
     case "engine":
       return { command: "engine", job: lastOf(flags, "job"), flags };
     case "version":

@@ -22,6 +22,7 @@ import { openAdaptation } from "./adapting.ts";
 import { announceHardware } from "./announcing.ts";
 import type { ServedNative } from "./native.ts";
 import { readFileLimit } from "./planning.ts";
+import { planTrial } from "./probe-trial.ts";
 import type { StartOptions } from "./server.ts";
 
 /** `probePath` null: this build has no probe, which is a reason in the snapshot and no failure. */
@@ -31,7 +32,8 @@ export function openMachine(probePath: string | null, env: Environment, folders:
     return loadProbeAddon(probePath);
   };
   const limit = timeoutMs === undefined ? {} : { timeoutMs };
-  const probe = new Probe({ load, candidates: listNvmlPaths(env), clock: systemClock, ...limit });
+  const trial = probePath === null ? null : planTrial(probePath, env);
+  const probe = new Probe({ load, candidates: listNvmlPaths(env), clock: systemClock, trial, ...limit });
   return new Machine(systemSources(join(folders.data, "models"), probe, systemClock));
 }
 

@@ -5,7 +5,7 @@ import { booleanOption, flagOf, type OptionSpec, type RawFlags, textOption } fro
 import { AppError } from "../protocol/errors.ts";
 import type { CommandSpec } from "./specs.ts";
 
-export const MANAGE_VERBS = ["ps", "load", "switch", "unload"] as const;
+const MANAGE_VERBS = ["ps", "load", "switch", "unload"] as const;
 export type ManageVerb = (typeof MANAGE_VERBS)[number];
 
 export interface ManageArguments {

@@ -48,7 +48,7 @@ function readError(status: number, text: string): AppError {
   return new AppError({ code: known, message, ...(hint === undefined ? {} : { hint }) });
 }
 
-export function renderStatus({ pools, models }: ModelStatusReply): string {
+function renderStatus({ pools, models }: ModelStatusReply): string {
   const rows = models.map((model) => {
     const { memory, requests, tokensPerSecond, sleepsInMs } = model;
     const marks = [...(model.default ? ["default"] : []), ...(model.pinned ? ["pinned"] : [])];

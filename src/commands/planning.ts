@@ -245,7 +245,7 @@ function largestFile(registry: ModelRegistry): string | null {
   return largest?.files[0] ?? null;
 }
 
-export function describePolicy(config: ServeConfig): BudgetPolicy {
+function describePolicy(config: ServeConfig): BudgetPolicy {
   return {
     memoryShare: config.memoryShare === 0 ? null : config.memoryShare / 100,
     baseShare: config.baseShare / 100,

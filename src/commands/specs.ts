@@ -14,6 +14,7 @@ import {
   sizeOption,
   textOption,
 } from "../lib/option.ts";
+import { HIDDEN_COMMANDS } from "./hidden-specs.ts";
 import { MANAGE_COMMANDS } from "./manage-specs.ts";
 import { listPlanCommands } from "./plan-specs.ts";
 
@@ -59,7 +60,7 @@ export const RUN_OPTIONS = {
   json: { ...JSON_OPTION, description: "Print one JSON object instead of streaming text" },
 };
 
-export const SHOW_OPTIONS = {
+const SHOW_OPTIONS = {
   tensors: booleanOption("tensors", "List all tensors too"),
   json: { ...JSON_OPTION, description: "Print one JSON object with everything" },
 };
@@ -98,7 +99,7 @@ export const CONVERT_OPTIONS = {
   base: pathOption(text("base", "PATH", "Of a LoRA adapter: the folder of its base model, or a GGUF of it")),
 };
 
-export const PULL_OPTIONS = {
+const PULL_OPTIONS = {
   convert: booleanOption("convert", "Make a GGUF file of weights that are none"),
   outType: CONVERT_OPTIONS.outType,
   companions: booleanOption("companions", "Also take a projector, a draft model and the adapters that it has"),
@@ -275,19 +276,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [],
     notes: [],
   },
-  {
-    name: "engine",
-    operands: "",
-    operandsMax: 0,
-    summary: "The child process that runs one model",
-    options: [
-      textOption(text("job", "NAME", "Answer one question and end"), /^[a-z]+$/, "a job's name", ""),
-      SERVE_OPTIONS.logLevel,
-      SERVE_OPTIONS.logFormat,
-    ],
-    notes: [],
-    hidden: true,
-  },
+  ...HIDDEN_COMMANDS,
 ];
 
 export function findCommand(name: string): CommandSpec | undefined {

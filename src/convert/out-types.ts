@@ -37,7 +37,6 @@ export const QUANTIZED_TYPES = [
   "iq1_m",
   "iq1_s",
 ] as const;
-export type QuantizedType = (typeof QUANTIZED_TYPES)[number];
 
 export const OUT_TYPES = [...PLAIN_TYPES, ...QUANTIZED_TYPES] as const;
 export type OutType = (typeof OUT_TYPES)[number];

@@ -123,7 +123,7 @@ function rowBytesOf({ shape }: Weight, type: SourceType): number {
  * transformers rotates element i of a head with element i + half; ggml's Llama rotates neighbours. So the rows of each
  * head's two halves are taken in turn.
  */
-export function interleaveHalves(bytes: Uint8Array, rowBytes: number, headRows: number): Uint8Array {
+function interleaveHalves(bytes: Uint8Array, rowBytes: number, headRows: number): Uint8Array {
   const out = new Uint8Array(bytes.byteLength);
   const rows = bytes.byteLength / rowBytes;
   const half = headRows / 2;

@@ -14,7 +14,7 @@ import type { Drafter, DraftPart, RowTaker } from "./drafter.ts";
 /** As for a draft model: under it a guess is more often wrong than its row is worth. */
 const PROBABILITY_MIN = 0.75;
 
-export class LlamaHead implements Drafter, RowTaker {
+class LlamaHead implements Drafter, RowTaker {
   readonly name = "The model's own prediction layers";
   readonly slots: number;
   readonly batchSize: number;

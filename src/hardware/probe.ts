@@ -19,7 +19,12 @@ export type ProbeReading =
   /** No addon, or nothing that can be read. */
   | { kind: "absent"; reason: string }
   /** The driver hangs. */
-  | { kind: "silent"; reason: string };
+  | { kind: "silent"; reason: string }
+  /** The driver's library ends the process that loads it: it is not loaded here. */
+  | { kind: "crashed"; reason: string };
+
+/** A first question to the driver, in a process that may die of it: how it died, such as "SIGSEGV", or null. */
+export type ProbeTrial = () => Promise<string | null>;
 
 export interface ProbeOptions {
   /** Throws when there is none. */
@@ -28,18 +33,25 @@ export interface ProbeOptions {
   candidates: readonly string[];
   clock: Clock;
   timeoutMs?: number;
+  /** Null: there is nothing to try. */
+  trial?: ProbeTrial | null;
 }
 
 /** Starting the driver's library takes a second for each GPU that sleeps; what is later than this comes with the next look. */
-export const PROBE_MS_MAX = 3_000;
+const PROBE_MS_MAX = 3_000;
 /** An answer takes a few milliseconds; a look at whether it is there, none. */
 const LOOK_MS = 2;
+
+const SILENT = { kind: "silent", reason: "the GPU's driver does not answer" } as const;
 
 export class Probe {
   readonly #options: ProbeOptions;
   #addon: ProbeAddon | null = null;
   #failure: string | null = null;
   #pending: Promise<ProbeReading> | null = null;
+  /** What came of the trial; null: nothing that speaks against asking here. */
+  #crash: string | null = null;
+  #tried = false;
 
   constructor(options: ProbeOptions) {
     this.#options = options;
@@ -57,15 +69,16 @@ export class Probe {
     const addon = this.#load();
     if (addon === null) return { kind: "absent", reason: this.#failure ?? "" };
     try {
+      if (!this.#tried) await this.#try();
+      if (this.#crash !== null) return { kind: "crashed", reason: this.#crash };
       // One that came after its time is older than what can be had now.
       addon.take();
       const { candidates, clock, timeoutMs = PROBE_MS_MAX } = this.#options;
-      const silent = { kind: "silent", reason: "the GPU's driver does not answer" } as const;
-      if (!addon.begin(candidates)) return silent;
+      if (!addon.begin(candidates)) return SILENT;
       const deadlineMs = clock.monotonicMs() + timeoutMs;
       for (let text = addon.take(); ; text = addon.take()) {
         if (text !== null) return parse(text);
-        if (clock.monotonicMs() >= deadlineMs) return silent;
+        if (clock.monotonicMs() >= deadlineMs) return SILENT;
         const woken = Promise.withResolvers<void>();
         clock.after(LOOK_MS, woken.resolve, true);
         await woken.promise;
@@ -73,6 +86,13 @@ export class Probe {
     } catch (thrown) {
       return { kind: "absent", reason: `the probe failed: ${(thrown as Error).message}` };
     }
+  }
+
+  /** Once: what is known of a library holds while this process runs. */
+  async #try(): Promise<void> {
+    const death = (await this.#options.trial?.()) ?? null;
+    this.#tried = true;
+    if (death !== null) this.#crash = `the driver's library ends the process that asks it (${death})`;
   }
 
   #load(): ProbeAddon | null {

@@ -104,6 +104,9 @@ function readNvidiaPart(system: SystemReader, reading: ProbeReading, first: numb
   if (reading.kind === "silent") {
     const fix = "The kernel's log (dmesg, lines with NVRM and Xid) says why; a reboot helps if nothing else does.";
     faults.push({ device: null, reason: "NVIDIA's driver does not answer.", fix });
+  } else if (reading.kind === "crashed") {
+    const fix = "Install NVIDIA's driver anew, then start this program again; nvidia-smi should run without an error.";
+    faults.push({ device: null, reason: `NVIDIA's driver can't be asked: ${reason}.`, fix });
   } else if (pciGpus > 0) {
     const fix =
       "Take a build of this program that is whole, or set ML_OFFLOAD_NATIVE_DIR to a folder with all of its libraries.";

@@ -11,8 +11,3 @@ export class AssertionFailed extends Error {
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new AssertionFailed(message);
 }
-
-/** Ends a switch over a union: the compiler refuses it when a case is missing. */
-export function unreachable(value: never): never {
-  throw new AssertionFailed(`unexpected value ${JSON.stringify(value)}`);
-}

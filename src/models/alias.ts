@@ -14,7 +14,7 @@ export interface AliasStore {
 }
 
 /** Names go into listings, logs and file names of others. */
-export const ALIAS_CHARS_MAX = 200;
+const ALIAS_CHARS_MAX = 200;
 
 /** No spaces, no control characters, no `=`, which divides it from its model in the configuration. */
 const ALIAS = /^[^\s\p{C}=]+$/u;

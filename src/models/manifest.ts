@@ -74,7 +74,7 @@ export function readManifest(paths: readonly string[]): ManifestResult {
 }
 
 /** Pure: headers of all parts → manifest and verdict. */
-export function judgeHeaders(headers: readonly GgufHeader[], paths: readonly string[]): ManifestResult {
+function judgeHeaders(headers: readonly GgufHeader[], paths: readonly string[]): ManifestResult {
   const first = headers[0];
   if (first === undefined) return unreadManifest(damaged(paths[0] ?? "", "it has no files"));
   const elementCount = headers.reduce((sum, header) => sum + header.elementCount, 0);

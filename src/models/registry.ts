@@ -51,7 +51,7 @@ export interface RegistryOptions {
   logger?: Logger;
 }
 
-export const DEMO_ID = "demo";
+const DEMO_ID = "demo";
 
 /** A view older than this is renewed by the next listing or lookup; a scan of a usual folder takes a millisecond. */
 const VIEW_AGE_MS_MAX = 5_000;

@@ -15,10 +15,10 @@ export interface RetentionLimits {
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Text: half a gigabyte is some ten thousand long conversations. Thirty days is what OpenAI keeps responses for. */
-export const FILE_LIMITS: RetentionLimits = { bytesMax: 512 * 1024 * 1024, ageMsMax: 30 * DAY_MS };
+const FILE_LIMITS: RetentionLimits = { bytesMax: 512 * 1024 * 1024, ageMsMax: 30 * DAY_MS };
 
 /** In memory it competes with models. */
-export const MEMORY_LIMITS: RetentionLimits = { bytesMax: 64 * 1024 * 1024, ageMsMax: 30 * DAY_MS };
+const MEMORY_LIMITS: RetentionLimits = { bytesMax: 64 * 1024 * 1024, ageMsMax: 30 * DAY_MS };
 
 /** A check is three pragmas: often enough that little can come between, rare enough not to count. */
 const WRITES_PER_CHECK = 16;

@@ -148,6 +148,23 @@ describe.skipIf(!isLinux)("with a driver", () => {
     expect(server.exitCode()).toBe(0);
   });
 
+  test("a driver's library that crashes ends a child, not the server", async () => {
+    say(STUB_DRIVER, stubDevice(), { crash: 1 });
+    const server = await startBinary({ env: stub.env });
+    try {
+      const health = await ask(server, "/api/health");
+      expect(health.status).toBe("degraded");
+      expect(JSON.stringify(health.troubles)).toContain("ends the process that asks it (SIG");
+      expect(await ask(server, "/vram")).toMatchObject({ devices: [], total_gb: null });
+    } finally {
+      await server.stop();
+    }
+    using home = makeFolder();
+    const { code, stdout } = await runBinary(["devices"], { env: homeEnvironment(home.path, stub.env) });
+    expect(code).toBe(0);
+    expect(stdout).toContain("ends the process that asks it");
+  });
+
   test("devices prints it, as text and as JSON", async () => {
     say(STUB_DRIVER, stubDevice());
     using home = makeFolder();

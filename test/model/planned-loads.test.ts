@@ -16,7 +16,7 @@ import { describeSubject } from "../../src/router/placement/subject.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, loadModelFile, openLlama } from "../support/llama-library.ts";
-import { makeSnapshot } from "../support/machine-snapshot.ts";
+import { makeMachine } from "../support/machines.ts";
 import { GEMMA_SPEC, LFM2_SPEC, LLAMA_SPEC, MAMBA_SPEC, type ModelSpec, WIDE_SPEC } from "../support/model-specs.ts";
 
 const MIB = 1024 * 1024;
@@ -25,7 +25,7 @@ async function makePlanner(modelPath: string, budgetBytes: number) {
   const { library, plugin } = await openLlama();
   const shape = readShapeOfFiles([modelPath]);
   if (shape === null) throw new Error("the model has no shape");
-  const snapshot = makeSnapshot();
+  const snapshot = makeMachine();
   const subject = describeSubject({
     id: "m",
     shape,

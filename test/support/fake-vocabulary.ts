@@ -9,11 +9,11 @@ const FIRST_LETTER = 1;
 const SPACE = 27;
 const ACCENTED = 28;
 export const EMOJI_START = 29;
-export const EMOJI_REST = 30;
+const EMOJI_REST = 30;
 /** A control token: silent, unless it is asked for. */
 export const PRESERVED = 31;
 /** A byte that no UTF-8 text has. */
-export const INVALID = 32;
+const INVALID = 32;
 export const FAKE_VOCABULARY = 33;
 
 /** What a sampler picks from. The emoji's halves come on their own, too: broken text is part of the test. */

@@ -26,7 +26,7 @@ const SOURCES = [
 /** The output of tokens that end or garble a text is scaled by this: they stay below every other token. */
 const UNREADABLE_SCALE = 0.25;
 
-export const CHATML_TEMPLATE =
+const CHATML_TEMPLATE =
   "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}" +
   "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 

@@ -9,7 +9,7 @@ import { encodeQ4K, encodeQ6K, Q4_K_BYTES, Q6_K_BYTES, SUPER_BLOCK } from "./k-q
 export type TensorType = "F32" | "F16" | "Q8_0" | "Q4_0" | "Q4_K" | "Q6_K";
 
 /** Scalar types by GGUF's own numbers. */
-export const GGUF_TYPES = {
+const GGUF_TYPES = {
   u8: 0,
   i8: 1,
   u16: 2,

@@ -9,7 +9,7 @@ import { EXPERT_MODELS } from "./tiny-models.ts";
 
 const modelOf = (name: string): TinyDecoder => EXPERT_MODELS[name] as TinyDecoder;
 
-export function writeStackedFolder(folder: string, model: TinyDecoder): void {
+function writeStackedFolder(folder: string, model: TinyDecoder): void {
   writeTinyFolder(folder, { ...model, parts: 1 }, tinyTokenizer());
   writeTensors(folder, stackExperts(makeTensors(model)), model.dtype, 1);
 }

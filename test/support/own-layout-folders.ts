@@ -24,7 +24,7 @@ const NAMES: readonly [RegExp, string][] = [
 ];
 const rename = (name: string): string => NAMES.reduce((renamed, [pattern, own]) => renamed.replace(pattern, own), name);
 
-export const paramsOf = (model: TinyDecoder): Record<string, unknown> => ({
+const paramsOf = (model: TinyDecoder): Record<string, unknown> => ({
   dim: model.width,
   n_layers: model.layers,
   n_heads: model.heads,
@@ -47,7 +47,7 @@ function neighbour({ shape, values }: NamedTensor, heads: number): NamedTensor {
   return { shape, values: turned };
 }
 
-export function ownTensors(model: TinyDecoder): Map<string, NamedTensor> {
+function ownTensors(model: TinyDecoder): Map<string, NamedTensor> {
   const tensors = new Map<string, NamedTensor>();
   for (const [name, tensor] of makeTensors(model)) {
     const [, kind] = /\.([qk])_proj\.weight$/.exec(name) ?? [];

@@ -217,7 +217,7 @@ function asksHub(route: ErrorRoute): boolean {
 }
 
 /** Only what asks a model is given up when its client leaves. */
-export function asksModel(route: ErrorRoute): boolean {
+function asksModel(route: ErrorRoute): boolean {
   return route.codes.includes("cancelled");
 }
 

@@ -3,7 +3,7 @@
 import { tinyTokenizer } from "./hf-tokenizers.ts";
 import { TINY, type TinyDecoder } from "./tiny-decoders.ts";
 
-export const RERANKER: TinyDecoder = {
+const RERANKER: TinyDecoder = {
   ...TINY,
   architecture: "Qwen3ForCausalLM",
   headLength: 32,

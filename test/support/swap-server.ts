@@ -9,7 +9,7 @@ import type { Json } from "./http-app.ts";
 import { TINY_SPEC } from "./model-specs.ts";
 import type { Server } from "./server.ts";
 
-export const SWAP_CTX = 512;
+const SWAP_CTX = 512;
 export const SWAP_MODELS = ["one", "two", "three", "four"] as const;
 
 /** A folder of models of one size. */

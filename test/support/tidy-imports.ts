@@ -5,7 +5,7 @@ import { dirname, join } from "node:path/posix";
 import { blank, lineAt, type SourceFile, type Violation } from "./tidy-source.ts";
 
 /** Part of src → the parts that it may import, besides itself and lib. */
-export const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
+const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   api: ["hub", "models", "protocol", "router", "state"],
   router: ["hardware", "models", "protocol"],
   engine: ["ffi", "protocol"],

@@ -174,7 +174,7 @@ export function writeTinyFolder(folder: string, model: TinyDecoder, tokenizer: R
   writeParts(folder, model);
 }
 
-export function writeParts(folder: string, model: TinyDecoder): void {
+function writeParts(folder: string, model: TinyDecoder): void {
   writeTensors(folder, makeTensors(model), model.dtype, model.parts);
 }
 

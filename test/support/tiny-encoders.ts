@@ -84,7 +84,7 @@ const DISTILLED_NAMES: readonly [RegExp, string][] = [
 const distilledName = (name: string): string =>
   DISTILLED_NAMES.reduce((renamed, [pattern, own]) => renamed.replace(pattern, own), name);
 
-export function encoderConfig(model: TinyEncoder): Record<string, unknown> {
+function encoderConfig(model: TinyEncoder): Record<string, unknown> {
   if (isDistilled(model)) return distilledConfig(model);
   if (isRotary(model)) return rotaryConfig(model);
   const labels = Array.from({ length: model.labels }, (_, id) => [String(id), `LABEL_${id}`]);

@@ -13,7 +13,7 @@ export function tinyWords(): string[] {
 const piece = (id: string, type: number) => ({ SpecialToken: { id, type_id: type } });
 const text = (id: string, type: number) => ({ Sequence: { id, type_id: type } });
 
-export const BERT_TEMPLATE = {
+const BERT_TEMPLATE = {
   type: "TemplateProcessing",
   single: [piece("[CLS]", 0), text("A", 0), piece("[SEP]", 0)],
   pair: [piece("[CLS]", 0), text("A", 0), piece("[SEP]", 0), text("B", 1), piece("[SEP]", 1)],

@@ -65,7 +65,7 @@ export class PullLines implements FrameSource {
 
 export const PULL_SUCCESS: OllamaPullReply = { status: "success" };
 
-export function encodePullEvent(event: PullEvent): OllamaPullReply[] {
+function encodePullEvent(event: PullEvent): OllamaPullReply[] {
   switch (event.type) {
     case "planned":
       return [{ status: "pulling manifest" }];

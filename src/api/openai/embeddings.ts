@@ -34,7 +34,7 @@ export function addEmbeddingRoute(app: Elysia, api: ApiContext): void {
 }
 
 /** A lone text or token list becomes the only input. */
-export function readInputs(input: EmbeddingRequest["input"]): EmbeddingInput[] {
+function readInputs(input: EmbeddingRequest["input"]): EmbeddingInput[] {
   if (typeof input === "string") return [input];
   const numbers = input.filter((item) => typeof item === "number");
   if (numbers.length === input.length) return [numbers];

@@ -131,7 +131,7 @@ const CHUNK_USAGE = {
 };
 
 /** llama.cpp's name and shape. */
-export const ProgressReply = Type.Object(
+const ProgressReply = Type.Object(
   {
     total: Type.Integer({ description: "Tokens of the prompt." }),
     cache: Type.Integer({ description: "Those whose state was there." }),

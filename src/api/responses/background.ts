@@ -17,7 +17,7 @@ const RUNNING_MAX = 256;
 /** Those that have ended and could not be stored: they are had from here, as long as there is room. */
 const UNSTORED_MAX = 64;
 
-export class BackgroundRun {
+class BackgroundRun {
   readonly log = new EventLog();
   readonly plan: ResponsePlan;
   readonly builder: ResponseBuilder;

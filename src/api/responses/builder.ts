@@ -146,7 +146,7 @@ export function nameLastEvent(status: ResponseStatus): string {
 }
 
 /** OpenAI's words for what clients handle, and our own code for the rest. */
-export function encodeFailure(error: ErrorBody): NonNullable<ResponseReply["error"]> {
+function encodeFailure(error: ErrorBody): NonNullable<ResponseReply["error"]> {
   const { status, hint } = ERROR_KINDS[error.code];
   const isBusy = error.code === "overloaded" || error.code === "rate_limited";
   const code = isBusy ? "rate_limit_exceeded" : status >= 500 ? "server_error" : error.code;

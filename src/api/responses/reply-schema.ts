@@ -113,7 +113,7 @@ export const ResponseUsage = Type.Object({
 });
 export type ResponseUsage = Static<typeof ResponseUsage>;
 
-export const RESPONSE_STATUSES = ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"] as const;
+const RESPONSE_STATUSES = ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"] as const;
 export type ResponseStatus = (typeof RESPONSE_STATUSES)[number];
 
 /** Further codes than those of schemas. */

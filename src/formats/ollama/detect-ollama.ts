@@ -30,7 +30,7 @@ export function isOllamaStore(source: FileSource, folder: string, names: readonl
   return isFolder("blobs") && isFolder("manifests") && listManifests(source, folder).length > 0;
 }
 
-export function listOllamaModels(source: FileSource, folder: string): OllamaModel[] {
+function listOllamaModels(source: FileSource, folder: string): OllamaModel[] {
   return listManifests(source, folder).flatMap((parts) => {
     const digest = readDigest(source, join(folder, "manifests", ...parts));
     if (digest === null) return [];

@@ -79,7 +79,7 @@ export function readZipCheckpoint(
 }
 
 /** Three small pickles, the checkpoint's, one with the storages' keys, then the storages one behind the other. */
-export function readLegacyCheckpoint(file: ReadAt): PytorchCheckpoint {
+function readLegacyCheckpoint(file: ReadAt): PytorchCheckpoint {
   const view = new WindowedFile(file);
   const magic = unpickle(view, 0, toStorage);
   if (magic.value !== LEGACY_MAGIC) throw new PickleError("unsupported", "a pickle, but not one that PyTorch wrote");
@@ -199,7 +199,7 @@ function isContiguous({ shape, strides }: PickleTensor): boolean {
 const LEGACY_MARK = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 /** Whether a file's beginning is that of the old layout: the number, behind a protocol and perhaps a frame's length. */
-export function isLegacyCheckpoint(file: ReadAt): boolean {
+function isLegacyCheckpoint(file: ReadAt): boolean {
   const head = readBytes(file, 0, 32);
   const at = head[2] === 0x95 ? 11 : 2;
   return head[0] === 0x80 && LEGACY_MARK.every((byte, index) => head[at + index] === byte);

@@ -57,7 +57,7 @@ export function countRows({ contextLength, microBatchSize, sequences }: ContextS
   return Math.ceil(rows / sequences) * sequences;
 }
 
-export function countOutputRows(sizes: ContextSizes): number {
+function countOutputRows(sizes: ContextSizes): number {
   return Math.min(sizes.outputs, Math.max(sizes.microBatchSize, sizes.sequences));
 }
 

@@ -33,7 +33,7 @@ export function listPlaces(env: Environment, platform: NodeJS.Platform = process
 }
 
 /** As the Hub's own libraries choose it. */
-export function hubCache(env: Environment, cache: string): string {
+function hubCache(env: Environment, cache: string): string {
   const folder = given(env.HF_HUB_CACHE) ?? given(env.HUGGINGFACE_HUB_CACHE);
   return folder ?? join(given(env.HF_HOME) ?? join(cache, "huggingface"), "hub");
 }

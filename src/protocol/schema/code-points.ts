@@ -84,7 +84,7 @@ export function writePlainLiteral(code: number): string | null {
 }
 
 /** Letters and digits as they are, all else by number: neither grammar nor converter gives those a meaning. */
-export function writeCode(code: number): string {
+function writeCode(code: number): string {
   const text = String.fromCodePoint(code);
   if (/[A-Za-z0-9]/.test(text)) return text;
   const hex = code.toString(16).toUpperCase();

@@ -3,7 +3,7 @@
 import type { Part, Relax } from "./conjunction.ts";
 import { isTextFormat } from "./strings.ts";
 
-export const JSON_TYPES = ["object", "array", "string", "integer", "number", "boolean", "null"] as const;
+const JSON_TYPES = ["object", "array", "string", "integer", "number", "boolean", "null"] as const;
 export type JsonType = (typeof JSON_TYPES)[number];
 
 /** What agents write in place of the seven names. */

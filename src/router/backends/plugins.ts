@@ -132,7 +132,7 @@ export function pluginEffects(
   const key = describeHost(files, wanted);
   return {
     ask,
-    recall: () => recall(path, key),
+    recall: () => recall(path, key, [...files.gpuPlugins, ...files.cpuPlugins]),
     remember: (choice) => remember(path, key, choice, log),
     warn: (message) => log.warn(message),
   };
@@ -151,8 +151,12 @@ const KEPT_MAX = 16;
 
 type Kept = { key: string; choice: PluginChoice }[];
 
-function recall(path: string, key: string): PluginChoice | null {
-  return readKept(path).find((kept) => kept.key === key)?.choice ?? null;
+/** The same build may lie elsewhere today, and be gone from where it was: its files count by their names. */
+function recall(path: string, key: string, present: readonly string[]): PluginChoice | null {
+  const choice = readKept(path).find((kept) => kept.key === key)?.choice;
+  if (!Array.isArray(choice?.plugins)) return null;
+  const plugins = choice.plugins.map((old) => present.find((file) => basename(file) === basename(old)));
+  return plugins.every((file) => file !== undefined) ? { ...choice, plugins } : null;
 }
 
 function readKept(path: string): Kept {

@@ -82,7 +82,7 @@ const NAMES = {
 } as const;
 
 /** In words for people; programs have the change itself. */
-export function describeCost({ subject, residents, asked }: PlanQuestion, change: PlanChange): string {
+function describeCost({ subject, residents, asked }: PlanQuestion, change: PlanChange): string {
   const evictions = change.evict.map((id) => {
     const seconds = residents.find((resident) => resident.id === id)?.reloadSeconds ?? null;
     return `${id} is unloaded${seconds === null ? "" : `; loading it again takes about ${seconds.toFixed(1)} s`}`;

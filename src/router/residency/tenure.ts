@@ -73,7 +73,7 @@ const SEND_MS_MAX = 50;
 const BYTES_PER_MS = 1e6;
 const START_MS = 200;
 
-export function reloadMsOf({ loadMs, needBytes }: Tenure): number {
+function reloadMsOf({ loadMs, needBytes }: Tenure): number {
   return loadMs ?? START_MS + sumPools(needBytes ?? []) / BYTES_PER_MS;
 }
 

@@ -148,6 +148,19 @@ describe("what is remembered", () => {
     expect(effectsFor({ ...FILES, held }, cache).recall()).toBeNull();
   });
 
+  test("is of the files where they are now: the same build may have moved", () => {
+    const cache = join(folder, "moved");
+    effectsFor(FILES, cache).remember(choice);
+    const moved = { ...FILES, cpuPlugins: FILES.cpuPlugins.map((path) => path.replace("/n/", "/elsewhere/")) };
+    expect(effectsFor(moved, cache).recall()).toEqual({ plugins: moved.cpuPlugins.slice(0, 1), skipped: [] });
+  });
+
+  test("that has no list of files is nothing", () => {
+    const cache = join(folder, "odd");
+    effectsFor(FILES, cache).remember({} as PluginChoice);
+    expect(effectsFor(FILES, cache).recall()).toBeNull();
+  });
+
   test("is kept for each list of back ends", () => {
     const cache = join(folder, "lists");
     const effectsOf = (wanted: BackendName[]) => pluginEffects(FILES, cache, silentLogger, new FakeClock(), wanted);

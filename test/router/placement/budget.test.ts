@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import type { DeviceSnapshot, MachineSnapshot } from "../../../src/protocol/machine.ts";
 import type { DeviceRates, MachineRates } from "../../../src/protocol/machine-rates.ts";
 import { DEFAULT_BUDGET_POLICY, describeBudget } from "../../../src/router/placement/budget.ts";
-import { makeDevice, makeSnapshot } from "../../support/machine-snapshot.ts";
+import { makeDevice, makeMachine } from "../../support/machines.ts";
 import { GIB, makeResident, noParts } from "../../support/random-plans.ts";
 
 const rate = (name: string, kind: DeviceRates["kind"], totalBytes: number | null = 24 * GIB): DeviceRates => ({
@@ -18,7 +18,7 @@ const rates = (...devices: DeviceRates[]): MachineRates => ({
   diskBytesPerSecond: 1e9,
 });
 const memory = (changes: Partial<MachineSnapshot["memory"]>) =>
-  makeSnapshot({ memory: { ...makeSnapshot().memory, ...changes } });
+  makeMachine({ memory: { ...makeMachine().memory, ...changes } });
 const policy = (changes: Partial<typeof DEFAULT_BUDGET_POLICY>) => ({ ...DEFAULT_BUDGET_POLICY, ...changes });
 
 describe("main memory", () => {
@@ -82,7 +82,7 @@ describe("devices", () => {
     devices: DeviceSnapshot[],
     residents = [] as Parameters<typeof describeBudget>[2],
     ...rated: DeviceRates[]
-  ) => describeBudget(makeSnapshot({ devices }), DEFAULT_BUDGET_POLICY, residents, rates(...rated)).machine.devices;
+  ) => describeBudget(makeMachine({ devices }), DEFAULT_BUDGET_POLICY, residents, rates(...rated)).machine.devices;
 
   test("what is free but for a share that stays free", () => {
     expect(limit([device()], [], rate("CUDA0", "gpu"))).toMatchObject([{ name: "CUDA0", budgetBytes: 90 }]);
@@ -109,8 +109,8 @@ describe("devices", () => {
   });
 
   test("Metal's advice is the most", () => {
-    const shared = makeSnapshot({
-      memory: { ...makeSnapshot().memory, totalBytes: 100, availableBytes: 100, unified: true },
+    const shared = makeMachine({
+      memory: { ...makeMachine().memory, totalBytes: 100, availableBytes: 100, unified: true },
       devices: [device({ kind: "metal", recommendedWorkingSetBytes: 40 })],
     });
     const { machine } = describeBudget(shared, DEFAULT_BUDGET_POLICY, [], rates(rate("MTL0", "gpu", 100)));
@@ -120,7 +120,7 @@ describe("devices", () => {
 
 describe("threads", () => {
   const threads = (power: MachineSnapshot["power"], changes = {}) =>
-    describeBudget(makeSnapshot({ power }), policy(changes));
+    describeBudget(makeMachine({ power }), policy(changes));
 
   test("all that this process may use, half of them on battery or in heat, where the settings allow it", () => {
     expect(threads({ source: "mains", thermalState: "nominal" }).machine.cores).toBe(8);

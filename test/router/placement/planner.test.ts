@@ -17,7 +17,7 @@ import type { PlannedModel, PlannerEffects } from "../../../src/router/placement
 import { DeviationFile } from "../../../src/state/deviation-file.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { makeEntry } from "../../support/fake-engines.ts";
-import { makeSnapshot } from "../../support/machine-snapshot.ts";
+import { makeMachine } from "../../support/machines.ts";
 import { GIB, MIB, makeResident, makeSubject } from "../../support/random-plans.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-planner-"));
@@ -68,9 +68,9 @@ function makePlanner({
     deviations: new Map<string, Deviation>(),
     moves: false,
   };
-  const memory = () => ({ ...makeSnapshot().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
+  const memory = () => ({ ...makeMachine().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
   const effects: PlannerEffects = {
-    snapshot: async () => makeSnapshot({ memory: memory() }),
+    snapshot: async () => makeMachine({ memory: memory() }),
     rates: async () => (device ? RATES : null),
     recallRates: () => null,
     usesDevices: device,

@@ -1,6 +1,6 @@
 // A stand-in for NVIDIA's management library: what it says is read from the file STATE_FILE, anew at each call, so that a
 // test can change it while a server runs. The file has lines `key value`; `key !n` is the error n.
-// Keys: init count driver cuda hang, and of each device `I.name I.uuid I.total I.used I.compute I.memory I.celsius
+// Keys: init count driver cuda hang crash, and of each device `I.name I.uuid I.total I.used I.compute I.memory I.celsius
 // I.power I.limit I.core I.mem I.throttle I.gen I.width I.major I.minor I.cores I.handle I.procs I.gprocs I.mig I.slices`;
 // a slice's are `I.S.name` and so on. Compiled with -DWITHOUT_MOST it lacks nearly all calls, as a very old driver does.
 
@@ -56,7 +56,8 @@ static int text(const char * prefix, const char * name, char * value, unsigned s
 }
 
 int nvmlInit_v2(void) {
-    unsigned long long hang = 0;
+    unsigned long long hang = 0, crash = 0;
+    if (number("", "crash", &crash) == 0 && crash != 0) __builtin_trap();
     // Until the test lets go of it.
     while (number("", "hang", &hang) == 0 && hang != 0) usleep(5000);
     unsigned long long value = 0;
