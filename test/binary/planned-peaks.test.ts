@@ -67,7 +67,7 @@ const CASES: [name: string, spec: ModelSpec, args: () => string[], clients: numb
   ["sliding windows", { ...WIDE, shape: "gemma3", tokenizer: "gemma-4", slidingWindow: 512 }, () => [], 8],
   ["recurrent states, one", RECURRENT, () => ["--parallel", "1", ...FEW_STATES], 2],
   ["recurrent states, 64", RECURRENT, () => ["--parallel", "64", ...FEW_STATES], 64],
-  ["recurrent states that are kept", RECURRENT, () => ["--checkpoint-bytes", String(96 * MIB)], 96],
+  ["recurrent states that are kept", RECURRENT, () => ["--checkpoint-bytes", String(128 * MIB)], 96],
   ["hybrid memory", HYBRID, () => FEW_STATES, 8],
 ];
 
@@ -112,9 +112,11 @@ async function complete({ running, model }: Loaded, prompt: number[], tokens: nu
 }
 
 /** One prompt that fills the context, and then as many at once as share it; at the end all that is kept goes to disk. */
-async function fill(loaded: Loaded, clients: number, unloads: boolean): Promise<number[]> {
+async function fill(loaded: Loaded, spec: ModelSpec, clients: number, unloads: boolean): Promise<number[]> {
   const first = await complete(loaded, promptOf(0, CONTEXT - ANSWER - 1), ANSWER);
-  const length = Math.max(8, Math.floor(CONTEXT / clients) - ANSWER - 4);
+  const share = Math.floor(CONTEXT / clients) - ANSWER - 4;
+  // States have one length, and are kept of prompts that are long enough.
+  const length = spec === RECURRENT ? 40 : Math.max(8, share);
   const others = Array.from({ length: clients }, (_, at) => complete(loaded, promptOf(at + 1, length), ANSWER));
   const statuses = [first, ...(await Promise.all(others))];
   if (unloads) statuses.push((await post(loaded.running, "/api/models/unload", { model: loaded.model })).status);
@@ -129,7 +131,7 @@ describe.skipIf(!isLinux)("an engine takes what was planned with", () => {
     async (name, spec, args, clients) => {
       const loaded = await load(spec, args(), null);
       const plannedBytes = sumOwn(loaded.report);
-      const work = fill(loaded, clients, true);
+      const work = fill(loaded, spec, clients, true);
       const peak = await watchPeak(loaded.pid, work);
       expect(new Set(await work)).toEqual(new Set([200]));
       console.log(`${name}: ${mib(peak)} MiB at most, ${mib(plannedBytes)} planned`);
@@ -154,7 +156,7 @@ describe.skipIf(made.kind === "none")("a model at full context that is then aske
       const loaded = await load(SPEC, [], 2 * GIB);
       const { embeddingBytes } = loaded.report.plan.memory;
       const plannedBytes = sumOwn(loaded.report) + (embeddingBytes ?? 0);
-      const work = fill(loaded, 8, false).then(() => ask(loaded));
+      const work = fill(loaded, SPEC, 8, false).then(() => ask(loaded));
       const peak = await watchPeak(loaded.pid, work);
       const { status, body } = await work;
       expect([status, body.data.length]).toEqual([200, 17]);

@@ -2,7 +2,7 @@
 // llama.cpp's own arithmetic; compute buffers are what the largest part of its graph holds at once, found by comparing with
 // its own account (docs/memory.md). Pure.
 
-import { type ContextSizes, SLICE_TOKENS } from "../../protocol/context-sizes.ts";
+import { CHECKPOINTS_MAX, type ContextSizes, SLICE_TOKENS } from "../../protocol/context-sizes.ts";
 import type { KvType } from "../../protocol/memory-need.ts";
 import type { LayerShape, ModelShape } from "./model-shape.ts";
 
@@ -41,6 +41,13 @@ export function countCacheBytes(
   const cells = padCells(sizes.contextLength) * ((numbers / BLOCK) * BLOCK_BYTES[kvType]);
   // States are kept in full precision.
   return cells + sizes.sequences * (layer.convolutionLength + layer.stateLength) * FLOAT_BYTES;
+}
+
+/** Of recurrent states that are kept, on the host: as many as there may be, or as many bytes. */
+export function countKeptBytes({ layers, headLayers }: ModelShape, bytesMax: number): number {
+  const trunk = layers.slice(0, layers.length - headLayers);
+  const numbers = trunk.reduce((sum, layer) => sum + layer.convolutionLength + layer.stateLength, 0);
+  return Math.min(bytesMax, CHECKPOINTS_MAX * numbers * FLOAT_BYTES);
 }
 
 /** Of a state on its way to disk or back, of which there is one at a time: on the host wherever the cells are. */

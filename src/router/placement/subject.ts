@@ -2,7 +2,7 @@
 // llama.cpp.
 
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
-import { countMovingBytes } from "../../models/memory/context-bytes.ts";
+import { countKeptBytes, countMovingBytes } from "../../models/memory/context-bytes.ts";
 import { estimateEmbedding, estimateNeed } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
@@ -59,7 +59,7 @@ export function describeSubject(given: SubjectSources): PlanSubject {
 
 /** Of the host, for what comes with requests: recurrent states that are kept, and a state on its way to disk or back. */
 export function countLaterBytes(shape: ModelShape, settings: PlanSettings, savesStates: boolean): number {
-  return settings.checkpointBytes + (savesStates ? countMovingBytes(shape, settings.kvType) : 0);
+  return countKeptBytes(shape, settings.checkpointBytes) + (savesStates ? countMovingBytes(shape, settings.kvType) : 0);
 }
 
 /** What ranks is asked of rankers, and of all others nothing. */

@@ -58,7 +58,13 @@ describe("what comes with requests", () => {
 
   test("is a state on its way to disk or back, and recurrent ones that are kept", () => {
     expect(subjectOf().laterBytesOf(SETTINGS)).toBe(MOVING);
-    expect(subjectOf().laterBytesOf({ ...SETTINGS, checkpointBytes: 77 })).toBe(MOVING + 77);
+    const layers = [{ ...LAYER, stateLength: 100, convolutionLength: 20 }, LAYER, LAYER];
+    const recurrent = subjectOf({ shape: { ...SHAPE, layers } });
+    const keptOf = (checkpointBytes: number) =>
+      recurrent.laterBytesOf({ ...SETTINGS, checkpointBytes }) - recurrent.laterBytesOf(SETTINGS);
+    expect(keptOf(77)).toBe(77);
+    // There are never more than so many.
+    expect(keptOf(1e9)).toBe(256 * 120 * 4);
     expect(subjectOf().laterBytesOf({ ...SETTINGS, kvType: "f32" })).toBe(2 * MOVING);
     expect(subjectOf({ savesStates: false }).laterBytesOf(SETTINGS)).toBe(0);
     expect(subjectOf({ shape: { ...SHAPE, embedsOnly: true } }).laterBytesOf(SETTINGS)).toBe(0);
