@@ -105,7 +105,9 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
         "/v1/completions",
         { model, prompt, max_tokens: CONTEXT, temperature: 0, ignore_eos: true },
       );
-      const peak = await watchPeak(pid, answering);
+      // What is kept goes to disk then, which needs memory too.
+      const ending = answering.then(() => post(running, "/api/models/unload", { model }));
+      const peak = await watchPeak(pid, ending);
       const { status, body } = await answering;
       expect(status).toBe(200);
       expect(body.usage.prompt_tokens + body.usage.completion_tokens).toBeGreaterThanOrEqual(CONTEXT - 1);

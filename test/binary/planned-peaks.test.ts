@@ -64,7 +64,12 @@ const CASES: [name: string, spec: ModelSpec, args: () => string[], clients: numb
   ["a draft model", WIDE, () => ["--draft-model", cacheModel(WIDE), "--speculate", "draft"], 8],
   ["prediction layers", { ...HEAD_SPEC, ...WIDE, shape: "hy_v3" }, () => ["--speculate", "mtp"], 8],
   ["a LoRA adapter", WIDE, () => ["--lora", writeAdapter()], 8],
-  ["sliding windows", { ...WIDE, shape: "gemma3", tokenizer: "gemma-4", slidingWindow: 512 }, () => [], 8],
+  [
+    "sliding windows",
+    { ...WIDE, shape: "gemma3", tokenizer: "gemma-4", slidingWindow: 512 },
+    () => ["--parallel", "8"],
+    8,
+  ],
   ["recurrent states, one", RECURRENT, () => ["--parallel", "1", ...FEW_STATES], 2],
   ["recurrent states, 64", RECURRENT, () => ["--parallel", "64", ...FEW_STATES], 64],
   ["recurrent states that are kept", RECURRENT, () => ["--checkpoint-bytes", String(128 * MIB)], 96],
