@@ -37,11 +37,11 @@ async function dispatch(invocation: Invocation): Promise<ExitCode> {
     }
     case "pull": {
       const { pull } = await import("./commands/pull.ts");
-      return await pull(invocation.pull, process.env);
+      return await pull(invocation, process.env, process.cwd());
     }
     case "search": {
       const { search } = await import("./commands/search.ts");
-      return await search(invocation.search, process.env);
+      return await search(invocation, process.env, process.cwd());
     }
     case "manage": {
       const { manage } = await import("./commands/manage.ts");

@@ -64,6 +64,7 @@ describe("precedence", () => {
       kvType: "f16",
       memoryShare: 0,
       baseShare: 10,
+      freeShare: 50,
       deviceShare: 90,
       memoryBudgetBytes: 0,
       autoOptimization: true,

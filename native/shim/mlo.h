@@ -168,8 +168,9 @@ MLO_API const char * mlo_state_text(mlo_state * state);
 // Gives a sequence the copied part instead of what it had of that part. 0 = done, negative: it does not fit, and the
 // sequence has nothing of that part then.
 MLO_API int32_t mlo_state_apply(mlo_context * context, mlo_state * state, int32_t sequence, int32_t part);
-// Writes it to a file, whole or not at all, with a checksum. The state may be freed before the job ends.
-MLO_API mlo_job * mlo_state_write_start(mlo_state * state, const char * path, const char * text);
+// Writes it to a file, whole or not at all, with a checksum. The state may be freed before the job ends. awaited = 0: with
+// what computing leaves of the processors; else as fast as it goes.
+MLO_API mlo_job * mlo_state_write_start(mlo_state * state, const char * path, const char * text, int32_t awaited);
 // Reads one; the job fails when a byte of it is not as it was written.
 MLO_API mlo_job * mlo_state_read_start(const char * path);
 MLO_API mlo_state * mlo_state_take(mlo_job * job);

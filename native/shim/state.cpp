@@ -139,20 +139,40 @@ uint64_t file_checksum(const file_head & head, const std::string & text, const s
     return checksum(checksum(head_sum, (const uint8_t *) text.data(), text.size()), bytes.data(), bytes.size());
 }
 
-void write_file(const std::string & path, const std::string & text, const std::vector<uint8_t> & bytes) {
+// Between two of these a write that nobody wants any more ends: one with a low priority may take seconds for the whole.
+const size_t WRITE_BYTES = 1 << 20;
+
+bool write_bytes(FILE * file, const std::vector<uint8_t> & bytes, const std::atomic<bool> & cancelled) {
+    for (size_t at = 0; at < bytes.size(); at += WRITE_BYTES) {
+        const size_t count = std::min(WRITE_BYTES, bytes.size() - at);
+        if (cancelled) {
+            errno = ECANCELED;
+            return false;
+        }
+        if (fwrite(bytes.data() + at, 1, count, file) != count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void write_file(const std::string & path, const std::string & text, const std::vector<uint8_t> & bytes, const std::atomic<bool> & cancelled) {
+    // Two jobs may write the same state: one that is in no hurry, and the one that took its place.
+    static std::atomic<uint32_t> drafts{0};
+
     file_head head{};
     memcpy(head.magic, MAGIC, sizeof(MAGIC));
     head.text_size = text.size();
     head.byte_size = bytes.size();
     const uint64_t sum = file_checksum(head, text, bytes);
-    const std::string draft = path + ".part-" + std::to_string(getpid());
+    const std::string draft = path + "." + std::to_string(++drafts) + ".part-" + std::to_string(getpid());
     file_ptr file(fopen(draft.c_str(), "wb"));
     if (!file) {
         throw_errno("can't make " + draft);
     }
     const bool written = fwrite(&head, sizeof(head), 1, file.get()) == 1 &&
                          fwrite(text.data(), 1, text.size(), file.get()) == text.size() &&
-                         fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size() &&
+                         write_bytes(file.get(), bytes, cancelled) &&
                          fwrite(&sum, sizeof(sum), 1, file.get()) == 1 && fflush(file.get()) == 0;
     const int error = errno;
     file.reset();
@@ -244,13 +264,15 @@ int32_t mlo_state_apply(mlo_context * c, mlo_state * state, int32_t sequence, in
     });
 }
 
-mlo_job * mlo_state_write_start(mlo_state * state, const char * path, const char * text) {
+mlo_job * mlo_state_write_start(mlo_state * state, const char * path, const char * text, int32_t awaited) {
     return mlo::guard<mlo_job *>(nullptr, [&](auto &) {
         auto job = std::make_unique<mlo_job>();
         job->drop = [](void *) {};
-        job->start([bytes = state->bytes, path = std::string(path), text = std::string(text)](mlo_job &) -> void * {
-            mlo::stand_back();
-            write_file(path, text, *bytes);
+        job->start([bytes = state->bytes, path = std::string(path), text = std::string(text), awaited](mlo_job & self) -> void * {
+            if (!awaited) {
+                mlo::stand_back();
+            }
+            write_file(path, text, *bytes, self.cancelled);
             return &written_mark;
         });
         return job.release();

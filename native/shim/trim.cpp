@@ -40,10 +40,24 @@ bool has_row_per_cell(const ggml_tensor * view, uint32_t cells) {
     return view->ne[2] == (int64_t) cells && view->nb[2] == view->view_src->nb[1];
 }
 
+// A huge page is there whole or not at all, and the kernel would make huge ones again of what is left of some
+// (see 0032-large-buffers.patch). Of the whole buffer, because each part with a wish of its own is a mapping of its own.
+void want_small_pages(const ggml_tensor * rows) {
+    static const uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = (uintptr_t) ggml_backend_buffer_get_base(rows->buffer);
+    const uintptr_t first = (begin + page - 1) / page * page;
+    const uintptr_t last = (begin + ggml_backend_buffer_get_size(rows->buffer)) / page * page;
+    if (last > first) {
+        // Refused where there are no huge pages: then there is nothing to wish for.
+        madvise((void *) first, last - first, MADV_NOHUGEPAGE);
+    }
+}
+
 int64_t drop_cells(const ggml_tensor * rows, const llama_kv_cells & cells) {
     if (!is_plain_memory(rows)) {
         return 0;
     }
+    want_small_pages(rows);
     uint8_t * data = (uint8_t *) rows->data;
     int64_t   bytes = 0;
     for (uint32_t i = 0; i < cells.size();) {

@@ -56,8 +56,8 @@ export type Invocation =
   | { command: "run"; flags: RawFlags; configPath: string | null; run: RunArguments }
   | { command: "convert"; convert: ConvertArguments }
   | { command: "show"; flags: RawFlags; configPath: string | null; show: ShowArguments }
-  | { command: "pull"; pull: PullArguments }
-  | { command: "search"; search: SearchArguments }
+  | { command: "pull"; flags: RawFlags; configPath: string | null; pull: PullArguments }
+  | { command: "search"; flags: RawFlags; configPath: string | null; search: SearchArguments }
   | { command: "plan"; flags: RawFlags; configPath: string | null; plan: PlanArguments }
   | { command: "recommend"; flags: RawFlags; configPath: string | null; json: boolean }
   | { command: "bench"; bench: BenchArguments }
@@ -97,9 +97,9 @@ function toInvocation(spec: CommandSpec, { flags, operands }: ParsedFlags): Invo
     case "show":
       return { command: "show", flags, configPath, show: toShowArguments(flags, operands) };
     case "pull":
-      return { command: "pull", pull: toPullArguments(flags, operands) };
+      return { command: "pull", flags, configPath, pull: toPullArguments(flags, operands) };
     case "search":
-      return { command: "search", search: toSearchArguments(flags, operands) };
+      return { command: "search", flags, configPath, search: toSearchArguments(flags, operands) };
     case "plan":
       return { command: "plan", flags, configPath, plan: { operands, json: isOn(flags, "json") } };
     case "recommend":

@@ -88,7 +88,9 @@ function describeEngineStart(parts: RouterParts): RouterEffects["startEngine"] {
     const start = describeStart({ ...engines, plugins: chosen.plugins }, entry, registry.firstEntry()?.id === entry.id);
     const modelPath = entry.conversion === null ? entry.path : await loader.prepare(entry, signal);
     const options = { libraryPath: files.library, modelId: entry.id, signal, log, clock: systemClock };
-    const planned = await planner.planLoad(entry);
+    // What was planned for admission was the formula's word, where the file was not there yet.
+    const { conversion } = entry;
+    const planned = await planner.planLoad(conversion === null ? entry : { ...entry, conversion: { file: modelPath } });
     const settings = { ...(planned?.apply(start.settings) ?? start.settings), modelPath };
     const explicit = listExplicit(said, listAskedChanges(entry.settings));
     const isContextPlanned = entry.settings.planned?.includes("ctx") ?? false;

@@ -3,20 +3,21 @@
 
 import { chooseOutType } from "../convert/choose-out-type.ts";
 import type { PlanHeaders } from "../hub/read-remotely.ts";
-import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { inspectPath } from "../models/inspect.ts";
 import { readHeaderFacts } from "../models/memory/header-facts.ts";
 import type { ModelShape } from "../models/memory/model-shape.ts";
 import { describeRepacking } from "../models/memory/repacking.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { MachineSource } from "../protocol/machine.ts";
-import { DEFAULT_BUDGET_POLICY, describeBudget } from "../router/placement/budget.ts";
+import { describeBudget } from "../router/placement/budget.ts";
 import { fileLimitBytes } from "../router/placement/file-fit.ts";
 import { recallRates } from "../router/placement/machine-bench.ts";
 import type { AskedSettings } from "../router/placement/plan.ts";
 import type { HeaderModel, PlannedModel, PlanReport } from "../router/placement/planning.ts";
 import { describeQuestion, estimatePlan } from "../router/placement/question.ts";
 import { describeSubject } from "../router/placement/subject.ts";
+import { describeAsked } from "./asked-settings.ts";
+import { describePolicy, readConvertType, type ServeSettings } from "./serve-settings.ts";
 
 export interface HeaderTerms {
   /** Of the processor. */
@@ -67,26 +68,29 @@ function unplannable(id: string, reason: string): AppError {
   return new AppError({ code: "format_unsupported", message, hint: "It may load all the same.", param: "model" });
 }
 
-/**
- * Of a machine whose speed is known only if it was measured before. `alone`: as if nothing else were loaded, which is what a
- * command without a server knows of.
- */
+/** As if nothing else were loaded, and with a speed only where it was measured before: what a command without a server knows of. */
 export async function planHeadersHere(
   model: HeaderModel,
   machine: MachineSource,
-  env: Environment,
+  { config, said, folders }: ServeSettings,
 ): Promise<PlanReport> {
   const snapshot = await machine.read(0);
-  const budget = describeBudget(snapshot, DEFAULT_BUDGET_POLICY, [], recallRates(resolveFolders(env).cache));
-  const largestBytes = fileLimitBytes(budget.machine);
-  const terms = { simd: snapshot.cpu.simd, plugin: "", wantedType: null, largestBytes, asked: {} };
+  const policy = describePolicy(config);
+  const budget = describeBudget(snapshot, policy, [], recallRates(folders.cache));
+  const terms: HeaderTerms = {
+    simd: snapshot.cpu.simd,
+    plugin: "",
+    wantedType: readConvertType(config),
+    largestBytes: fileLimitBytes(budget.machine),
+    asked: describeAsked(config, said, {}),
+  };
   const around = { residents: [], asked: {}, goal: "balanced", alone: true, deviations: null } as const;
-  const { automatic } = DEFAULT_BUDGET_POLICY;
+  const { automatic } = policy;
   return estimatePlan(describeQuestion(describeHeaderModel(model, terms), { ...around, budget, automatic }));
 }
 
-export function confirmHere(machine: MachineSource, env: Environment): PlanHeaders {
-  return confirmFits((model) => planHeadersHere(model, machine, env));
+export function confirmHere(machine: MachineSource, settings: ServeSettings): PlanHeaders {
+  return confirmFits((model) => planHeadersHere(model, machine, settings));
 }
 
 /** For downloads: whether the model would load here, alone and with nothing asked for beyond what is configured. */

@@ -8,7 +8,7 @@ import { loadProbeAddon, Probe } from "../hardware/probe.ts";
 import { systemSources } from "../hardware/snapshot.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { EventBus } from "../lib/event-bus.ts";
-import { type Environment, type Folders, resolveFolders } from "../lib/paths.ts";
+import type { Environment, Folders } from "../lib/paths.ts";
 import { listBackends } from "../protocol/backends.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { MachineSource } from "../protocol/machine.ts";
@@ -21,7 +21,6 @@ import type { TroubleSource } from "../router/health.ts";
 import { openAdaptation } from "./adapting.ts";
 import { announceHardware } from "./announcing.ts";
 import type { ServedNative } from "./native.ts";
-import { readFileLimit } from "./planning.ts";
 import { planTrial } from "./probe-trial.ts";
 import type { StartOptions } from "./server.ts";
 
@@ -73,10 +72,4 @@ export async function openHardware(
 function describeGpuUse(config: ServeConfig, { plugins, skipped }: PluginChoice): GpuUse {
   const wanted = config.gpuLayers !== 0 && listBackends(config.backend)[0] !== "cpu";
   return { plugins: plugins.map((path) => basename(path)), skippedPlugins: skipped, wanted };
-}
-
-/** For commands that start no server: the largest file of weights that fits now; null: not known. */
-export async function limitFiles(env: Environment): Promise<number | null> {
-  const folders = resolveFolders(env);
-  return await readFileLimit(openMachine(null, env, folders), folders.cache);
 }

@@ -13,12 +13,15 @@ export const PLAN_GOAL = choiceOption(
 const JSON_OPTION = booleanOption("json", "Print JSON for a machine to read");
 
 /** How much memory models may take: what plans go by. */
-const BUDGET_OPTIONS: readonly OptionSpec[] = [
+export const BUDGET_OPTIONS: readonly OptionSpec[] = [
   SERVE_OPTIONS.memoryBudgetBytes,
   SERVE_OPTIONS.memoryShare,
   SERVE_OPTIONS.baseShare,
+  SERVE_OPTIONS.freeShare,
   SERVE_OPTIONS.deviceShare,
   SERVE_OPTIONS.autoOptimization,
+  SERVE_OPTIONS.thermalThrottling,
+  SERVE_OPTIONS.powerManagement,
 ];
 
 /** `engine`: the settings of an engine that a command line may give. */
@@ -35,7 +38,7 @@ export function listPlanCommands(engine: readonly OptionSpec[], configFile: Opti
         SERVE_OPTIONS.parallel,
         SERVE_OPTIONS.retained,
         ...BUDGET_OPTIONS,
-        ...engine,
+        ...engine.filter((option) => !BUDGET_OPTIONS.includes(option)),
         configFile,
       ],
       notes: [

@@ -19,12 +19,12 @@ export function renderPlan(report: PlanReport): string {
   });
   const beside = residents.map(({ id }) => line("beside", id));
   const earlier = learned === null ? [] : [line("earlier", describeLearned(learned))];
-  return `${[`${report.model}: ${describeVerdict(report)}`, ...describeType(report), ...describeBody(report), ...pools, ...held, ...beside, ...earlier].join("\n")}\n`;
+  return `${[`${report.model}: ${describeVerdict(report)}`, ...describeType(report), ...describeBody(), ...pools, ...held, ...beside, ...earlier].join("\n")}\n`;
 
-  function describeBody({ source }: PlanReport): string[] {
+  function describeBody(): string[] {
     switch (plan.verdict) {
       case "fits":
-        return describePlaced(plan.placed, report, source);
+        return describePlaced(plan.placed, report);
       case "fits-if":
         return plan.options.map((option, at) => describeOption(option, at));
       case "refused": {
@@ -48,7 +48,7 @@ function describeVerdict({ plan }: PlanReport): string {
   return `${plan.verdict === "refused" ? "does not fit" : "does not fit as it is"}: ${plan.reason}`;
 }
 
-function describePlaced(placed: Placed, { budget }: PlanReport, source: PlanReport["source"]): string[] {
+function describePlaced(placed: Placed, { budget, source, unmeasured }: PlanReport): string[] {
   const { settings, need, embedding, lowered, speed } = placed;
   const names = [budget.machine.host, ...budget.machine.devices].map(({ name }) => name);
   const memory = [need.host, ...need.devices].flatMap((parts, at) =>
@@ -64,6 +64,7 @@ function describePlaced(placed: Placed, { budget }: PlanReport, source: PlanRepo
     ...memory,
     ...(embedding === null ? [] : [line("embeddings", `${formatBytes(Math.ceil(sumNeed(embedding)))} more, if asked`)]),
     line("counted", source === "measured" ? "by llama.cpp with these settings" : "by the formula"),
+    ...(unmeasured === null ? [] : [line("not asked", `llama.cpp, which could not tell: ${unmeasured}`)]),
     ...lowered.map(({ setting, from, to }) => line("lowered", `${setting} from ${from} to ${to}, so that it fits`)),
     line("speed", describeSpeed(speed)),
     line("load", describeLoad(speed)),

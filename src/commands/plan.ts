@@ -2,15 +2,13 @@
 // nothing; beside a server that runs, its models count as memory that is not free.
 
 import { encodePlan, encodeRecommendation } from "../api/manage/encode-plan.ts";
-import { loadConfig } from "../config.ts";
 import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
-import { type Environment, resolveFolders } from "../lib/paths.ts";
+import type { Environment } from "../lib/paths.ts";
 import { readAdapters } from "../models/adapter.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { PlanGoal } from "../router/placement/plan.ts";
 import type { Planner } from "../router/placement/planner.ts";
-import { listSaid } from "./asked-settings.ts";
 import { openConvertedCache } from "./converting.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { openMachine } from "./machine.ts";
@@ -19,6 +17,7 @@ import { PLAN_GOAL } from "./plan-specs.ts";
 import { renderPlan, renderRecommendation } from "./plan-text.ts";
 import { openPlanner } from "./planning.ts";
 import { nameModel } from "./run-model.ts";
+import { type AskedFlags, readServeSettings } from "./serve-settings.ts";
 import { openRegistry } from "./server.ts";
 
 export interface PlanArguments {
@@ -27,14 +26,9 @@ export interface PlanArguments {
   json: boolean;
 }
 
-interface Asked {
-  flags: RawFlags;
-  configPath: string | null;
-}
-
 /** Exit code 0 says that it fits; a plan that needs changes, and a refusal, are failures for scripts. */
 export async function plan(
-  { plan: args, ...asked }: Asked & { plan: PlanArguments },
+  { plan: args, ...asked }: AskedFlags & { plan: PlanArguments },
   env: Environment,
   cwd: string,
 ): Promise<ExitCode> {
@@ -59,7 +53,7 @@ function usage(message: string): AppError {
 }
 
 export async function recommend(
-  { json, ...asked }: Asked & { json: boolean },
+  { json, ...asked }: AskedFlags & { json: boolean },
   env: Environment,
   cwd: string,
 ): Promise<ExitCode> {
@@ -70,11 +64,12 @@ export async function recommend(
   return EXIT_CODES.ok;
 }
 
-async function open({ flags, configPath }: Asked, env: Environment, cwd: string): Promise<Planner> {
-  const folders = resolveFolders(env);
-  const resolved = loadConfig({ flags, env, folders, cwd }, configPath);
-  const { values: config } = resolved;
-  const log = createLogger({ level: flags.has("log_level") ? config.logLevel : "error", format: config.logFormat });
+async function open(asked: AskedFlags, env: Environment, cwd: string): Promise<Planner> {
+  const { config, said, folders } = readServeSettings(asked, env, cwd);
+  const log = createLogger({
+    level: asked.flags.has("log_level") ? config.logLevel : "error",
+    format: config.logFormat,
+  });
   const { files, choice } = await openNative({ config: { ...config, exitWithParent: false }, folders, env, log });
   const { plugins } = choice;
   const machine = openMachine(files.probe, env, folders);
@@ -84,7 +79,7 @@ async function open({ flags, configPath }: Asked, env: Environment, cwd: string)
   const registry = openRegistry({ config, folders, env, log, machine }, files, undefined, findConverted);
   const adapted = { modelPath: registry.defaultEntry()?.path ?? "", adapters: readAdapters(config.lora) };
   return openPlanner({
-    start: { config, folders, log, said: listSaid(resolved) },
+    start: { config, folders, log, said },
     engines: { config, files, plugins, folders, adapted },
     registry,
     machine,

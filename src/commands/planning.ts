@@ -3,7 +3,6 @@
 
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { ServeConfig } from "../config.ts";
 import { systemClock } from "../lib/clock.ts";
 import { assertServable, type ModelEntry } from "../models/entry.ts";
 import { inspectPath } from "../models/inspect.ts";
@@ -17,18 +16,19 @@ import { quantizationOf } from "../protocol/hub-name.ts";
 import type { MachineSource } from "../protocol/machine.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
 import type { ModelCard } from "../router/inference.ts";
-import { type BudgetPolicy, DEFAULT_BUDGET_POLICY, describeBudget } from "../router/placement/budget.ts";
+import { describeBudget } from "../router/placement/budget.ts";
 import { fileLimitBytes } from "../router/placement/file-fit.ts";
 import { benchEffects, MachineBench, recallRates } from "../router/placement/machine-bench.ts";
 import { applyLoadSettings, measureEffects, NeedMeasurer } from "../router/placement/measure.ts";
 import type { PlanSettings, PlanSubject, Resident } from "../router/placement/plan.ts";
 import { Planner } from "../router/placement/planner.ts";
 import type { HeaderModel, ModelReference, PlannedModel, PlannerEffects } from "../router/placement/planning.ts";
-import { countLaterBytes, describeSubject } from "../router/placement/subject.ts";
+import { countUseBytes, describeSubject } from "../router/placement/subject.ts";
 import { DeviationFile } from "../state/deviation-file.ts";
 import { describeAsked } from "./asked-settings.ts";
 import { describeStart, type EngineSources } from "./engine-settings.ts";
 import { describeHeaderModel } from "./header-subject.ts";
+import { describePolicy, readConvertType } from "./serve-settings.ts";
 import type { StartOptions } from "./server.ts";
 
 /** An older reading may be of before a load, and the models that are counted as loaded of after it. */
@@ -65,6 +65,8 @@ export function openPlanner(sources: PlanningSources): Planner {
   const measurer = new NeedMeasurer(measureEffects(library, folders.cache, log, systemClock));
   const models = new Models(sources);
   const policy = describePolicy(config);
+  // It stays what it is: no load waits for another look at it.
+  const readProcessor = async () => (machine.latest() ?? (await machine.read(SNAPSHOT_MS_MAX))).cpu;
   const effects: PlannerEffects = {
     snapshot: () => machine.read(SNAPSHOT_MS_MAX),
     rates: () => bench.rates(),
@@ -74,20 +76,20 @@ export function openPlanner(sources: PlanningSources): Planner {
     isMoving,
     async describe(model) {
       const entry = models.find(model);
+      if (entry.conversion?.file !== null) return models.describe(entry, (await readProcessor()).simd);
       const snapshot = await machine.read(SNAPSHOT_MS_MAX);
-      if (entry.conversion?.file !== null) return models.describe(entry, snapshot.cpu.simd);
       const { machine: pools } = describeBudget(snapshot, policy, residents(), recallRates(folders.cache));
       return models.describeWeights(entry, snapshot.cpu.simd, fileLimitBytes(pools));
     },
     describeHeaders: async (model, largestBytes) =>
-      models.describeHeaders(model, (await machine.read(SNAPSHOT_MS_MAX)).cpu.simd, largestBytes),
+      models.describeHeaders(model, (await readProcessor()).simd, largestBytes),
     listModels: () =>
       registry.list().flatMap(({ id, error, conversion }) => (error === null && conversion?.file !== null ? [id] : [])),
     async measure(model, settings) {
       const entry = models.find(model);
       const { need } = await measurer.measure(models.toEngine(entry, settings));
-      const overheadBytes = need.host.overheadBytes + models.laterBytes(entry, settings);
-      return { ...need, host: { ...need.host, overheadBytes } };
+      const useBytes = models.useBytes(entry, settings);
+      return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes + useBytes } };
     },
     deviations: new DeviationFile(join(folders.state, "planned.json"), log),
     warn: (message) => log.warn(message),
@@ -129,7 +131,7 @@ class Models {
 
   describeHeaders(model: HeaderModel, simd: readonly string[], largestBytes: number | null): PlannedModel {
     const { config, said = new Set() } = this.#sources.start;
-    const wantedType = config.convertType.toLowerCase() === "auto" ? null : config.convertType.toLowerCase();
+    const wantedType = readConvertType(config);
     const asked = describeAsked(config, said, {});
     return describeHeaderModel(model, { simd, plugin: this.#plugin(), wantedType, largestBytes, asked });
   }
@@ -147,9 +149,9 @@ class Models {
   }
 
   /** llama.cpp's account has none of it. */
-  laterBytes(entry: ModelEntry, settings: PlanSettings): number {
+  useBytes(entry: ModelEntry, settings: PlanSettings): number {
     const { kvStore } = this.#start(entry).settings;
-    return countLaterBytes(this.#shape(entry.id, filesOf(entry)), settings, kvStore !== null);
+    return countUseBytes(this.#shape(entry.id, filesOf(entry)), settings, kvStore !== null);
   }
 
   /** Another file that can't be read is no alternative, and nothing to fail for. */
@@ -165,7 +167,7 @@ class Models {
   #subject(entry: ModelEntry, simd: readonly string[], others: readonly PlanSubject[]): PlanSubject {
     assertServable(entry);
     const paths = filesOf(entry);
-    const shape = this.#shape(entry.id, paths);
+    const shape = this.shapeOf(entry);
     const { settings } = this.#start(entry);
     return describeSubject({
       id: entry.id,
@@ -184,6 +186,10 @@ class Models {
   #start(entry: ModelEntry) {
     const { engines, registry } = this.#sources;
     return describeStart(engines, entry, registry.defaultEntry()?.id === entry.id);
+  }
+
+  shapeOf(entry: ModelEntry): ModelShape {
+    return this.#shape(entry.id, filesOf(entry));
   }
 
   #shape(name: string, paths: readonly string[]): ModelShape {
@@ -243,26 +249,4 @@ function withoutType(id: string): string {
 function largestFile(registry: ModelRegistry): string | null {
   const [largest] = registry.list().toSorted((a, b) => b.sizeBytes - a.sizeBytes);
   return largest?.files[0] ?? null;
-}
-
-function describePolicy(config: ServeConfig): BudgetPolicy {
-  return {
-    memoryShare: config.memoryShare === 0 ? null : config.memoryShare / 100,
-    baseShare: config.baseShare / 100,
-    deviceShare: config.deviceShare / 100,
-    memoryBudgetBytes: config.memoryBudgetBytes === 0 ? null : config.memoryBudgetBytes,
-    automatic: config.autoOptimization,
-    thermalThrottling: config.thermalThrottling,
-    powerManagement: config.powerManagement,
-  };
-}
-
-/** The largest file of weights that fits now beside what is loaded; null: not known. Nothing is measured for it. */
-export async function readFileLimit(
-  machine: MachineSource,
-  cacheFolder: string,
-  policy: BudgetPolicy = DEFAULT_BUDGET_POLICY,
-): Promise<number | null> {
-  const snapshot = await machine.read(SNAPSHOT_MS_MAX);
-  return fileLimitBytes(describeBudget(snapshot, policy, [], recallRates(cacheFolder)).machine);
 }

@@ -5,15 +5,16 @@ import { join } from "node:path";
 import { Hub, type PullEvent } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { systemClock } from "../lib/clock.ts";
-import { type Environment, resolveFolders } from "../lib/paths.ts";
+import type { Environment } from "../lib/paths.ts";
 import { quotePath } from "../lib/shell-quote.ts";
 import { toAppError } from "../protocol/errors.ts";
 import { convert, PLAIN_CONVERSION } from "./convert.ts";
 import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { confirmHere } from "./header-subject.ts";
-import { limitFiles, openMachine } from "./machine.ts";
+import { openMachine } from "./machine.ts";
 import { ProgressLine } from "./progress-line.ts";
+import { type AskedFlags, limitFiles, readServeSettings } from "./serve-settings.ts";
 
 export interface PullArguments {
   model: string;
@@ -24,8 +25,14 @@ export interface PullArguments {
   json: boolean;
 }
 
-export async function pull(args: PullArguments, env: Environment): Promise<ExitCode> {
+export async function pull(
+  { pull: args, ...asked }: AskedFlags & { pull: PullArguments },
+  env: Environment,
+  cwd: string,
+): Promise<ExitCode> {
   const { model, json } = args;
+  const settings = readServeSettings(asked, env, cwd);
+  const machine = openMachine(null, env, settings.folders);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
   const { stderr } = process;
@@ -37,9 +44,9 @@ export async function pull(args: PullArguments, env: Environment): Promise<ExitC
   try {
     const hub = new Hub({
       settings: readHubSettings(env),
-      root: join(resolveFolders(env).data, "models"),
-      largestModelBytes: () => limitFiles(env),
-      planHeaders: confirmHere(openMachine(null, env, resolveFolders(env)), env),
+      root: join(settings.folders.data, "models"),
+      largestModelBytes: () => limitFiles(machine, settings),
+      planHeaders: confirmHere(machine, settings),
     });
     const options = { takesWeights: true, takesCompanions: args.companions, signal: stop.signal, onEvent };
     const { name, weightsFolder } = await hub.pull(model, options);

@@ -32,8 +32,6 @@ export function openMemory({ planner, hardware }: MemorySources): MemoryEffects 
     learnedOf: (id) => planner.learnedOf(id),
     pools: () => planner.pools().map(({ name }) => name),
     async needOf(entry) {
-      // Nothing is there yet to look into; the conversion makes no more than that of it.
-      if (entry.conversion?.file === null) return [entry.sizeBytes];
       // What can't be planned can't be counted on either; the load will tell who waits for it.
       return (await planner.planLoad(entry))?.poolBytes ?? [entry.sizeBytes + ENGINE_BYTES];
     },
@@ -44,6 +42,9 @@ export function openMemory({ planner, hardware }: MemorySources): MemoryEffects 
       if (available !== null) await readThrough(filesOf(entry), available / 2, signal);
     },
     async readFree() {
+      // Who waits for the memory need not wait for drivers that know of no device.
+      const hostBytes = machine.latest()?.devices.length === 0 ? readAvailableMemory() : null;
+      if (hostBytes !== null) return { hostBytes, devices: [] };
       const { memory, devices } = await machine.read(FREE_AGE_MS_MAX);
       return { hostBytes: memory.availableBytes, devices: devices.map(({ id, freeBytes }) => ({ id, freeBytes })) };
     },

@@ -5,18 +5,25 @@ import { Hub } from "../hub/hub.ts";
 import type { SearchHit } from "../hub/search.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { formatBytes } from "../lib/byte-count.ts";
-import { type Environment, resolveFolders } from "../lib/paths.ts";
+import type { Environment } from "../lib/paths.ts";
 import type { SearchArguments } from "./argv.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { limitFiles } from "./machine.ts";
+import { openMachine } from "./machine.ts";
+import { type AskedFlags, limitFiles, readServeSettings } from "./serve-settings.ts";
 
-export async function search({ json, ...query }: SearchArguments, env: Environment): Promise<ExitCode> {
+export async function search(
+  { search: { json, ...query }, ...asked }: AskedFlags & { search: SearchArguments },
+  env: Environment,
+  cwd: string,
+): Promise<ExitCode> {
+  const settings = readServeSettings(asked, env, cwd);
+  const machine = openMachine(null, env, settings.folders);
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   const hub = new Hub({
     settings: readHubSettings(env),
-    root: join(resolveFolders(env).data, "models"),
-    largestModelBytes: () => limitFiles(env),
+    root: join(settings.folders.data, "models"),
+    largestModelBytes: () => limitFiles(machine, settings),
   });
   try {
     const hits = await hub.search({ ...query, signal: stop.signal });

@@ -21,6 +21,7 @@ import { FolderWatch } from "../models/folder-watch.ts";
 import { listPlaces, type ModelPlace } from "../models/places/places.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import { Uploads } from "../models/upload/uploads.ts";
+import { toAppError } from "../protocol/errors.ts";
 import type { EventTopic } from "../protocol/events.ts";
 import type { MachineSource } from "../protocol/machine.ts";
 import type { NativeFiles } from "../router/backends/native-files.ts";
@@ -103,7 +104,7 @@ export async function prepareServer(options: StartOptions): Promise<PreparedServ
     warnings: config.model.length === 0 ? [] : findUnservable(registry),
     listen() {
       const server = listen(app, { host: config.host, port: config.port });
-      void convertNamed(registry, loader);
+      void convertNamed(registry, loader, planner, log);
       void preload(router, registry, config.preload, log);
       return {
         url: server.url,
@@ -152,13 +153,22 @@ function describeApi(config: ServeConfig): ApiOptions {
   };
 }
 
-/** Of folders that were named at the start there is no need to wait for the first request. */
-async function convertNamed(registry: ModelRegistry, loader: ConvertOnLoad): Promise<void> {
+/** Of folders that were named at the start there is no need to wait for the first request. What could not be loaded then is not made. */
+async function convertNamed(
+  registry: ModelRegistry,
+  loader: ConvertOnLoad,
+  planner: Planner,
+  log: Logger,
+): Promise<void> {
   const named = registry.list().filter(({ explicit, conversion }) => explicit && conversion?.file === null);
   for (const entry of named) {
-    await loader.prepare(entry, new AbortController().signal).catch(() => {
-      // The log has it, and so will the first request.
-    });
+    try {
+      await planner.planLoad(entry);
+      await loader.prepare(entry, new AbortController().signal);
+    } catch (thrown) {
+      // The first request will have it too.
+      log.warn(`${entry.id} is not converted`, { error: toAppError(thrown).message });
+    }
   }
 }
 

@@ -48,7 +48,11 @@ export function renderInspection(shown: Inspection, more: readonly (readonly [st
 }
 
 /** Whether there is room for a model of the Hub on this machine. */
-export function renderFit({ downloadBytes, memory, disk }: Omit<Look<unknown>, "found">): [string, string][] {
+export function renderFit({
+  downloadBytes,
+  memory,
+  disk,
+}: Pick<Look<unknown>, "downloadBytes" | "disk"> & { memory: Fit | null }): [string, string][] {
   const tell = ({ neededBytes, availableBytes, fits }: Fit): string => {
     const needed = neededBytes === null ? "not known" : bytesInWords(neededBytes);
     const available = availableBytes === null ? "" : ` of ${bytesInWords(availableBytes)} that may be used`;
@@ -56,7 +60,7 @@ export function renderFit({ downloadBytes, memory, disk }: Omit<Look<unknown>, "
   };
   return [
     ["download", bytesInWords(downloadBytes)],
-    ["memory here", tell(memory)],
+    ...(memory === null ? [] : [["memory here", tell(memory)] satisfies [string, string]]),
     ["disk here", tell(disk)],
   ];
 }

@@ -4,12 +4,10 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { encodePlan } from "../api/manage/encode-plan.ts";
-import { loadConfig } from "../config.ts";
 import { Hub } from "../hub/hub.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { createLogger } from "../lib/log.ts";
-import type { RawFlags } from "../lib/option.ts";
-import { type Environment, resolveFolders } from "../lib/paths.ts";
+import type { Environment } from "../lib/paths.ts";
 import type { ModelEntry } from "../models/entry.ts";
 import { inspectWhole } from "../models/inspect.ts";
 import { readHeaderFacts } from "../models/memory/header-facts.ts";
@@ -18,8 +16,9 @@ import { isRepository } from "../protocol/hub-name.ts";
 import { locateNativeFiles } from "../router/backends/native-files.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 import { confirmHere, planHeadersHere } from "./header-subject.ts";
-import { limitFiles, openMachine } from "./machine.ts";
+import { openMachine } from "./machine.ts";
 import { renderPlan } from "./plan-text.ts";
+import { type AskedFlags, limitFiles, readServeSettings, type ServeSettings } from "./serve-settings.ts";
 import { openRegistry } from "./server.ts";
 import { renderFit, renderInspection, renderModelFile } from "./show-text.ts";
 
@@ -33,12 +32,12 @@ export interface ShowArguments {
 }
 
 export async function show(
-  { show: args, flags, configPath }: { show: ShowArguments; flags: RawFlags; configPath: string | null },
+  { show: args, ...asked }: AskedFlags & { show: ShowArguments },
   env: Environment,
   cwd: string,
 ): Promise<ExitCode> {
-  const place = await choosePlace(args.subject, flags, configPath, env, cwd);
-  if ("hub" in place) return await showRemote(place.hub, args, env);
+  const place = await choosePlace(args.subject, asked, env, cwd);
+  if ("hub" in place) return await showRemote(place.hub, args, readServeSettings(asked, env, cwd), env);
   const { path, described } = place;
   const found = inspectWhole(path, { ...args, thorough: true });
   const modelFile = described === null ? {} : { modelFile: described };
@@ -53,8 +52,7 @@ export async function show(
 /** What lies at the path, else the model of that name, else the Hub's; `hf:` before a name asks for the Hub's in any case. */
 async function choosePlace(
   subject: string,
-  flags: RawFlags,
-  configPath: string | null,
+  asked: AskedFlags,
   env: Environment,
   cwd: string,
 ): Promise<Pick<ModelEntry, "path" | "described"> | { hub: string }> {
@@ -62,7 +60,7 @@ async function choosePlace(
   if (existsSync(own)) return { path: own, described: null };
   if (subject.startsWith("hf:")) return { hub: subject };
   try {
-    return await findModel(subject, flags, configPath, env, cwd);
+    return await findModel(subject, readServeSettings(asked, env, cwd), env);
   } catch (thrown) {
     const isUnknown = thrown instanceof AppError && thrown.code === "model_not_found";
     if (isUnknown && isRepository(subject.split(":")[0] ?? "")) return { hub: subject };
@@ -70,15 +68,20 @@ async function choosePlace(
   }
 }
 
-async function showRemote(name: string, args: ShowArguments, env: Environment): Promise<ExitCode> {
+async function showRemote(
+  name: string,
+  args: ShowArguments,
+  settings: ServeSettings,
+  env: Environment,
+): Promise<ExitCode> {
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
-  const machine = openMachine(null, env, resolveFolders(env));
+  const machine = openMachine(null, env, settings.folders);
   const hub = new Hub({
     settings: readHubSettings(env),
-    root: join(resolveFolders(env).data, "models"),
-    largestModelBytes: () => limitFiles(env),
-    planHeaders: confirmHere(machine, env),
+    root: join(settings.folders.data, "models"),
+    largestModelBytes: () => limitFiles(machine, settings),
+    planHeaders: confirmHere(machine, settings),
   });
   try {
     const { found: all, ...look } = await hub.look(
@@ -91,11 +94,17 @@ async function showRemote(name: string, args: ShowArguments, env: Environment): 
     );
     const { facts, ...found } = all;
     const model = { id: look.name ?? look.repo, facts };
-    const plan = facts.kind === "none" ? null : await planHeadersHere(model, machine, env);
-    const hubFacts = { ...look, plan: plan && encodePlan(plan), noPlan: facts.kind === "none" ? facts.reason : null };
+    const plan = facts.kind === "none" ? null : await planHeadersHere(model, machine, settings);
+    // Where there is a plan, the size of the weights alone could only disagree with it.
+    const hubFacts = {
+      ...look,
+      memory: plan === null ? look.memory : null,
+      plan: plan && encodePlan(plan),
+      noPlan: facts.kind === "none" ? facts.reason : null,
+    };
     const shown = args.json
       ? `${JSON.stringify({ ...found, hub: hubFacts }, null, 2)}\n`
-      : `${renderInspection(found, renderFit(look))}${plan === null ? "" : `\n${renderPlan(plan)}`}`;
+      : `${renderInspection(found, renderFit(hubFacts))}${plan === null ? "" : `\n${renderPlan(plan)}`}`;
     process.stdout.write(shown);
     return EXIT_CODES.ok;
   } catch (thrown) {
@@ -105,15 +114,7 @@ async function showRemote(name: string, args: ShowArguments, env: Environment): 
 }
 
 /** As the server would resolve it, the demo model included. Throws `model_not_found` with the nearest names. */
-async function findModel(
-  name: string,
-  flags: RawFlags,
-  configPath: string | null,
-  env: Environment,
-  cwd: string,
-): Promise<ModelEntry> {
-  const folders = resolveFolders(env);
-  const { values: config } = loadConfig({ flags, env, folders, cwd }, configPath);
+async function findModel(name: string, { config, folders }: ServeSettings, env: Environment): Promise<ModelEntry> {
   const log = createLogger({ level: "error", format: "text" });
   const { demoModel, probe } = await locateNativeFiles(folders.cache, env.ML_OFFLOAD_NATIVE_DIR);
   const machine = openMachine(probe, env, folders);

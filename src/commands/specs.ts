@@ -16,7 +16,7 @@ import {
 } from "../lib/option.ts";
 import { HIDDEN_COMMANDS } from "./hidden-specs.ts";
 import { MANAGE_COMMANDS } from "./manage-specs.ts";
-import { listPlanCommands } from "./plan-specs.ts";
+import { BUDGET_OPTIONS, listPlanCommands } from "./plan-specs.ts";
 
 export interface CommandSpec {
   name: string;
@@ -200,7 +200,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "PATH|NAME [FILTER]",
     operandsMax: 2,
     summary: "Tell what a model file or folder is, and whether it runs",
-    options: [...Object.values(SHOW_OPTIONS), SERVE_OPTIONS.modelsDir, configFile],
+    options: [...Object.values(SHOW_OPTIONS), SERVE_OPTIONS.modelsDir, ...BUDGET_OPTIONS, configFile],
     notes: [
       "FILTER is a part of the metadata keys and tensor names to print.",
       "hf:owner/repo[:tag], and such a name that is not here, is a model of the Hugging Face Hub: its headers are",
@@ -213,7 +213,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "MODEL",
     operandsMax: 1,
     summary: "Download a model into the models folder",
-    options: Object.values(PULL_OPTIONS),
+    options: [...Object.values(PULL_OPTIONS), ...BUDGET_OPTIONS, configFile],
     notes: [
       "MODEL is owner/repo or owner/repo:TAG of the Hugging Face Hub, or the address of a GGUF file.",
       "Without a TAG it is the largest quantisation that fits into memory; of a repository without GGUF files,",
@@ -226,7 +226,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "[WORDS...]",
     operandsMax: 32,
     summary: "Search the Hugging Face Hub for models that could be downloaded",
-    options: Object.values(SEARCH_OPTIONS),
+    options: [...Object.values(SEARCH_OPTIONS), ...BUDGET_OPTIONS, configFile],
     notes: ["Of each repository it tells the largest model that fits into memory, which is what pull takes."],
   },
   ...MANAGE_COMMANDS,

@@ -7,7 +7,8 @@ const share = (name: string, description: string, least: number, standard: numbe
 
 export const MEMORY_OPTIONS = {
   memoryShare: share("memory_share", "Of main memory, for models; 0 is automatic", 0, 0),
-  baseShare: share("base_share", "Of main memory, never for models", 0, 10),
+  baseShare: share("base_share", "Of main memory, kept free of models", 0, 10),
+  freeShare: share("free_share", "Of free memory, for models even where less than the base is free", 0, 50),
   deviceShare: share("device_share", "Of a GPU's own memory, for models", 1, 90),
   memoryBudgetBytes: integerOption(
     {

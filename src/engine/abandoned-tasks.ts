@@ -12,10 +12,6 @@ export class AbandonedTasks implements Disposable {
     this.sweep();
   }
 
-  get isEmpty(): boolean {
-    return this.#tasks.length === 0;
-  }
-
   /** Frees those that have ended. */
   sweep(): void {
     if (this.#tasks.length === 0) return;

@@ -87,8 +87,11 @@ export interface SavedState extends Disposable {
   readonly bytes: number;
   /** What was written along with it. */
   readonly text: string;
-  /** Writes a file, whole or not at all. The state may be disposed of before the task ends. */
-  write(path: string, text: string): Task<null>;
+  /**
+   * Writes a file, whole or not at all. The state may be disposed of before the task ends. `awaited`: somebody waits for it;
+   * else it takes what computing leaves of the processors.
+   */
+  write(path: string, text: string, awaited: boolean): Task<null>;
 }
 
 export interface Backend extends Disposable {

@@ -6,7 +6,7 @@ import { limitRetained, sizeDraft, sizeEmbedding, sizeGeneration } from "../prot
 import { AppError } from "../protocol/errors.ts";
 import type { KvType } from "../protocol/memory-need.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
-import { automaticContextLength, type Pooling } from "../protocol/model-info.ts";
+import { automaticContextLength, type Pooling, readTrainedLength } from "../protocol/model-info.ts";
 
 export interface ContextPlan {
   main: ContextSettings;
@@ -35,7 +35,7 @@ const PARALLEL_RECURRENT = 4;
 const SINGLE_THREAD_BYTES = 16 * 1024 * 1024;
 
 export function planContexts(settings: EngineSettings, facts: ModelFacts, cores: number): ContextPlan {
-  const trained = Math.max(1, facts.trainedContextLength);
+  const trained = readTrainedLength(facts.trainedContextLength);
   const contextLength = settings.contextLength > 0 ? settings.contextLength : automaticContextLength(trained);
   const threads = chooseThreads(settings, facts, cores);
   const embeds = !facts.causal || !facts.hasDecoder || facts.pooling > 0;

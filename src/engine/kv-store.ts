@@ -29,8 +29,8 @@ export interface KvStoreOptions {
   quietMs?: number;
 }
 
-/** May states be written: only what is being written ends, or once it has been quiet for a while, or at once. */
-export type WriteTurn = "none" | "quiet" | "now";
+/** May states be written: only what is being written ends, or once it has been quiet for a while, or at once, or while somebody waits. */
+export type WriteTurn = "none" | "quiet" | "now" | "awaited";
 
 interface Restore {
   sequence: Sequence;
@@ -47,6 +47,7 @@ interface Write {
   name: SliceName;
   bytes: number;
   usedMs: number;
+  awaited: boolean;
   task: Task<null>;
 }
 
@@ -94,13 +95,12 @@ export class KvStore implements Disposable {
 
   /** How long there is nothing to do, in ms, unless a task ends: 0 when a slice has come, or one can be written. */
   restMs(cache: PrefixCache, turn: WriteTurn): number {
-    const mayRead = this.#write === null && !this.#isReading();
+    const mayRead = !this.#isReading();
     for (const { task } of this.#restores.values()) {
       if (task === null ? mayRead : task.poll().kind !== "running") return 0;
     }
     if (this.#write !== null) return this.#write.task.poll().kind !== "running" ? 0 : Number.POSITIVE_INFINITY;
-    // What is read comes first.
-    if (this.#restores.size > 0 || this.#isReading()) return Number.POSITIVE_INFINITY;
+    if (this.#restores.size > 0) return Number.POSITIVE_INFINITY;
     return turn === "none" || this.#nextToWrite(cache) === null ? Number.POSITIVE_INFINITY : this.#untilTurnMs(turn);
   }
 
@@ -154,8 +154,13 @@ export class KvStore implements Disposable {
     this.#abandoned.sweep();
     for (const restore of [...this.#restores.values()]) this.#goOn(restore, cache);
     this.#finishWrite();
-    if (this.#write !== null || this.#restores.size > 0 || this.#isReading()) return;
-    if (this.#untilTurnMs(turn) === 0) this.#startWrite(cache);
+    // One that stands back may take seconds on a busy machine, and can't be hurried: it is begun anew.
+    if (turn === "awaited" && this.#write?.awaited === false) {
+      this.#abandoned.add(this.#write.task);
+      this.#write = null;
+    }
+    if (this.#write === null && this.#restores.size === 0 && this.#untilTurnMs(turn) === 0)
+      this.#startWrite(cache, turn === "awaited");
   }
 
   /** Tokens of a kept sequence, or of a checkpoint, that a restart would not lose. */
@@ -184,7 +189,7 @@ export class KvStore implements Disposable {
       return;
     }
     if (restore.task === null) {
-      if (this.#write !== null || this.#isReading()) return;
+      if (this.#isReading()) return;
       restore.task = this.#backend.readState(this.#files.pathOf(name));
       return;
     }
@@ -198,10 +203,9 @@ export class KvStore implements Disposable {
     this.#goOn(restore, cache);
   }
 
-  /** Nothing else is read or written then: a slice of many cells has 100 MB, which a plan of the engine's memory counts once. */
+  /** One after the other, and nothing is begun to be written meanwhile: a slice may have 100 MB, which a plan counts once. */
   #isReading(): boolean {
-    this.#abandoned.sweep();
-    return !this.#abandoned.isEmpty || [...this.#restores.values()].some(({ task }) => task !== null);
+    return [...this.#restores.values()].some(({ task }) => task !== null);
   }
 
   #takeSlice(restore: Restore, name: SliceName, state: TaskState, task: Task<SavedState>, cache: PrefixCache): void {
@@ -239,7 +243,7 @@ export class KvStore implements Disposable {
     } else this.#pause.noteFailure(state.error.message);
   }
 
-  #startWrite(cache: PrefixCache): void {
+  #startWrite(cache: PrefixCache, awaited: boolean): void {
     const next = this.#nextToWrite(cache);
     if (next === null) return;
     const { name, usedWallMs } = next;
@@ -257,8 +261,8 @@ export class KvStore implements Disposable {
       this.#pause.start();
       return;
     }
-    const task = state.write(this.#files.pathOf(name), this.#textOf(name));
-    this.#write = { name, bytes: state.bytes, usedMs: usedWallMs, task };
+    const task = state.write(this.#files.pathOf(name), this.#textOf(name), awaited);
+    this.#write = { name, bytes: state.bytes, usedMs: usedWallMs, awaited, task };
   }
 
   #copy({ name, rest }: Pending, seqId: number): SavedState {
@@ -274,7 +278,7 @@ export class KvStore implements Disposable {
   }
 
   #untilTurnMs(turn: WriteTurn): number {
-    if (turn !== "quiet") return turn === "now" ? 0 : Number.POSITIVE_INFINITY;
+    if (turn !== "quiet") return turn === "none" ? Number.POSITIVE_INFINITY : 0;
     return Math.max(0, this.#computedMs + this.#quietMs - this.#clock.monotonicMs());
   }
 

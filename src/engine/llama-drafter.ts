@@ -8,7 +8,7 @@ import type { NativeModel } from "../ffi/model.ts";
 import { NativeError } from "../ffi/native-error.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { DraftSettings } from "../protocol/messages.ts";
-import type { DraftInfo, MemoryKind } from "../protocol/model-info.ts";
+import { type DraftInfo, type MemoryKind, readTrainedLength } from "../protocol/model-info.ts";
 import type { Drafter, DraftPart } from "./drafter.ts";
 
 /** Under this probability a guess is more often wrong than its row is worth. */
@@ -32,7 +32,7 @@ export class LlamaDrafter implements Drafter {
     const { contextLength, sequences, microBatchSize } = context.facts();
     this.slots = sequences;
     this.batchSize = microBatchSize;
-    this.lengthMax = Math.min(contextLength, trainedContextLength);
+    this.lengthMax = Math.min(contextLength, readTrainedLength(trainedContextLength) ?? contextLength);
     this.tokensMax = tokensMax;
     this.info = { description, sizeBytes, contextLength, contextBytes: context.bytes() };
     this.memory = context.memory();

@@ -20,8 +20,8 @@ class LlamaState implements SavedState {
     return this.native.text;
   }
 
-  write(path: string, text: string): Task<null> {
-    return this.native.write(path, text);
+  write(path: string, text: string, awaited: boolean): Task<null> {
+    return this.native.write(path, text, awaited);
   }
 
   [Symbol.dispose](): void {

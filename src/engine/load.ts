@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { NativeLibrary } from "../ffi/library.ts";
 import type { EngineSettings } from "../protocol/messages.ts";
-import type { LoadedModelInfo } from "../protocol/model-info.ts";
+import { type LoadedModelInfo, readTrainedLength } from "../protocol/model-info.ts";
 import { LlamaBackend } from "./llama-backend.ts";
 import { loadPlugin } from "./load-plugin.ts";
 import { restOfLoaded, sumNeed } from "./memory-sum.ts";
@@ -34,6 +34,7 @@ function describeModel(opened: OpenedModel, settings: EngineSettings): Omit<Load
   const { facts, plan, context, contexts, draft, head } = opened;
   const settled = context.facts();
   const rssAnonBytes = readRssAnon();
+  const trained = readTrainedLength(facts.trainedContextLength);
   return {
     architecture: facts.architecture,
     description: facts.description,
@@ -41,9 +42,9 @@ function describeModel(opened: OpenedModel, settings: EngineSettings): Omit<Load
     sizeBytes: facts.sizeBytes,
     vocabularySize: facts.vocabularySize,
     embeddingLength: facts.embeddingLength,
-    trainedContextLength: facts.trainedContextLength,
+    trainedContextLength: trained,
     contextLength: settled.contextLength,
-    sequenceContextLength: Math.min(settled.sequenceContextLength, plan.main.contextLength, facts.trainedContextLength),
+    sequenceContextLength: Math.min(settled.sequenceContextLength, plan.main.contextLength, trained ?? Infinity),
     parallel: plan.parallel,
     retainedMax: plan.retainedMax,
     // A step of one micro batch: a larger one computes nothing faster, and keeps newcomers and cancels waiting.

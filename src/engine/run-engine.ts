@@ -83,7 +83,8 @@ function serve(
 ): void {
   const { forwardLog } = hooks;
   startPlugins(library, settings.plugins);
-  using backend = loadBackend(library, settings, hooks);
+  // Never disposed: the process ends with it, and who waits for its memory would wait for 300,000 texts to be freed one by one.
+  const backend = loadBackend(library, settings, hooks);
   forwardLog();
   const { head } = backend.info;
   if (head && head.rests !== null) log.info(`The model's MTP layers (${head.layers}) are not used: ${head.rests}.`);

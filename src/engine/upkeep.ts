@@ -62,7 +62,8 @@ export class Upkeep {
 
   /** What is over the limits is written although somebody computes: memory is short. */
   #turn(isIdle: boolean): WriteTurn {
-    if (this.#flushes.size > 0 || this.#isOver || this.#areCheckpointsOver) return "now";
+    if (this.#flushes.size > 0) return "awaited";
+    if (this.#isOver || this.#areCheckpointsOver) return "now";
     return isIdle ? "quiet" : "none";
   }
 

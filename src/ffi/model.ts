@@ -12,6 +12,7 @@ export interface ModelFacts {
   sizeBytes: number;
   vocabularySize: number;
   embeddingLength: number;
+  /** As llama.cpp says it: 0 and less are no lengths. */
   trainedContextLength: number;
   /** Tokens of the attention window; 0 = none. */
   slidingWindow: number;

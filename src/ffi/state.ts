@@ -33,10 +33,10 @@ export class NativeState extends Handle {
     });
   }
 
-  /** A job that writes a file, whole or not at all. The state may be disposed of before it ends. */
-  write(path: string, text: string): NativeJob<null> {
+  /** A job that writes a file, whole or not at all. The state may be disposed of before it ends. `awaited`: at full speed. */
+  write(path: string, text: string, awaited: boolean): NativeJob<null> {
     const call = "mlo_state_write_start";
-    const job = this.#library.calls.mlo_state_write_start(this.pointer, toCText(path), toCText(text));
+    const job = this.#library.calls.mlo_state_write_start(this.pointer, toCText(path), toCText(text), Number(awaited));
     return new NativeJob(this.#library, call, this.#library.own(call, job), () => null);
   }
 

@@ -1,7 +1,7 @@
 // GENERATED from native/shim/mlo.h by `npm run symbols`: change the header instead.
 
 /** SHA-256 of the header; the library must have been built from the same. */
-export const HEADER_HASH = "152a557f123d2d4a9dbb6f928ee531e9c5d9e8d5e31e96c1cf53250756779b57";
+export const HEADER_HASH = "d6f4193cb1c1137f78c7a3d8c3c121be4827576132b077ba33687d44ced30d07";
 
 export const SYMBOLS = {
   // mlo_header_hash()
@@ -118,8 +118,8 @@ export const SYMBOLS = {
   mlo_state_text: { args: ["ptr"], returns: "cstring" },
   // mlo_state_apply(context, state, sequence, part)
   mlo_state_apply: { args: ["ptr", "ptr", "i32", "i32"], returns: "i32" },
-  // mlo_state_write_start(state, path, text)
-  mlo_state_write_start: { args: ["ptr", "ptr", "ptr"], returns: "ptr" },
+  // mlo_state_write_start(state, path, text, awaited)
+  mlo_state_write_start: { args: ["ptr", "ptr", "ptr", "i32"], returns: "ptr" },
   // mlo_state_read_start(path)
   mlo_state_read_start: { args: ["ptr"], returns: "ptr" },
   // mlo_state_take(job)

@@ -9,7 +9,7 @@ import { type GgufHeader, readGgufHeader } from "../formats/gguf/read-header.ts"
 import { guessFormat, MAGIC_BYTES } from "../formats/magic.ts";
 import { NotAFileError, type ReadAt, withFile } from "../formats/read-at.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
-import type { Capabilities, Pooling } from "../protocol/model-info.ts";
+import { type Capabilities, type Pooling, readTrainedLength } from "../protocol/model-info.ts";
 import { isEncoder, poolingFromNumber } from "./architecture.ts";
 import { judgeCapabilities, NO_CAPABILITIES } from "./capability.ts";
 import { type Lineage, NO_LINEAGE, readLineage } from "./lineage.ts";
@@ -168,7 +168,7 @@ function buildManifest(header: GgufHeader, elementCount: number | null): ModelMa
     architecture,
     quantization: fileType === null ? null : quantizationName(fileType),
     parameterCount: elementCount,
-    trainedContextLength: readNumber(header, `${architecture}.context_length`),
+    trainedContextLength: readTrainedLength(readNumber(header, `${architecture}.context_length`)),
     embeddingLength: readNumber(header, `${architecture}.embedding_length`),
     hasChatTemplate: header.metadata.has("tokenizer.chat_template"),
     pooling,

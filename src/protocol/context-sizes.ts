@@ -54,8 +54,14 @@ export interface EmbeddingTraits {
   keepsStates: boolean;
 }
 
-export function sizeEmbedding(asked: number, trainedContextLength: number, traits: EmbeddingTraits): ContextSizes {
-  const rows = Math.min(trainedContextLength, Math.max(asked, EMBEDDING_ROWS));
+/** `trainedContextLength` null: not known, so nothing limits the rows. */
+export function sizeEmbedding(
+  asked: number,
+  trainedContextLength: number | null,
+  traits: EmbeddingTraits,
+): ContextSizes {
+  const usual = Math.max(asked, EMBEDDING_ROWS);
+  const rows = Math.min(trainedContextLength ?? usual, usual);
   const microBatchSize = traits.splits ? Math.min(rows, asked) : rows;
   const sequences = traits.keepsStates ? 1 : countInputs(microBatchSize);
   return { contextLength: rows, batchSize: rows, microBatchSize, outputs: rows, sequences };

@@ -33,9 +33,22 @@ export type MemoryKind = "plain" | "sliding" | "recurrent" | "hybrid" | "other" 
 /** KV tokens when nobody asked for a number: enough for an agent's conversation, and 2 GiB for a common 7B model. */
 const CONTEXT_LENGTH_MAX_AUTOMATIC = 16_384;
 
-/** KV tokens of an engine whose `--ctx` is automatic. */
-export function automaticContextLength(trained: number): number {
-  return Math.min(trained, CONTEXT_LENGTH_MAX_AUTOMATIC);
+/** The same where the file does not tell what the model was trained for: nearly all were for that much. */
+const CONTEXT_LENGTH_UNTOLD = 4096;
+/** What llama.cpp can say of a context. */
+const CONTEXT_LENGTH_MAX = 2 ** 31 - 1;
+
+/** KV tokens of an engine whose `--ctx` is automatic. Null: the file does not tell what it was trained for. */
+export function automaticContextLength(trained: number | null): number {
+  return Math.min(trained ?? CONTEXT_LENGTH_UNTOLD, CONTEXT_LENGTH_MAX_AUTOMATIC);
+}
+
+/**
+ * What a header, or llama.cpp, says that a model was trained for. Null where that is no length: 0, or what does not fit in 31
+ * bits, of which llama.cpp makes a negative one.
+ */
+export function readTrainedLength(said: number | null): number | null {
+  return said !== null && Number.isInteger(said) && said > 0 && said <= CONTEXT_LENGTH_MAX ? said : null;
 }
 
 export interface DraftInfo {
@@ -66,7 +79,8 @@ export interface LoadedModelInfo {
   sizeBytes: number;
   vocabularySize: number;
   embeddingLength: number;
-  trainedContextLength: number;
+  /** Null: the file does not tell. */
+  trainedContextLength: number | null;
   /** KV tokens of the engine, shared by its sequences. */
   contextLength: number;
   /** Most tokens (prompt and output) of one sequence. */

@@ -16,13 +16,15 @@ import {
   watchPeak,
 } from "../support/limited-server.ts";
 import { type MadeGroup, makeMemoryGroup } from "../support/memory-group.ts";
-import type { ModelSpec } from "../support/model-specs.ts";
+import { type ModelSpec, QWEN3_SPEC } from "../support/model-specs.ts";
 import type { Server } from "../support/server.ts";
 
 const GIB = 1024 ** 3;
 /** 1,500 tokens through the widest model on two cores that others use too. */
 const TIMEOUT_MS = 600_000;
 const CONTEXT = 1536;
+/** For 64 short answers at once. */
+const WIDE_CONTEXT = 8192;
 /** Of which the last ones are the answer. */
 const PROMPT = CONTEXT - 36;
 
@@ -61,9 +63,9 @@ afterAll(() => {
   if (made.kind === "made") made.group[Symbol.dispose]();
 });
 
-async function start(bytes: number, layers: number): Promise<Server> {
+async function start(bytes: number, spec: ModelSpec): Promise<Server> {
   if (made.kind === "none") throw new Error(made.reason);
-  server = await startLimited(cacheModel(specOf(layers)), [], { group: made.group, bytes });
+  server = await startLimited(cacheModel(spec), [], { group: made.group, bytes });
   return server;
 }
 
@@ -71,7 +73,7 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
   test.each(CASES)(
     "%s: what does not fit is refused before anything is ended",
     async (_name, bytes, layers) => {
-      const running = await start(bytes, layers);
+      const running = await start(bytes, specOf(layers));
       const { kills } = (made as Extract<MadeGroup, { kind: "made" }>).group;
       const model = await nameOf(running);
       const planned = await post<Plan>(running, "/api/plan", { model, ctx: 4 * CONTEXT });
@@ -91,12 +93,13 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
   test.each(CASES)(
     "%s: what is said to fit loads, serves its whole context, and takes what was planned",
     async (_name, bytes, layers) => {
-      const running = await start(bytes, layers);
+      const running = await start(bytes, specOf(layers));
       const { group } = made as Extract<MadeGroup, { kind: "made" }>;
       const model = await nameOf(running);
       const { body: report } = await post<Plan>(running, "/api/plan", { model, ctx: CONTEXT });
       expect(report.verdict).toBe("fits");
       const plannedBytes = sumOwn(report);
+      const { mappedBytes } = report.plan.memory.host;
       expect((await post(running, "/api/models/load", { model, ctx: CONTEXT })).status).toBe(200);
       const pid = await findPid(running);
       const prompt = Array.from({ length: PROMPT }, (_, at) => 300 + (at % 5000));
@@ -111,9 +114,8 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
       const { status, body } = await answering;
       expect(status).toBe(200);
       expect(body.usage.prompt_tokens + body.usage.completion_tokens).toBeGreaterThanOrEqual(CONTEXT - 1);
-      const mib = (value: number): number => Math.round(value / MIB);
       console.log(
-        `${layers} layers: ${mib(peak)} MiB at most, ${mib(plannedBytes)} planned, ${mib(report.plan.memory.host.mappedBytes)} mapped beside it`,
+        `${layers} layers: ${mib(peak)} MiB at most, ${mib(plannedBytes)} planned, ${mib(mappedBytes)} mapped beside it`,
       );
       expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(boundOf(plannedBytes));
       expect(group.kills).toBe(0);
@@ -122,9 +124,33 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
   );
 
   test(
+    "1 GiB: as many answers as there are places, of samplers that look at all of 151,000 tokens, take what was planned",
+    async () => {
+      const running = await start(GIB, QWEN3_SPEC);
+      const asked = { model: await nameOf(running), ctx: WIDE_CONTEXT };
+      const { body: report } = await post<Plan>(running, "/api/plan", asked);
+      expect(report.verdict).toBe("fits");
+      expect((await post(running, "/api/models/load", asked)).status).toBe(200);
+      const pid = (await readStatus(running)).find(({ state }) => state === "loaded")?.pid ?? 0;
+      const sampling = { temperature: 1, top_k: 0, top_p: 0.95, typical_p: 0.9, frequency_penalty: 1 };
+      const answering = Promise.all(
+        Array.from({ length: report.plan.settings.parallel }, (_, at) =>
+          post(running, "/v1/completions", { prompt: `once ${at}`, max_tokens: 4, ignore_eos: true, ...sampling }),
+        ),
+      );
+      const peak = await watchPeak(pid, answering);
+      expect((await answering).map(({ status }) => status)).toEqual(Array(report.plan.settings.parallel).fill(200));
+      const plannedBytes = sumOwn(report);
+      console.log(`${mib(peak)} MiB at most, ${mib(plannedBytes)} planned`);
+      expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(boundOf(plannedBytes));
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "1 GiB: a context that nobody asked for is made to fit",
     async () => {
-      const running = await start(GIB, 16);
+      const running = await start(GIB, specOf(16));
       const loaded = await post<{ contextLength: number }>(running, "/api/models/load", {
         model: await nameOf(running),
       });
@@ -137,3 +163,7 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
     TIMEOUT_MS,
   );
 });
+
+function mib(value: number): number {
+  return Math.round(value / MIB);
+}

@@ -105,9 +105,17 @@ test("bench", () => {
 
 test("pull", () => {
   const plain = { model: "owner/repo:Q4_0", converts: false, outType: "auto", companions: false, json: false };
-  expect(parseArgv(["pull", "owner/repo:Q4_0"])).toEqual({ command: "pull", pull: plain });
+  expect(parseArgv(["pull", "owner/repo:Q4_0"])).toMatchObject({ command: "pull", pull: plain });
+  const budget = parseArgv(["pull", "owner/repo:Q4_0", "--memory-budget", "1000", "--config", "c.yaml"]);
+  expect(budget).toMatchObject({
+    flags: new Map([
+      ["memory_budget", ["1000"]],
+      ["config", ["c.yaml"]],
+    ]),
+    configPath: "c.yaml",
+  });
   const flags = ["--json", "--companions", "--convert", "--outtype", "q8_0"];
-  expect(parseArgv(["pull", ...flags, "owner/repo:Q4_0"])).toEqual({
+  expect(parseArgv(["pull", ...flags, "owner/repo:Q4_0"])).toMatchObject({
     command: "pull",
     pull: { ...plain, converts: true, outType: "q8_0", companions: true, json: true },
   });
@@ -124,13 +132,13 @@ test("search", () => {
     limit: 10,
     json: false,
   };
-  expect(parseArgv(["search"])).toEqual({ command: "search", search: plain });
-  expect(parseArgv(["search", "small", "--task", "chat", "words", "--limit=3", "--json"])).toEqual({
+  expect(parseArgv(["search"])).toMatchObject({ command: "search", search: plain });
+  expect(parseArgv(["search", "small", "--task", "chat", "words", "--limit=3", "--json"])).toMatchObject({
     command: "search",
     search: { ...plain, words: "small words", task: "chat", limit: 3, json: true },
   });
   const narrow = ["--can", "tools", "--min-size", "500MB", "--max-size=1.5 GB", "--fits"];
-  expect(parseArgv(["search", ...narrow])).toEqual({
+  expect(parseArgv(["search", ...narrow])).toMatchObject({
     command: "search",
     search: { ...plain, capability: "tools", bytesMin: 500_000_000, bytesMax: 1_500_000_000, fits: true },
   });

@@ -1,7 +1,7 @@
 // `plan` and `recommend`: what was said and what was not, the texts, and the commands on the demo model.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeAsked, listSaid } from "../../src/commands/asked-settings.ts";
@@ -74,6 +74,12 @@ describe("the text", () => {
     }
   });
 
+  test("of one that llama.cpp could not be asked about: why", async () => {
+    planner.unmeasured = "no answer within 60 s";
+    expect(await render()).toContain("llama.cpp, which could not tell: no answer within 60 s");
+    planner.unmeasured = null;
+  });
+
   test("of one that would: each change; of one that can't: what is missing", async () => {
     planner.machine = makeMachine(2 * GIB);
     planner.residents = [makeResident("other", 1.5 * GIB)];
@@ -103,7 +109,8 @@ describe("the text", () => {
 });
 
 describe.skipIf(!HAS_NATIVE)("the command", () => {
-  const run = (...args: string[]) => {
+  const run = (...args: string[]) => runWith({}, ...args);
+  const runWith = (more: Record<string, string>, ...args: string[]) => {
     // The cache is the host's: what was measured and extracted there holds here.
     const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
     const env = {
@@ -112,6 +119,7 @@ describe.skipIf(!HAS_NATIVE)("the command", () => {
       XDG_CONFIG_HOME: folder,
       XDG_CACHE_HOME: cache,
       XDG_STATE_HOME: folder,
+      ...more,
     };
     const child = Bun.spawnSync([process.execPath, join(ROOT, "src/main.ts"), ...args], { env, cwd: folder });
     return { code: child.exitCode, out: child.stdout.toString(), err: child.stderr.toString() };
@@ -139,11 +147,35 @@ describe.skipIf(!HAS_NATIVE)("the command", () => {
     expect(run("plan", "./weights").out).toContain("to f16 first, as this is planned");
   });
 
+  test("on a machine of which all is to stay free a small model fits, unless nothing of what is free may be taken", () => {
+    expect(run("plan", "./tiny.gguf", "--base-share", "100").code).toBe(0);
+    const { code, out } = run("plan", "./tiny.gguf", "--base-share", "100", "--free-share", "0");
+    expect([code, out]).toEqual([1, expect.stringContaining("0 B for models")]);
+  });
+
   test("what does not fit is a failure for scripts", () => {
     const { code, out } = run("plan", "./tiny.gguf", "--memory-budget", "1000");
     expect(code).toBe(1);
     expect(out).toContain("tiny: does not fit: tiny takes at least");
   });
+
+  test.each([[["plan", "./tiny.gguf"]], [["recommend", "--discover", "off"]]])(
+    "%j goes by the settings of serve: flags before variables before the file",
+    (args) => {
+      const file = join(folder, "budget.yaml");
+      writeFileSync(file, `memory_budget: 1000\nctx: 500\nmodels_dir: ${folder}\n`);
+      const ask = (env: Record<string, string>, ...more: string[]) =>
+        JSON.parse(runWith(env, ...args, "--json", "--config", file, ...more).out);
+      const env = { ML_OFFLOAD_MEMORY_BUDGET: "900000000", ML_OFFLOAD_CTX: "400" };
+      const verdict = (reply: { verdict?: string; models?: { verdict: string }[] }) =>
+        reply.verdict ?? reply.models?.[0]?.verdict;
+      const settings = (reply: { plan?: object; models?: { plan: object }[] }) => reply.plan ?? reply.models?.[0]?.plan;
+      expect(verdict(ask({}))).not.toBe("fits");
+      expect(settings(ask(env))).toMatchObject({ settings: { ctx: 400 } });
+      expect(settings(ask({}, "--memory-budget", "900000000"))).toMatchObject({ settings: { ctx: 500 } });
+      expect(verdict(ask(env, "--memory-budget", "2000"))).not.toBe("fits");
+    },
+  );
 
   test.each([
     [["plan"], "plan needs a model"],

@@ -68,12 +68,22 @@ test("what is free is looked at anew, of main memory and of each device; one tha
   });
 });
 
+test("who waits for memory does not wait for drivers that know of no device", async () => {
+  const machine = new FakeMachine();
+  machine.now = makeMachine({ devices: [] });
+  const { hostBytes, devices } = await open([1], machine).readFree();
+  // Where the system does not tell it in its files, the machine is asked.
+  expect(machine.ages).toEqual(process.platform === "linux" ? [] : [0]);
+  expect(hostBytes).toBeGreaterThan(0);
+  expect(devices).toEqual([]);
+});
+
 test("where it can't say its files count, whatever their header says: the load will tell why", async () => {
   expect(await open(null).needOf(demo)).toEqual([1_000_000 + 256 * 1024 ** 2]);
 });
 
-test("a folder of weights that is not converted yet counts by its size", async () => {
-  expect(await open([1234]).needOf({ ...demo, conversion: { file: null } })).toEqual([1_000_000]);
+test("a folder of weights that is not converted yet counts by its plan too", async () => {
+  expect(await open([1234]).needOf({ ...demo, conversion: { file: null } })).toEqual([1234]);
 });
 
 test("models are loaded at the start in their order, each once, and one that fails does not keep the others away", async () => {

@@ -161,7 +161,7 @@ describe.each(subjects)("%s with %s memory", (_name, memory, make) => {
       const path = join(folder, `${start}.kv`);
       using state = backend.copySlice(seqId, start, start + SLICE);
       expect(state.bytes).toBeGreaterThan(0);
-      finish(state.write(path, `slice ${start}`));
+      finish(state.write(path, `slice ${start}`, false));
       paths.push(path);
     }
     return paths;
@@ -219,7 +219,7 @@ describe.each(subjects)("%s with %s memory", (_name, memory, make) => {
     expect(() => load(join(folder, "none.kv"))).toThrow();
     expect(() => {
       using state = copyOf(OTHER);
-      finish(state.write(join(folder, "no", "folder.kv"), ""));
+      finish(state.write(join(folder, "no", "folder.kv"), "", true));
     }).toThrow();
     drop(0);
   });
@@ -298,11 +298,11 @@ describe.each(subjects)("%s with %s memory", (_name, memory, make) => {
       const ends = [join(folder, "checkpoint.kv"), join(folder, "end.kv")];
       {
         using slice = memory === "hybrid" ? backend.copySlice(0, 0, SLICE) : backend.copyRest(0);
-        finish(slice.write(first, "slice"));
+        finish(slice.write(first, "slice", false));
         using checkpoint = memory === "hybrid" ? backend.copyEnd(0, SLICE, PREFIX, rest) : null;
-        finish((checkpoint ?? rest).write(ends[0] ?? "", "checkpoint"));
+        finish((checkpoint ?? rest).write(ends[0] ?? "", "checkpoint", false));
         using end = backend.copyEnd(0, SLICE, LONG.length, null);
-        finish(end.write(ends[1] ?? "", "end"));
+        finish(end.write(ends[1] ?? "", "end", true));
       }
       expect(used()).toEqual(before);
       drop(0);

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DEMO_PATH, makeCard } from "../support/fake-inference.ts";
 import { createTestApp, readError, readJson } from "../support/http-app.ts";
+import { rawGguf, stringEntry } from "../support/raw-gguf.ts";
 
 const INSPECT = "/api/models/inspect";
 
@@ -40,7 +41,7 @@ test("a model of the Hub by its name, where no model here has it", async () => {
   for (const path of ["hf:owner/repo", "owner/repo:Q8_0", "hf:demo", "hf:owner/here:Q8_0"]) {
     expect(await readJson(await post(INSPECT, { path }))).toMatchObject({
       verdict: "runs",
-      hub: { name: "owner/repo:Q8_0", downloadBytes: expect.any(Number), memory: { fits: null }, disk: { fits: null } },
+      hub: { name: "owner/repo:Q8_0", downloadBytes: expect.any(Number), memory: null, disk: { fits: null } },
     });
   }
   const { hub: told } = await readJson(await post(INSPECT, { path: "hf:owner/repo" }));
@@ -52,6 +53,22 @@ test("a model of the Hub by its name, where no model here has it", async () => {
   expect(planner.headers.at(-1)).toMatchObject({ facts: { kind: "gguf", shape: { architecture: "llama" } } });
   expect(await readJson(await post(INSPECT, { path: "owner/here:Q8_0" }))).toMatchObject({ hub: null });
   expect(hub.looks.slice(0, 4)).toEqual(["hf:owner/repo", "owner/repo:Q8_0", "hf:demo", "hf:owner/here:Q8_0"]);
+});
+
+test("where headers of the Hub are not enough for a plan, the size of the weights is told, and why", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "mlo-inspect-"));
+  try {
+    const { post, hub } = createTestApp();
+    hub.shown = join(folder, "bare.gguf");
+    writeFileSync(hub.shown, rawGguf({ metadata: [stringEntry("general.architecture", "llama")] }));
+    expect((await readJson(await post(INSPECT, { path: "hf:owner/repo" }))).hub).toMatchObject({
+      memory: { neededBytes: expect.any(Number), fits: null },
+      plan: null,
+      noPlan: expect.any(String),
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("what is not there, and what is no path", async () => {

@@ -33,6 +33,7 @@ test("a model that fits: settings, memory by place and purpose, speed", async ()
     verdict: "fits",
     reason: null,
     source: "estimated",
+    notMeasured: null,
     asked: { ctx: 8192, kvType: "q8_0" },
     plan: {
       settings: { ctx: 8192, kvType: "q8_0", parallel: 64, gpuLayers: 0 },
@@ -45,6 +46,12 @@ test("a model that fits: settings, memory by place and purpose, speed", async ()
     change: null,
   });
   expect(planner.asked).toEqual([{ model: "demo", goal: "balanced", asked: { contextLength: 8192, kvType: "q8_0" } }]);
+});
+
+test("what llama.cpp could not be asked is told", async () => {
+  const { post, planner } = createTestApp();
+  planner.unmeasured = "no answer within 60 s";
+  expect(await readJson(await post("/api/plan", {}))).toMatchObject({ notMeasured: "no answer within 60 s" });
 });
 
 test("one that would fit with a change: each change with its cost, in the request's own names", async () => {
@@ -177,7 +184,14 @@ test("the policy, what is automatic, what was lowered, and what could not be rea
   adaptation.now = { ...adaptation.now, problem: "the probe does not answer" };
   expect(await readJson(await get("/api/system/optimization"))).toMatchObject({
     adaptation: JSON.parse(JSON.stringify(adaptation.now)),
-    policy: { memoryShare: null, baseShare: 0.1, deviceShare: 0.9, memoryBudgetBytes: null, autoOptimization: true },
+    policy: {
+      memoryShare: null,
+      baseShare: 0.1,
+      freeShare: 0.5,
+      deviceShare: 0.9,
+      memoryBudgetBytes: null,
+      autoOptimization: true,
+    },
     automatic: expect.arrayContaining(["ctx", "parallel", "gpuLayers"]),
     machine: { restraints: [{ what: "threads", from: 8, to: 4, reason: "the machine runs on battery" }] },
     lowered: [{ model: "demo", setting: "ctx", from: 16_384, to: 4096 }],

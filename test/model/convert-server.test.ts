@@ -83,6 +83,8 @@ describe("a folder that is named at the start", () => {
     folder = writeTiny("Tiny");
     const server = await start("named", "--model", folder);
     try {
+      const before = await ask(server, "/api/plan", {});
+      expect(before.body).toMatchObject({ verdict: "fits", source: "estimated", convertTo: "bf16" });
       const answers = await Promise.all([chat(server), chat(server, "Tiny")]);
       for (const { status, body } of answers) {
         expect([status, body.usage?.completion_tokens > 0]).toEqual([200, true]);
@@ -92,6 +94,24 @@ describe("a folder that is named at the start", () => {
       expect(models).toMatchObject([{ id: "Tiny", conversion: "done", quantization: "BF16", state: "loaded" }]);
       made = listCache().files;
       expect(made).toHaveLength(1);
+      // Before the conversion by the formula, after it by the file.
+      expect(server.logTail()).not.toContain("without a plan");
+      const planned = (await ask(server, "/api/models/status")).body.models[0].plannedBytes[0];
+      const { totalBytes } = before.body.plan.memory;
+      expect(Math.abs(planned - totalBytes)).toBeLessThan(0.1 * totalBytes);
+      expect((await ask(server, "/api/plan", {})).body).toMatchObject({ source: "measured", convertTo: null });
+    } finally {
+      await server.stop();
+    }
+  }, 120_000);
+
+  test("is refused before it is converted where there is no room for what would be made of it", async () => {
+    const server = await start("small", "--model", writeTiny("Wide"), "--memory-budget", "20000000");
+    try {
+      const { status, body } = await chat(server);
+      expect([status, body.error.code]).toEqual([400, "plan_refused"]);
+      expect(body.error.message).toContain("Wide takes at least");
+      expect(await listJobs(server)).toEqual([]);
     } finally {
       await server.stop();
     }

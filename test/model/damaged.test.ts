@@ -52,6 +52,20 @@ describe("a broken model file", () => {
 
   test("a directory with a model's name", () => expectClearError("directory", [...CODES, "model_not_found"]));
 
+  test("has no plan but the refusal that its load has", async () => {
+    const headers = { "Content-Type": "application/json" };
+    const plan = async (model: string) => {
+      const body = JSON.stringify({ model });
+      const response = await fetch(`${server.url}/api/plan`, { method: "POST", headers, body });
+      return { model, reply: (await response.json()) as { verdict?: string; error?: { code: string; hint: string } } };
+    };
+    expect((await plan("good")).reply).toMatchObject({ verdict: "fits", source: "measured" });
+    for (const { model, reply } of await Promise.all(MUTATIONS.map(({ name }) => plan(name)))) {
+      expect([model, CODES.includes(reply.error?.code ?? ""), reply]).toEqual([model, true, reply]);
+      expect(reply.error?.hint.length).toBeGreaterThan(10);
+    }
+  }, 60_000);
+
   test("the good model answers after all of them", expectGoodAnswer, ANSWER_MS_MAX + 5_000);
 
   test.skipIf(process.platform !== "linux")("the server's memory stays small", () => {

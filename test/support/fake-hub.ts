@@ -31,11 +31,13 @@ export class FakeHub implements ModelSource {
 
   readonly looks: string[] = [];
 
-  /** Whatever is asked for is the demo model. */
+  /** Whatever is asked for is this. */
+  shown = join(import.meta.dir, "../../src/demo/demo.gguf");
+
   async look<T extends Detection>(text: string, read: ReadHeaders<T>): Promise<Look<T>> {
     this.looks.push(text);
     if (this.refusal !== null) throw this.refusal;
-    const found = read(diskFiles, join(import.meta.dir, "../../src/demo/demo.gguf"));
+    const found = read(diskFiles, this.shown);
     const fit = { neededBytes: found.sizeBytes, availableBytes: null, fits: null };
     return {
       name: "owner/repo:Q8_0",

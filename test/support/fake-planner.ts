@@ -22,6 +22,7 @@ export class FakePlanner implements PlanningService {
   subject = makeSubject({ id: "demo", layers: 4, layerBytes: 100 * MIB, kvBytesPerToken: 2048 });
   residents: PlanQuestion["residents"] = [];
   learned: PlanReport["learned"] = null;
+  unmeasured: string | null = null;
   /** What flags say. */
   flags: AskedSettings = {};
 
@@ -42,6 +43,7 @@ export class FakePlanner implements PlanningService {
       asked,
       plan: made,
       source: "estimated",
+      unmeasured: this.unmeasured,
       outType: null,
       budget,
       residents,

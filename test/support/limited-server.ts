@@ -16,6 +16,7 @@ const LOOK_MS = 20;
 export interface Plan {
   verdict: string;
   plan: {
+    settings: { parallel: number };
     memory: {
       host: Record<"weightsBytes" | "mappedBytes" | "kvBytes" | "computeBytes" | "overheadBytes", number>;
       embeddingBytes: number | null;

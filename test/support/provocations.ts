@@ -202,7 +202,7 @@ async function followAnothers(): Promise<Response> {
 }
 
 const askTooMuch: Provoke = async (route) => {
-  if (asksModel(route) || asksHub(route) || / \/api\/(pull|hub\/search)$/.test(route.name))
+  if (asksModel(route) || asksHub(route) || / \/api\/(pull|plan|hub\/search)$/.test(route.name))
     return refuse("not_supported")(route);
   if (route.name === "GET /v1/responses/{response_id}") return followAnothers();
   const app = createApp();

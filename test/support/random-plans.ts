@@ -69,7 +69,7 @@ export function makeSubject(spec: ModelSpec): PlanSubject {
     weightType: "q4_K",
     fileBytes,
     needOf: (settings) => sumModel(spec, settings),
-    laterBytesOf: ({ checkpointBytes }) => checkpointBytes,
+    useBytes: ({ checkpointBytes }) => checkpointBytes,
     embeddingOf: () =>
       spec.embeddingBytes === undefined ? null : { host: { ...noParts(), kvBytes: spec.embeddingBytes }, devices: [] },
     workOf(settings, depth) {

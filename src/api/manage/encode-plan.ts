@@ -50,6 +50,7 @@ export function encodePlan(report: PlanReport): PlanReply {
     verdict: plan.verdict,
     reason: fits ? null : plan.reason,
     source: fits ? report.source : null,
+    notMeasured: report.unmeasured,
     convertTo: report.outType,
     asked: encodeSettings(report.asked),
     plan: fits ? encodePlaced(plan.placed) : null,

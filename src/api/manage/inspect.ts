@@ -3,6 +3,7 @@
 
 import { basename } from "node:path";
 import type { Elysia } from "elysia";
+import type { Fit } from "../../hub/look.ts";
 import { inspectPath, inspectWhole } from "../../models/inspect.ts";
 import { readHeaderFacts } from "../../models/memory/header-facts.ts";
 import { AppError } from "../../protocol/errors.ts";
@@ -37,7 +38,7 @@ export function addInspectRoutes(app: Elysia, api: ApiContext): void {
         request.signal,
       );
       const { facts, ...told } = found;
-      const planned = await planRemote(api, { id: look.name ?? look.repo, facts });
+      const planned = await planRemote(api, { id: look.name ?? look.repo, facts }, look.memory);
       return Response.json(encodeFound(told, { ...look, ...planned }));
     },
     { detail: INSPECT_DOCS },
@@ -58,9 +59,10 @@ export function addInspectRoutes(app: Elysia, api: ApiContext): void {
 async function planRemote(
   { planner }: ApiContext,
   model: HeaderModel,
-): Promise<Pick<NonNullable<InspectReply["hub"]>, "plan" | "noPlan">> {
-  if (model.facts.kind === "none") return { plan: null, noPlan: model.facts.reason };
-  return { plan: encodePlan(await planner.planHeaders(model)), noPlan: null };
+  memory: Fit,
+): Promise<Pick<NonNullable<InspectReply["hub"]>, "memory" | "plan" | "noPlan">> {
+  if (model.facts.kind === "none") return { memory, plan: null, noPlan: model.facts.reason };
+  return { memory: null, plan: encodePlan(await planner.planHeaders(model)), noPlan: null };
 }
 
 function encodeFound(found: ReturnType<typeof inspectPath>, hub: InspectReply["hub"]): InspectReply {

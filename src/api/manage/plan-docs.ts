@@ -13,10 +13,18 @@ export const PLAN_DOCS = describeRoute({
   description:
     "Before it is loaded: whether it fits, with which settings, its memory by place and purpose, and how fast it would be. What " +
     "is asked for is kept; where it does not fit, `options` are changes with which it does, each with its cost, and a refusal " +
-    "names the smallest change. Nothing is loaded. `docs/planner.md` tells how it decides.",
+    "names the smallest change. A file that llama.cpp refuses is refused here as its load would be. Nothing is loaded. `docs/planner.md` tells how it decides.",
   body: { schema: "PlanRequest", examples: { model: { model: "demo" }, context: { model: "demo", ctx: 256 } } },
   reply: { schema: "PlanReply", description: "The plan." },
-  errors: ["invalid_request", "model_not_found", "model_damaged", "format_unsupported", "payload_too_large", "timeout"],
+  errors: [
+    "invalid_request",
+    "model_not_found",
+    "model_damaged",
+    "format_unsupported",
+    "not_supported",
+    "payload_too_large",
+    "timeout",
+  ],
 });
 
 export const OPTIMIZE_DOCS = describeRoute({

@@ -149,6 +149,9 @@ export const PlanReply = Type.Object({
   verdict: oneOf(["fits", "fits-if", "refused"] as const),
   reason: orNull(Type.String({ description: "Why it does not fit as it was asked for." })),
   source: orNull(oneOf(["measured", "estimated"] as const, "By llama.cpp's own account, or by the formula.")),
+  notMeasured: orNull(
+    Type.String({ description: "Why llama.cpp gave no account when it was asked; null: it did, or was not asked." }),
+  ),
   convertTo: orNull(
     Type.String({ description: "The type that its weights would be converted to first; null: nothing has to be." }),
   ),
@@ -203,7 +206,8 @@ export type OptimizeReply = Static<typeof OptimizeReply>;
 export const OptimizationReply = Type.Object({
   policy: Type.Object({
     memoryShare: orNull(Type.Number({ description: "Of main memory, for models; null: automatic." })),
-    baseShare: Type.Number(),
+    baseShare: Type.Number({ description: "Of main memory, kept free of models." }),
+    freeShare: Type.Number({ description: "Of free memory, for models even where less than the base is free." }),
     deviceShare: Type.Number(),
     memoryBudgetBytes: orNull(bytes()),
     autoOptimization: Type.Boolean(),

@@ -39,7 +39,6 @@ const FACTS = {
 const REASON = Type.String({ description: "Why, and what to do." });
 const MEMORY = orNull(Type.Integer({ description: "For the weights alone: the context comes on top." }));
 
-/** Memory is that of the weights, against the largest that leave room for all else: a plan, where there is one, knows better. */
 const FIT = Type.Object({
   neededBytes: orNull(Type.Integer()),
   availableBytes: orNull(Type.Integer({ description: "Of that what may be used." })),
@@ -61,7 +60,10 @@ export const InspectReply = Type.Object({
         name: orNull(Type.String({ description: "As `pull` takes it; null: it fetches no files of this kind." })),
         repo: Type.String(),
         downloadBytes: Type.Integer(),
-        memory: FIT,
+        memory: Type.Union([FIT, Type.Null()], {
+          description:
+            "By the size of the weights, where headers are not enough for a plan; else null: `plan` knows better.",
+        }),
         disk: FIT,
         plan: orNull(PlanReply),
         noPlan: orNull(Type.String({ description: "Why its headers are not enough for a plan; null: there is one." })),

@@ -3,7 +3,7 @@
 // its own account (docs/memory.md). Pure.
 
 import { CHECKPOINTS_MAX, type ContextSizes, SLICE_TOKENS } from "../../protocol/context-sizes.ts";
-import type { KvType } from "../../protocol/memory-need.ts";
+import type { KvType, LoadSettings } from "../../protocol/memory-need.ts";
 import type { LayerShape, ModelShape } from "./model-shape.ts";
 
 /** Bytes of 32 numbers, by ggml's block layouts. */
@@ -120,24 +120,37 @@ const BLOCK32_TYPES = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q8_1", "IQ4_NL",
 /** A pair of numbers for each expert, row and choice (ggml's `mmid_row_mapping`). */
 const CHOICE_BYTES = 8;
 
-/** Scratch memory of the processor's kernels: a step's rows, converted for the widest matrix. */
-export function countWorkBytes(shape: ModelShape, sizes: ContextSizes): number {
-  const rows = countRows(sizes);
+/** Scratch memory of the processor's kernels for each row of a step: rows are converted for the widest matrix. */
+export function countRowWorkBytes(shape: ModelShape): number {
   const used = shape.experts?.used ?? 0;
-  const needs = shape.tensors
-    .filter(({ isMatrix }) => isMatrix)
-    .map(({ name, type, columns, isExpert }) => {
-      const each = ACTIVATION_BYTES[type] ?? (BLOCK32_TYPES.includes(type) ? BLOCK32_BYTES : BLOCK256_BYTES);
-      const choices = isExpert ? (shape.experts?.count ?? 0) * used * rows * CHOICE_BYTES : 0;
-      // What experts give is one vector for each of them, what they get is the same for all.
-      const vectors = isExpert && name.includes("down") ? used : 1;
-      return rows * vectors * columns * each + choices;
-    });
-  return Math.max(0, ...needs);
+  let most = 0;
+  for (const { isMatrix, name, type, columns, isExpert } of shape.tensors) {
+    if (!isMatrix) continue;
+    const each = ACTIVATION_BYTES[type] ?? (BLOCK32_TYPES.includes(type) ? BLOCK32_BYTES : BLOCK256_BYTES);
+    const choices = isExpert ? (shape.experts?.count ?? 0) * used * CHOICE_BYTES : 0;
+    // What experts give is one vector for each of them, what they get is the same for all.
+    const vectors = isExpert && name.includes("down") ? used : 1;
+    most = Math.max(most, vectors * columns * each + choices);
+  }
+  return most;
 }
 
 /** Rows with output, which are kept on the host. */
 export function countOutputBytes(shape: ModelShape, sizes: ContextSizes): number {
   // Pooled vectors are kept by sequence.
   return (shape.embedsOnly ? shape.width : sizes.outputs * shape.vocabularySize) * FLOAT_BYTES;
+}
+
+/**
+ * Of a token, in a sampler that looks at all of them: its candidate (12 bytes) and a sorted copy, and at the same time what the
+ * largest sampler works with (typical-p: a number, an index and another copy).
+ */
+const CANDIDATE_BYTES = 48;
+
+/** At most, whatever requests ask for: each thread that samples has one such space for all its rows (patch 0023). */
+export function countSamplingBytes(
+  { vocabularySize, embedsOnly }: ModelShape,
+  { threads, parallel }: Pick<LoadSettings, "threads" | "parallel">,
+): number {
+  return embedsOnly ? 0 : Math.min(threads, parallel) * vocabularySize * CANDIDATE_BYTES;
 }

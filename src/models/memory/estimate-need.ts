@@ -14,12 +14,12 @@ import {
   countComputeBytes,
   countOutputBytes,
   countRows,
-  countWorkBytes,
+  countRowWorkBytes,
   padCells,
 } from "./context-bytes.ts";
 import type { LayerShape, ModelShape } from "./model-shape.ts";
 import { NO_REPACKING, type RepackRules } from "./repacking.ts";
-import { type Place, placeLayer, placeWeights } from "./weight-places.ts";
+import { groupWeights, placeLayer } from "./weight-places.ts";
 
 export interface EstimateOptions {
   /** What the processor's plug-in copies. Default: nothing. */
@@ -40,42 +40,57 @@ const LAYER_BYTES = 110 * 1024;
 const CELL_BYTES = 52;
 
 export function estimateNeed(shape: ModelShape, settings: LoadSettings, options: EstimateOptions = {}): MemoryNeed {
-  const { repacking = NO_REPACKING, role = "main", withHead = false } = options;
-  const main = sizeContext(shape, settings);
-  const sizes = role === "draft" ? sizeDraft(sizeMain(shape, settings), settings.parallel) : main;
+  return prepareEstimate(shape, options)(settings);
+}
+
+/** For many settings: what does not depend on them is added up once. */
+export function prepareEstimate(
+  shape: ModelShape,
+  { repacking = NO_REPACKING, role = "main", withHead = false }: EstimateOptions = {},
+): (settings: LoadSettings) => MemoryNeed {
   const trunk = shape.layers.slice(0, shape.layers.length - shape.headLayers);
-  const need = estimateContext(shape, trunk, 0, sizes, settings);
-  if (withHead && shape.headLayers > 0 && !shape.embedsOnly) {
-    const head = shape.layers.slice(trunk.length);
-    const guesser = sizeDraft(main, settings.parallel);
-    addNeed(need, estimateContext(shape, head, trunk.length, guesser, settings));
-    // The model's hidden rows of a whole batch, which the layers read.
-    need.host.overheadBytes += main.batchSize * shape.width * 4;
-  }
-  const weights = placeWeights(shape, settings, { repacking, loadsHead: withHead });
-  need.host.weightsBytes += weights.repackedBytes;
-  need.host.mappedBytes += weights.mappedBytes;
-  for (const [device, bytes] of weights.deviceBytes.entries()) {
-    const parts = need.devices[device];
-    if (parts !== undefined) parts.weightsBytes += bytes;
-  }
-  const isBytePair = shape.mergeCount > 0;
-  need.host.overheadBytes +=
-    (role === "main" ? RUNTIME_BYTES : 0) +
-    shape.vocabularySize * (isBytePair ? BYTE_PAIR_TOKEN_BYTES : TOKEN_BYTES) +
-    shape.mergeCount * MERGE_BYTES;
-  return need;
+  const estimateTrunk = prepareContext(shape, trunk, 0);
+  const hasHead = withHead && shape.headLayers > 0 && !shape.embedsOnly;
+  const estimateHead = hasHead ? prepareContext(shape, shape.layers.slice(trunk.length), trunk.length) : null;
+  const placeWeights = groupWeights(shape, { repacking, loadsHead: withHead });
+  const sizesOf = prepareSizes(shape);
+  const tokenBytes = shape.mergeCount > 0 ? BYTE_PAIR_TOKEN_BYTES : TOKEN_BYTES;
+  const fixedBytes =
+    (role === "main" ? RUNTIME_BYTES : 0) + shape.vocabularySize * tokenBytes + shape.mergeCount * MERGE_BYTES;
+  return (settings) => {
+    const { main, context } = sizesOf(settings);
+    const need = estimateTrunk(role === "draft" ? sizeDraft(main, settings.parallel) : context, settings);
+    if (estimateHead !== null) {
+      addNeed(need, estimateHead(sizeDraft(context, settings.parallel), settings));
+      // The model's hidden rows of a whole batch, which the layers read.
+      need.host.overheadBytes += context.batchSize * shape.width * 4;
+    }
+    const weights = placeWeights(settings);
+    need.host.weightsBytes += weights.repackedBytes;
+    need.host.mappedBytes += weights.mappedBytes;
+    for (const [device, bytes] of weights.deviceBytes.entries()) {
+      const parts = need.devices[device];
+      if (parts !== undefined) parts.weightsBytes += bytes;
+    }
+    need.host.overheadBytes += fixedBytes;
+    return need;
+  };
 }
 
 /** What the first embedding adds to an engine that generates: a context of its own. */
 export function estimateEmbedding(shape: ModelShape, settings: LoadSettings): MemoryNeed {
   const sizes = sizeEmbeddingOf(shape, settings);
   const trunk = shape.layers.slice(0, shape.layers.length - shape.headLayers);
-  return estimateContext({ ...shape, embedsOnly: true }, trunk, 0, sizes, settings);
+  return prepareContext({ ...shape, embedsOnly: true }, trunk, 0)(sizes, settings);
 }
 
-function sizeContext(shape: ModelShape, settings: LoadSettings): ContextSizes {
-  return shape.embedsOnly ? sizeEmbeddingOf(shape, settings) : sizeMain(shape, settings);
+/** Of a context that generates, and of the one that the model really has. */
+function prepareSizes(shape: ModelShape): (settings: LoadSettings) => { main: ContextSizes; context: ContextSizes } {
+  const recurrent = keepsStates(shape);
+  return (settings) => {
+    const main = sizeGeneration({ ...settings, retainedMax: limitRetained(settings, recurrent) });
+    return { main, context: shape.embedsOnly ? sizeEmbeddingOf(shape, settings) : main };
+  };
 }
 
 function sizeEmbeddingOf(shape: ModelShape, { microBatchSize }: LoadSettings): ContextSizes {
@@ -83,44 +98,64 @@ function sizeEmbeddingOf(shape: ModelShape, { microBatchSize }: LoadSettings): C
   return sizeEmbedding(microBatchSize, trainedContextLength, { splits, keepsStates: keepsStates(shape) });
 }
 
-function sizeMain(shape: ModelShape, settings: LoadSettings): ContextSizes {
-  return sizeGeneration({ ...settings, retainedMax: limitRetained(settings, keepsStates(shape)) });
-}
-
 function keepsStates({ layers }: ModelShape): boolean {
   return layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
 }
 
 /** Of the layers from `first` on. The output's part is where llama.cpp puts the output. */
-function estimateContext(
+function prepareContext(
   shape: ModelShape,
   layers: readonly LayerShape[],
   first: number,
-  sizes: ContextSizes,
-  settings: LoadSettings,
-): MemoryNeed {
+): (sizes: ContextSizes, settings: LoadSettings) => MemoryNeed {
   const count = shape.layers.length;
-  const places = layers.map((_, index) => placeLayer(first + index, count, settings));
-  const outputPlace = placeLayer(count, count, settings);
+  const { kinds, kindOf } = sortKinds(layers);
+  const hasCells = layers.some(({ keyLength }) => keyLength > 0);
+  const rowWorkBytes = countRowWorkBytes(shape);
   // The engine leaves the fused operation out for cells in full precision, which it would round.
-  const computed = settings.kvType === "f32" ? { ...shape, fusesAttention: false } : shape;
-  const ofPlace = (place: Place): MemoryParts => {
-    const here = layers.filter((_, index) => places[index] === place);
-    return {
-      ...nothing(),
-      kvBytes: here.reduce((sum, layer) => sum + countCacheBytes(layer, sizes, settings.kvType), 0),
-      computeBytes: countComputeBytes(computed, here, sizes, outputPlace === place),
-    };
+  const unfused = { ...shape, fusesAttention: false };
+  return (sizes, settings) => {
+    const computed = settings.kvType === "f32" ? unfused : shape;
+    const kvBytes = kinds.map((kind) => countCacheBytes(kind, sizes, settings.kvType));
+    const host = nothing();
+    const devices = settings.deviceShares.map(nothing);
+    const hostKinds = new Set<LayerShape>();
+    const deviceKinds = devices.map(() => new Set<LayerShape>());
+    for (const [index, kind] of kindOf.entries()) {
+      const place = placeLayer(first + index, count, settings);
+      const parts = (place === "host" ? host : devices[place]) ?? host;
+      parts.kvBytes += kvBytes[kind] ?? 0;
+      const layer = kinds[kind];
+      if (layer !== undefined) (place === "host" ? hostKinds : deviceKinds[place])?.add(layer);
+    }
+    const outputPlace = placeLayer(count, count, settings);
+    host.computeBytes = countComputeBytes(computed, [...hostKinds], sizes, outputPlace === "host");
+    for (const [device, parts] of devices.entries()) {
+      const here = [...(deviceKinds[device] ?? [])];
+      parts.computeBytes = countComputeBytes(computed, here, sizes, outputPlace === device);
+    }
+    const usesHost = outputPlace === "host" || hostKinds.size > 0;
+    // Rows are looked up on the host and handed over from there, wherever the layers are.
+    if (!usesHost) host.computeBytes += countRows(sizes) * (shape.width * 4 + padCells(sizes.contextLength) * 2);
+    else host.computeBytes += countRows(sizes) * rowWorkBytes;
+    const cells = hasCells ? padCells(sizes.contextLength) : 0;
+    host.overheadBytes +=
+      countOutputBytes(shape, sizes) + layers.length * LAYER_BYTES + cells * CELL_BYTES * (shape.hasWindows ? 2 : 1);
+    return { host, devices };
   };
-  const host = ofPlace("host");
-  const usesHost = outputPlace === "host" || places.includes("host");
-  // Rows are looked up on the host and handed over from there, wherever the layers are.
-  if (!usesHost) host.computeBytes += countRows(sizes) * (shape.width * 4 + padCells(sizes.contextLength) * 2);
-  else host.computeBytes += countWorkBytes(shape, sizes);
-  const cells = layers.some(({ keyLength }) => keyLength > 0) ? padCells(sizes.contextLength) : 0;
-  host.overheadBytes +=
-    countOutputBytes(shape, sizes) + layers.length * LAYER_BYTES + cells * CELL_BYTES * (shape.hasWindows ? 2 : 1);
-  return { host, devices: settings.deviceShares.map((_, device) => ofPlace(device)) };
+}
+
+/** Most layers of a model are alike, and each kind is reckoned with once. */
+function sortKinds(layers: readonly LayerShape[]): { kinds: LayerShape[]; kindOf: number[] } {
+  const kinds: LayerShape[] = [];
+  const known = new Map<string, number>();
+  const kindOf = layers.map((layer) => {
+    const key = JSON.stringify(layer);
+    const kind = known.get(key) ?? kinds.push(layer) - 1;
+    known.set(key, kind);
+    return kind;
+  });
+  return { kinds, kindOf };
 }
 
 function nothing(): MemoryParts {

@@ -52,7 +52,8 @@ export interface ModelShape {
   vocabularySize: number;
   /** Of a byte-pair tokenizer; 0: none. */
   mergeCount: number;
-  trainedContextLength: number;
+  /** Null: not told. */
+  trainedContextLength: number | null;
   /** A second cache holds the layers with a window; it is as large as the other one. */
   hasWindows: boolean;
   experts: ExpertShape | null;

@@ -26,6 +26,8 @@ interface Sizes {
 
 /** Their feed-forward part has two matrices, the others' three. */
 const UNGATED: ReadonlySet<string> = new Set(["gpt2", "starcoder2", "gptneox", "bert"]);
+/** Of any width or count: that of the largest vocabulary is a hundredth of it. */
+const NUMBER_MAX = 2 ** 24;
 /** Vocabularies over this are byte-pair ones, which have up to about twice as many merges. */
 const UNIGRAM_TOKENS_MAX = 40_000;
 const MERGES_EACH = 2;
@@ -46,9 +48,12 @@ function nameOf({ architectures }: Record<string, unknown>): string | null {
 }
 
 function readSizes(config: Record<string, unknown>, architecture: string | null): Sizes | null {
+  let isAbsurd = false;
   const number = (...names: string[]): number => {
     const found = names.map((name) => config[name]).find((value) => typeof value === "number");
-    return typeof found === "number" ? found : 0;
+    if (typeof found !== "number") return 0;
+    if (!Number.isInteger(found) || found < 0 || found > NUMBER_MAX) isAbsurd = true;
+    return found;
   };
   const width = number("hidden_size", "n_embd");
   const layers = number("num_hidden_layers", "n_layer");
@@ -61,7 +66,7 @@ function readSizes(config: Record<string, unknown>, architecture: string | null)
   const expertInner = number("moe_intermediate_size") || inner;
   const keyValue = number("kv_lora_rank");
   const shared = number("shared_expert_intermediate_size", "shared_intermediate_size");
-  return {
+  const sizes: Sizes = {
     architecture,
     width,
     layers,
@@ -90,6 +95,7 @@ function readSizes(config: Record<string, unknown>, architecture: string | null)
             value: number("v_head_dim"),
           },
   };
+  return isAbsurd ? null : sizes;
 }
 
 function describe(sizes: Sizes, config: Record<string, unknown>): Map<string, GgufValue> {

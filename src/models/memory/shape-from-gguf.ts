@@ -4,6 +4,7 @@
 import type { GgufHeader } from "../../formats/gguf/read-header.ts";
 import type { GgufValue } from "../../formats/gguf/read-metadata.ts";
 import type { GgufTensor } from "../../formats/gguf/read-tensors.ts";
+import { readTrainedLength } from "../../protocol/model-info.ts";
 import { isEncoder } from "../architecture.ts";
 import type { LayerShape, ModelShape, ShapeTensor } from "./model-shape.ts";
 
@@ -33,6 +34,13 @@ const WINDOWED: ReadonlySet<string> = new Set([
 /** llama.cpp computes its attention without the fused operation. */
 const UNFUSED = "grok";
 
+/**
+ * Of any width or count in a header: the widest of known models have some 10,000. A product of two of them (heads by their
+ * length) is no more than as many again.
+ */
+const FIGURE_MAX = 2 ** 20;
+const PRODUCT_MAX = 2 ** 28;
+
 /** Of llama.cpp's numbers. A model that generates says none (0), and is then asked for the same. */
 const LAST_POOLING = 3;
 
@@ -57,21 +65,21 @@ export function readShape(headers: readonly Header[]): ModelShape | null {
   const pooling = keys.count("pooling_type", 0);
   const embedding = tensors.find(({ name }) => name === "token_embd.weight");
   if (embedding !== undefined && embedding.columns !== width) return null;
-  return {
+  const shape: ModelShape = {
     architecture,
     layers: Array.from({ length: layerCount }, (_, layer) => describeLayer(keys, layer, tensors, isAnEncoder)),
     headLayers: Math.min(keys.count("nextn_predict_layers", 0), layerCount - 1),
     width,
     vocabularySize: lengthOf(metadata.get("tokenizer.ggml.tokens")) || (embedding?.rows ?? keys.count("vocab_size", 0)),
     mergeCount: lengthOf(metadata.get("tokenizer.ggml.merges")),
-    trainedContextLength: Math.max(1, keys.count("context_length", 1)),
-    hasWindows: WINDOWED.has(architecture) && keys.count("attention.sliding_window", 0) > 0,
+    trainedContextLength: keys.length("context_length"),
+    hasWindows: WINDOWED.has(architecture) && keys.length("attention.sliding_window") !== null,
     experts:
       expertCount === 0
         ? null
         : {
             count: expertCount,
-            used: keys.count("expert_used_count", 1),
+            used: Math.min(expertCount, keys.count("expert_used_count", 1)),
             feedForward: keys.count("expert_feed_forward_length", 0) || keys.count("feed_forward_length", 0),
           },
     isEncoder: isAnEncoder,
@@ -81,6 +89,12 @@ export function readShape(headers: readonly Header[]): ModelShape | null {
     tensors,
     tiesOutput: embedding !== undefined && !isAnEncoder && !tensors.some(({ name }) => name === "output.weight"),
   };
+  const isAbsurd = keys.hasAbsurd || shape.layers.some((layer) => Object.values(layer).some(exceedsProduct));
+  return isAbsurd ? null : shape;
+}
+
+function exceedsProduct(value: number | boolean): boolean {
+  return typeof value === "number" && value > PRODUCT_MAX;
 }
 
 function isCount(value: number): boolean {
@@ -89,6 +103,9 @@ function isCount(value: number): boolean {
 
 /** The numbers of one architecture, some of which are one for each layer. */
 class Keys {
+  /** One that was asked for is no number that a model could have: what it would take is not for a formula to say. */
+  hasAbsurd = false;
+
   constructor(
     readonly metadata: ReadonlyMap<string, GgufValue>,
     readonly architecture: string,
@@ -96,15 +113,31 @@ class Keys {
 
   /** The largest, where there is one for each layer. */
   count(name: string, otherwise: number): number {
-    const value = this.metadata.get(`${this.architecture}.${name}`);
-    if (typeof value === "number") return value;
+    const value = this.#get(name);
     const items = itemsOf(value);
-    return items === null ? otherwise : Math.max(...items);
+    if (items !== null) return this.#check(Math.max(0, ...items));
+    return value === undefined ? otherwise : this.#check(value);
   }
 
   ofLayer(name: string, layer: number, otherwise: number): number {
-    const items = itemsOf(this.metadata.get(`${this.architecture}.${name}`));
-    return items === null ? this.count(name, otherwise) : (items[layer] ?? otherwise);
+    const items = itemsOf(this.#get(name));
+    return items === null ? this.count(name, otherwise) : this.#check(items[layer] ?? otherwise);
+  }
+
+  /** Tokens of a context or a window, which may be many more; null: none. */
+  length(name: string): number | null {
+    const value = this.#get(name);
+    return readTrainedLength(typeof value === "number" ? value : null);
+  }
+
+  #get(name: string): GgufValue | undefined {
+    return this.metadata.get(`${this.architecture}.${name}`);
+  }
+
+  #check(value: GgufValue): number {
+    if (Number.isInteger(value) && Number(value) >= 0 && Number(value) <= FIGURE_MAX) return Number(value);
+    this.hasAbsurd = true;
+    return 0;
   }
 }
 

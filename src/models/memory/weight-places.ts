@@ -3,7 +3,7 @@
 
 import type { LoadSettings } from "../../protocol/memory-need.ts";
 import type { ModelShape, ShapeTensor } from "./model-shape.ts";
-import { countRepacked, NO_REPACKING, type RepackRules } from "./repacking.ts";
+import { countRepacked, type RepackRules } from "./repacking.ts";
 
 /** The host, or a device's number. */
 export type Place = "host" | number;
@@ -35,51 +35,73 @@ export function placeLayer(layer: number, layerCount: number, { gpuLayers, devic
 const ROUNDING = 1e-6;
 
 /** `loadsHead`: prediction layers are read, which else stay in the file. */
-export function placeWeights(
-  shape: ModelShape,
-  settings: Placing,
-  { repacking, loadsHead }: { repacking: RepackRules; loadsHead: boolean },
-): PlacedWeights {
-  const usesDevices = settings.gpuLayers > 0 && settings.deviceShares.length > 0;
-  const rules = usesDevices ? NO_REPACKING : repacking;
-  const placed: PlacedWeights = { mappedBytes: 0, repackedBytes: 0, deviceBytes: settings.deviceShares.map(() => 0) };
+export interface WeightOptions {
+  repacking: RepackRules;
+  loadsHead: boolean;
+}
+
+/** Tensors that are always at the same place, added up: a plan asks thousands of times, and a model has thousands of tensors. */
+interface WeightGroup {
+  isInput: boolean;
+  isExpert: boolean;
+  layer: number | null;
+  deviceBytes: number;
+  /** On the host: what is mapped where nothing is copied, and where copies are made. */
+  plainBytes: number;
+  mappedBytes: number;
+  repackedBytes: number;
+}
+
+/** Where they lie with settings that are given later. */
+export function groupWeights(shape: ModelShape, options: WeightOptions): (settings: Placing) => PlacedWeights {
+  const groups = listGroups(shape, options);
+  return (settings) => {
+    const usesDevices = settings.gpuLayers > 0 && settings.deviceShares.length > 0;
+    const deviceBytes = settings.deviceShares.map(() => 0);
+    const placed: PlacedWeights = { mappedBytes: 0, repackedBytes: 0, deviceBytes };
+    for (const group of groups) {
+      const place = placeTensor(group, shape, settings);
+      if (place !== "host") deviceBytes[place] = (deviceBytes[place] ?? 0) + group.deviceBytes;
+      else if (usesDevices) placed.mappedBytes += group.plainBytes;
+      else {
+        placed.mappedBytes += group.mappedBytes;
+        placed.repackedBytes += group.repackedBytes;
+      }
+    }
+    return placed;
+  };
+}
+
+function listGroups(shape: ModelShape, { repacking, loadsHead }: WeightOptions): WeightGroup[] {
+  const groups = new Map<string, WeightGroup>();
+  const add = ({ isInput, isExpert, layer, bytes }: ShapeTensor, copied: number | null, plainBytes: number): void => {
+    const key = isInput ? "input" : `${layer} ${isExpert}`;
+    const none = { deviceBytes: 0, plainBytes: 0, mappedBytes: 0, repackedBytes: 0 };
+    const group = groups.get(key) ?? { isInput, isExpert, layer, ...none };
+    groups.set(key, group);
+    group.deviceBytes += bytes;
+    group.plainBytes += plainBytes;
+    if (copied === null) group.mappedBytes += plainBytes;
+    else group.repackedBytes += copied;
+  };
   const trunk = shape.layers.length - shape.headLayers;
   for (const tensor of shape.tensors) {
     if (tensor.layer !== null && tensor.layer >= trunk && !loadsHead) continue;
-    addTensor(placed, tensor, placeTensor(tensor, shape, settings), rules);
-    if (tensor.isInput && shape.tiesOutput && tensor.name === "token_embd.weight")
-      addOutput(placed, tensor, shape, settings, rules);
+    add(tensor, countRepacked(tensor, repacking), tensor.bytes);
+    if (!tensor.isInput || !shape.tiesOutput || tensor.name !== "token_embd.weight") continue;
+    // The input's matrix once more, where the output wants it in another place or order: as it is it is mapped already.
+    const output = { ...tensor, isInput: false, isMatrix: true };
+    add(output, countRepacked(output, repacking), 0);
   }
-  return placed;
+  return [...groups.values()];
 }
 
 export function placeTensor(
-  { layer, isInput, isExpert }: ShapeTensor,
+  { layer, isInput, isExpert }: Pick<ShapeTensor, "layer" | "isInput" | "isExpert">,
   { layers }: ModelShape,
   settings: Placing,
 ): Place {
   if (isInput) return "host";
   if (isExpert && layer !== null && layer < settings.hostExpertLayers) return "host";
   return placeLayer(layer ?? layers.length, layers.length, settings);
-}
-
-function addTensor(placed: PlacedWeights, tensor: ShapeTensor, place: Place, rules: RepackRules): void {
-  const copied = place === "host" ? countRepacked(tensor, rules) : null;
-  if (place !== "host") placed.deviceBytes[place] = (placed.deviceBytes[place] ?? 0) + tensor.bytes;
-  else if (copied !== null) placed.repackedBytes += copied;
-  else placed.mappedBytes += tensor.bytes;
-}
-
-/** The input's matrix once more, where the output wants it in another place or order. */
-function addOutput(
-  placed: PlacedWeights,
-  tensor: ShapeTensor,
-  shape: ModelShape,
-  settings: Placing,
-  rules: RepackRules,
-): void {
-  const output = { ...tensor, isInput: false, isMatrix: true };
-  const place = placeTensor(output, shape, settings);
-  if (place === "host" && countRepacked(output, rules) === null) return;
-  addTensor(placed, output, place, rules);
 }

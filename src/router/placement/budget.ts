@@ -12,6 +12,8 @@ export interface BudgetPolicy {
   memoryShare: number | null;
   /** Of all memory, kept free of models even when it is free now: the server itself, its requests, and what else starts. */
   baseShare: number;
+  /** Of what is free, for models even where that is less than the base: small ones load on a full machine too. */
+  freeShare: number;
   /** Of a device's memory, for models; the rest is for its driver, its screen, and what is not counted. */
   deviceShare: number;
   /** In place of all that for main memory, or for memory that is shared with devices; null: none. */
@@ -27,6 +29,7 @@ export interface BudgetPolicy {
 export const DEFAULT_BUDGET_POLICY: BudgetPolicy = {
   memoryShare: null,
   baseShare: 0.1,
+  freeShare: 0.5,
   deviceShare: 0.9,
   memoryBudgetBytes: null,
   automatic: true,
@@ -110,7 +113,8 @@ function limitHost(
     (sum, { need }) => sum + (unified ? sumNeed(need) : sumParts(need.host)) - need.host.mappedBytes,
     0,
   );
-  const byFree = availableBytes === null ? byShare : availableBytes + owned - totalBytes * policy.baseShare;
+  const keptBytes = keepFree(totalBytes, availableBytes ?? 0, policy);
+  const byFree = availableBytes === null ? byShare : availableBytes + owned - keptBytes;
   const whole = Math.max(0, Math.floor(Math.min(byShare, byFree)));
   const eased = policy.automatic ? Math.floor(whole * PRESSURE_SHARES[pressure ?? "normal"]) : whole;
   if (eased < whole) {
@@ -122,11 +126,20 @@ function limitHost(
     });
   }
   const limit = memory.limitedBy === null ? "" : ` of ${memory.limitedBy}`;
+  const kept =
+    keptBytes < totalBytes * policy.baseShare
+      ? `${percent(1 - policy.freeShare)} of that, since it is little of ${formatBytes(totalBytes)}${limit},`
+      : `${percent(policy.baseShare)} of ${formatBytes(totalBytes)}${limit}`;
   const reason =
     byFree < byShare
-      ? `${formatBytes(availableBytes ?? 0)} are free, and ${percent(policy.baseShare)} of ${formatBytes(totalBytes)}${limit} stay free`
+      ? `${formatBytes(availableBytes ?? 0)} are free, and ${kept} stay free`
       : `${percent(share)} of ${formatBytes(totalBytes)}${limit}`;
   return { ...pool, budgetBytes: eased, reason: eased < whole ? `${reason}, less because of memory pressure` : reason };
+}
+
+/** The base, and on a machine that is nearly full a part of what is left: more that is free never leaves less for models. */
+function keepFree(totalBytes: number, availableBytes: number, { baseShare, freeShare }: BudgetPolicy): number {
+  return Math.min(totalBytes * baseShare, Math.max(0, availableBytes) * (1 - freeShare));
 }
 
 function limitDevice(

@@ -1,5 +1,6 @@
 // What a plan may choose, best first. The order depends on the model, on what was asked for and on how many devices there
-// are, never on how much memory: the first choice that fits is then never worse with more of it. Pure.
+// are, never on how much memory: the first choice that fits is then never worse with more of it. In which order comforts and
+// placements are combined is grid.ts'. Pure.
 
 import { automaticContextLength } from "../../protocol/model-info.ts";
 import type { AskedSettings, PlanGoal, PlanQuestion, PlanSettings, PlanSubject } from "./plan.ts";
@@ -56,7 +57,7 @@ const ORDERS: Readonly<Record<PlanGoal, readonly ("batches" | "streams" | "cache
 /** What is taken where there is memory enough. */
 export function standardChoice({ subject, machine, asked, policy }: PlanQuestion): Choice {
   const { goal } = policy;
-  const automatic = automaticContextLength(Math.max(1, subject.trainedContextLength));
+  const automatic = automaticContextLength(subject.trainedContextLength);
   const contextLength = goal === "memory" ? Math.min(automatic, DECENT_CONTEXT) : automatic;
   const usual = subject.isRecurrent ? STANDARD_PARALLEL_RECURRENT : STANDARD_PARALLEL;
   const most = {
@@ -100,14 +101,14 @@ function present({ deviceShares: _shares, ...asked }: AskedSettings): Partial<Ch
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
 }
 
-interface Comforts {
+export interface Comforts {
   decent: Choice[];
   /** With what nobody would choose who has another way. */
   last: Choice[];
 }
 
 /** From the standard down, each with one thing less than the one before it. */
-function listComforts(question: PlanQuestion): Comforts {
+export function listComforts(question: PlanQuestion): Comforts {
   const standard = standardChoice(question);
   if (!question.policy.automatic) return { decent: [standard], last: [] };
   const contexts = (from: number, to: number): Step[] => {
@@ -161,10 +162,10 @@ function saves({ subject, machine }: PlanQuestion, now: Choice, next: Choice): b
   return bytes - sumNeed(subject.needOf({ ...next, ...onHost })) > bytes * SAVING_MIN;
 }
 
-type Placement = Pick<Choice, "gpuLayers" | "hostExpertLayers">;
+export type Placement = Pick<Choice, "gpuLayers" | "hostExpertLayers">;
 
 /** Most on the devices first. Experts leave before layers do: they are most of the bytes, and few of them work at a time. */
-function listPlacements({ subject, machine, asked, policy }: PlanQuestion): Placement[] {
+export function listPlacements({ subject, machine, asked, policy }: PlanQuestion): Placement[] {
   const full = subject.layers + 1;
   if (machine.devices.length === 0)
     return [{ gpuLayers: asked.gpuLayers ?? 0, hostExpertLayers: asked.hostExpertLayers ?? 0 }];
@@ -184,18 +185,3 @@ function listPlacements({ subject, machine, asked, policy }: PlanQuestion): Plac
 
 const descend = (from: number, to: number): number[] => Array.from({ length: from - to + 1 }, (_, i) => from - i);
 const ascend = (to: number): number[] => Array.from({ length: to + 1 }, (_, i) => i);
-
-/** All choices, best first. */
-export function* listChoices(question: PlanQuestion): Generator<Choice> {
-  const { decent, last } = listComforts(question);
-  const [best, ...others] = listPlacements(question);
-  if (best === undefined) return;
-  for (const comfort of decent) yield { ...comfort, ...best };
-  // Who wants single answers fast has rather a small context on a device than a large one beside it.
-  if (question.policy.goal === "latency") {
-    for (const place of others) for (const comfort of decent) yield { ...comfort, ...place };
-  } else {
-    for (const comfort of decent) for (const place of others) yield { ...comfort, ...place };
-  }
-  for (const comfort of last) for (const place of [best, ...others]) yield { ...comfort, ...place };
-}

@@ -39,7 +39,8 @@ export interface PlanSubject {
   layers: number;
   /** Layers with experts; 0 = none has. */
   expertLayers: number;
-  trainedContextLength: number;
+  /** Null: not told. */
+  trainedContextLength: number | null;
   isRecurrent: boolean;
   /** Its states are kept at places of prompts: a recurrent or hybrid memory. */
   hasCheckpoints: boolean;
@@ -49,9 +50,13 @@ export interface PlanSubject {
   /** ggml's name of the type that most of its weights have; null: not known. */
   weightType: string | null;
   fileBytes: number;
+  /**
+   * The host's part, and what weights and cells take of all devices together, are the same for every `deviceShares`. Layers or
+   * experts that leave devices never make the host's weights and cells less.
+   */
   needOf(settings: PlanSettings): MemoryNeed;
-  /** Of it what is not there after a load, and comes with requests. On the host. */
-  laterBytesOf(settings: PlanSettings): number;
+  /** Of that in main memory what requests bring to an engine that is loaded, at most: a load does not take it. */
+  useBytes(settings: PlanSettings): number;
   /** What the first embedding adds to a model that generates; null: it has no other context for that. */
   embeddingOf(settings: PlanSettings): MemoryNeed | null;
   /** Of a token with `depth` others before it; null: not known. */

@@ -3,6 +3,7 @@
 
 import type { Clock } from "../../lib/clock.ts";
 import type { ModelEntry } from "../../models/entry.ts";
+import { AppError, type ErrorCode } from "../../protocol/errors.ts";
 import type { MachineSnapshot } from "../../protocol/machine.ts";
 import type { MachineRates } from "../../protocol/machine-rates.ts";
 import type { MemoryNeed } from "../../protocol/memory-need.ts";
@@ -12,7 +13,7 @@ import { type Budget, type BudgetPolicy, describeBudget } from "./budget.ts";
 import { addDifference, isClear } from "./correction.ts";
 import { type Deviation, type Learned, noteLoad, recallModel } from "./deviation.ts";
 import { fileLimitBytes, predictFile } from "./file-fit.ts";
-import type { Lowered, PlanPool, PlanQuestion, PlanSettings, Resident } from "./plan.ts";
+import type { Lowered, Placed, PlanPool, PlanQuestion, PlanSettings, Resident } from "./plan.ts";
 import type {
   HeaderModel,
   LoadPlan,
@@ -31,6 +32,10 @@ import { predictSpeed } from "./speed.ts";
 
 /** The measure may say more than the formula: then it is planned again, with that much more. It converges at once but for steps of llama.cpp's own. */
 const ROUNDS_MAX = 4;
+/** What llama.cpp says of a file or of what was asked for: a load would end with the same, however much memory there is. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["model_damaged", "format_unsupported", "not_supported"]);
+
+type Look = Pick<Surroundings, "budget" | "residents">;
 
 export class Planner implements PlanningService {
   readonly #effects: PlannerEffects;
@@ -51,8 +56,14 @@ export class Planner implements PlanningService {
     this.#clock = clock;
   }
 
-  async plan({ model, asked, goal, quick = false, alone = false }: PlanRequest): Promise<PlanReport> {
-    const described = await this.#effects.describe(model);
+  async plan(request: PlanRequest): Promise<PlanReport> {
+    return await this.#plan(await this.#effects.describe(request.model), request);
+  }
+
+  async #plan(
+    described: PlannedModel,
+    { model, asked, goal, quick = false, alone = false }: PlanRequest,
+  ): Promise<PlanReport> {
     const outline = describeQuestion(described, this.#around(await this.#look(quick), { asked, goal, alone }));
     // What is not converted yet is nothing that llama.cpp could look at.
     if (described.outType !== undefined) return estimatePlan(outline);
@@ -65,16 +76,13 @@ export class Planner implements PlanningService {
     return estimatePlan(describeQuestion(described, this.#around(look, { asked: {}, goal: "balanced", alone })));
   }
 
-  #around(
-    { budget, residents }: Pick<Surroundings, "budget" | "residents">,
-    request: Pick<Surroundings, "asked" | "goal" | "alone">,
-  ): Surroundings {
+  #around({ budget, residents }: Look, request: Pick<Surroundings, "asked" | "goal" | "alone">): Surroundings {
     const { automatic } = this.#policy;
     return { budget, residents, ...request, automatic, deviations: this.#effects.deviations };
   }
 
   async optimization(): Promise<OptimizationReport> {
-    const { budget, snapshot, residents } = await this.#look();
+    const { budget, snapshot, residents } = await this.#lookClosely();
     const lowered = residents.flatMap(({ id }) => (this.#loads.get(id) ?? []).map((one) => ({ model: id, ...one })));
     return { policy: this.#policy, budget, lowered, unknown: snapshot.unknown };
   }
@@ -105,20 +113,18 @@ export class Planner implements PlanningService {
   }
 
   /**
-   * Of a load with the model's own settings, once all that can has made room for it. Null: it can't be planned, so it is loaded
-   * as it is. Throws `plan_refused`.
+   * Of a load with the model's own settings, once all that can has made room for it; of weights that are not converted yet by the
+   * formula, for the file that would be made. Null: it can't be planned, so it is loaded as it is. Throws `plan_refused`.
    */
   async planLoad(entry: ModelEntry): Promise<LoadPlan | null> {
     let report: PlanReport;
     let described: PlannedModel;
-    let stamp: string;
     this.#embeddings.delete(entry.engineKey);
     try {
       described = await this.#effects.describe(entry);
-      if (described.stamp === null) throw new Error("it is not converted yet");
-      ({ stamp } = described);
-      this.#stamps.set(entry.id, stamp);
-      report = await this.plan({ model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
+      const { stamp } = described;
+      if (stamp !== null) this.#stamps.set(entry.id, stamp);
+      report = await this.#plan(described, { model: entry, asked: {}, goal: "balanced", quick: true, alone: true });
     } catch (thrown) {
       this.#effects.warn(
         `${entry.id} is loaded without a plan: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
@@ -127,6 +133,7 @@ export class Planner implements PlanningService {
     }
     if (report.plan.verdict !== "fits") throw explainRefusal(report.plan);
     const { placed } = report.plan;
+    const { stamp, subject } = described;
     this.#embeddings.set(entry.engineKey, placed.embedding);
     return {
       placed,
@@ -135,10 +142,10 @@ export class Planner implements PlanningService {
         this.#noteLowered(report.model, placed.lowered);
         return applyPlan(settings, placed, report);
       },
-      // What was learned is kept for as long as it is needed: a plan that holds because of it teaches nothing else.
       note: (measured) => {
-        const laterBytes = described.subject.laterBytesOf(placed.settings);
-        return this.noteLoad(stamp, placed.settings, toLoaded(placed.need, laterBytes, report), measured);
+        if (stamp === null) return null;
+        const planned = atLoad(placed, report, subject.useBytes(placed.settings));
+        return this.noteLoad(stamp, placed.settings, planned, measured);
       },
     };
   }
@@ -178,7 +185,13 @@ export class Planner implements PlanningService {
     return noteLoad(this.#effects.deviations, { stamp, settings, planned, measured, atMs });
   }
 
-  async #look(quick = false): Promise<{ budget: Budget; snapshot: MachineSnapshot; residents: readonly Resident[] }> {
+  async #look(quick = false): Promise<Look> {
+    // Whatever a reading would say now, the last budget holds; a load need not wait for it.
+    const held = quick && this.#effects.isMoving() ? this.#settled : null;
+    return held === null ? await this.#lookClosely(quick) : { budget: held, residents: this.#effects.residents() };
+  }
+
+  async #lookClosely(quick = false): Promise<Look & { snapshot: MachineSnapshot }> {
     const [snapshot, rates] = await Promise.all([this.#effects.snapshot(), this.#rates(quick)]);
     const residents = this.#effects.residents();
     return { budget: this.#settle(snapshot, residents, rates), snapshot, residents };
@@ -204,38 +217,48 @@ export class Planner implements PlanningService {
     model: ModelReference,
     question: PlanQuestion,
     quick: boolean,
-  ): Promise<Pick<PlanReport, "plan" | "source">> {
+  ): Promise<Pick<PlanReport, "plan" | "source" | "unmeasured">> {
     let now = question;
     for (let round = 0; ; round++) {
       const made = plan(now);
-      if (made.verdict !== "fits" || round === ROUNDS_MAX) return { plan: made, source: "estimated" };
-      if (quick && isClear(now, made.placed.need)) return { plan: made, source: "estimated" };
+      const estimated = { plan: made, source: "estimated", unmeasured: null } as const;
+      if (made.verdict !== "fits" || round === ROUNDS_MAX) return estimated;
+      if (quick && isClear(now, made.placed.need)) return estimated;
       const { settings } = made.placed;
       const need = await this.#measure(model, question.subject.id, settings);
-      if (need === null) return { plan: made, source: "estimated" };
+      if (need === null) return estimated;
+      if (typeof need === "string") return { ...estimated, unmeasured: need };
       if (findShortfalls(need, leaveRoom(now.machine, now.residents)).length === 0) {
         const speed = predictSpeed(now.subject, now.machine, settings, need);
         return {
           plan: { verdict: "fits", placed: { ...made.placed, need, speed, totalBytes: sumNeed(need) } },
           source: "measured",
+          unmeasured: null,
         };
       }
       now = { ...now, subject: addDifference(now.subject, made.placed.need, need) };
     }
   }
 
-  async #measure(model: ModelReference, id: string, settings: PlanSettings): Promise<MemoryNeed | null> {
+  /** A text: why there is no answer. Throws what a load would end with. */
+  async #measure(model: ModelReference, id: string, settings: PlanSettings): Promise<MemoryNeed | string | null> {
     try {
       return await this.#effects.measure(model, settings);
     } catch (thrown) {
-      this.#effects.warn(`${id} could not be measured: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-      return null;
+      if (thrown instanceof AppError && REFUSALS.has(thrown.code)) throw thrown;
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      this.#effects.warn(`${id} could not be measured: ${reason}`);
+      return reason;
     }
   }
 }
 
-/** Without what was learned, of which llama.cpp's own account has none, and what comes with requests. */
-function toLoaded(need: MemoryNeed, laterBytes: number, { source, learned }: PlanReport): MemoryNeed {
+/**
+ * What a load takes of it: not what requests bring later. What was learned is kept for as long as it is needed: a plan that holds
+ * because of it teaches nothing else; llama.cpp's own account has none of it.
+ */
+function atLoad({ need }: Placed, { source, learned }: PlanReport, useBytes: number): MemoryNeed {
   const learnedBytes = source === "measured" || learned === null ? 0 : learned.excessBytes;
-  return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes - learnedBytes - laterBytes } };
+  const { host, devices } = need;
+  return { host: { ...host, overheadBytes: host.overheadBytes - learnedBytes - useBytes }, devices };
 }

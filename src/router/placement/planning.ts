@@ -72,6 +72,8 @@ export interface PlanReport {
   plan: Plan;
   /** `measured`: by llama.cpp with these settings; `estimated`: by the formula. Of a plan that fits. */
   source: "measured" | "estimated";
+  /** Why llama.cpp gave no answer when it was asked; null: it gave one, or was not asked. */
+  unmeasured: string | null;
   /** What its weights would be converted to first; null: nothing has to be. */
   outType: string | null;
   budget: Budget;
@@ -85,8 +87,8 @@ export interface LoadPlan {
   /** In the order of the pools. */
   poolBytes: readonly number[];
   apply(settings: EngineSettings): EngineSettings;
-  /** What the engine says that it took. */
-  note(measured: MemoryNeed): Deviation;
+  /** What the engine says that it took. Null: it was planned before there was a file that this could be remembered of. */
+  note(measured: MemoryNeed): Deviation | null;
 }
 
 export interface OptimizationReport {
@@ -100,7 +102,7 @@ export interface OptimizationReport {
 
 /** What the API and the commands know of it. */
 export interface PlanningService {
-  /** Throws AppError: the model is not known, or can't be read. */
+  /** Throws AppError: the model is not known, can't be read, or llama.cpp refuses it. */
   plan(request: PlanRequest): Promise<PlanReport>;
   /** By the formula alone. Throws `format_unsupported`: there is nothing to plan with. */
   planHeaders(model: HeaderModel, options?: { alone?: boolean }): Promise<PlanReport>;

@@ -23,7 +23,7 @@ export interface Surroundings {
 
 export interface Outline {
   question: PlanQuestion;
-  report: Omit<PlanReport, "plan" | "source">;
+  report: Omit<PlanReport, "plan" | "source" | "unmeasured">;
 }
 
 export function describeQuestion({ subject, asked, stamp, outType }: PlannedModel, around: Surroundings): Outline {
@@ -50,7 +50,7 @@ export function describeQuestion({ subject, asked, stamp, outType }: PlannedMode
 }
 
 export function estimatePlan({ question, report }: Outline): PlanReport {
-  return { ...report, plan: plan(question), source: "estimated" };
+  return { ...report, plan: plan(question), source: "estimated", unmeasured: null };
 }
 
 /** -1, and as many as there are or more, mean all of them; on a machine without devices all are none. */

@@ -1,6 +1,7 @@
 // The first choice that fits, and of those that don't the one that lacks least. Pure.
 
-import { type Choice, listChoices, standardChoice } from "./choices.ts";
+import { type Choice, standardChoice } from "./choices.ts";
+import { type Cell, CellWindows, gridOf } from "./grid.ts";
 import { findLayout, type Layout, listLayouts } from "./layout.ts";
 import type { AskedSettings, Lowered, Placed, PlanQuestion, PlanSettings, Shortfall } from "./plan.ts";
 import { findShortfalls, leaveRoom, missingBytes, sumNeed } from "./room.ts";
@@ -10,9 +11,13 @@ import { predictSpeed } from "./speed.ts";
 export function placeModel(question: PlanQuestion): Placed | null {
   if (findConflict(question) !== null) return null;
   const room = leaveRoom(question.machine, question.residents);
+  const grid = gridOf(question);
+  const windows = new CellWindows(grid, room);
   let rank = 0;
-  for (const choice of listChoices(question)) {
-    const layout = findLayout(question.subject, choice, question.asked, room);
+  for (const cell of grid.cells()) {
+    const layout = windows.mayFit(cell)
+      ? findLayout(question.subject, grid.choiceAt(cell), question.asked, room)
+      : null;
     if (layout !== null) return describe(question, layout, rank);
     rank += 1;
   }
@@ -47,16 +52,35 @@ export function withoutConflict({ subject, machine, asked }: PlanQuestion): Aske
   return changes;
 }
 
+interface Least {
+  short: Shortfall[];
+  missing: number[];
+  sum: number;
+}
+
 /** Of the choices that don't fit the one that needs the least more, and how much of which pool. */
-export function findLeast(question: PlanQuestion): { short: Shortfall[]; missing: number[] } {
+export function findLeast(question: PlanQuestion): Omit<Least, "sum"> {
   const room = leaveRoom(question.machine, question.residents);
-  let least = { short: [] as Shortfall[], missing: [] as number[], sum: Number.POSITIVE_INFINITY };
-  for (const choice of listChoices(question)) {
-    for (const { need } of listLayouts(question.subject, choice, question.asked, room)) {
+  const grid = gridOf(question);
+  const windows = new CellWindows(grid, room);
+  let least: Least = { short: [], missing: [], sum: Number.POSITIVE_INFINITY };
+  const look = (cell: Cell): void => {
+    for (const { need } of listLayouts(question.subject, grid.choiceAt(cell), question.asked, room)) {
       const missing = missingBytes(need, room);
       const sum = missing.reduce((total, bytes) => total + bytes, 0);
       if (sum < least.sum) least = { short: findShortfalls(need, room), missing, sum };
     }
+  };
+  // Mostly it is the last comfort that lacks least: what it lacks shows what need not be looked at. The first of equals is told.
+  for (let placement = 0; placement < grid.placements; placement++) {
+    const cell = { comfort: grid.comforts - 1, placement };
+    if (windows.missingBytes(cell) < least.sum) look(cell);
+  }
+  const most = least.sum;
+  least = { short: [], missing: [], sum: Number.POSITIVE_INFINITY };
+  for (const cell of grid.cells()) {
+    const missing = windows.missingBytes(cell);
+    if (missing <= most && missing < least.sum) look(cell);
   }
   return least;
 }

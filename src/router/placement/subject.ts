@@ -2,8 +2,8 @@
 // llama.cpp.
 
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
-import { countKeptBytes, countMovingBytes } from "../../models/memory/context-bytes.ts";
-import { estimateEmbedding, estimateNeed } from "../../models/memory/estimate-need.ts";
+import { countKeptBytes, countMovingBytes, countSamplingBytes } from "../../models/memory/context-bytes.ts";
+import { estimateEmbedding, prepareEstimate } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
 import { addNeeds, type MemoryNeed } from "../../protocol/memory-need.ts";
@@ -28,9 +28,6 @@ export interface SubjectSources {
   others: readonly PlanSubject[];
 }
 
-/** A search asks for the same settings again and again, for other options: so many answers are kept. */
-const ANSWERS_MAX = 20_000;
-
 export function describeSubject(given: SubjectSources): PlanSubject {
   const sources = { ...given, shape: poolBy(given.shape, given.pooling) };
   const { id, shape, fileBytes, draft, others } = sources;
@@ -46,8 +43,8 @@ export function describeSubject(given: SubjectSources): PlanSubject {
     hasDraft: draft !== null,
     weightType: findWeightType(shape),
     fileBytes,
-    needOf: remember((settings) => sumNeeds(sources, settings)),
-    laterBytesOf: (settings) => countLaterBytes(shape, settings, sources.savesStates),
+    needOf: prepareNeed(sources),
+    useBytes: (settings) => countUseBytes(shape, settings, sources.savesStates),
     embeddingOf: (settings) => (shape.embedsOnly ? null : estimateEmbedding(shape, settings)),
     workOf(settings, depth) {
       const { host, devices } = bytesPerToken(shape, settings, depth);
@@ -55,11 +52,6 @@ export function describeSubject(given: SubjectSources): PlanSubject {
     },
     others,
   };
-}
-
-/** Of the host, for what comes with requests: recurrent states that are kept, and a state on its way to disk or back. */
-export function countLaterBytes(shape: ModelShape, settings: PlanSettings, savesStates: boolean): number {
-  return countKeptBytes(shape, settings.checkpointBytes) + (savesStates ? countMovingBytes(shape, settings.kvType) : 0);
 }
 
 /** What ranks is asked of rankers, and of all others nothing. */
@@ -72,15 +64,30 @@ function toWork({ weightBytes, cacheBytes, operations }: TokenCost): PlaceWork {
   return { weightsBytes: weightBytes, kvBytes: cacheBytes, flops: operations };
 }
 
-function sumNeeds(
-  { shape, repacking, draft, withHead, besideBytes, savesStates }: SubjectSources,
-  settings: PlanSettings,
-): MemoryNeed {
-  const guesses = settings.draft && draft !== null;
-  const need = estimateNeed(shape, settings, { repacking, withHead: withHead && !guesses });
-  need.host.weightsBytes += besideBytes;
-  need.host.overheadBytes += countLaterBytes(shape, settings, savesStates);
-  return guesses ? addNeeds(need, estimateNeed(draft, settings, { repacking, role: "draft" })) : need;
+function prepareNeed({
+  shape,
+  repacking,
+  draft,
+  withHead,
+  besideBytes,
+  savesStates,
+}: SubjectSources): (settings: PlanSettings) => MemoryNeed {
+  const alone = prepareEstimate(shape, { repacking, withHead });
+  const guided = draft === null ? null : prepareEstimate(shape, { repacking });
+  const guesser = draft === null ? null : prepareEstimate(draft, { repacking, role: "draft" });
+  return (settings) => {
+    const guesses = settings.draft && guesser !== null;
+    const need = guesses && guided !== null ? guided(settings) : alone(settings);
+    need.host.weightsBytes += besideBytes;
+    need.host.overheadBytes += countUseBytes(shape, settings, savesStates);
+    return guesses ? addNeeds(need, guesser(settings)) : need;
+  };
+}
+
+/** What requests bring to an engine that is loaded, at most: neither the formula of a load nor llama.cpp's account has it. */
+export function countUseBytes(shape: ModelShape, settings: PlanSettings, savesStates: boolean): number {
+  const movingBytes = savesStates ? countMovingBytes(shape, settings.kvType) : 0;
+  return countKeptBytes(shape, settings.checkpointBytes) + movingBytes + countSamplingBytes(shape, settings);
 }
 
 /** The last layer that has experts, and all before it: placing counts from the first. */
@@ -96,20 +103,4 @@ function findWeightType({ tensors }: ModelShape): string | null {
   }
   const [most] = [...bytes].sort(([, a], [, b]) => b - a);
   return most?.[0] ?? null;
-}
-
-function remember(needOf: (settings: PlanSettings) => MemoryNeed): (settings: PlanSettings) => MemoryNeed {
-  const answers = new Map<string, MemoryNeed>();
-  return (settings) => {
-    const { contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares } =
-      settings;
-    const parts = [contextLength, parallel, retainedMax, batchSize, microBatchSize, kvType, gpuLayers, deviceShares];
-    const key = [...parts, settings.hostExpertLayers, settings.checkpointBytes, settings.draft].join(" ");
-    const known = answers.get(key);
-    if (known !== undefined) return known;
-    const need = needOf(settings);
-    if (answers.size >= ANSWERS_MAX) answers.clear();
-    answers.set(key, need);
-    return need;
-  };
 }

@@ -1,5 +1,5 @@
-// The file of the model that is next is read while another one's engine ends, so that its load finds it in memory. One at a
-// time: it ends when another model is next, or none. How it is read is an effect.
+// The file of the model that is next is read while it is planned, and while another one's engine ends, so that its load finds
+// it in memory. One at a time: it ends when another model is next, or none. How it is read is an effect.
 
 import type { ModelEntry } from "../../models/entry.ts";
 

@@ -157,10 +157,10 @@ export class Residency {
     if (this.#stopping.signal.aborted) return;
     const { clock } = this.#deps;
     const nowMs = clock.monotonicMs();
-    const waiting = this.#listWaiting();
+    const { waiting, weighed } = this.#listWaiting();
     const residents = this.places.entries().flatMap(([key, place]) => toResident(key, place, nowMs) ?? []);
     if (waiting.length === 0 && residents.every(({ phase }) => phase !== "closing")) {
-      this.#ahead.follow(null);
+      this.#ahead.follow(weighed);
       return;
     }
     const { budgets } = this;
@@ -173,11 +173,11 @@ export class Residency {
     for (const key of step.close) void this.#close(present(this.places.find(key)), "room");
     if (step.wakeAtMs !== null) this.#cancelWake = clock.after(step.wakeAtMs - nowMs, () => this.#look(), true);
     const settled = [...step.start, ...step.refuse.map(({ key }) => key)];
-    this.#ahead.follow(waiting.find(({ key }) => !settled.includes(key))?.entry ?? null);
+    this.#ahead.follow(waiting.find(({ key }) => !settled.includes(key))?.entry ?? weighed);
   }
 
-  /** Models without an engine that are waited for, up to the first one whose need is not known yet. */
-  #listWaiting(): (WaitingModel & { entry: ModelEntry })[] {
+  /** Models without an engine that are waited for, up to the first one whose need is not known yet: that is `weighed`. */
+  #listWaiting(): { waiting: (WaitingModel & { entry: ModelEntry })[]; weighed: ModelEntry | null } {
     const waiting: (WaitingModel & { entry: ModelEntry })[] = [];
     for (const { key, entry } of this.line.groups()) {
       const place = present(this.places.find(key));
@@ -186,11 +186,11 @@ export class Residency {
       const needBytes = this.#deps.memory === undefined ? [] : place.tenure.needBytes;
       if (needBytes === null) {
         void this.#weigh(entry, place, this.#deps.memory);
-        break;
+        return { waiting, weighed: entry };
       }
       waiting.push({ key, needBytes, entry });
     }
-    return waiting;
+    return { waiting, weighed: null };
   }
 
   async #weigh(entry: ModelEntry, place: Place, memory: MemoryEffects | undefined): Promise<void> {

@@ -6,7 +6,7 @@ import { bytesPerToken } from "../../../src/models/memory/active-cost.ts";
 import { estimateEmbedding, estimateNeed } from "../../../src/models/memory/estimate-need.ts";
 import type { LayerShape, ModelShape, ShapeTensor } from "../../../src/models/memory/model-shape.ts";
 import { countRepacked, describeRepacking, type RepackRules } from "../../../src/models/memory/repacking.ts";
-import { placeLayer } from "../../../src/models/memory/weight-places.ts";
+import { groupWeights, placeLayer, placeTensor } from "../../../src/models/memory/weight-places.ts";
 import { KV_TYPES, type LoadSettings, type MemoryNeed } from "../../../src/protocol/memory-need.ts";
 import { LOAD } from "../../support/memory-settings.ts";
 import { makeRandom } from "../../support/random.ts";
@@ -135,6 +135,30 @@ describe("places", () => {
       const { host, devices } = estimateNeed(shape, makeSettings());
       const weights = [host, ...devices].reduce((sum, parts) => sum + parts.weightsBytes + parts.mappedBytes, 0);
       expect(weights).toBe(shape.tensors.reduce((sum, { bytes }) => sum + bytes, 0));
+    }
+  });
+
+  test("tensors that are added up beforehand lie where each would lie by itself", () => {
+    const repacking = describeRepacking(["avx2"]);
+    for (const seed of SEEDED) {
+      const shape = makeShape();
+      const settings = makeSettings();
+      const rules = settings.gpuLayers > 0 ? [] : repacking;
+      const expected = { mappedBytes: 0, repackedBytes: 0, deviceBytes: settings.deviceShares.map(() => 0) };
+      const add = (tensor: ShapeTensor, mappedBytes: number): void => {
+        const place = placeTensor(tensor, shape, settings);
+        const copied = countRepacked(tensor, rules);
+        if (place !== "host") expected.deviceBytes[place] = (expected.deviceBytes[place] ?? 0) + tensor.bytes;
+        else if (copied === null) expected.mappedBytes += mappedBytes;
+        else expected.repackedBytes += copied;
+      };
+      for (const tensor of shape.tensors) {
+        if (seed % 2 === 0) tensor.type = "Q4_K";
+        add(tensor, tensor.bytes);
+        if (tensor.isInput && shape.tiesOutput) add({ ...tensor, isInput: false, isMatrix: true }, 0);
+      }
+      const placed = groupWeights(shape, { repacking, loadsHead: false })(settings);
+      expect([seed, placed]).toEqual([seed, expected]);
     }
   });
 

@@ -5,6 +5,7 @@ import type { DeviceSnapshot, MachineSnapshot } from "../../../src/protocol/mach
 import type { DeviceRates, MachineRates } from "../../../src/protocol/machine-rates.ts";
 import { DEFAULT_BUDGET_POLICY, describeBudget } from "../../../src/router/placement/budget.ts";
 import { makeDevice, makeMachine } from "../../support/machines.ts";
+import { makeRandom } from "../../support/random.ts";
 import { GIB, makeResident, noParts } from "../../support/random-plans.ts";
 
 const rate = (name: string, kind: DeviceRates["kind"], totalBytes: number | null = 24 * GIB): DeviceRates => ({
@@ -27,10 +28,39 @@ describe("main memory", () => {
   test("a share of what there is, or what is free but for the base", () => {
     expect(budget(memory({ totalBytes: 100, availableBytes: 100 }), DEFAULT_BUDGET_POLICY).budgetBytes).toBe(75);
     expect(budget(memory({ totalBytes: 100, availableBytes: 50 }), DEFAULT_BUDGET_POLICY).budgetBytes).toBe(40);
-    expect(budget(memory({ totalBytes: 100, availableBytes: 5 }), DEFAULT_BUDGET_POLICY).budgetBytes).toBe(0);
     const own = policy({ memoryShare: 0.5, baseShare: 0.2 });
     expect(budget(memory({ totalBytes: 100, availableBytes: 100 }), own).budgetBytes).toBe(50);
     expect(budget(memory({ totalBytes: 100, availableBytes: 50 }), own).budgetBytes).toBe(30);
+  });
+
+  test("on a machine that is nearly full half of what is free; less of it under pressure; or nothing, if so set", () => {
+    const full = (changes: Partial<MachineSnapshot["memory"]> = {}) =>
+      memory({ totalBytes: 1000, availableBytes: 50, ...changes });
+    expect(budget(full(), DEFAULT_BUDGET_POLICY)).toMatchObject({
+      budgetBytes: 25,
+      reason: "50 B are free, and 50 % of that, since it is little of 1.0 kB, stay free",
+    });
+    expect(budget(full({ pressure: "critical" }), DEFAULT_BUDGET_POLICY).budgetBytes).toBe(15);
+    expect(budget(full(), policy({ freeShare: 0 })).budgetBytes).toBe(0);
+    expect(budget(full({ availableBytes: 0 }), DEFAULT_BUDGET_POLICY).budgetBytes).toBe(0);
+  });
+
+  test("more that is free, and a smaller base, never leave less; and never more than is free", () => {
+    for (let seed = 0; seed < 2000; seed++) {
+      const random = makeRandom(seed);
+      const totalBytes = 1000 + random(1_000_000);
+      const availableBytes = random(totalBytes);
+      const share = () => random(101) / 100;
+      const pressure = (["normal", "warning", "critical"] as const)[random(3)] ?? "normal";
+      const own = policy({ baseShare: share(), freeShare: share(), automatic: random(4) > 0 });
+      const of = (available: number, base = own.baseShare) =>
+        budget(memory({ totalBytes, availableBytes: available, pressure }), { ...own, baseShare: base }).budgetBytes ??
+        Number.NaN;
+      const bytes = of(availableBytes);
+      expect([seed, bytes >= 0 && bytes <= availableBytes]).toEqual([seed, true]);
+      expect([seed, of(availableBytes + random(totalBytes - availableBytes)) >= bytes]).toEqual([seed, true]);
+      expect([seed, of(availableBytes, own.baseShare / 2) >= bytes]).toEqual([seed, true]);
+    }
   });
 
   test("shared with a device: sixty of a hundred", () => {

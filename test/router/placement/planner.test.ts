@@ -18,7 +18,7 @@ import { DeviationFile } from "../../../src/state/deviation-file.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { makeEntry } from "../../support/fake-engines.ts";
 import { makeMachine } from "../../support/machines.ts";
-import { GIB, MIB, makeResident, makeSubject } from "../../support/random-plans.ts";
+import { GIB, MIB, makeResident, makeSubject, noParts } from "../../support/random-plans.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-planner-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -42,9 +42,14 @@ interface World {
   residents?: Resident[];
   /** What llama.cpp says beyond the formula; null: it says nothing. */
   beyondBytes?: number | null;
+  /** What it ends with in place of an answer. */
+  refusal?: Error;
   broken?: boolean;
+  /** What requests may bring beside a load. */
+  useBytes?: number;
+  /** It is not converted yet. */
+  outType?: string;
   embeddingBytes?: number;
-  laterBytes?: number;
   /** A plug-in for devices is loaded, and finds one with 8 GiB. */
   device?: boolean;
 }
@@ -55,37 +60,47 @@ function makePlanner({
   asked = {},
   residents = [],
   beyondBytes = 0,
+  refusal,
   broken = false,
   device = false,
+  useBytes = 0,
+  outType,
   embeddingBytes,
-  laterBytes = 0,
 }: World = {}) {
   const spec = { ...SPEC, ...(embeddingBytes === undefined ? {} : { embeddingBytes }) };
-  const subject = { ...makeSubject(spec), laterBytesOf: () => laterBytes };
+  const subject = { ...makeSubject(spec), useBytes: () => useBytes };
   const seen = {
     measured: [] as PlanSettings[],
     warnings: [] as string[],
     deviations: new Map<string, Deviation>(),
     moves: false,
+    looks: 0,
+    described: 0,
   };
   const memory = () => ({ ...makeMachine().memory, totalBytes: 64 * GIB, availableBytes: free.bytes });
   const effects: PlannerEffects = {
-    snapshot: async () => makeMachine({ memory: memory() }),
+    async snapshot() {
+      seen.looks++;
+      return makeMachine({ memory: memory() });
+    },
     rates: async () => (device ? RATES : null),
     recallRates: () => null,
     usesDevices: device,
     residents: () => residents,
     isMoving: () => seen.moves,
     async describe(model): Promise<PlannedModel> {
+      seen.described++;
       if (broken) throw new AppError({ code: "format_unsupported", message: "its header does not tell" });
       if (typeof model === "string" && model !== "m")
         throw new AppError({ code: "model_not_found", message: "no such" });
+      if (outType !== undefined) return { subject, asked, stamp: null, outType };
       return { subject, asked, stamp: "stamp" };
     },
     describeHeaders: async ({ id }) => ({ subject: { ...subject, id }, asked, stamp: null, outType: "q8_0" }),
     listModels: () => ["m", "gone"],
     async measure(_model, settings): Promise<MemoryNeed | null> {
       seen.measured.push(settings);
+      if (refusal !== undefined) throw refusal;
       if (beyondBytes === null) throw new Error("the child died");
       const { host, devices } = subject.needOf(settings);
       return { host: { ...host, computeBytes: host.computeBytes + beyondBytes }, devices };
@@ -145,9 +160,27 @@ describe("llama.cpp's account", () => {
     expect((await ask(planner)).plan.verdict).toBe("refused");
   });
 
-  test("that can't be had leaves the estimate, with a warning", async () => {
+  test.each(["model_damaged", "format_unsupported", "not_supported"] as const)(
+    "%s is the plan's answer, as it is the load's",
+    async (code) => {
+      const refusal = new AppError({ code, message: "a tensor is missing", hint: "Fetch it again." });
+      expect(ask(makePlanner({ refusal }).planner)).rejects.toBe(refusal);
+    },
+  );
+
+  test.each(["out_of_memory", "overloaded", "internal"] as const)("%s is no word about the file", async (code) => {
+    const { planner } = makePlanner({ refusal: new AppError({ code, message: "64 measurements wait already" }) });
+    expect(await ask(planner)).toMatchObject({ source: "estimated", unmeasured: "64 measurements wait already" });
+  });
+
+  test("that can't be had leaves the estimate, with a warning, and the plan tells why", async () => {
     const { planner, seen } = makePlanner({ beyondBytes: null });
-    expect(await ask(planner)).toMatchObject({ source: "estimated", plan: { verdict: "fits" } });
+    expect(await ask(planner)).toMatchObject({
+      source: "estimated",
+      unmeasured: "the child died",
+      plan: { verdict: "fits" },
+    });
+    expect(await ask(makePlanner().planner)).toMatchObject({ source: "measured", unmeasured: null });
     expect(seen.warnings).toEqual(["m could not be measured: the child died"]);
   });
 });
@@ -230,6 +263,18 @@ describe("loads", () => {
     expect(planner.pools()).toMatchObject([{ budgetBytes: 8 * GIB }]);
   });
 
+  test("is planned from one look at the machine, and from none while engines start or end", async () => {
+    const { planner, seen } = makePlanner();
+    await planner.planLoad(entry);
+    expect([seen.looks, seen.described]).toEqual([1, 1]);
+    seen.moves = true;
+    await planner.planLoad(entry);
+    expect([seen.looks, seen.described]).toEqual([1, 2]);
+    // Who asks for a plan gets what is known now.
+    await planner.optimization();
+    expect(seen.looks).toBe(2);
+  });
+
   test("while an engine starts or ends, the last budget holds", async () => {
     const free = { bytes: 64 * GIB };
     const { planner, seen } = makePlanner({ memoryBytes: null, free });
@@ -269,7 +314,7 @@ describe("loads", () => {
     if (load === null) throw new Error("not planned");
     const { host, devices } = load.placed.need;
     const deviation = load.note({ host: { ...host, overheadBytes: host.overheadBytes + 30 * MIB }, devices });
-    expect(deviation.measuredBytes - deviation.plannedBytes).toBe(30 * MIB);
+    expect((deviation?.measuredBytes ?? 0) - (deviation?.plannedBytes ?? 0)).toBe(30 * MIB);
     expect(planner.learnedOf("m")).toMatchObject({ loads: 1, excessBytes: 30 * MIB });
     expect(planner.learnedOf("another")).toBeNull();
     expect(planner.byPool(load.placed.need)).toEqual([...load.poolBytes]);
@@ -279,14 +324,23 @@ describe("loads", () => {
     expect(total(report)).toBe(before + 30 * MIB);
   });
 
-  test("what comes with requests alone is in the plan, and not held against what a load took", async () => {
-    const { planner } = makePlanner({ laterBytes: 50 * MIB });
+  test("what requests may bring later is no part of a load, and hides nothing that a load took", async () => {
+    const { planner } = makePlanner({ useBytes: 50 * MIB });
     const load = await planner.planLoad(entry);
-    if (load === null) throw new Error("not planned");
-    const { host, devices } = load.placed.need;
-    const overheadBytes = host.overheadBytes - 50 * MIB + 7 * MIB;
-    const deviation = load.note({ host: { ...host, overheadBytes }, devices });
-    expect(deviation.measuredBytes - deviation.plannedBytes).toBe(7 * MIB);
+    const { host, devices } = load?.placed.need ?? { host: noParts(), devices: [] };
+    load?.note({ host: { ...host, overheadBytes: host.overheadBytes - 20 * MIB }, devices });
+    expect(planner.learnedOf("m")).toMatchObject({ excessBytes: 30 * MIB });
+  });
+
+  test("weights that are not converted yet are planned by the formula; what they take teaches nothing", async () => {
+    const { planner, seen } = makePlanner({ outType: "q8_0", memoryBytes: 600 * MIB });
+    const load = await planner.planLoad(entry);
+    expect(load?.placed.lowered).not.toEqual([]);
+    expect(load?.note({ host: noParts(), devices: [] })).toBeNull();
+    expect(seen.measured).toEqual([]);
+    expect([...seen.deviations]).toEqual([]);
+    const refused = makePlanner({ outType: "q8_0", memoryBytes: 100 * MIB }).planner.planLoad(entry);
+    expect(refused).rejects.toMatchObject({ code: "plan_refused" });
   });
 
   test("and in all that follow, for as long as loads take that much", async () => {

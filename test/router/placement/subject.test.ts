@@ -55,19 +55,21 @@ function subjectOf(changes: Partial<SubjectSources> = {}) {
 describe("what comes with requests", () => {
   /** Two layers of 192 numbers in half precision, 256 tokens. */
   const MOVING = 2 * 192 * 2 * 256;
+  /** 48 bytes a token for each of two threads. */
+  const SAMPLING = 2 * 48 * 1000;
 
   test("is a state on its way to disk or back, and recurrent ones that are kept", () => {
-    expect(subjectOf().laterBytesOf(SETTINGS)).toBe(MOVING);
+    expect(subjectOf().useBytes(SETTINGS)).toBe(MOVING + SAMPLING);
     const layers = [{ ...LAYER, stateLength: 100, convolutionLength: 20 }, LAYER, LAYER];
     const recurrent = subjectOf({ shape: { ...SHAPE, layers } });
     const keptOf = (checkpointBytes: number) =>
-      recurrent.laterBytesOf({ ...SETTINGS, checkpointBytes }) - recurrent.laterBytesOf(SETTINGS);
+      recurrent.useBytes({ ...SETTINGS, checkpointBytes }) - recurrent.useBytes(SETTINGS);
     expect(keptOf(77)).toBe(77);
     // There are never more than so many.
     expect(keptOf(1e9)).toBe(256 * 120 * 4);
-    expect(subjectOf().laterBytesOf({ ...SETTINGS, kvType: "f32" })).toBe(2 * MOVING);
-    expect(subjectOf({ savesStates: false }).laterBytesOf(SETTINGS)).toBe(0);
-    expect(subjectOf({ shape: { ...SHAPE, embedsOnly: true } }).laterBytesOf(SETTINGS)).toBe(0);
+    expect(subjectOf().useBytes({ ...SETTINGS, kvType: "f32" })).toBe(2 * MOVING + SAMPLING);
+    expect(subjectOf({ savesStates: false }).useBytes(SETTINGS)).toBe(SAMPLING);
+    expect(subjectOf({ shape: { ...SHAPE, embedsOnly: true } }).useBytes(SETTINGS)).toBe(0);
   });
 
   test("is in the need, as overhead of the host", () => {
