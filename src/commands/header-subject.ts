@@ -45,6 +45,7 @@ export function describeHeaderModel({ id, facts }: HeaderModel, terms: HeaderTer
     draft: null,
     withHead: false,
     besideBytes: 0,
+    savesStates: true,
     others: [],
   });
   return { subject, asked: terms.asked, stamp: null, ...(outType === undefined ? {} : { outType }) };

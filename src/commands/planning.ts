@@ -88,7 +88,7 @@ export function openPlanner(sources: PlanningSources): Planner {
     async measure(model, settings) {
       const entry = models.find(model);
       const { need } = await measurer.measure(models.toEngine(entry, settings));
-      const useBytes = countUseBytes(models.shapeOf(entry), settings);
+      const useBytes = models.useBytes(entry, settings);
       return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes + useBytes } };
     },
     deviations: new DeviationFile(join(folders.state, "planned.json"), log),
@@ -148,6 +148,12 @@ class Models {
     return draft ? planned : { ...planned, draft: null };
   }
 
+  /** llama.cpp's account has none of it. */
+  useBytes(entry: ModelEntry, settings: PlanSettings): number {
+    const { kvStore } = this.#start(entry).settings;
+    return countUseBytes(this.#shape(entry.id, filesOf(entry)), settings, kvStore !== null);
+  }
+
   /** Another file that can't be read is no alternative, and nothing to fail for. */
   #tryDescribe(entry: ModelEntry, simd: readonly string[]): PlanSubject[] {
     try {
@@ -172,6 +178,7 @@ class Models {
       withHead: (settings.head ?? null) !== null,
       besideBytes: settings.adapters.reduce((sum, path) => sum + statSync(path).size, 0),
       pooling: settings.pooling,
+      savesStates: settings.kvStore !== null,
       others,
     });
   }

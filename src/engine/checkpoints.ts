@@ -3,6 +3,7 @@
 
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
+import { CHECKPOINTS_MAX } from "../protocol/context-sizes.ts";
 import type { AdapterSet } from "./adapter-sets.ts";
 import type { SavedState } from "./backend.ts";
 import { PrefixForest } from "./prefix-forest.ts";
@@ -30,8 +31,6 @@ const MEMORY_SHARE = 1 / 16;
 const BYTES_MIN = 128 * 1024 * 1024;
 /** As many as are looked at, of a middling model: more would hardly be used. */
 const BYTES_MAX = 4 * 1024 * 1024 * 1024;
-/** Each is looked at when one has to go. */
-const CHECKPOINTS_MAX = 256;
 
 /** The budget when nobody asked for one. `memoryBytes`: what this process may use, by the machine and its control group. */
 export function automaticCheckpointBytes(memoryBytes: number): number {

@@ -2,8 +2,8 @@
 // memory: plain and sliding ones are chains of slices; a hybrid's chain needs an end, with the recurrent state, to be gone
 // on from; a recurrent one is an end alone. It reads and writes nothing.
 
-import type { MemoryKind } from "../protocol/model-info.ts";
-import type { AdapterSet } from "./adapter-sets.ts";
+import type { CacheEntry, MemoryKind } from "../protocol/model-info.ts";
+import { type AdapterSet, NO_ADAPTERS } from "./adapter-sets.ts";
 import type { SavedState } from "./backend.ts";
 import type { Kept } from "./kept-sequences.ts";
 import type { KvFiles } from "./kv-files.ts";
@@ -26,6 +26,9 @@ export interface Pending extends Held {
   /** The recurrent state at its end; null: the sequence's own. */
   rest: SavedState | null;
 }
+
+/** Chains that `/api/cache` lists. */
+const LISTED_MAX = 100;
 
 export class KvChains {
   readonly #files: KvFiles;
@@ -69,6 +72,22 @@ export class KvChains {
   /** The same, of tokens that don't change. */
   findKnown(held: Held): SliceName[] {
     return this.findAmong(held.tokens, this.#slicesOf(held), held.set);
+  }
+
+  /** Those that are on disk only. */
+  describe({ kept, checkpoints }: PrefixCache, nowMs: number): CacheEntry[] {
+    const inMemory = [...kept, ...checkpoints].flatMap((held) => this.namesOf(held));
+    const known = new Set(inMemory.map(({ hash }) => hash));
+    const ends = this.#files.ends().filter(({ name }) => !known.has(name.hash));
+    return ends
+      .toSorted((a, b) => b.usedMs - a.usedMs)
+      .slice(0, LISTED_MAX)
+      .map(({ name, usedMs }) => {
+        const tokens = tokensUpTo(name, this.#sliceTokens);
+        const lora = this.#files.rootOf(name) === NO_ADAPTERS.root ? [] : null;
+        const idleMs = nowMs - usedMs;
+        return { state: "disk", tokens, durableTokens: tokens, session: null, lora, idleMs, preview: "" };
+      });
   }
 
   /** All names of what is in memory. */

@@ -1,9 +1,6 @@
 // Names of the files of kept KV state: by the hash of all tokens up to a state's end, so that the same beginning has the
 // same name whoever had it. Which files there are is not its business.
 
-/** Tokens of one slice: copied between two steps, so its size bounds the pause. */
-export const SLICE_TOKENS = 256;
-
 /** A state's name and its place in the chain of slices. */
 export interface SliceName {
   hash: string;

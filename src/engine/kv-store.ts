@@ -4,15 +4,15 @@
 
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
+import { SLICE_TOKENS } from "../protocol/context-sizes.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import { AbandonedTasks } from "./abandoned-tasks.ts";
-import { NO_ADAPTERS } from "./adapter-sets.ts";
 import type { Backend, SavedState, Task } from "./backend.ts";
 import type { Kept } from "./kept-sequences.ts";
 import { type Held, KvChains, type Pending } from "./kv-chains.ts";
 import { KvFiles } from "./kv-files.ts";
 import { KvLookup } from "./kv-lookup.ts";
-import { SLICE_TOKENS, type SliceName, tokensUpTo } from "./kv-names.ts";
+import { type SliceName, tokensUpTo } from "./kv-names.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import { type Sequence, seqIdOf } from "./sequence.ts";
 import { WritePause } from "./write-pause.ts";
@@ -56,8 +56,6 @@ interface Write {
  * machine's time, which that request would wait for.
  */
 const QUIET_MS = 500;
-/** Chains that `/api/cache` lists. */
-const LISTED_MAX = 100;
 
 export class KvStore implements Disposable {
   readonly sliceTokens: number;
@@ -97,8 +95,12 @@ export class KvStore implements Disposable {
 
   /** How long there is nothing to do, in ms, unless a task ends: 0 when a slice has come, or one can be written. */
   restMs(cache: PrefixCache, turn: WriteTurn): number {
-    for (const { task } of this.#restores.values()) if (task === null || task.poll().kind !== "running") return 0;
+    const mayRead = !this.#isReading();
+    for (const { task } of this.#restores.values()) {
+      if (task === null ? mayRead : task.poll().kind !== "running") return 0;
+    }
     if (this.#write !== null) return this.#write.task.poll().kind !== "running" ? 0 : Number.POSITIVE_INFINITY;
+    if (this.#restores.size > 0) return Number.POSITIVE_INFINITY;
     return turn === "none" || this.#nextToWrite(cache) === null ? Number.POSITIVE_INFINITY : this.#untilTurnMs(turn);
   }
 
@@ -157,7 +159,8 @@ export class KvStore implements Disposable {
       this.#abandoned.add(this.#write.task);
       this.#write = null;
     }
-    if (this.#write === null && this.#untilTurnMs(turn) === 0) this.#startWrite(cache, turn === "awaited");
+    if (this.#write === null && this.#restores.size === 0 && this.#untilTurnMs(turn) === 0)
+      this.#startWrite(cache, turn === "awaited");
   }
 
   /** Tokens of a kept sequence, or of a checkpoint, that a restart would not lose. */
@@ -167,18 +170,7 @@ export class KvStore implements Disposable {
 
   /** Chains that are on disk only. */
   describe(cache: PrefixCache): CacheEntry[] {
-    const inMemory = [...cache.kept, ...cache.checkpoints].flatMap((held) => this.#chains.namesOf(held));
-    const known = new Set(inMemory.map(({ hash }) => hash));
-    const now = this.#clock.wallMs();
-    const ends = this.#files.ends().filter(({ name }) => !known.has(name.hash));
-    return ends
-      .toSorted((a, b) => b.usedMs - a.usedMs)
-      .slice(0, LISTED_MAX)
-      .map(({ name, usedMs }) => {
-        const tokens = tokensUpTo(name, this.sliceTokens);
-        const lora = this.#files.rootOf(name) === NO_ADAPTERS.root ? [] : null;
-        return { state: "disk", tokens, durableTokens: tokens, session: null, lora, idleMs: now - usedMs, preview: "" };
-      });
+    return this.#chains.describe(cache, this.#clock.wallMs());
   }
 
   get stats(): NonNullable<EngineStats["kvStore"]> {
@@ -197,6 +189,7 @@ export class KvStore implements Disposable {
       return;
     }
     if (restore.task === null) {
+      if (this.#isReading()) return;
       restore.task = this.#backend.readState(this.#files.pathOf(name));
       return;
     }
@@ -208,6 +201,11 @@ export class KvStore implements Disposable {
     if (!cache.makeRoom(tokensUpTo(name, this.sliceTokens) - sequence.computed)) left.length = 0;
     else this.#takeSlice(restore, name, state, task, cache);
     this.#goOn(restore, cache);
+  }
+
+  /** One after the other, and nothing is begun to be written meanwhile: a slice may have 100 MB, which a plan counts once. */
+  #isReading(): boolean {
+    return [...this.#restores.values()].some(({ task }) => task !== null);
   }
 
   #takeSlice(restore: Restore, name: SliceName, state: TaskState, task: Task<SavedState>, cache: PrefixCache): void {

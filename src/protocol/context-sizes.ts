@@ -24,6 +24,11 @@ const SCRATCH_SEQUENCES = 1;
 /** Beside so many streams a step costs each of them so little that a guess hardly pays. */
 const DRAFT_SEQUENCES = 16;
 
+/** Recurrent states that are kept in memory, at places of prompts: each is looked at when one has to go. */
+export const CHECKPOINTS_MAX = 256;
+/** Tokens of one slice of KV state on its way to disk or back: copied between two steps, so its size bounds the pause. */
+export const SLICE_TOKENS = 256;
+
 type Sized = Pick<LoadSettings, "contextLength" | "parallel" | "retainedMax" | "batchSize" | "microBatchSize">;
 
 export function sizeGeneration({ contextLength, parallel, retainedMax, ...asked }: Sized): ContextSizes {

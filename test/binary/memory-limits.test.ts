@@ -2,14 +2,23 @@
 // what is said to fit loads, serves its whole context, and takes what the plan says.
 
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { BINARY } from "../support/binary.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
+import {
+  boundOf,
+  findPid,
+  MIB,
+  nameOf,
+  type Plan,
+  post,
+  readStatus,
+  startLimited,
+  sumOwn,
+  watchPeak,
+} from "../support/limited-server.ts";
 import { type MadeGroup, makeMemoryGroup } from "../support/memory-group.ts";
 import { type ModelSpec, QWEN3_SPEC } from "../support/model-specs.ts";
-import { type Server, startServer } from "../support/server.ts";
+import type { Server } from "../support/server.ts";
 
-const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 /** 1,500 tokens through the widest model on two cores that others use too. */
 const TIMEOUT_MS = 600_000;
@@ -18,9 +27,6 @@ const CONTEXT = 1536;
 const WIDE_CONTEXT = 8192;
 /** Of which the last ones are the answer. */
 const PROMPT = CONTEXT - 36;
-/** The larger of both: the issue's bound of what a load may take beside its plan. */
-const SHARE = 0.05;
-const SLACK_BYTES = 64 * MIB;
 
 /** Keys and values weigh much here and the rest little: 16 kB a token and layer. */
 const specOf = (layers: number): ModelSpec => ({
@@ -46,16 +52,6 @@ const CASES: [name: string, bytes: number, layers: number][] = [
   ["4 GiB", 4 * GIB, 64],
 ];
 
-interface Plan {
-  verdict: string;
-  plan: {
-    settings: { parallel: number };
-    memory: { host: Record<"weightsBytes" | "mappedBytes" | "kvBytes" | "computeBytes" | "overheadBytes", number> };
-  };
-  change: { moreBytes: unknown } | null;
-  options: { cost: string }[];
-}
-
 const made: MadeGroup = makeMemoryGroup(`mlo-limits-${process.pid}`);
 if (made.kind === "none") console.warn(`skipped: no memory control group can be made here: ${made.reason}`);
 let server: Server | null = null;
@@ -69,39 +65,8 @@ afterAll(() => {
 
 async function start(bytes: number, spec: ModelSpec): Promise<Server> {
   if (made.kind === "none") throw new Error(made.reason);
-  made.group.limit(bytes);
-  const program = made.group.enter([BINARY]);
-  server = await startServer({ program, args: ["--model", cacheModel(spec)] });
+  server = await startLimited(cacheModel(spec), [], { group: made.group, bytes });
   return server;
-}
-
-async function post<T>({ url }: Server, path: string, body: object): Promise<{ status: number; body: T }> {
-  const headers = { "content-type": "application/json" };
-  const response = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(body) });
-  return { status: response.status, body: (await response.json()) as T };
-}
-
-async function readStatus({ url }: Server): Promise<{ id: string; state: string; pid: number | null }[]> {
-  const response = await fetch(`${url}/api/models/status`);
-  return ((await response.json()) as { models: { id: string; state: string; pid: number | null }[] }).models;
-}
-
-function readAnonymous(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN);
-}
-
-/** The most of its own memory that the process ever had while the work went on. */
-async function watchPeak(pid: number, work: Promise<unknown>): Promise<number> {
-  let [peak, isOver] = [readAnonymous(pid), false];
-  void work.finally(() => {
-    isOver = true;
-  });
-  while (!isOver) {
-    peak = Math.max(peak, readAnonymous(pid));
-    await Bun.sleep(20);
-  }
-  return peak;
 }
 
 describe.skipIf(made.kind === "none")("a control group of", () => {
@@ -133,25 +98,26 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
       const model = await nameOf(running);
       const { body: report } = await post<Plan>(running, "/api/plan", { model, ctx: CONTEXT });
       expect(report.verdict).toBe("fits");
-      const plannedBytes = ownBytes(report);
+      const plannedBytes = sumOwn(report);
       const { mappedBytes } = report.plan.memory.host;
       expect((await post(running, "/api/models/load", { model, ctx: CONTEXT })).status).toBe(200);
-      const pid = (await readStatus(running)).find(({ state }) => state === "loaded")?.pid ?? 0;
+      const pid = await findPid(running);
       const prompt = Array.from({ length: PROMPT }, (_, at) => 300 + (at % 5000));
       const answering = post<{ usage: { prompt_tokens: number; completion_tokens: number } }>(
         running,
         "/v1/completions",
         { model, prompt, max_tokens: CONTEXT, temperature: 0, ignore_eos: true },
       );
-      const peak = await watchPeak(pid, answering);
+      // What is kept goes to disk then, which needs memory too.
+      const ending = answering.then(() => post(running, "/api/models/unload", { model }));
+      const peak = await watchPeak(pid, ending);
       const { status, body } = await answering;
       expect(status).toBe(200);
       expect(body.usage.prompt_tokens + body.usage.completion_tokens).toBeGreaterThanOrEqual(CONTEXT - 1);
-      const bound = Math.max(SHARE * plannedBytes, SLACK_BYTES);
       console.log(
         `${layers} layers: ${mib(peak)} MiB at most, ${mib(plannedBytes)} planned, ${mib(mappedBytes)} mapped beside it`,
       );
-      expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(bound);
+      expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(boundOf(plannedBytes));
       expect(group.kills).toBe(0);
     },
     TIMEOUT_MS,
@@ -174,9 +140,9 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
       );
       const peak = await watchPeak(pid, answering);
       expect((await answering).map(({ status }) => status)).toEqual(Array(report.plan.settings.parallel).fill(200));
-      const plannedBytes = ownBytes(report);
+      const plannedBytes = sumOwn(report);
       console.log(`${mib(peak)} MiB at most, ${mib(plannedBytes)} planned`);
-      expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(Math.max(SHARE * plannedBytes, SLACK_BYTES));
+      expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(boundOf(plannedBytes));
     },
     TIMEOUT_MS,
   );
@@ -198,16 +164,6 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
   );
 });
 
-function ownBytes({ plan }: Plan): number {
-  const { mappedBytes: _mapped, ...own } = plan.memory.host;
-  return Object.values(own).reduce((sum, part) => sum + part, 0);
-}
-
 function mib(value: number): number {
   return Math.round(value / MIB);
-}
-
-async function nameOf({ url }: Server): Promise<string> {
-  const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
-  return data[0]?.id ?? "";
 }

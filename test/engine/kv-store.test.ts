@@ -167,6 +167,34 @@ describe("writing", () => {
   });
 });
 
+/** The most states that were read, or being read, at once. */
+function watchReads({ backend }: ReturnType<typeof makeRun>): { most: number } {
+  const seen = { most: 0 };
+  let now = 0;
+  const read = backend.readState.bind(backend);
+  backend.readState = (path) => {
+    const task = read(path);
+    seen.most = Math.max(seen.most, ++now);
+    let isHeld = true;
+    const leave = (): void => {
+      if (isHeld) now -= 1;
+      isHeld = false;
+    };
+    return {
+      poll: () => task.poll(),
+      take() {
+        leave();
+        return task.take();
+      },
+      [Symbol.dispose]() {
+        leave();
+        task[Symbol.dispose]();
+      },
+    };
+  };
+  return seen;
+}
+
 describe("a restart", () => {
   test("reads only what is new", () => {
     using folder = new KvFolder();
@@ -192,6 +220,19 @@ describe("a restart", () => {
     const { evaluatedTokens, reusedTokens } = run.engine.stats();
     expect(reusedTokens).toBeGreaterThan(2 * SLICES * TEST_SLICE_TOKENS);
     expect(evaluatedTokens).toBeLessThan(40);
+    run.checkEmpty();
+  });
+
+  test("has one state at a time in memory, however many are read for", () => {
+    using folder = new KvFolder();
+    live(folder, [TEXT, "an entirely different text, as long"]);
+    using run = makeRun(folder, { taskPolls: () => 2 });
+    const reads = watchReads(run);
+    const texts = [TEXT, "an entirely different text, as it was", `${TEXT} too`];
+    for (const [id, text] of texts.entries()) run.generate(id, ask(text));
+    run.settle();
+    expect(reads.most).toBe(1);
+    expect(run.engine.stats().reusedTokens).toBeGreaterThan(2 * SLICES * TEST_SLICE_TOKENS);
     run.checkEmpty();
   });
 

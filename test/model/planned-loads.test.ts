@@ -34,6 +34,7 @@ async function makePlanner(modelPath: string, budgetBytes: number) {
     draft: null,
     withHead: false,
     besideBytes: 0,
+    savesStates: false,
     others: [],
   });
   const toEngine = ({ checkpointBytes: _bytes, draft: _draft, ...load }: PlanSettings): EngineSettings =>
@@ -52,11 +53,10 @@ async function makePlanner(modelPath: string, budgetBytes: number) {
       listModels: () => ["m"],
       async measure(_model, settings) {
         measured.push(settings);
-        // This process has the tests too: what an engine has beside the model is the formula's here.
+        // This process has the tests too: what an engine has beside the model, and comes with requests, is the formula's here.
         const restBytes = subject.needOf(settings).host.overheadBytes;
         const hooks = { onProgress: () => {}, wait: () => Bun.sleepSync(1) };
-        const { need } = layOut(library, toEngine(settings), hooks, () => restBytes);
-        return { ...need, host: { ...need.host, overheadBytes: need.host.overheadBytes + settings.checkpointBytes } };
+        return layOut(library, toEngine(settings), hooks, () => restBytes).need;
       },
       deviations: { entries: () => new Map(), set: () => {} },
       warn: (message) => {
@@ -91,8 +91,9 @@ function describeEngine(modelPath: string, plugin: string): EngineSettings {
 const MODELS: [string, ModelSpec][] = [
   ["plain attention", LLAMA_SPEC],
   ["sliding windows", GEMMA_SPEC],
-  ["recurrent", MAMBA_SPEC],
-  ["hybrid", LFM2_SPEC],
+  // States and cells that weigh something beside what the formula may be off by.
+  ["recurrent", { ...MAMBA_SPEC, width: 512, layers: 16, repeated: "all" }],
+  ["hybrid", { ...LFM2_SPEC, width: 512, kvHeads: 4, headSize: 128, layers: 12 }],
   ["a wide one", WIDE_SPEC],
 ];
 
@@ -114,9 +115,8 @@ describe.skipIf(!HAS_NATIVE)("what a plan promises a load keeps", () => {
       const budgetBytes = Math.floor(few + (most - few) * share);
       const { planner: tight, toEngine } = await makePlanner(modelPath, budgetBytes);
       const { plan, source } = await tight.plan({ model: "m", asked: {}, goal: "balanced" });
-      // The formula may promise a little less than llama.cpp takes: then the last steps are refused, and nothing is loaded.
+      // The formula may promise a little less than llama.cpp takes: then the last steps do not fit, and nothing is loaded.
       if (plan.verdict !== "fits") {
-        expect(plan.verdict).toBe("refused");
         expect(share).toBeLessThanOrEqual(0.1);
         continue;
       }

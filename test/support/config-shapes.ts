@@ -73,6 +73,7 @@ export function makeConfigSubject(name: ConfigName, draft: ConfigName | null = n
     draft: draft === null ? null : describeConfig(draft),
     withHead: false,
     besideBytes: 0,
+    savesStates: false,
     others: [],
   });
 }

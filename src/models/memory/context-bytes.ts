@@ -2,7 +2,7 @@
 // llama.cpp's own arithmetic; compute buffers are what the largest part of its graph holds at once, found by comparing with
 // its own account (docs/memory.md). Pure.
 
-import type { ContextSizes } from "../../protocol/context-sizes.ts";
+import { CHECKPOINTS_MAX, type ContextSizes, SLICE_TOKENS } from "../../protocol/context-sizes.ts";
 import type { KvType, LoadSettings } from "../../protocol/memory-need.ts";
 import type { LayerShape, ModelShape } from "./model-shape.ts";
 
@@ -32,11 +32,30 @@ export function padCells(contextLength: number): number {
 }
 
 /** Of one layer: cells shared by all sequences, and a state for each. */
-export function countCacheBytes(layer: LayerShape, sizes: ContextSizes, kvType: KvType): number {
+export function countCacheBytes(
+  layer: LayerShape,
+  sizes: Pick<ContextSizes, "contextLength" | "sequences">,
+  kvType: KvType,
+): number {
   const numbers = layer.keyLength + layer.valueLength;
   const cells = padCells(sizes.contextLength) * ((numbers / BLOCK) * BLOCK_BYTES[kvType]);
   // States are kept in full precision.
   return cells + sizes.sequences * (layer.convolutionLength + layer.stateLength) * FLOAT_BYTES;
+}
+
+/** Of recurrent states that are kept, on the host: as many as there may be, or as many bytes. */
+export function countKeptBytes({ layers, headLayers }: ModelShape, bytesMax: number): number {
+  const trunk = layers.slice(0, layers.length - headLayers);
+  const numbers = trunk.reduce((sum, layer) => sum + layer.convolutionLength + layer.stateLength, 0);
+  return Math.min(bytesMax, CHECKPOINTS_MAX * numbers * FLOAT_BYTES);
+}
+
+/** Of a state on its way to disk or back, of which there is one at a time: on the host wherever the cells are. */
+export function countMovingBytes({ layers, headLayers, embedsOnly }: ModelShape, kvType: KvType): number {
+  if (embedsOnly) return 0;
+  const slice = { contextLength: SLICE_TOKENS, sequences: 1 };
+  const trunk = layers.slice(0, layers.length - headLayers);
+  return trunk.reduce((sum, layer) => sum + countCacheBytes(layer, slice, kvType), 0);
 }
 
 /** Rows of the largest graph: as many for each sequence, and one for each at least. */
@@ -75,6 +94,8 @@ function countMaskBytes({ isEncoder, hasWindows, layers }: ModelShape, sizes: Co
 function countLayerBytes(shape: ModelShape, layer: LayerShape, sizes: ContextSizes, rows: number): number {
   const { width, experts } = shape;
   const dense = 3 * layer.feedForward + 3 * width + layer.queryLength;
+  // Where heads are wide beside the model: queries as they are and turned, keys and values.
+  const attention = layer.keyLength === 0 ? 0 : 2 * layer.queryLength + layer.keyLength + layer.valueLength + 3 * width;
   // Each expert's part is as wide as the model, before they are added up and after they are weighed.
   const mixed =
     experts === null || !layer.hasExperts
@@ -83,7 +104,7 @@ function countLayerBytes(shape: ModelShape, layer: LayerShape, sizes: ContextSiz
   const recurrent = layer.innerLength === 0 ? 0 : 6 * layer.innerLength + width;
   const states = sizes.sequences * (layer.stateLength + 2 * layer.convolutionLength);
   const scores = shape.fusesAttention || layer.keyLength === 0 ? 0 : countScores(shape, layer, sizes);
-  return (rows * Math.max(dense, mixed, recurrent, scores) + states) * FLOAT_BYTES;
+  return (rows * Math.max(dense, attention, mixed, recurrent, scores) + states) * FLOAT_BYTES;
 }
 
 /** Of one row: a score for each head and cell, where attention is not one operation. */

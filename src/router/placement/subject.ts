@@ -2,7 +2,7 @@
 // llama.cpp.
 
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
-import { countSamplingBytes } from "../../models/memory/context-bytes.ts";
+import { countKeptBytes, countMovingBytes, countSamplingBytes } from "../../models/memory/context-bytes.ts";
 import { estimateEmbedding, prepareEstimate } from "../../models/memory/estimate-need.ts";
 import type { ModelShape } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
@@ -23,6 +23,8 @@ export interface SubjectSources {
   besideBytes: number;
   /** What embeddings are asked to be pooled by; absent: what the model's file says. */
   pooling?: Pooling | undefined;
+  /** It keeps state on disk. */
+  savesStates: boolean;
   others: readonly PlanSubject[];
 }
 
@@ -42,7 +44,7 @@ export function describeSubject(given: SubjectSources): PlanSubject {
     weightType: findWeightType(shape),
     fileBytes,
     needOf: prepareNeed(sources),
-    useBytes: (settings) => countUseBytes(shape, settings),
+    useBytes: (settings) => countUseBytes(shape, settings, sources.savesStates),
     embeddingOf: (settings) => (shape.embedsOnly ? null : estimateEmbedding(shape, settings)),
     workOf(settings, depth) {
       const { host, devices } = bytesPerToken(shape, settings, depth);
@@ -68,6 +70,7 @@ function prepareNeed({
   draft,
   withHead,
   besideBytes,
+  savesStates,
 }: SubjectSources): (settings: PlanSettings) => MemoryNeed {
   const alone = prepareEstimate(shape, { repacking, withHead });
   const guided = draft === null ? null : prepareEstimate(shape, { repacking });
@@ -76,14 +79,15 @@ function prepareNeed({
     const guesses = settings.draft && guesser !== null;
     const need = guesses && guided !== null ? guided(settings) : alone(settings);
     need.host.weightsBytes += besideBytes;
-    need.host.overheadBytes += countUseBytes(shape, settings);
+    need.host.overheadBytes += countUseBytes(shape, settings, savesStates);
     return guesses ? addNeeds(need, guesser(settings)) : need;
   };
 }
 
 /** What requests bring to an engine that is loaded, at most: neither the formula of a load nor llama.cpp's account has it. */
-export function countUseBytes(shape: ModelShape, settings: PlanSettings): number {
-  return settings.checkpointBytes + countSamplingBytes(shape, settings);
+export function countUseBytes(shape: ModelShape, settings: PlanSettings, savesStates: boolean): number {
+  const movingBytes = savesStates ? countMovingBytes(shape, settings.kvType) : 0;
+  return countKeptBytes(shape, settings.checkpointBytes) + movingBytes + countSamplingBytes(shape, settings);
 }
 
 /** The last layer that has experts, and all before it: placing counts from the first. */

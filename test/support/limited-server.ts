@@ -1,0 +1,84 @@
+// A compiled server that is asked for a plan and held to it: requests over HTTP, and the most of its own memory that an engine
+// ever has meanwhile. For tests of memory limits.
+
+import { BINARY } from "./binary.ts";
+import type { MemoryGroup } from "./memory-group.ts";
+import { type Server, startServer } from "./server.ts";
+import { readRssAnon } from "./sparse-folder.ts";
+
+export const MIB = 1024 ** 2;
+/** The larger of both: the bound of what a load may take beside its plan. */
+const SHARE = 0.05;
+const SLACK_BYTES = 64 * MIB;
+/** Between two looks at the engine. */
+const LOOK_MS = 20;
+
+export interface Plan {
+  verdict: string;
+  plan: {
+    settings: { parallel: number };
+    memory: {
+      host: Record<"weightsBytes" | "mappedBytes" | "kvBytes" | "computeBytes" | "overheadBytes", number>;
+      embeddingBytes: number | null;
+    };
+  };
+  change: { moreBytes: unknown } | null;
+  options: { cost: string }[];
+}
+
+/** In the group, where one is given, with so much memory. */
+export async function startLimited(
+  model: string,
+  args: readonly string[] = [],
+  limit: { group: MemoryGroup; bytes: number } | null = null,
+): Promise<Server> {
+  limit?.group.limit(limit.bytes);
+  const program = limit === null ? [BINARY] : limit.group.enter([BINARY]);
+  return await startServer({ program, args: ["--model", model, ...args] });
+}
+
+export async function post<T>({ url }: Server, path: string, body: object): Promise<{ status: number; body: T }> {
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(body) });
+  return { status: response.status, body: (await response.json()) as T };
+}
+
+export async function nameOf({ url }: Server): Promise<string> {
+  const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
+  return data[0]?.id ?? "";
+}
+
+export async function readStatus({ url }: Server): Promise<{ id: string; state: string; pid: number | null }[]> {
+  const response = await fetch(`${url}/api/models/status`);
+  return ((await response.json()) as { models: { id: string; state: string; pid: number | null }[] }).models;
+}
+
+/** Of the model that is loaded. */
+export async function findPid(server: Server): Promise<number> {
+  return (await readStatus(server)).find(({ state }) => state === "loaded")?.pid ?? 0;
+}
+
+/** What a plan says of the engine's own memory: mapped weights stand apart. */
+export function sumOwn({ plan }: Plan): number {
+  const { mappedBytes: _, ...own } = plan.memory.host;
+  return Object.values(own).reduce((sum, part) => sum + part, 0);
+}
+
+/** How far from its plan a load may be. */
+export function boundOf(plannedBytes: number): number {
+  return Math.max(SHARE * plannedBytes, SLACK_BYTES);
+}
+
+/** The most of its own memory that the process ever had while the work went on. */
+export async function watchPeak(pid: number, work: Promise<unknown>): Promise<number> {
+  let [peak, isOver] = [readRssAnon(pid), false];
+  const end = () => {
+    isOver = true;
+  };
+  void work.then(end, end);
+  while (!isOver) {
+    peak = Math.max(peak, readRssAnon(pid));
+    await Bun.sleep(LOOK_MS);
+  }
+  return peak;
+}
