@@ -2,7 +2,7 @@
 
 import type { ChatPrompt, EmbeddingInput, Prompt, SamplingParams } from "../protocol/generation.ts";
 import type { LoadedModelInfo } from "../protocol/model-info.ts";
-import type { Drafter } from "./drafter.ts";
+import type { Drafter } from "./guess/drafter.ts";
 
 /** Work that runs beside the engine's thread. */
 export interface Task<T> extends Disposable {

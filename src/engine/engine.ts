@@ -7,21 +7,21 @@ import { AppError, toAppError } from "../protocol/errors.ts";
 import type { FinishReason, GenerationEvent } from "../protocol/generation.ts";
 import type { ToEngine } from "../protocol/messages.ts";
 import type { EngineStats } from "../protocol/model-info.ts";
-import { AdapterSets } from "./adapter-sets.ts";
+import { TokenTexts } from "./answer/detokenizer.ts";
 import type { Backend } from "./backend.ts";
-import { TokenTexts } from "./detokenizer.ts";
+import type { KvStore } from "./disk/kv-store.ts";
+import { Upkeep } from "./disk/upkeep.ts";
 import { describeCache, describeMemory, describeWork, explainCache } from "./explain.ts";
 import { cannotGenerate, Intake } from "./intake.ts";
-import type { KvStore } from "./kv-store.ts";
 import { Outbox, type Send } from "./outbox.ts";
-import { PrefixCache } from "./prefix-cache.ts";
+import { PrefixCache } from "./prefix/prefix-cache.ts";
 import { tellProgress } from "./reading-progress.ts";
 import { Roster } from "./roster.ts";
 import { sampleOutputs, scorePrompt } from "./sampling.ts";
+import { AdapterSets } from "./schedule/adapter-sets.ts";
 import { doneEvent, type Sequence } from "./sequence.ts";
 import { SingleAnswers } from "./single-answers.ts";
 import { type StepOutput, Stepper, type StepSettings } from "./stepper.ts";
-import { Upkeep } from "./upkeep.ts";
 
 /** A request that has waited this long is announced before it has a place, so that its client sees that we live. */
 const ANNOUNCE_MS = 10_000;

@@ -3,9 +3,9 @@
 import type { CacheReport } from "../protocol/generation.ts";
 import type { CacheEntry, EngineStats } from "../protocol/model-info.ts";
 import type { Backend } from "./backend.ts";
-import type { Held } from "./kv-chains.ts";
-import type { KvStore } from "./kv-store.ts";
-import type { PrefixCache } from "./prefix-cache.ts";
+import type { Held } from "./disk/kv-chains.ts";
+import type { KvStore } from "./disk/kv-store.ts";
+import type { PrefixCache } from "./prefix/prefix-cache.ts";
 import type { Roster } from "./roster.ts";
 import type { Sequence } from "./sequence.ts";
 import type { Stepper } from "./stepper.ts";

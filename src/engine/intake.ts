@@ -4,13 +4,13 @@ import { AppError, toAppError } from "../protocol/errors.ts";
 import type { GenerationEvent, GenerationRequest } from "../protocol/generation.ts";
 import type { LoadedModelInfo } from "../protocol/model-info.ts";
 import { AbandonedTasks } from "./abandoned-tasks.ts";
-import type { AdapterSets } from "./adapter-sets.ts";
-import { Answer } from "./answer.ts";
+import { Answer } from "./answer/answer.ts";
+import { Detokenizer, type TokenTexts } from "./answer/detokenizer.ts";
+import { Scores } from "./answer/scores.ts";
+import { StopMatcher } from "./answer/stop-matcher.ts";
 import type { Backend, PreparedPrompt, Task } from "./backend.ts";
-import { Detokenizer, type TokenTexts } from "./detokenizer.ts";
-import { Scores } from "./scores.ts";
+import type { AdapterSets } from "./schedule/adapter-sets.ts";
 import { Sequence } from "./sequence.ts";
-import { StopMatcher } from "./stop-matcher.ts";
 
 /** Prompts prepared at once: each takes a thread, and the engine's own threads need the cores. */
 const TASKS_MAX = 4;

@@ -3,12 +3,12 @@
 
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { SliceName } from "./kv-names.ts";
-import type { KvStore } from "./kv-store.ts";
-import type { Placement, PrefixCache } from "./prefix-cache.ts";
-import { PromptSpread } from "./prompt-spread.ts";
+import type { SliceName } from "./disk/kv-names.ts";
+import type { KvStore } from "./disk/kv-store.ts";
+import type { Placement, PrefixCache } from "./prefix/prefix-cache.ts";
 import { RunningSet } from "./running-set.ts";
-import { chooseVictim, chooseYielding } from "./scheduler.ts";
+import { PromptSpread } from "./schedule/prompt-spread.ts";
+import { chooseVictim, chooseYielding } from "./schedule/scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 import { WaitingList } from "./waiting-list.ts";
 

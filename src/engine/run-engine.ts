@@ -10,13 +10,13 @@ import { AppError, toAppError } from "../protocol/errors.ts";
 import { type EngineSettings, PROTOCOL_VERSION } from "../protocol/messages.ts";
 import type { Backend } from "./backend.ts";
 import { Channel } from "./channel.ts";
-import { automaticCheckpointBytes } from "./checkpoints.ts";
+import { KvStore } from "./disk/kv-store.ts";
+import { hashFile, keyOfModel } from "./disk/weights-key.ts";
 import { Engine } from "./engine.ts";
-import { answerJob } from "./jobs.ts";
-import { KvStore } from "./kv-store.ts";
-import { loadBackend, startPlugins } from "./load.ts";
-import type { LoadHooks } from "./open-model.ts";
-import { hashFile, keyOfModel } from "./weights-key.ts";
+import { answerJob } from "./jobs/jobs.ts";
+import { loadBackend, startPlugins } from "./llama/load.ts";
+import type { LoadHooks } from "./llama/open-model.ts";
+import { automaticCheckpointBytes } from "./prefix/checkpoints.ts";
 
 /** A job's end wakes the wait; this only bounds what a lost wake-up could cost. */
 const WAIT_MS_MAX = 1000;

@@ -1,7 +1,7 @@
 // Samples the rows of a step, and notes log probabilities where they are wanted. It decides nothing about sequences.
 
+import { type Delta, type Scores, toLogprob } from "./answer/scores.ts";
 import type { Backend, OutputRow, Sampled, Sampler } from "./backend.ts";
-import { type Delta, type Scores, toLogprob } from "./scores.ts";
 import type { StepOutput } from "./stepper.ts";
 
 /** What the rows of a step say of a prompt whose tokens are scored. */

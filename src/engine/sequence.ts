@@ -8,13 +8,13 @@ import type {
   GenerationRequest,
   Priority,
 } from "../protocol/generation.ts";
-import type { AdapterSet } from "./adapter-sets.ts";
-import type { Answer } from "./answer.ts";
+import type { Answer } from "./answer/answer.ts";
+import { limitShifted, planShift, SHIFTING_CONTEXT_MIN } from "./answer/context-shift.ts";
+import type { Scores } from "./answer/scores.ts";
 import type { BatchPart, PreparedPrompt, Sampler } from "./backend.ts";
-import { limitShifted, planShift, SHIFTING_CONTEXT_MIN } from "./context-shift.ts";
-import { rankOf } from "./scheduler.ts";
-import type { Scores } from "./scores.ts";
-import { Speculation } from "./speculation.ts";
+import { Speculation } from "./guess/speculation.ts";
+import type { AdapterSet } from "./schedule/adapter-sets.ts";
+import { rankOf } from "./schedule/scheduler.ts";
 
 /** Four are its own at most; the others are those that somebody waits for. */
 const STOPS_MAX = 8;

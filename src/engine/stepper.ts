@@ -3,15 +3,15 @@
 
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { AdapterSet } from "./adapter-sets.ts";
 import type { Backend } from "./backend.ts";
-import { DraftGuesses } from "./draft-guesses.ts";
-import type { PrefixCache } from "./prefix-cache.ts";
-import { Rates } from "./rates.ts";
-import { plan } from "./scheduler.ts";
+import { DraftGuesses } from "./guess/draft-guesses.ts";
+import type { PrefixCache } from "./prefix/prefix-cache.ts";
+import type { AdapterSet } from "./schedule/adapter-sets.ts";
+import { Rates } from "./schedule/rates.ts";
+import { plan } from "./schedule/scheduler.ts";
+import { SetTurns, type Turn } from "./schedule/set-turns.ts";
+import { StepTimes } from "./schedule/step-times.ts";
 import { type Sequence, toPart } from "./sequence.ts";
-import { SetTurns, type Turn } from "./set-turns.ts";
-import { StepTimes } from "./step-times.ts";
 
 /** A sequence's rows with output: the part's place among those with output, and what its rows are of. */
 export interface StepOutput {

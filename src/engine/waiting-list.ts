@@ -1,6 +1,6 @@
 // Sequences that are ready and have no seq-id, by rank: the newcomers, and those that had to leave the cache.
 
-import { compareRanks } from "./scheduler.ts";
+import { compareRanks } from "./schedule/scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 
 export class WaitingList implements Iterable<Sequence> {

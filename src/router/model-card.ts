@@ -69,7 +69,7 @@ export function toCard(entry: ModelEntry, runtime: CardRuntime, settings: CardSe
   };
 }
 
-/** As the engine will choose it: see engine/context-plan.ts. Null: it has none, or only its load shows it. */
+/** As the engine will choose it: see engine/llama/context-plan.ts. Null: it has none, or only its load shows it. */
 function choosePooling(entry: ModelEntry, info: LoadedModelInfo | null, settings: CardSettings): Pooling | null {
   if (entry.embeddingPooling === null || settings.pooling === undefined) return entry.embeddingPooling;
   // The header does not say whether a model that chats has a head to rank with; without one the setting is not for it.

@@ -1,9 +1,9 @@
 // The intake: prompts are prepared beside the engine, a few at a time; each comes out once, ready or refused.
 
 import { describe, expect, test } from "bun:test";
-import { AdapterSets } from "../../src/engine/adapter-sets.ts";
-import { TokenTexts } from "../../src/engine/detokenizer.ts";
+import { TokenTexts } from "../../src/engine/answer/detokenizer.ts";
 import { checkLength, Intake } from "../../src/engine/intake.ts";
+import { AdapterSets } from "../../src/engine/schedule/adapter-sets.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { GenerationRequest } from "../../src/protocol/generation.ts";
 import { FakeBackend } from "../support/fake-backend.ts";

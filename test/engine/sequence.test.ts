@@ -1,11 +1,11 @@
 // A sequence: what is missing, what comes next, when it is full, and what it says in the end.
 
 import { describe, expect, test } from "bun:test";
-import { NO_ADAPTERS } from "../../src/engine/adapter-sets.ts";
-import { Answer } from "../../src/engine/answer.ts";
-import { Detokenizer, TokenTexts } from "../../src/engine/detokenizer.ts";
+import { Answer } from "../../src/engine/answer/answer.ts";
+import { Detokenizer, TokenTexts } from "../../src/engine/answer/detokenizer.ts";
+import { StopMatcher } from "../../src/engine/answer/stop-matcher.ts";
+import { NO_ADAPTERS } from "../../src/engine/schedule/adapter-sets.ts";
 import { doneEvent, Sequence, toPart } from "../../src/engine/sequence.ts";
-import { StopMatcher } from "../../src/engine/stop-matcher.ts";
 import { WaitingList } from "../../src/engine/waiting-list.ts";
 import { AssertionFailed } from "../../src/lib/assert.ts";
 import type { GenerationRequest } from "../../src/protocol/generation.ts";

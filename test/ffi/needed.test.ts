@@ -13,7 +13,7 @@ const names = HAS_NATIVE ? readdirSync(NATIVE_FOLDER).filter((name) => name.ends
 const plugins = names.filter((name) => /^libggml-(?!base)/.test(name));
 const isLinux = process.platform === "linux";
 
-/** CUDA's driver is on every host that has the device; its other libraries are not, and engine/load.ts opens them. */
+/** CUDA's driver is on every host that has the device; its other libraries are not, and engine/llama/load.ts opens them. */
 function allowed(name: string, needed: string): boolean {
   if (GLIBC.test(needed) || needed === "libggml-base.so") return true;
   return name.includes("cuda") && /^lib(cuda|cudart|cublas|cublasLt|nvJitLink)\.so\.\d+$/.test(needed);

@@ -2,7 +2,7 @@
 // when others came between, after a restart, and for another conversation with the same system text.
 
 import { describe, expect, test } from "bun:test";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import type { ChatMessage, GenerationRequest } from "../../src/protocol/generation.ts";
 import { DrivenEngine } from "../support/engine-run.ts";
 import { cacheModel } from "../support/gguf-builder.ts";

@@ -2,8 +2,8 @@
 // each kind of memory, and also beside one that shares the beginning.
 
 import { expect, test } from "bun:test";
-import { planShift } from "../../src/engine/context-shift.ts";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import { planShift } from "../../src/engine/answer/context-shift.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import type { GenerationRequest } from "../../src/protocol/generation.ts";
 import { DrivenEngine } from "../support/engine-run.ts";
 import { cacheModel } from "../support/gguf-builder.ts";

@@ -5,7 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { EngineStats, LoadedModelInfo } from "../../src/protocol/model-info.ts";
 import { makeStepsDear } from "../support/dear-steps.ts";

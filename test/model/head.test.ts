@@ -2,7 +2,7 @@
 // Outputs are those of requests alone (near-ties by the rule), whatever was forked, kept, given back or restored.
 
 import { describe, expect, test } from "bun:test";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import { toAppError } from "../../src/protocol/errors.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";
 import type { EngineStats } from "../../src/protocol/model-info.ts";

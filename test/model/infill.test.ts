@@ -1,7 +1,7 @@
 // Prompts with a gap over llama.cpp: their layout, what is cut from them, and models that can't fill in.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { InfillPrompt } from "../../src/protocol/generation.ts";
 import { postJson } from "../support/completions.ts";

@@ -2,7 +2,7 @@
 // their cells take what the type takes, and a type that does not fit is refused in words.
 
 import { describe, expect, test } from "bun:test";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import { KV_TYPES, type KvType } from "../../src/protocol/memory-need.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";

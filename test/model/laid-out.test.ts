@@ -2,7 +2,7 @@
 // the byte, for every kind of memory.
 
 import { describe, expect, test } from "bun:test";
-import { layOut } from "../../src/engine/measure.ts";
+import { layOut } from "../../src/engine/jobs/measure.ts";
 import { describeRepacking } from "../../src/models/memory/repacking.ts";
 import type { MemoryNeed } from "../../src/protocol/memory-need.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";

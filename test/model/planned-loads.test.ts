@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
-import { layOut } from "../../src/engine/measure.ts";
+import { layOut } from "../../src/engine/jobs/measure.ts";
 import { describeRepacking } from "../../src/models/memory/repacking.ts";
 import { readShapeOfFiles } from "../../src/models/memory/shape-of-files.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";

@@ -1,7 +1,7 @@
 // Rerankers over llama.cpp: their prompts, their scores alone and in batches, and the same scores as llama-server's.
 
 import { describe, expect, test } from "bun:test";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import type { RankInput } from "../../src/protocol/generation.ts";
 import { postJson } from "../support/completions.ts";
 import { cacheModel } from "../support/gguf-builder.ts";

@@ -2,7 +2,7 @@
 // with it would the engine. Here texts go without, of every kind.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import type { Prompt } from "../../src/protocol/generation.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, loadModelFile } from "../support/llama-library.ts";

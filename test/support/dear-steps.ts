@@ -1,6 +1,6 @@
 // A clock by which guessing ahead pays: a step costs much and a row little, whatever this machine takes for them.
 
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import type { DrivenEngine } from "./engine-run.ts";
 
 /** Until it is disposed of, the backend's steps advance the run's clock. */

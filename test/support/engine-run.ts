@@ -2,8 +2,8 @@
 // what must hold always. It decides nothing about schedules; the tests do.
 
 import type { Backend } from "../../src/engine/backend.ts";
+import type { KvStore } from "../../src/engine/disk/kv-store.ts";
 import { Engine } from "../../src/engine/engine.ts";
-import type { KvStore } from "../../src/engine/kv-store.ts";
 import type { EmbeddingInput, GenerationEvent, GenerationRequest } from "../../src/protocol/generation.ts";
 import { isTerminal } from "../../src/protocol/generation.ts";
 import type { EngineLimits, FromEngine } from "../../src/protocol/messages.ts";

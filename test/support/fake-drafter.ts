@@ -2,7 +2,7 @@
 // insists on the order of things: shown, then asked once, and never for more rows than it takes.
 
 import type { BatchPart } from "../../src/engine/backend.ts";
-import type { Drafter, DraftPart, RowTaker } from "../../src/engine/drafter.ts";
+import type { Drafter, DraftPart, RowTaker } from "../../src/engine/guess/drafter.ts";
 import { assert } from "../../src/lib/assert.ts";
 import { seeTokens } from "./fake-memory.ts";
 import { pickGreedily } from "./fake-sampler.ts";

@@ -2,7 +2,7 @@
 // insists on being given the right ones: of steps that it watched, each at its place in the batch.
 
 import type { BatchPart } from "../../src/engine/backend.ts";
-import type { RowTaker, StepRows } from "../../src/engine/drafter.ts";
+import type { RowTaker, StepRows } from "../../src/engine/guess/drafter.ts";
 import { assert } from "../../src/lib/assert.ts";
 import { FakeDrafter } from "./fake-drafter.ts";
 import type { FakeOptions } from "./fake-options.ts";

@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Backend } from "../../src/engine/backend.ts";
-import { KvStore, type KvStoreOptions } from "../../src/engine/kv-store.ts";
+import { KvStore, type KvStoreOptions } from "../../src/engine/disk/kv-store.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 
 /** Short slices, so that short prompts have some. */

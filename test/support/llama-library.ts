@@ -2,8 +2,8 @@
 
 import { existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
-import { loadBackend, startPlugins } from "../../src/engine/load.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
+import { loadBackend, startPlugins } from "../../src/engine/llama/load.ts";
 import { NativeLibrary } from "../../src/ffi/library.ts";
 import { NativeModel } from "../../src/ffi/model.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";

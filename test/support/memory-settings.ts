@@ -1,9 +1,9 @@
 // Settings and shapes for tests of what a load takes: both sides of each comparison are asked in the same words.
 
-import { planContexts } from "../../src/engine/context-plan.ts";
-import { layOut } from "../../src/engine/measure.ts";
-import { sumNeed } from "../../src/engine/memory-sum.ts";
-import { closeModel, openModel } from "../../src/engine/open-model.ts";
+import { layOut } from "../../src/engine/jobs/measure.ts";
+import { planContexts } from "../../src/engine/llama/context-plan.ts";
+import { sumNeed } from "../../src/engine/llama/memory-sum.ts";
+import { closeModel, openModel } from "../../src/engine/llama/open-model.ts";
 import { NativeContext } from "../../src/ffi/context.ts";
 import { diskFiles } from "../../src/formats/file-source.ts";
 import { readGgufHeader } from "../../src/formats/gguf/read-header.ts";

@@ -3,7 +3,7 @@
 // outputs in random company: other batches, and cells that lie scattered, but nothing shared, kept or restored.
 
 import type { BatchPart, PreparedPrompt, Task } from "../../src/engine/backend.ts";
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import { measureNoise, type Reference, type Step } from "./near-ties.ts";
 import { makeRandom } from "./random.ts";
 

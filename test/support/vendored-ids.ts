@@ -1,7 +1,7 @@
 // Token ids as llama.cpp gives them with its own vocabularies: a tiny model of each, and 500 lines in many scripts to ask
 // it for.
 
-import type { LlamaBackend } from "../../src/engine/llama-backend.ts";
+import type { LlamaBackend } from "../../src/engine/llama/llama-backend.ts";
 import { finish } from "./finish.ts";
 import { cacheModel } from "./gguf-builder.ts";
 import { loadModelFile } from "./llama-library.ts";

@@ -1,5 +1,5 @@
 // What `cache_control` means here: every prompt is kept anyway, and a conversation that has a name is kept longer
-// (engine/retention.ts). So a request that marks something gets a name, the same in each of its turns. Pure.
+// (engine/prefix/retention.ts). So a request that marks something gets a name, the same in each of its turns. Pure.
 
 import type { ChatPrompt, GenerationRequest } from "../../protocol/generation.ts";
 import type { MessageRequest } from "./schema.ts";

@@ -19,7 +19,7 @@ const MIB = 1024 * 1024;
 const STANDARD_BATCH = 2048;
 const STANDARD_MICRO_BATCH = 512;
 const STANDARD_RETAINED = 64;
-/** As the engine has them where nobody says it (engine/context-plan.ts); here each place of a recurrent memory costs a state. */
+/** As the engine has them where nobody says it (engine/llama/context-plan.ts); here each place of a recurrent memory costs a state. */
 const STANDARD_PARALLEL = 64;
 const STANDARD_PARALLEL_RECURRENT = 4;
 /** Beside so many streams more of them hardly make a row cheaper. */
