@@ -3,7 +3,7 @@
 
 import packageJson from "../package.json" with { type: "json" };
 import pin from "../vendor/llama.cpp.json" with { type: "json" };
-import { type Invocation, parseArgv } from "./commands/argv.ts";
+import { type Invocation, parseArgv } from "./commands/arguments/argv.ts";
 import { describeError } from "./commands/describe-error.ts";
 import { EXIT_CODES, type ExitCode } from "./commands/exit-codes.ts";
 import { AppError, toAppError } from "./protocol/errors.ts";

@@ -8,7 +8,7 @@ import { FLOOD_STREAMS } from "../bench/scenarios/flood.ts";
 import type { Environment } from "../lib/paths.ts";
 import { AppError } from "../protocol/errors.ts";
 import { selfCommand } from "../router/children/child.ts";
-import type { BenchArguments } from "./argv.ts";
+import type { BenchArguments } from "./arguments/argv.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
 
 const OWN_URL = "http://127.0.0.1:9000";

@@ -6,15 +6,15 @@ import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { toAppError } from "../protocol/errors.ts";
 import type { ConversionJob } from "../router/conversions/conversions.ts";
-import type { RunArguments } from "./argv.ts";
-import { listSaid } from "./asked-settings.ts";
+import type { RunArguments } from "./arguments/argv.ts";
 import type { ConvertOutput } from "./convert.ts";
-import { ConvertProgress } from "./convert-progress.ts";
 import { describeError } from "./describe-error.ts";
 import { type ExitCode, exitCodeOfStart } from "./exit-codes.ts";
 import { runChat } from "./run.ts";
 import { nameModel } from "./run-model.ts";
-import { type PreparedServer, prepareServer } from "./server.ts";
+import { listSaid } from "./server/asked-settings.ts";
+import { type PreparedServer, prepareServer } from "./server/server.ts";
+import { ConvertProgress } from "./text/convert-progress.ts";
 
 export async function chat(
   { run, flags, configPath }: { run: RunArguments; flags: RawFlags; configPath: string | null },

@@ -15,9 +15,9 @@ import type { ConversionPhase } from "../protocol/conversion.ts";
 import { AppError, toAppError } from "../protocol/errors.ts";
 import { locateNativeFiles } from "../router/backends/native-files.ts";
 import { quantizeFile } from "../router/conversions/quantize.ts";
-import { ConvertLines } from "./convert-lines.ts";
-import { ConvertProgress, describeBytes } from "./convert-progress.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
+import { ConvertLines } from "./text/convert-lines.ts";
+import { ConvertProgress, describeBytes } from "./text/convert-progress.ts";
 
 export interface ConvertArguments {
   source: string;

@@ -4,9 +4,9 @@ import { WATCH_MS } from "../hardware/watch.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import type { MachineSnapshot } from "../protocol/machine.ts";
 import { locateNativeFiles } from "../router/backends/native-files.ts";
-import { renderMachine } from "./devices-text.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { openMachine } from "./machine.ts";
+import { openMachine } from "./server/machine.ts";
+import { renderMachine } from "./text/devices-text.ts";
 
 /** A person waits for a driver that has to wake its devices first; a server asks again instead. */
 const PATIENCE_MS = 20_000;

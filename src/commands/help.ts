@@ -1,7 +1,7 @@
 // The help texts, made from the table of commands, so they show what the parser takes. Pure.
 
 import { flagOf, type OptionSpec } from "../lib/option.ts";
-import { COMMANDS, type CommandSpec, findCommand } from "./specs.ts";
+import { COMMANDS, type CommandSpec, findCommand } from "./arguments/specs.ts";
 
 /** The general help, or a command's. An unknown topic gets the general one: argv.ts has refused it before. */
 export function renderHelp(topic: string | null): string {

@@ -3,8 +3,8 @@
 import type { ModelLoadReply, ModelStatusReply, ModelUnloadReply } from "../api/manage/loading-schema.ts";
 import { formatBytes } from "../lib/byte-count.ts";
 import { AppError, ERROR_KINDS, type ErrorCode } from "../protocol/errors.ts";
+import type { ManageArguments } from "./arguments/manage-specs.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import type { ManageArguments } from "./manage-specs.ts";
 
 export async function manage(args: ManageArguments, write: (text: string) => void): Promise<ExitCode> {
   const { verb, model, json } = args;

@@ -9,16 +9,16 @@ import { readAdapters } from "../models/adapter.ts";
 import { AppError } from "../protocol/errors.ts";
 import type { PlanGoal } from "../router/placement/plan.ts";
 import type { Planner } from "../router/placement/planner.ts";
-import { openConvertedCache } from "./converting.ts";
+import { PLAN_GOAL } from "./arguments/plan-specs.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { openMachine } from "./machine.ts";
-import { openNative } from "./native.ts";
-import { PLAN_GOAL } from "./plan-specs.ts";
-import { renderPlan, renderRecommendation } from "./plan-text.ts";
-import { openPlanner } from "./planning.ts";
 import { nameModel } from "./run-model.ts";
-import { type AskedFlags, readServeSettings } from "./serve-settings.ts";
-import { openRegistry } from "./server.ts";
+import { openConvertedCache } from "./server/converting.ts";
+import { openMachine } from "./server/machine.ts";
+import { openNative } from "./server/native.ts";
+import { openPlanner } from "./server/planning.ts";
+import { type AskedFlags, readServeSettings } from "./server/serve-settings.ts";
+import { openRegistry } from "./server/server.ts";
+import { renderPlan, renderRecommendation } from "./text/plan-text.ts";
 
 export interface PlanArguments {
   /** One: a name, or the path of a GGUF file or a folder of weights. */

@@ -11,10 +11,10 @@ import { toAppError } from "../protocol/errors.ts";
 import { convert, PLAIN_CONVERSION } from "./convert.ts";
 import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { confirmHere } from "./header-subject.ts";
-import { openMachine } from "./machine.ts";
-import { ProgressLine } from "./progress-line.ts";
-import { type AskedFlags, limitFiles, readServeSettings } from "./serve-settings.ts";
+import { confirmHere } from "./server/header-subject.ts";
+import { openMachine } from "./server/machine.ts";
+import { type AskedFlags, limitFiles, readServeSettings } from "./server/serve-settings.ts";
+import { ProgressLine } from "./text/progress-line.ts";
 
 export interface PullArguments {
   model: string;

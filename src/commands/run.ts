@@ -4,9 +4,9 @@
 
 import { AppError, toAppError } from "../protocol/errors.ts";
 import { type ChatCall, type ChatTurn, type ChatUsage, streamChat } from "./chat-client.ts";
-import { type ChatTerminal, openTerminal } from "./chat-terminal.ts";
 import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
+import { type ChatTerminal, openTerminal } from "./text/chat-terminal.ts";
 
 export interface RunChatOptions {
   baseUrl: string;

@@ -6,10 +6,10 @@ import type { SearchHit } from "../hub/search.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { formatBytes } from "../lib/byte-count.ts";
 import type { Environment } from "../lib/paths.ts";
-import type { SearchArguments } from "./argv.ts";
+import type { SearchArguments } from "./arguments/argv.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { openMachine } from "./machine.ts";
-import { type AskedFlags, limitFiles, readServeSettings } from "./serve-settings.ts";
+import { openMachine } from "./server/machine.ts";
+import { type AskedFlags, limitFiles, readServeSettings } from "./server/serve-settings.ts";
 
 export async function search(
   { search: { json, ...query }, ...asked }: AskedFlags & { search: SearchArguments },

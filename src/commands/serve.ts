@@ -7,9 +7,9 @@ import { createLogger } from "../lib/log.ts";
 import type { RawFlags } from "../lib/option.ts";
 import { type Environment, resolveFolders } from "../lib/paths.ts";
 import { toAppError } from "../protocol/errors.ts";
-import { listSaid } from "./asked-settings.ts";
 import { EXIT_CODES, type ExitCode, exitCodeOfStart } from "./exit-codes.ts";
-import { type PreparedServer, prepareServer, type StartedServer } from "./server.ts";
+import { listSaid } from "./server/asked-settings.ts";
+import { type PreparedServer, prepareServer, type StartedServer } from "./server/server.ts";
 
 export interface ServeArguments {
   flags: RawFlags;

@@ -15,12 +15,12 @@ import { AppError } from "../protocol/errors.ts";
 import { isRepository } from "../protocol/hub-name.ts";
 import { locateNativeFiles } from "../router/backends/native-files.ts";
 import { EXIT_CODES, type ExitCode } from "./exit-codes.ts";
-import { confirmHere, planHeadersHere } from "./header-subject.ts";
-import { openMachine } from "./machine.ts";
-import { renderPlan } from "./plan-text.ts";
-import { type AskedFlags, limitFiles, readServeSettings, type ServeSettings } from "./serve-settings.ts";
-import { openRegistry } from "./server.ts";
-import { renderFit, renderInspection, renderModelFile } from "./show-text.ts";
+import { confirmHere, planHeadersHere } from "./server/header-subject.ts";
+import { openMachine } from "./server/machine.ts";
+import { type AskedFlags, limitFiles, readServeSettings, type ServeSettings } from "./server/serve-settings.ts";
+import { openRegistry } from "./server/server.ts";
+import { renderPlan } from "./text/plan-text.ts";
+import { renderFit, renderInspection, renderModelFile } from "./text/show-text.ts";
 
 export interface ShowArguments {
   /** A path, or the name of a model that `serve` would list. */

@@ -19,7 +19,7 @@ import {
   totalRate,
 } from "../../src/bench/timing.ts";
 import { makeText } from "../../src/bench/words.ts";
-import { BENCH_OPTIONS, findCommand } from "../../src/commands/specs.ts";
+import { BENCH_OPTIONS, findCommand } from "../../src/commands/arguments/specs.ts";
 import { renderMeasured, replaceMeasured } from "./document.ts";
 import { readRssAnonMb } from "./memory.ts";
 

@@ -1,7 +1,7 @@
 // What `devices` prints of a machine.
 
 import { expect, test } from "bun:test";
-import { renderMachine } from "../../src/commands/devices-text.ts";
+import { renderMachine } from "../../src/commands/text/devices-text.ts";
 import { makeDevice, makeMachine } from "../support/machines.ts";
 
 test("a machine without a GPU, of which little is known", () => {

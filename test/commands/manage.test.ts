@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ModelStatusReply } from "../../src/api/manage/loading-schema.ts";
-import { parseArgv } from "../../src/commands/argv.ts";
+import { parseArgv } from "../../src/commands/arguments/argv.ts";
 import { manage } from "../../src/commands/manage.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 

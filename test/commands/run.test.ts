@@ -2,9 +2,9 @@
 
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { Readable, Writable } from "node:stream";
-import type { ChatTerminal } from "../../src/commands/chat-terminal.ts";
 import { EXIT_CODES } from "../../src/commands/exit-codes.ts";
 import { type RunChatOptions, runChat } from "../../src/commands/run.ts";
+import type { ChatTerminal } from "../../src/commands/text/chat-terminal.ts";
 
 type Reply = (body: { messages: { role: string; content: string }[] }, signal: AbortSignal) => Response;
 

@@ -1,7 +1,7 @@
 // One look at the machine for all who ask, and snapshots for those who listen.
 
 import { describe, expect, test } from "bun:test";
-import { announceHardware } from "../../src/commands/announcing.ts";
+import { announceHardware } from "../../src/commands/server/announcing.ts";
 import { Machine } from "../../src/hardware/machine.ts";
 import type { ProbeReading } from "../../src/hardware/probe.ts";
 import { HardwareWatch } from "../../src/hardware/watch.ts";

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ProgressLine, renderProgress } from "../../src/commands/progress-line.ts";
+import { ProgressLine, renderProgress } from "../../src/commands/text/progress-line.ts";
 import { readAvailableMemory } from "../../src/hardware/memory.ts";
 import { addRange, areRanges, type ByteRange, countBytes, missingRanges } from "../../src/hub/byte-ranges.ts";
 import { parseReference } from "../../src/hub/reference.ts";

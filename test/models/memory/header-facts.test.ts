@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describeHeaderModel } from "../../../src/commands/header-subject.ts";
+import { describeHeaderModel } from "../../../src/commands/server/header-subject.ts";
 import { inspectPath } from "../../../src/models/inspect.ts";
 import { describeConverted } from "../../../src/models/memory/converted-types.ts";
 import { type HeaderFacts, readHeaderFacts } from "../../../src/models/memory/header-facts.ts";

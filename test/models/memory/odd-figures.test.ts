@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { encodePlaced } from "../../../src/api/manage/encode-plan.ts";
-import { describeHeaderModel, type HeaderTerms } from "../../../src/commands/header-subject.ts";
+import { describeHeaderModel, type HeaderTerms } from "../../../src/commands/server/header-subject.ts";
 import { diskFiles } from "../../../src/formats/file-source.ts";
 import { readGgufHeader } from "../../../src/formats/gguf/read-header.ts";
 import type { GgufValue } from "../../../src/formats/gguf/read-metadata.ts";
