@@ -13,6 +13,7 @@ import {
   readStatus,
   startLimited,
   sumOwn,
+  WIDE_KV_SPEC,
   watchPeak,
 } from "../support/limited-server.ts";
 import { type MadeGroup, makeMemoryGroup } from "../support/memory-group.ts";
@@ -28,22 +29,7 @@ const WIDE_CONTEXT = 8192;
 /** Of which the last ones are the answer. */
 const PROMPT = CONTEXT - 36;
 
-/** Keys and values weigh much here and the rest little: 16 kB a token and layer. */
-const specOf = (layers: number): ModelSpec => ({
-  shape: "llama",
-  tokenizer: "llama-spm",
-  layers,
-  width: 256,
-  heads: 32,
-  kvHeads: 32,
-  headSize: 128,
-  feedForward: 512,
-  contextLength: 32_768,
-  seed: 11,
-  weights: "Q8_0",
-  embeddings: "F16",
-  repeated: "all",
-});
+const specOf = (layers: number): ModelSpec => ({ ...WIDE_KV_SPEC, layers });
 
 /** At this context keys and values take 384 MiB, 768 MiB and 1.5 GiB; at four times as many tokens none of them fits. */
 const CASES: [name: string, bytes: number, layers: number][] = [

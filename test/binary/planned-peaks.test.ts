@@ -15,11 +15,12 @@ import {
   post,
   startLimited,
   sumOwn,
+  WIDE_KV_SPEC,
   watchPeak,
 } from "../support/limited-server.ts";
 import { SMALL_LORA, writeLora } from "../support/lora-builder.ts";
 import { type MadeGroup, makeMemoryGroup } from "../support/memory-group.ts";
-import { HEAD_SPEC, LFM2_SPEC, MAMBA_SPEC, type ModelSpec, TINY_SPEC } from "../support/model-specs.ts";
+import { HEAD_SPEC, LFM2_SPEC, MAMBA_SPEC, type ModelSpec } from "../support/model-specs.ts";
 import type { Server } from "../support/server.ts";
 
 const GIB = 1024 ** 3;
@@ -31,19 +32,8 @@ const isLinux = process.platform === "linux";
 if (!isLinux) console.warn("skipped: what a process holds is read from /proc, which is Linux's");
 const folder = mkdtempSync(join(tmpdir(), "mlo-peaks-"));
 
-/** Keys and values of 16 kB a token and layer: 256 MiB at this context. */
-const WIDE: ModelSpec = {
-  ...TINY_SPEC,
-  layers: 8,
-  width: 256,
-  heads: 32,
-  kvHeads: 32,
-  headSize: 128,
-  feedForward: 512,
-  contextLength: 32_768,
-  weights: "Q8_0",
-  repeated: "all",
-};
+/** Keys and values of 256 MiB at this context. */
+const WIDE = WIDE_KV_SPEC;
 /** States of 1.4 MB a sequence. */
 const RECURRENT: ModelSpec = { ...MAMBA_SPEC, width: 512, layers: 16, repeated: "all" };
 const HYBRID: ModelSpec = { ...LFM2_SPEC, width: 512, headSize: 128, layers: 16, feedForward: 1024, repeated: "all" };

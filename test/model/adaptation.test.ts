@@ -12,6 +12,7 @@ import type { EngineSettings } from "../../src/protocol/messages.ts";
 import { CALM_MS } from "../../src/router/adaptation/adaptation.ts";
 import { AdaptationWatch, type EngineAdaptation, LOOK_MS } from "../../src/router/adaptation/adaptation-watch.ts";
 import { EngineProcess } from "../../src/router/engines/engine-process.ts";
+import { makeEngineSettings } from "../support/engine-settings.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, type OpenLlama, openLlama } from "../support/llama-library.ts";
@@ -54,23 +55,15 @@ describe.skipIf(!HAS_NATIVE)("an engine under pressure", () => {
   const start = (spec: ModelSpec, name: string, changes: Partial<EngineSettings> = {}): Promise<EngineProcess> =>
     EngineProcess.start({
       libraryPath: llama.files.library,
-      settings: {
-        modelPath: cacheModel(spec),
-        plugins: [llama.plugin],
+      settings: makeEngineSettings(cacheModel(spec), llama.plugin, {
         contextLength: CONTEXT,
         parallel: 8,
         batchSize: 512,
         microBatchSize: 512,
-        threads: 1,
-        gpuLayers: 0,
-        itlMsMax: 0,
-        speculates: false,
-        draft: null,
         retainedMax: 8,
         kvStore: { folder: join(folder, name), bytesMax: 1e9, buildKey: "test" },
-        adapters: [],
         ...changes,
-      },
+      }),
       modelId: name,
       backend: { wanted: [], used: ["cpu"], fallback: null, skipped: [] },
       signal: new AbortController().signal,

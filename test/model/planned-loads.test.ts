@@ -13,6 +13,7 @@ import type { PlanSettings } from "../../src/router/placement/plan.ts";
 import { Planner } from "../../src/router/placement/planner.ts";
 import { sumNeed } from "../../src/router/placement/room.ts";
 import { describeSubject } from "../../src/router/placement/subject.ts";
+import { makeEngineSettings } from "../support/engine-settings.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { cacheModel } from "../support/gguf-builder.ts";
 import { HAS_NATIVE, loadModelFile, openLlama } from "../support/llama-library.ts";
@@ -38,7 +39,7 @@ async function makePlanner(modelPath: string, budgetBytes: number) {
     others: [],
   });
   const toEngine = ({ checkpointBytes: _bytes, draft: _draft, ...load }: PlanSettings): EngineSettings =>
-    applyLoadSettings(describeEngine(modelPath, plugin), load);
+    applyLoadSettings(makeEngineSettings(modelPath, plugin, AUTOMATIC), load);
   const measured: PlanSettings[] = [];
   const planner = new Planner(
     {
@@ -69,24 +70,8 @@ async function makePlanner(modelPath: string, budgetBytes: number) {
   return { planner, measured, subject, toEngine };
 }
 
-function describeEngine(modelPath: string, plugin: string): EngineSettings {
-  return {
-    modelPath,
-    plugins: [plugin],
-    contextLength: 0,
-    parallel: 0,
-    batchSize: 512,
-    microBatchSize: 512,
-    threads: 1,
-    gpuLayers: 0,
-    itlMsMax: 0,
-    speculates: false,
-    draft: null,
-    retainedMax: 0,
-    kvStore: null,
-    adapters: [],
-  };
-}
+/** As a server starts an engine of which nothing was asked. */
+const AUTOMATIC = { contextLength: 0, parallel: 0, batchSize: 512, microBatchSize: 512 };
 
 const MODELS: [string, ModelSpec][] = [
   ["plain attention", LLAMA_SPEC],

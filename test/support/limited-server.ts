@@ -3,10 +3,26 @@
 
 import { BINARY } from "./binary.ts";
 import type { MemoryGroup } from "./memory-group.ts";
+import { type ModelSpec, TINY_SPEC } from "./model-specs.ts";
 import { type Server, startServer } from "./server.ts";
 import { readRssAnon } from "./sparse-folder.ts";
 
 export const MIB = 1024 ** 2;
+/** Keys and values weigh much here and the rest little: 16 kB a token and layer. */
+export const WIDE_KV_SPEC: ModelSpec = {
+  ...TINY_SPEC,
+  layers: 8,
+  width: 256,
+  heads: 32,
+  kvHeads: 32,
+  headSize: 128,
+  feedForward: 512,
+  contextLength: 32_768,
+  seed: 11,
+  weights: "Q8_0",
+  embeddings: "F16",
+  repeated: "all",
+};
 /** The larger of both: the bound of what a load may take beside its plan. */
 const SHARE = 0.05;
 const SLACK_BYTES = 64 * MIB;

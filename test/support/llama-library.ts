@@ -8,6 +8,7 @@ import { NativeLibrary } from "../../src/ffi/library.ts";
 import { NativeModel } from "../../src/ffi/model.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";
 import { locateNativeFiles, type NativeFiles } from "../../src/router/backends/native-files.ts";
+import { makeEngineSettings } from "./engine-settings.ts";
 
 export const NATIVE_FOLDER = join(import.meta.dir, "../../build/native");
 
@@ -51,23 +52,7 @@ export async function loadDemo(changes: Partial<EngineSettings> = {}): Promise<L
 /** Any model as a backend. One thread: the test machine has other work. */
 export async function loadModelFile(modelPath: string, changes: Partial<EngineSettings> = {}): Promise<LlamaBackend> {
   const { library, plugin } = await openLlama();
-  const settings: EngineSettings = {
-    modelPath,
-    plugins: [plugin],
-    contextLength: 256,
-    parallel: 4,
-    batchSize: 64,
-    microBatchSize: 64,
-    threads: 1,
-    gpuLayers: 0,
-    itlMsMax: 0,
-    speculates: false,
-    draft: null,
-    retainedMax: 0,
-    kvStore: null,
-    adapters: [],
-    ...changes,
-  };
+  const settings = makeEngineSettings(modelPath, plugin, changes);
   return loadBackend(library, settings, { onProgress: () => {}, wait: () => Bun.sleepSync(1) });
 }
 

@@ -11,6 +11,7 @@ import type { ModelShape } from "../../src/models/memory/model-shape.ts";
 import { readShape } from "../../src/models/memory/shape-from-gguf.ts";
 import type { LoadSettings, MeasuredNeed, MemoryNeed } from "../../src/protocol/memory-need.ts";
 import type { EngineSettings } from "../../src/protocol/messages.ts";
+import { makeEngineSettings } from "./engine-settings.ts";
 import { openLlama } from "./llama-library.ts";
 
 export const LOAD: LoadSettings = {
@@ -31,8 +32,7 @@ export function describeEngine(
   plugin: string,
   changes: Partial<EngineSettings> = {},
 ): EngineSettings {
-  const others = { itlMsMax: 0, speculates: false, draft: null, kvStore: null, adapters: [] };
-  return { modelPath, plugins: [plugin], ...LOAD, ...others, ...changes };
+  return makeEngineSettings(modelPath, plugin, { ...LOAD, ...changes });
 }
 
 const HOOKS = { onProgress: () => {}, wait: () => Bun.sleepSync(1) };

@@ -8,10 +8,12 @@ import { basename, join } from "node:path";
 import type { OomKills } from "../../../src/hardware/oom-kills.ts";
 import { systemClock } from "../../../src/lib/clock.ts";
 import { createLogger, silentLogger } from "../../../src/lib/log.ts";
+import type { EngineSettings } from "../../../src/protocol/messages.ts";
 import { PROTOCOL_VERSION } from "../../../src/protocol/messages.ts";
 import { type ExitReason, selfCommand, spawnChild } from "../../../src/router/children/child.ts";
 import { runJob } from "../../../src/router/children/jobs.ts";
 import { crashError, EngineProcess, StartFailure } from "../../../src/router/engines/engine-process.ts";
+import { makeEngineSettings } from "../../support/engine-settings.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { HAS_NATIVE, type OpenLlama, openLlama } from "../../support/llama-library.ts";
 
@@ -40,25 +42,14 @@ describe.skipIf(!HAS_NATIVE)("children", () => {
   const run = (question: Parameters<typeof runJob>[1]) =>
     runJob(llama.files.library, question, silentLogger, systemClock);
 
-  const settings = (changes: object = {}) => ({
-    modelPath: llama.files.demoModel,
-    plugins: [llama.plugin],
-    contextLength: 256,
-    parallel: 2,
-    batchSize: 64,
-    microBatchSize: 64,
-    threads: 1,
-    gpuLayers: 0,
-    itlMsMax: 0,
-    speculates: false,
-    draft: null,
-    retainedMax: 0,
-    kvStore: null,
-    adapters: [],
-    ...changes,
-  });
+  const settings = (changes: Partial<EngineSettings> = {}) =>
+    makeEngineSettings(llama.files.demoModel, llama.plugin, { parallel: 2, ...changes });
 
-  const start = (changes: object = {}, clock: typeof systemClock = systemClock, readKills?: () => OomKills) =>
+  const start = (
+    changes: Partial<EngineSettings> = {},
+    clock: typeof systemClock = systemClock,
+    readKills?: () => OomKills,
+  ) =>
     EngineProcess.start({
       backend: { wanted: [], used: ["cpu"], fallback: null, skipped: [] },
       ...(readKills === undefined ? {} : { readOomKills: readKills }),
