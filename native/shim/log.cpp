@@ -40,10 +40,18 @@ void add_line(ggml_log_level level, const std::string & text) {
     ring_filled = true;
 }
 
+// Another pooling than the file's is what we ask for, for each context that embeds with a model that generates.
+bool is_expected(const char * text) {
+    return strstr(text, "model default pooling_type is") != nullptr;
+}
+
 void on_log(ggml_log_level level, const char * text, void *) {
     // A continued line has the level of the line that it continues.
     if (level == GGML_LOG_LEVEL_CONT) {
         level = (ggml_log_level) last_level;
+    }
+    if (level == GGML_LOG_LEVEL_WARN && is_expected(text)) {
+        level = GGML_LOG_LEVEL_DEBUG;
     }
     last_level = level;
     if (!current || level < GGML_LOG_LEVEL_WARN) {

@@ -7,6 +7,7 @@
 #include "ggml-cpu.h"
 
 #include <algorithm>
+#include <system_error>
 
 namespace mlo {
 
@@ -90,8 +91,12 @@ void row_threads::run(int32_t n, const std::function<void(int32_t)> & body) {
     }
     {
         std::lock_guard<std::mutex> lock(mutex);
-        while ((int32_t) helpers.size() < extra) {
-            helpers.emplace_back([this] { help(); });
+        try {
+            while ((int32_t) helpers.size() < extra) {
+                helpers.emplace_back([this] { help(); });
+            }
+        } catch (const std::system_error &) {
+            // No more threads are to be had: those that are there do it all.
         }
         rows = n;
         work = &body;

@@ -24,7 +24,14 @@ int64_t drop_pages(uint8_t * begin, uint8_t * end) {
     static const uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
     const uintptr_t first = ((uintptr_t) begin + page - 1) / page * page;
     const uintptr_t last = (uintptr_t) end / page * page;
-    if (last <= first || madvise((void *) first, last - first, MADV_DONTNEED) != 0) {
+    if (last <= first) {
+        return 0;
+    }
+#ifdef MADV_COLD
+    // A huge page of which a part is dropped stays whole with the kernel until it needs the memory. This splits it.
+    madvise((void *) first, last - first, MADV_COLD);
+#endif
+    if (madvise((void *) first, last - first, MADV_DONTNEED) != 0) {
         return 0;
     }
     return (int64_t) (last - first);

@@ -70,8 +70,8 @@ export class ModelChanges {
     this.#assertFree(name, "name", false);
     const files = renameModel(entry, name, ownFolder);
     this.#registry.rescan(files);
-    const { id } = this.#registry.resolve(name);
-    this.#follow(entry.id, id);
+    const { id, path } = this.#registry.resolve(name);
+    this.#follow(entry.id, id, path);
     return { id, path: entry.path };
   }
 
@@ -83,17 +83,13 @@ export class ModelChanges {
     return this.#registry.resolve(id);
   }
 
-  /** What was said of the old id holds for the new one. */
-  #follow(old: string, id: string): void {
+  /** What was said of the old id holds for the new one, whose file it now is. */
+  #follow(old: string, id: string, path: string): void {
     const { copies, pins } = this.#options;
     for (const [alias, target] of [...(copies?.entries() ?? [])]) {
       if (target === old) copies?.set(alias, id);
     }
-    const pinned = pins?.entries().get(old);
-    if (pinned !== undefined) {
-      pins?.set(id, pinned);
-      pins?.delete(old);
-    }
+    if (pins?.delete(old) === true) pins.set(id, path);
     this.#registry.rescan();
   }
 

@@ -195,7 +195,7 @@ export class ModelRegistry {
       if (!used.has(key)) this.#manifests.delete(key);
     }
     const { aliases = [], copies, pins, watch } = this.#options;
-    for (const entry of entries) entry.pinned = pins?.entries().has(entry.id) ?? false;
+    for (const entry of entries) entry.pinned = pins?.entries().get(entry.id) === entry.path;
     const given = new Map([...(copies?.entries() ?? []), ...aliases]);
     const names = indexNames(entries, given, (word) => resolveWord(word, entries, this.#preferred));
     watch?.follow(discovery.folders);

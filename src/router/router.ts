@@ -21,7 +21,7 @@ import { describeHealth, type TroubleSource } from "./health.ts";
 import type { BackendInfo, CacheOverview, Generation, Health, Inference, ModelCard } from "./inference.ts";
 import { type CardSettings, toCard } from "./model-card.ts";
 import { assertAllowed, fillDefaults, isRankInput, settingsOf } from "./model-settings.ts";
-import { countEmbedding, describeEngine } from "./residency/embedding-room.ts";
+import { countEmbedding, describeEngine, dropEmbedding, keepEmbedding } from "./residency/embedding-room.ts";
 import type { LoadOptions, MemoryOverview, Unloading } from "./residency/loading.ts";
 import { Loads } from "./residency/loads.ts";
 import type { MemoryEffects } from "./residency/memory-effects.ts";
@@ -102,14 +102,21 @@ export class Router implements Inference {
     const entry = this.#resolve(model);
     assertAllowed(entry, inputs.some(isRankInput) ? "rerank" : "embedding");
     const { memory, clock } = this.#deps;
+    const { places } = this.#residency;
     const options = this.#callOptions(entry, signal);
     const findEngine = async (): Promise<EngineProcess> => {
       const engine = await options.findEngine();
-      countEmbedding(entry, this.#residency.places, memory, clock.monotonicMs());
+      countEmbedding(entry, places, memory, clock.monotonicMs());
       return engine;
     };
-    const result = await EngineCall.embed(inputs, { ...options, findEngine });
-    return { ...result, model: this.#card(entry) };
+    try {
+      const result = await EngineCall.embed(inputs, { ...options, findEngine });
+      keepEmbedding(entry, places, memory);
+      return { ...result, model: this.#card(entry) };
+    } catch (thrown) {
+      dropEmbedding(entry, places, thrown);
+      throw thrown;
+    }
   }
 
   async load(model: string | undefined, signal: AbortSignal, options: LoadOptions = {}): Promise<ModelCard> {

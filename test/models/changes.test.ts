@@ -149,6 +149,15 @@ describe("pins", () => {
   });
 });
 
+test("a pin is of a file: another one of the same name has none", () => {
+  const { root, registry, open } = registryWith({ "models/a.gguf": chat });
+  expect(registry.pin("a", true).pinned).toBe(true);
+  rmSync(join(root, "models/a.gguf"));
+  mkdirSync(join(root, "models/other"), { recursive: true });
+  writeFileSync(join(root, "models/other/a.gguf"), chat);
+  expect(open().resolve("a")).toMatchObject({ path: join(root, "models/other/a.gguf"), pinned: false });
+});
+
 test("a described model loses its model file first, then its own; a broken one goes by its name", () => {
   const { root, registry } = registryWith({
     "models/m.gguf": chat,

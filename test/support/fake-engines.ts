@@ -3,6 +3,7 @@
 import type { ModelEntry } from "../../src/models/entry.ts";
 import { UNKNOWN_MANIFEST } from "../../src/models/manifest.ts";
 import type { BackendUse } from "../../src/protocol/backends.ts";
+import type { ErrorBody } from "../../src/protocol/errors.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { GenerationEvent } from "../../src/protocol/generation.ts";
 import type { FromEngine, ToEngine } from "../../src/protocol/messages.ts";
@@ -75,6 +76,8 @@ export class FakeEngine {
   answers = true;
   /** Off: the test answers embeddings itself. */
   embeds = false;
+  /** What it says to embeddings in place of an answer. */
+  embedRefusal: ErrorBody | null = null;
   /** What it says that it keeps. */
   entries: CacheEntry[] = [makeCacheEntry()];
   /** Off: the test says `flushed` itself, or never. */
@@ -93,7 +96,7 @@ export class FakeEngine {
     if (message.type === "generate" && this.accepts) this.accept(message.id);
     if (message.type === "cache" && this.answers) this.tell({ type: "cache", id: message.id, entries: this.entries });
     if (message.type === "flush" && this.flushes) this.tell({ type: "flushed", id: message.id });
-    if (message.type === "embed" && this.embeds) this.#embed(message.id, message.inputs.length);
+    if (message.type === "embed") this.#embed(message.id, message.inputs.length);
     if (message.type === "stats" && this.answers) {
       this.tell({ type: "stats", id: message.id, stats: STATS as never });
     }
@@ -101,6 +104,8 @@ export class FakeEngine {
 
   /** As many vectors, of one number each. */
   #embed(id: number, count: number): void {
+    if (this.embedRefusal !== null) this.tell({ type: "refused", id, error: this.embedRefusal });
+    if (this.embedRefusal !== null || !this.embeds) return;
     const message: FromEngine = { type: "embeddings", id, count, dimensions: 1, promptTokens: count };
     this.client.receive({ message, payload: new Uint8Array(new Float32Array(count).fill(1).buffer) });
   }

@@ -8,6 +8,10 @@ import { describeSlept, type SleptCache, type SleptState } from "./slept-cache.t
 
 /** An engine answers between two steps, and a step of a large model may take seconds. */
 const ANSWER_MS_MAX = 10_000;
+/** Of live figures: one engine that hangs must not keep those of the others from who asks. */
+const STATS_MS_MAX = 2_000;
+/** Of one that has not answered in time before. */
+const LATE_MS_MAX = 1_000;
 
 /** A disk takes a few GiB in this time. Nobody waits who has not come yet. */
 const SLEEP_FLUSH_MS_MAX = 30_000;
@@ -21,7 +25,7 @@ export interface NamedEngine {
 }
 
 export async function reportEngine({ model, engine }: NamedEngine, clock: Clock): Promise<EngineReport> {
-  const stats = await orNothing(engine.client.stats(), ANSWER_MS_MAX, clock);
+  const stats = await orNothing(engine.client.stats(), STATS_MS_MAX, clock);
   return { model, pid: engine.pid, state: "loaded", info: engine.info, stats };
 }
 
@@ -30,12 +34,13 @@ export async function reportCache(
   engines: readonly NamedEngine[],
   clock: Clock,
   slept: readonly { cache: SleptCache; state: SleptState }[] = [],
+  msMax = ANSWER_MS_MAX,
 ): Promise<CacheOverview> {
   const overview: CacheOverview = { entries: [], models: [] };
   const answers = await Promise.all(
     engines.map(async ({ model, engine: { client } }) => {
       const asked = Promise.all([client.cache(), client.stats()]);
-      return { model, answer: await orNothing(asked, ANSWER_MS_MAX, clock) };
+      return { model, answer: await orNothing(asked, msMax, clock) };
     }),
   );
   for (const { model, answer } of answers) {
@@ -69,8 +74,9 @@ export async function prepareSwap(named: NamedEngine, clock: Clock): Promise<Sle
 }
 
 async function prepareStop(named: NamedEngine, msMax: number, clock: Clock): Promise<SleptCache> {
-  await flushEngine(named.engine, msMax, clock);
-  return { overview: await reportCache([named], clock), takenMs: clock.monotonicMs() };
+  const isFlushed = await flushEngine(named.engine, msMax, clock);
+  const overview = await reportCache([named], clock, [], isFlushed ? ANSWER_MS_MAX : LATE_MS_MAX);
+  return { overview, takenMs: clock.monotonicMs() };
 }
 
 async function orNothing<T>(answer: Promise<T>, msMax: number, clock: Clock): Promise<T | null> {

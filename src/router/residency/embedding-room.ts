@@ -2,6 +2,7 @@
 // its engine from then on, where what is loaded leaves room for it. Nobody is evicted for it.
 
 import type { ModelEntry } from "../../models/entry.ts";
+import { AppError } from "../../protocol/errors.ts";
 import { addNeeds } from "../../protocol/memory-need.ts";
 import type { LoadedModelInfo } from "../../protocol/model-info.ts";
 import type { MemoryEffects } from "./memory-effects.ts";
@@ -30,7 +31,25 @@ export function countEmbedding(
     const name = memory.pools()[shortage.pool] ?? "host";
     throw explainNoEmbedding(entry.id, { ...shortage, name, needBytes: bytes[shortage.pool] ?? 0 });
   }
-  place.tenure.embedding = { need, bytes };
+  place.tenure.embedding = { need, bytes, isMade: false };
+}
+
+/** Its engine has embedded: what others were refused meanwhile may have taken the count back. */
+export function keepEmbedding(entry: ModelEntry, places: Places, memory: MemoryEffects | undefined): void {
+  const tenure = places.find(entry.engineKey)?.tenure;
+  const need = tenure?.embedding?.need ?? memory?.embeddingOf(entry) ?? null;
+  if (memory === undefined || tenure === undefined || need === null) return;
+  tenure.embedding = { need, bytes: memory.byPool(need), isMade: true };
+}
+
+/** Before a context is made for it. */
+const REFUSED: ReadonlySet<unknown> = new Set(["invalid_request", "context_length_exceeded"]);
+
+/** The request failed. What its engine refused has made no context. */
+export function dropEmbedding(entry: ModelEntry, places: Places, thrown: unknown): void {
+  const tenure = places.find(entry.engineKey)?.tenure;
+  const isRefused = thrown instanceof AppError && REFUSED.has(thrown.code);
+  if (isRefused && tenure?.embedding?.isMade === false) tenure.embedding = null;
 }
 
 /** What its engine says of itself, and what that context takes besides. */

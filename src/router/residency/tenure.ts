@@ -9,11 +9,18 @@ import type { FreedMemory } from "./freed.ts";
 import type { Place } from "./place.ts";
 import { addPools, type PoolBytes, sumPools } from "./pools.ts";
 
+export interface CountedEmbedding {
+  need: MemoryNeed;
+  bytes: PoolBytes;
+  /** Somebody had an answer: until then the context may never be made. */
+  isMade: boolean;
+}
+
 export interface Tenure {
   /** What an engine takes; null: not known yet. */
   needBytes: PoolBytes | null;
   /** Of its engine's context for embeddings, once somebody embeds with a model that generates. */
-  embedding: { need: MemoryNeed; bytes: PoolBytes } | null;
+  embedding: CountedEmbedding | null;
   /** Its engine takes no new requests: for others' sake, or because somebody asked for its end. */
   closing: { why: "room" | "asked"; draining: Draining } | null;
   pinned: boolean;

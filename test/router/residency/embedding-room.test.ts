@@ -43,6 +43,21 @@ describe("an embedding of a model that generates", () => {
     expect(await plannedOf(world)).toEqual([[["a", [10]]], 10]);
   });
 
+  test("that its engine refuses has made no context, and does not count", async () => {
+    const world = open(15);
+    await world.finish(world.ask("a"));
+    const [engine] = world.engines;
+    if (engine === undefined) throw new Error("nothing was loaded");
+    engine.embedRefusal = { code: "context_length_exceeded", message: "too long" };
+    expect(await embed(world, "a")).toMatchObject({ code: "context_length_exceeded" });
+    expect(await plannedOf(world)).toEqual([[["a", [10]]], 10]);
+    engine.embedRefusal = null;
+    expect(await embed(world, "a")).toBe(1);
+    engine.embedRefusal = { code: "invalid_request", message: "odd" };
+    expect(await embed(world, "a")).toMatchObject({ code: "invalid_request" });
+    expect(await plannedOf(world)).toEqual([[["a", [15]]], 15]);
+  });
+
   test("is refused where there is no room, and the model goes on generating", async () => {
     const world = open(14);
     const refused = await embed(world, "a");
