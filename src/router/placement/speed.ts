@@ -15,10 +15,16 @@ import { sumParts } from "./room.ts";
 
 /** Of reading pages that are in memory already, and of writing what is not mapped: as a share of reading weights. */
 const COPY_SHARE = 0.5;
-/** Starting an engine, its vocabulary and its first graph. */
-const START_SECONDS = 0.3;
+/** Starting an engine, its vocabulary and its first graph (test/bench/predicted.ts). */
+const START_SECONDS = 0.15;
 /** A step's fixed part and its sampling, which tiny models consist of. */
 const STEP_SECONDS = 0.0005;
+/**
+ * What a layer costs a step besides its weights: its small operations, after each of which threads wait for each other. As seen
+ * with two threads (test/bench/predicted.ts); of a GPU, which starts a dozen kernels for it, a guess.
+ */
+const HOST_LAYER_SECONDS = 0.0002;
+const DEVICE_LAYER_SECONDS = 0.00005;
 
 export function predictSpeed(
   subject: PlanSubject,
@@ -42,17 +48,30 @@ function predictTokens(
 ): number | null {
   if (!subject.canGenerate) return null;
   const work = machine.speed === null ? null : subject.workOf(settings, depth);
-  return work === null ? null : tokensPerSecondOf(work, machine, subject.weightType);
+  return work === null
+    ? null
+    : tokensPerSecondOf(work, machine, subject.weightType, countLayerSeconds(subject, settings));
 }
 
-/** Of one stream whose tokens do this work; null: nothing was measured. */
-export function tokensPerSecondOf(work: TokenWork, machine: PlanMachine, type: string | null): number | null {
+function countLayerSeconds({ layers }: PlanSubject, { gpuLayers }: PlanSettings): number {
+  const onDevices = Math.min(layers, Math.max(0, gpuLayers));
+  return onDevices * DEVICE_LAYER_SECONDS + (layers - onDevices) * HOST_LAYER_SECONDS;
+}
+
+/** Of one stream whose tokens do this work; null: nothing was measured. `layerSeconds`: besides it; of a file of which only its
+ * size is known nothing. */
+export function tokensPerSecondOf(
+  work: TokenWork,
+  machine: PlanMachine,
+  type: string | null,
+  layerSeconds = 0,
+): number | null {
   const places = joinPlaces(work, machine);
   if (places === null) return null;
   const seconds = places.map(
     ({ work, speed }) => secondsOf(work.weightsBytes, rateOf(speed, type)?.bytesPerSecond) + readKv(work, speed),
   );
-  return toRate(seconds.reduce((sum, part) => sum + part, STEP_SECONDS));
+  return toRate(seconds.reduce((sum, part) => sum + part, STEP_SECONDS + layerSeconds));
 }
 
 /** A micro batch in the middle of a prompt that is one of them long: where arithmetic or reading the weights takes longer. */
