@@ -232,10 +232,8 @@ export class Residency {
     try {
       place.tenure.needBytes = (await memory?.needOf(entry)) ?? [];
     } catch (thrown) {
-      if (this.line.has(entry.engineKey)) {
-        place.error = (thrown as Error).message;
-        this.#deps.log.error("load failed", { model: entry.id, error: place.error });
-      }
+      place.tenure.refusal = (thrown as Error).message;
+      this.#deps.log.warn("load refused", { model: entry.id, reason: place.tenure.refusal });
       this.line.fail(entry.engineKey, thrown);
     } finally {
       place.weighing = false;
