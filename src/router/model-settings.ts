@@ -30,7 +30,12 @@ export function isRankInput(input: EmbeddingInput): boolean {
 }
 
 /** How long its engine stays without requests; null: for ever. */
-export function idleMsOf({ pinned, settings }: ModelEntry, serverMs: number): number | null {
+export function idleMsOf(
+  { pinned, settings }: ModelEntry,
+  serverMs: number,
+  asked: { idleMs: number | null } | null = null,
+): number | null {
+  if (!pinned && asked !== null) return asked.idleMs;
   const { sleepAfterSeconds } = settings;
   const ms = sleepAfterSeconds === undefined ? serverMs : sleepAfterSeconds * 1000;
   return pinned || ms === 0 ? null : ms;

@@ -141,6 +141,37 @@ describe.skipIf(!HAS_NATIVE)("four models in a budget for two", () => {
   );
 
   test(
+    "a load that is refused leaves the engine as it is, with the time that was asked for",
+    async () => {
+      const post = async (verb: string, more: object = {}): Promise<{ status: number; json: Json }> => {
+        const headers = { "content-type": "application/json" };
+        const body = JSON.stringify({ model: "two", ...more });
+        const response = await fetch(`${server.url}/api/models/${verb}`, { method: "POST", headers, body });
+        return { status: response.status, json: (await response.json()) as Json };
+      };
+      expect((await post("load", { keepAlive: 300 })).status).toBe(200);
+      const pid = pidOf(await readStatus(server), "two");
+      // No system has both.
+      const backend = process.platform === "darwin" ? "cuda" : "metal";
+      for (const verb of ["pin", "unpin"]) {
+        expect((await post(verb)).status).toBe(200);
+        for (const refused of [{ ctx: 1_000_000 }, { backend: [backend] }]) {
+          const { status, json } = await post("load", refused);
+          expect([status, json.error?.code]).toEqual([400, "plan_refused"]);
+          // One that was told to go is gone when another one is there.
+          expect((await complete(server, "three", "x")).status).toBe(200);
+          const rows = (await readStatus(server)).models.filter(({ id }: Json) => id === "two");
+          expect(rows).toMatchObject([{ pid, state: "loaded" }]);
+          if (verb === "pin") expect(rows[0].sleepsInMs).toBeNull();
+          else expect(rows[0].sleepsInMs).toBeGreaterThan(0);
+        }
+      }
+      expect(pid).not.toBeNull();
+    },
+    RUN_MS,
+  );
+
+  test(
     "clients that leave hold nobody up",
     async () => {
       const leaving = new AbortController();

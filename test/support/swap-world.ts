@@ -34,6 +34,8 @@ export interface WorldOptions {
   exitMs?: number;
   /** Thrown by a load in place of an engine; null: it succeeds. */
   failLoad?: (id: string) => Error | null;
+  /** What an engine with the model's settings takes, in place of the model's bytes; what it throws is told who asked. */
+  needOf?: (entry: ModelEntry) => number;
   /** How long it takes to find out what a model needs. */
   weighMs?: () => number;
 }
@@ -160,7 +162,7 @@ export class SwapWorld {
     const engine = new WorldEngine(this, model, pid);
     this.engines.push(engine);
     this.loads.push(model.id);
-    this.alive.set(pid, model.bytes);
+    this.alive.set(pid, this.#bytesOf(entry));
     const held = [...this.alive.values()].reduce((sum, bytes) => sum + bytes, 0);
     this.peakBytes = Math.max(this.peakBytes, held);
     const failure = (await this.#passUnlessAborted(model.loadMs, signal)) ?? this.options.failLoad?.(model.id) ?? null;
@@ -183,6 +185,10 @@ export class SwapWorld {
     return new StartFailure(new AppError({ code: "overloaded", message: "its load was ended" }), false);
   }
 
+  #bytesOf(entry: ModelEntry): number {
+    return this.options.needOf?.(entry) ?? this.modelOf(entry.id).bytes;
+  }
+
   modelOf(id: string): WorldModel {
     const model = this.options.models.find((one) => one.id === id);
     if (model === undefined) throw new Error(`there is no ${id}`);
@@ -195,7 +201,7 @@ export class SwapWorld {
       needOf: async (entry) => {
         const weighMs = this.options.weighMs?.() ?? 0;
         if (weighMs > 0) await this.pass(weighMs);
-        return [this.modelOf(entry.id).bytes];
+        return [this.#bytesOf(entry)];
       },
       budgets: () => [this.options.budgetBytes],
       readAhead: async (entry) => void this.readAhead.push(entry.id),

@@ -5,7 +5,9 @@ import { readAvailableMemory } from "../../hardware/memory.ts";
 import { readProcessMemory } from "../../hardware/process-memory.ts";
 import { readThrough } from "../../lib/read-through.ts";
 import type { ModelEntry } from "../../models/entry.ts";
+import { listBackends } from "../../protocol/backends.ts";
 import type { MachineSource } from "../../protocol/machine.ts";
+import type { PluginChoices } from "../../router/backends/plugin-choices.ts";
 import type { Planner } from "../../router/placement/planner.ts";
 import type { MemoryEffects } from "../../router/residency/memory-effects.ts";
 
@@ -15,12 +17,13 @@ const ENGINE_BYTES = 256 * 1024 ** 2;
 export interface MemorySources {
   planner: Pick<Planner, "planLoad" | "embeddingOf" | "pools" | "byPool" | "learnedOf">;
   hardware: { sources: { machine: MachineSource } };
+  native: { choices: Pick<PluginChoices, "of"> };
 }
 
 /** An older look would be of before what is asked about. */
 const FREE_AGE_MS_MAX = 0;
 
-export function openMemory({ planner, hardware }: MemorySources): MemoryEffects {
+export function openMemory({ planner, hardware, native }: MemorySources): MemoryEffects {
   const { machine } = hardware.sources;
   return {
     embeddingOf: (entry) => planner.embeddingOf(entry),
@@ -28,6 +31,9 @@ export function openMemory({ planner, hardware }: MemorySources): MemoryEffects 
     learnedOf: (id) => planner.learnedOf(id),
     pools: () => planner.pools().map(({ name }) => name),
     async needOf(entry) {
+      // One that nothing can compute needs nobody's room. The server's own back end was tried at its start.
+      const { backend } = entry.settings.engine;
+      if (backend !== undefined) await native.choices.of(listBackends(backend));
       // What can't be planned can't be counted on either; the load will tell who waits for it.
       return (await planner.planLoad(entry))?.poolBytes ?? [entry.sizeBytes + ENGINE_BYTES];
     },

@@ -18,6 +18,8 @@ import type { PoolBudgets, PoolBytes } from "./pools.ts";
 export interface WaitingModel {
   key: string;
   needBytes: PoolBytes;
+  /** Engines of it with older settings: they go for this one, pinned or not, and for nobody before it is known to have room. */
+  replaces?: readonly string[];
 }
 
 /** An engine that holds memory, from its start to the end of its process. */
@@ -38,6 +40,8 @@ export interface Step {
   start: string[];
   /** These take no new requests, and end when the running ones have. */
   close: string[];
+  /** These are of older settings of a model that will have room: they end when they are idle. */
+  leave: string[];
   /** These take requests again. */
   reopen: string[];
   /** No engine of these can ever have room. */
@@ -62,17 +66,21 @@ export function planStep(
   budgets: PoolBudgets,
   nowMs: number,
 ): Step {
-  const step: Step = { start: [], close: [], reopen: [], refuse: [], wakeAtMs: null };
+  const step: Step = { start: [], close: [], leave: [], reopen: [], refuse: [], wakeAtMs: null };
   const holders = residents.map((resident) => toHolder(resident, nowMs));
   let wanted: readonly string[] = [];
-  for (const { key, needBytes } of waiting) {
+  for (const { key, needBytes, replaces = [] } of waiting) {
     // Its own last engine has to be gone first, or to open again. It goes for others, who must not wait for it in turn.
     if (holders.some((holder) => holder.key === key)) continue;
-    const choice = chooseVictims(holders, needBytes, budgets);
+    const others = holders.map((holder) =>
+      replaces.includes(holder.key) ? { ...holder, standing: "going" as const } : holder,
+    );
+    const choice = chooseVictims(others, needBytes, budgets);
     if (choice.kind === "refused") {
       step.refuse.push({ key, pool: choice.pool, bytesMax: choice.bytesMax });
       continue;
     }
+    step.leave.push(...replaces);
     if (choice.kind === "fits") {
       step.start.push(key);
       holders.push({ ...NEWCOMER, key, bytes: needBytes });

@@ -129,7 +129,7 @@ export class EngineLives {
     const { tenure } = place;
     place.slot = tenure.closing?.why === "asked" ? onStopped(place.slot) : onSlept(place.slot);
     place.engine = null;
-    place.idleMs = null;
+    place.askedStay = null;
     tenure.closing = null;
     place.leaving = this.#stop(place, engine).finally(() => {
       place.leaving = null;
@@ -154,6 +154,7 @@ export class EngineLives {
     if (place.engine !== engine) return;
     const { clock, log, onSettled, onChange } = this.#options;
     place.engine = null;
+    place.askedStay = null;
     place.tenure.closing = null;
     place.sleep?.stop();
     if (engine.stopping) {

@@ -8,6 +8,7 @@ import type { ModelRegistry } from "../../models/registry.ts";
 import { type AppError, toAppError } from "../../protocol/errors.ts";
 import { LoadChanges } from "../placement/load-changes.ts";
 import type { LoadOptions } from "./loading.ts";
+import type { Place } from "./place.ts";
 import { explainStay } from "./refusals.ts";
 import type { Residency } from "./residency.ts";
 
@@ -21,7 +22,8 @@ export interface LoadsOptions {
 /** The default model when a switch to another one begins. */
 interface Former {
   entry: ModelEntry;
-  wasOpen: boolean;
+  /** Null: it had no engine that took requests. */
+  open: { place: Place; evictions: number; unloadedMs: number | null } | null;
 }
 
 export class Loads {
@@ -69,7 +71,7 @@ export class Loads {
     const withdraw = (): void => {
       if (changes === null) return;
       this.changes.withdraw(listed, changes);
-      // Its engine with the settings before was told to go when it is idle.
+      // Its engine with the settings before may have been told to go when it is idle.
       residency.noteChange(this.changes.apply(listed));
     };
     try {
@@ -89,13 +91,17 @@ export class Loads {
   #findFormer({ id }: ModelEntry): Former | null {
     const entry = this.#options.registry.defaultEntry();
     if (entry === null || entry.id === id) return null;
-    return { entry, wasOpen: this.#isOpen(entry) };
+    const place = this.#findOpen(entry);
+    if (place === null) return { entry, open: null };
+    return { entry, open: { place, evictions: place.tenure.evictions, unloadedMs: place.unloadedMs } };
   }
 
   /** The switch has failed, perhaps after the default model had made room for it. */
-  #returnTo({ entry, wasOpen }: Former, thrown: unknown): AppError {
-    if (this.#isOpen(entry)) return explainStay(thrown, entry.id, "loaded");
-    if (!wasOpen) return explainStay(thrown, entry.id, "unloaded");
+  #returnTo({ entry, open }: Former, thrown: unknown): AppError {
+    if (this.#findOpen(entry) !== null) return explainStay(thrown, entry.id, "loaded");
+    // Who unloaded it, or had it sleep, does not want it back.
+    const madeRoom = open !== null && open.place.tenure.evictions > open.evictions;
+    if (!madeRoom || open.place.unloadedMs !== open.unloadedMs) return explainStay(thrown, entry.id, "unloaded");
     this.load(entry.id, new AbortController().signal).catch((again: unknown) => {
       this.#options.log.warn("the default model did not come back", {
         model: entry.id,
@@ -106,8 +112,8 @@ export class Loads {
   }
 
   /** It has an engine that takes requests. */
-  #isOpen(entry: ModelEntry): boolean {
+  #findOpen(entry: ModelEntry): Place | null {
     const place = this.#options.residency.places.find(this.changes.apply(entry).engineKey);
-    return place !== null && place.engine !== null && place.tenure.closing === null;
+    return place !== null && place.engine !== null && place.tenure.closing === null ? place : null;
   }
 }

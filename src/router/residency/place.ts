@@ -28,8 +28,10 @@ export interface Place {
   /** Why the last start failed; forgotten when one succeeds. */
   error: string | null;
   sleep: SleepTimer | null;
-  /** How long its engine stays without requests; null: for ever. What a request asked for ends with the engine. */
+  /** How long its engine stays without requests; null: for ever. */
   idleMs: number | null;
+  /** What a request asked for of it: ends with the engine. Null: nothing. */
+  askedStay: { idleMs: number | null } | null;
   /** Of an engine that sleeps, or is about to. */
   slept: SleptCache | null;
   /** The end of an engine that was stopped: until then it still holds its memory. */
@@ -54,6 +56,7 @@ export function createPlace(id: string, settings: EngineChanges = {}): Place {
     error: null,
     sleep: null,
     idleMs: null,
+    askedStay: null,
     slept: null,
     leaving: null,
     weighing: false,

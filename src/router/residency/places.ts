@@ -21,14 +21,12 @@ export class Places {
     return this.#places.get(engineKey) ?? null;
   }
 
-  /** Of a model that is asked for. Engines of the same file whose settings no listed model has any more go when they are idle. */
-  of(entry: Listed, listed: readonly Pick<ModelEntry, "engineKey">[]): Place {
+  /** Of a model that is asked for. What it had with other settings stays: it is not known yet whether this can be loaded. */
+  of(entry: Omit<Listed, "path">): Place {
     let place = this.#places.get(entry.engineKey);
     if (place === undefined) {
       place = createPlace(entry.id, entry.settings.engine);
       this.#places.set(entry.engineKey, place);
-      const own = new Set(this.ofModel(entry, listed).map(([key]) => key));
-      this.#leave((key) => own.has(key) && key !== entry.engineKey);
     }
     place.id = entry.id;
     return place;
@@ -41,6 +39,15 @@ export class Places {
   ): [engineKey: string, place: Place][] {
     const wanted = listKeys(listed);
     return this.entries().filter(([key]) => key === engineKey || (isOf(key, path) && !wanted.has(key)));
+  }
+
+  /** Those that an engine of this model takes the place of: of the same file, with settings that no listed model has any more. */
+  replacedBy(
+    entry: Pick<ModelEntry, "engineKey" | "path">,
+    listed: readonly Pick<ModelEntry, "engineKey">[],
+  ): string[] {
+    const own = this.ofModel(entry, listed).map(([key]) => key);
+    return own.filter((key) => key !== entry.engineKey);
   }
 
   /**
@@ -69,12 +76,12 @@ export class Places {
     this.#leave((key) => isOf(key, path));
   }
 
-  /** Engines that nobody can ask for any more, and those of a file that another one has replaced. */
-  leaveUnlisted(listed: readonly (Pick<ModelEntry, "engineKey"> & FileFacts)[]): void {
+  /** Engines that nobody can ask for any more, but those in `kept`; and those of a file that another one has replaced. */
+  leaveUnlisted(listed: readonly (Pick<ModelEntry, "engineKey"> & FileFacts)[], kept: readonly string[]): void {
     const now = new Map(listed.map((entry) => [entry.engineKey, entry]));
     this.#leave((key, { file }) => {
       const entry = now.get(key);
-      if (entry === undefined) return true;
+      if (entry === undefined) return !kept.includes(key);
       return file !== null && (file.created !== entry.created || file.sizeBytes !== entry.sizeBytes);
     });
   }

@@ -112,13 +112,17 @@ export class Residency {
     if (pinned || place === null) return;
     // It would else hold for an engine that somebody else starts.
     if (place.engine === null && place.starting === null && !this.line.has(engineKey)) return;
+    place.askedStay = { idleMs };
     place.idleMs = idleMs;
     place.sleep?.setAfter(idleMs);
   }
 
   /** Files of models may have changed: engines of those that are gone, or others now, go when they are idle. */
   noteFileChanges(): void {
-    this.places.leaveUnlisted(this.#deps.listed());
+    const listed = this.#deps.listed();
+    // Those whose model waits with other settings are needed still if it is refused.
+    const kept = this.line.groups().flatMap(({ entry }) => this.places.replacedBy(entry, listed));
+    this.places.leaveUnlisted(listed, kept);
     this.#look();
   }
 
@@ -127,10 +131,10 @@ export class Residency {
     const place = this.places.find(entry.engineKey);
     if (place !== null) {
       place.tenure.pinned = entry.pinned;
-      place.idleMs = idleMsOf(entry, this.#deps.sleepAfterMs);
+      place.idleMs = idleMsOf(entry, this.#deps.sleepAfterMs, place.askedStay);
       place.sleep?.setAfter(place.idleMs);
     }
-    this.#look();
+    this.noteFileChanges();
   }
 
   /** Most bytes for all engines; empty: no limit. */
@@ -166,12 +170,11 @@ export class Residency {
   }
 
   #placeOf(entry: ModelEntry): Place {
-    const place = this.places.of(entry, this.#deps.listed());
+    const place = this.places.of(entry);
     const { tenure } = place;
     Object.assign(tenure, { pinned: entry.pinned, priority: entry.settings.priority ?? 0 });
     if (place.engine === null && place.starting === null && !this.line.has(entry.engineKey)) {
-      // What a request asked for ends with the engine; what the settings say may have changed since.
-      place.idleMs = idleMsOf(entry, this.#deps.sleepAfterMs);
+      place.askedStay = null;
       // Its file may be another one since the last load. One that still ends holds what it took.
       if (place.leaving === null) tenure.needBytes = null;
     }
@@ -194,6 +197,7 @@ export class Residency {
     const { budgets } = this;
     const step = planStep(waiting, residents, budgets, nowMs);
     for (const key of step.reopen) this.#reopen(key);
+    for (const key of step.leave) this.places.find(key)?.sleep?.setAfter(0);
     for (const refusal of step.refuse) this.#refuse(refusal, budgets);
     for (const { key, entry } of waiting) {
       if (step.start.includes(key)) this.#start(entry, present(this.places.find(key)));
@@ -207,6 +211,7 @@ export class Residency {
   /** Models without an engine that are waited for, up to the first one whose need is not known yet: that is `weighed`. */
   #listWaiting(): { waiting: (WaitingModel & { entry: ModelEntry })[]; weighed: ModelEntry | null } {
     const waiting: (WaitingModel & { entry: ModelEntry })[] = [];
+    const listed = this.#deps.listed();
     for (const { key, entry } of this.line.groups()) {
       const place = present(this.places.find(key));
       const isThere = place.engine !== null && place.tenure.closing === null;
@@ -216,7 +221,7 @@ export class Residency {
         void this.#weigh(entry, place, this.#deps.memory);
         return { waiting, weighed: entry };
       }
-      waiting.push({ key, needBytes, entry });
+      waiting.push({ key, needBytes, entry, replaces: this.places.replacedBy(entry, listed) });
     }
     return { waiting, weighed: null };
   }
@@ -227,6 +232,8 @@ export class Residency {
     try {
       place.tenure.needBytes = (await memory?.needOf(entry)) ?? [];
     } catch (thrown) {
+      place.tenure.refusal = (thrown as Error).message;
+      this.#deps.log.warn("load refused", { model: entry.id, reason: place.tenure.refusal });
       this.line.fail(entry.engineKey, thrown);
     } finally {
       place.weighing = false;
@@ -247,7 +254,8 @@ export class Residency {
 
   #start(entry: ModelEntry, place: Place): void {
     // Requests may have waited for settings that nobody has any more.
-    if (this.#deps.listed().every(({ engineKey }) => engineKey !== entry.engineKey)) place.idleMs = 0;
+    const isListed = this.#deps.listed().some(({ engineKey }) => engineKey === entry.engineKey);
+    place.idleMs = isListed ? idleMsOf(entry, this.#deps.sleepAfterMs, place.askedStay) : 0;
     place.slot = onStart(place.slot);
     place.file = entry;
     place.starting = this.#lives.load(entry, place, this.#level);

@@ -46,6 +46,8 @@ export class SleepTimer {
 
   /** Another time from now on. */
   setAfter(afterMs: number | null): void {
+    // It is told to go already: whoever says so again and again must not keep it from that.
+    if (afterMs === 0 && this.#afterMs === 0) return;
     this.#afterMs = afterMs;
     if (this.#client.openCount === 0) this.#arm();
   }

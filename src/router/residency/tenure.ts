@@ -43,7 +43,7 @@ export interface Tenure {
   evictions: number;
   /** Of its last engine. */
   freed: FreedMemory | null;
-  /** Why it could not have room when it was last asked for. */
+  /** Why it was refused before it was started, such as for want of room, when it was last asked for. */
   refusal: string | null;
 }
 

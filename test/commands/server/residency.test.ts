@@ -2,6 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { openMemory } from "../../../src/commands/server/residency.ts";
+import type { BackendName } from "../../../src/protocol/backends.ts";
+import { AppError } from "../../../src/protocol/errors.ts";
+import type { PluginChoice } from "../../../src/router/backends/plugins.ts";
 import type { LoadPlan } from "../../../src/router/placement/planning.ts";
 import { describeFreed, sumFreed } from "../../../src/router/residency/freed.ts";
 import type { MemoryEffects } from "../../../src/router/residency/memory-effects.ts";
@@ -24,7 +27,13 @@ function open(planned: number[] | null, machine = new FakeMachine()): MemoryEffe
     byPool: () => [12, 3],
     learnedOf: () => LEARNED,
   };
-  return openMemory({ planner, hardware: { sources: { machine } } });
+  const choices = {
+    of: async (wanted: readonly BackendName[]): Promise<PluginChoice> => {
+      if (wanted.includes("cuda")) throw new AppError({ code: "plan_refused", message: "no cuda here" });
+      return { plugins: [], skipped: [] };
+    },
+  };
+  return openMemory({ planner, hardware: { sources: { machine } }, native: { choices } });
 }
 
 const demo = makeEntry("demo", { path: DEMO_PATH, sizeBytes: 1_000_000, trainedContextLength: 320 });
@@ -36,6 +45,13 @@ test("what a model takes and what there is are the planner's to say", async () =
   expect(learnedOf("demo")).toEqual(LEARNED);
   expect(await needOf(demo)).toEqual([1234, 7]);
   expect([pools(), budgets()]).toEqual([["main memory"], [5000]]);
+});
+
+test("what nothing here computes has no need: its load is refused before it takes anybody's room", async () => {
+  const { needOf } = open([1234]);
+  const withBackend = (backend: BackendName[]) => ({ ...demo, settings: { engine: { backend }, sampling: {} } });
+  expect(await needOf(withBackend(["cpu"]))).toEqual([1234]);
+  await expect(needOf(withBackend(["cuda"]))).rejects.toMatchObject({ code: "plan_refused", message: "no cuda here" });
 });
 
 const OWN = { anonBytes: 7, mappedBytes: 3 };

@@ -20,7 +20,7 @@ const resident = (key: string, changes: Partial<Resident> = {}): Resident => ({
 });
 
 const want = (key: string, needBytes = 10) => ({ key, needBytes: [needBytes] });
-const NOTHING = { start: [], close: [], reopen: [], refuse: [], wakeAtMs: null };
+const NOTHING = { start: [], close: [], leave: [], reopen: [], refuse: [], wakeAtMs: null };
 
 describe("planStep", () => {
   test("without a limit all are started", () => {
@@ -41,6 +41,20 @@ describe("planStep", () => {
   test("one that can never fit is refused, and holds nobody up", () => {
     const step = planStep([want("huge", 99), want("b")], [], [20], 0);
     expect(step).toEqual({ ...NOTHING, start: ["b"], refuse: [{ key: "huge", pool: 0, bytesMax: 20 }] });
+  });
+
+  test("engines of older settings of a model are no obstacle to it, pinned or not, and go only when it can have room", () => {
+    const older = resident("a1", { pinned: true, readyMs: 0, running: 1 });
+    const replacing = (needBytes: number) => ({ ...want("a2", needBytes), replaces: ["a1"] });
+    expect(planStep([replacing(5)], [older], [20], 0)).toEqual({ ...NOTHING, start: ["a2"], leave: ["a1"] });
+    expect(planStep([replacing(20)], [older], [20], 9_000)).toEqual({ ...NOTHING, leave: ["a1"], wakeAtMs: null });
+    const refuse = [{ key: "a2", pool: 0, bytesMax: 20 }];
+    expect(planStep([replacing(21)], [older], [20], 9_000)).toEqual({ ...NOTHING, refuse });
+    // Nobody else has anything of it, and what is not looked at yet drives nobody out.
+    expect(planStep([want("b", 20), replacing(20)], [resident("c"), older], [30], 9_000)).toEqual({
+      ...NOTHING,
+      close: ["c"],
+    });
   });
 
   test("what was started in this step holds its room", () => {
