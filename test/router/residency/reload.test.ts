@@ -111,6 +111,17 @@ describe("a load with other settings that can be had", () => {
   });
 });
 
+test("settings that come back while their engine still works keep it", async () => {
+  const world = open({ answerMs: () => 500 });
+  await load(world, "a", withCtx(80));
+  const asked = world.ask("a");
+  expect(await load(world, "a", withCtx(90))).toBe("loaded");
+  expect(await load(world, "a", withCtx(80))).toBe("loaded");
+  await world.finish(asked);
+  await world.finish(world.pass(1000));
+  expect(world.engines[0]?.stopping).toBe(false);
+});
+
 describe("how long a request asked an engine to stay", () => {
   test("comes back when its model is no longer pinned, and ends with the engine", async () => {
     const world = open();
