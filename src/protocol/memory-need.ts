@@ -62,14 +62,11 @@ export interface MemoryNeed {
   devices: MemoryParts[];
 }
 
-/** Of two contexts of one engine. */
-export function addNeeds(a: MemoryNeed, b: MemoryNeed): MemoryNeed {
-  const devices = a.devices.map((parts, at) => addParts(parts, b.devices[at]));
-  return { host: addParts(a.host, b.host), devices };
+export function noParts(): MemoryParts {
+  return { weightsBytes: 0, mappedBytes: 0, kvBytes: 0, computeBytes: 0, overheadBytes: 0 };
 }
 
-function addParts(a: MemoryParts, b: MemoryParts | undefined): MemoryParts {
-  if (b === undefined) return a;
+export function addParts(a: MemoryParts, b: MemoryParts): MemoryParts {
   return {
     weightsBytes: a.weightsBytes + b.weightsBytes,
     mappedBytes: a.mappedBytes + b.mappedBytes,
@@ -77,4 +74,10 @@ function addParts(a: MemoryParts, b: MemoryParts | undefined): MemoryParts {
     computeBytes: a.computeBytes + b.computeBytes,
     overheadBytes: a.overheadBytes + b.overheadBytes,
   };
+}
+
+/** Of two contexts of one engine. */
+export function addNeeds(a: MemoryNeed, b: MemoryNeed): MemoryNeed {
+  const devices = a.devices.map((parts, at) => addParts(parts, b.devices[at] ?? noParts()));
+  return { host: addParts(a.host, b.host), devices };
 }

@@ -1,35 +1,20 @@
 // Answers while something else computes: tokens per second and the first token of one stream beside so many busy processes, and
 // of two engines that answer at once. A script: `bun test/bench/contention.ts [ANSWERS]`.
 
-import { mkdirSync, symlinkSync } from "node:fs";
-import { join } from "node:path";
 import { stream } from "../../src/bench/client.ts";
 import { decodeRate, firstTokenMs, median, type StreamRecord } from "../../src/bench/timing.ts";
-import { BINARY, homeEnvironment } from "../support/binary.ts";
-import { spawnChild } from "../support/child-process.ts";
-import { cacheModel } from "../support/gguf-builder.ts";
-import { BENCH_SPEC } from "../support/model-specs.ts";
-import { useHome } from "./servers.ts";
+import { linkModels, startOurs, TWO_MODELS, useHome } from "./servers.ts";
 
-const NAMES = ["first", "second"] as const;
+const NAMES = Object.keys(TWO_MODELS);
 const TOKENS = 48;
 
 await useHome(async (home) => {
-  const folder = join(home, "models");
-  mkdirSync(folder);
-  NAMES.forEach((name, at) => {
-    symlinkSync(cacheModel({ ...BENCH_SPEC, seed: 60 + at }), join(folder, `${name}.gguf`));
-  });
-  const limits = ["--ctx", "4096", "--parallel", "1", "--discover", "off", "--log-level", "warn"];
-  const command = [BINARY, "serve", "--port", "0", "--ready-json", "--models-dir", folder, ...limits];
-  const child = spawnChild(command, { env: homeEnvironment(home) });
+  const limits = ["--ctx", "4096", "--parallel", "1", "--discover", "off"];
+  const server = await startOurs(home, ["--models-dir", linkModels(home, TWO_MODELS), ...limits]);
   try {
-    const line = await child.firstLine;
-    if (line === null) throw new Error(`the server did not start:\n${child.logTail()}`);
-    const url = (JSON.parse(line) as { url: string }).url.replace(/\/$/, "");
-    await measure(url, Number(process.argv[2] ?? 6));
+    await measure(server.url, Number(process.argv[2] ?? 6));
   } finally {
-    await child.stop();
+    await server.stop();
   }
 });
 

@@ -1,15 +1,11 @@
 // What plans predict beside what is then seen: tokens and prompts per second, seconds of loading a file that is in the page cache,
 // memory. Models of one shape in several types, through the compiled binary. A script: `bun test/bench/predicted.ts [RUNS]`.
 
-import { mkdirSync, symlinkSync } from "node:fs";
-import { join } from "node:path";
 import { median } from "../../src/bench/timing.ts";
-import { BINARY, homeEnvironment, readEngine } from "../support/binary.ts";
-import { spawnChild } from "../support/child-process.ts";
-import { cacheModel } from "../support/gguf-builder.ts";
+import { readEngine } from "../support/binary.ts";
 import { BENCH_SPEC, type ModelSpec, sizedSpec } from "../support/model-specs.ts";
 import { readRssAnonMb } from "./memory.ts";
-import { useHome } from "./servers.ts";
+import { linkModels, startOurs, useHome } from "./servers.ts";
 
 const MODELS: Readonly<Record<string, ModelSpec>> = {
   "q4-k": BENCH_SPEC,
@@ -40,19 +36,12 @@ interface CompletionReply {
 }
 
 await useHome(async (home) => {
-  const folder = join(home, "models");
-  mkdirSync(folder);
-  for (const [name, spec] of Object.entries(MODELS)) symlinkSync(cacheModel(spec), join(folder, `${name}.gguf`));
-  const limits = ["--ctx", String(CTX), "--parallel", "1", "--discover", "off", "--log-level", "warn"];
-  const command = [BINARY, "serve", "--port", "0", "--ready-json", "--models-dir", folder, ...limits];
-  const child = spawnChild(command, { env: homeEnvironment(home) });
+  const limits = ["--ctx", String(CTX), "--parallel", "1", "--discover", "off"];
+  const server = await startOurs(home, ["--models-dir", linkModels(home, MODELS), ...limits]);
   try {
-    const line = await child.firstLine;
-    if (line === null) throw new Error(`the server did not start:\n${child.logTail()}`);
-    const url = (JSON.parse(line) as { url: string }).url.replace(/\/$/, "");
-    for (const name of Object.keys(MODELS)) await compare(url, name, Number(process.argv[2] ?? 3));
+    for (const name of Object.keys(MODELS)) await compare(server.url, name, Number(process.argv[2] ?? 3));
   } finally {
-    await child.stop();
+    await server.stop();
   }
 });
 

@@ -1,11 +1,13 @@
 // The servers that are compared, as things that can be started, killed and started again in the same home: our compiled
 // binary, and llama-server with our settings or with its own.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BINARY, homeEnvironment, isRunning, waitFor } from "../support/binary.ts";
 import { answersOk, cleanEnvironment, findFreePort, spawnChild, waitUntilReady } from "../support/child-process.ts";
+import { cacheModel } from "../support/gguf-builder.ts";
+import { BENCH_SPEC, type ModelSpec } from "../support/model-specs.ts";
 import { assemblePeer, locatePeer } from "../support/peer.ts";
 import { listDescendants } from "./memory.ts";
 
@@ -54,19 +56,38 @@ export function launchOurs(): Launcher {
     name: "ml-offload",
     async start({ model, ctx, parallel, threads }, home) {
       const settings = ["--ctx", String(ctx), "--parallel", String(parallel), "--threads", String(threads), ...BATCH];
-      const command = [BINARY, "serve", "--port", "0", "--ready-json", "--log-level", "warn", "--model", model];
-      const startMs = performance.now();
-      const child = spawnChild([...command, ...settings], { env: homeEnvironment(home) });
-      const timer = setTimeout(() => child.kill(), START_TIMEOUT_MS);
-      const line = await child.firstLine;
-      clearTimeout(timer);
-      if (line === null) throw new Error(`our server did not start:\n${child.logTail()}`);
-      const readyMs = performance.now() - startMs;
-      const { url } = JSON.parse(line) as { url: string };
-      return { url: url.replace(/\/$/, ""), ...describeChild(child, readyMs) };
+      return await startOurs(home, ["--model", model, ...settings]);
     },
   };
 }
+
+/** Our binary on a port of its own, with these arguments of `serve`; ready when this resolves. */
+export async function startOurs(home: string, args: readonly string[]): Promise<RunningServer> {
+  const command = [BINARY, "serve", "--port", "0", "--ready-json", "--log-level", "warn"];
+  const startMs = performance.now();
+  const child = spawnChild([...command, ...args], { env: homeEnvironment(home) });
+  const timer = setTimeout(() => child.kill(), START_TIMEOUT_MS);
+  const line = await child.firstLine;
+  clearTimeout(timer);
+  if (line === null) throw new Error(`our server did not start:\n${child.logTail()}`);
+  const readyMs = performance.now() - startMs;
+  const { url } = JSON.parse(line) as { url: string };
+  return { url: url.replace(/\/$/, ""), ...describeChild(child, readyMs) };
+}
+
+/** A folder of the home with these models in it, by name. */
+export function linkModels(home: string, models: Readonly<Record<string, ModelSpec>>): string {
+  const folder = join(home, "models");
+  mkdirSync(folder);
+  for (const [name, spec] of Object.entries(models)) symlinkSync(cacheModel(spec), join(folder, `${name}.gguf`));
+  return folder;
+}
+
+/** Two of 400 MB, with other weights in each. */
+export const TWO_MODELS: Readonly<Record<"first" | "second", ModelSpec>> = {
+  first: { ...BENCH_SPEC, seed: 60 },
+  second: { ...BENCH_SPEC, seed: 61 },
+};
 
 /** `flags` are all that is said besides the model and the address; by default our settings. */
 export function launchPeer(

@@ -1,23 +1,20 @@
 // A swap, from a request for a model that is not in memory to its first token: two models of 400 MB in room for one, their
 // files in the page cache, beside llama-server's router mode. A script: `bun test/bench/swap.ts [SWAPS]`.
 
-import { mkdirSync, symlinkSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { stream } from "../../src/bench/client.ts";
 import { firstTokenMs, median } from "../../src/bench/timing.ts";
-import { BINARY, homeEnvironment } from "../support/binary.ts";
 import { answersOk, cleanEnvironment, findFreePort, spawnChild, waitUntilReady } from "../support/child-process.ts";
-import { cacheModel } from "../support/gguf-builder.ts";
-import { BENCH_SPEC } from "../support/model-specs.ts";
 import { listOurPlugins } from "../support/ours-and-peer.ts";
 import { assemblePeer, locatePeer } from "../support/peer.ts";
 import { askNeed } from "../support/swap-server.ts";
-import { useHome } from "./servers.ts";
+import { linkModels, startOurs, TWO_MODELS, useHome } from "./servers.ts";
 
 const CTX = 4096;
 const THREADS = "2";
 const START_MS = 60_000;
-const NAMES = ["first", "second"];
+const NAMES = Object.keys(TWO_MODELS);
 
 interface Router {
   name: string;
@@ -26,16 +23,12 @@ interface Router {
 }
 
 await useHome(async (home) => {
-  const folder = join(home, "models");
-  mkdirSync(folder);
-  NAMES.forEach((name, at) => {
-    symlinkSync(cacheModel({ ...BENCH_SPEC, seed: 60 + at }), join(folder, `${name}.gguf`));
-  });
+  const folder = linkModels(home, TWO_MODELS);
+  const measuring = await startRouter(home, folder, 0);
   const swaps = Number(process.argv[2] ?? 10);
-  const measuring = await startOurs(home, folder, 0);
   const needBytes = await askNeed(measuring, "first");
   await measuring.stop();
-  const ours = await startOurs(home, folder, Math.floor(1.5 * needBytes));
+  const ours = await startRouter(home, folder, Math.floor(1.5 * needBytes));
   const routers = [ours];
   try {
     if (locatePeer() === null) console.error("llama-server is not built: only ours is measured");
@@ -71,23 +64,11 @@ async function measure(routers: readonly Router[], swaps: number): Promise<numbe
   return figures;
 }
 
-async function startOurs(home: string, folder: string, budgetBytes: number): Promise<Router> {
-  const command = [BINARY, "serve", "--port", "0", "--ready-json", "--log-level", "warn", "--models-dir", folder];
-  const limits = [
-    "--memory-budget",
-    String(budgetBytes),
-    "--ctx",
-    String(CTX),
-    "--parallel",
-    "1",
-    "--threads",
-    THREADS,
-  ];
-  const child = spawnChild([...command, ...limits, "--discover", "off"], { env: homeEnvironment(home) });
-  const line = await child.firstLine;
-  if (line === null) throw new Error(`our server did not start:\n${child.logTail()}`);
-  const { url } = JSON.parse(line) as { url: string };
-  return { name: "ml-offload", url: url.replace(/\/$/, ""), stop: () => child.stop() };
+async function startRouter(home: string, folder: string, budgetBytes: number): Promise<Router> {
+  const limits = ["--ctx", String(CTX), "--parallel", "1", "--threads", THREADS, "--discover", "off"];
+  const budget = ["--memory-budget", String(budgetBytes)];
+  const server = await startOurs(home, ["--models-dir", folder, ...budget, ...limits]);
+  return { name: "ml-offload", url: server.url, stop: () => server.stop() };
 }
 
 async function startPeerRouter(home: string, folder: string, plugins: string[]): Promise<Router> {

@@ -1,22 +1,21 @@
 // The compiled binary in memory control groups of 1, 2 and 4 GiB: what does not fit is refused before the kernel ends anything,
 // what is said to fit loads, serves its whole context, and takes what the plan says.
 
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { cacheModel } from "../support/gguf-builder.ts";
 import {
   boundOf,
   findPid,
-  MIB,
+  LimitedServers,
   nameOf,
   type Plan,
   post,
   readStatus,
-  startLimited,
   sumOwn,
+  toMib,
   WIDE_KV_SPEC,
   watchPeak,
 } from "../support/limited-server.ts";
-import { type MadeGroup, makeMemoryGroup } from "../support/memory-group.ts";
 import { type ModelSpec, QWEN3_SPEC } from "../support/model-specs.ts";
 import type { Server } from "../support/server.ts";
 
@@ -38,29 +37,18 @@ const CASES: [name: string, bytes: number, layers: number][] = [
   ["4 GiB", 4 * GIB, 64],
 ];
 
-const made: MadeGroup = makeMemoryGroup(`mlo-limits-${process.pid}`);
-if (made.kind === "none") console.warn(`skipped: no memory control group can be made here: ${made.reason}`);
-let server: Server | null = null;
-afterEach(async () => {
-  await server?.stop();
-  server = null;
-});
-afterAll(() => {
-  if (made.kind === "made") made.group[Symbol.dispose]();
-});
+const servers = new LimitedServers("mlo-limits");
 
 async function start(bytes: number, spec: ModelSpec): Promise<Server> {
-  if (made.kind === "none") throw new Error(made.reason);
-  server = await startLimited(cacheModel(spec), [], { group: made.group, bytes });
-  return server;
+  return await servers.start(cacheModel(spec), [], bytes);
 }
 
-describe.skipIf(made.kind === "none")("a control group of", () => {
+describe.skipIf(servers.made.kind === "none")("a control group of", () => {
   test.each(CASES)(
     "%s: what does not fit is refused before anything is ended",
     async (_name, bytes, layers) => {
       const running = await start(bytes, specOf(layers));
-      const { kills } = (made as Extract<MadeGroup, { kind: "made" }>).group;
+      const { kills } = servers.group;
       const model = await nameOf(running);
       const planned = await post<Plan>(running, "/api/plan", { model, ctx: 4 * CONTEXT });
       expect(planned.body.verdict).not.toBe("fits");
@@ -70,7 +58,7 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
       });
       expect([loaded.status, loaded.body.error.code]).toEqual([400, "plan_refused"]);
       expect(loaded.body.error.hint).not.toBe("");
-      expect((made as Extract<MadeGroup, { kind: "made" }>).group.kills).toBe(kills);
+      expect(servers.group.kills).toBe(kills);
       expect((await readStatus(running)).filter(({ pid }) => pid !== null)).toEqual([]);
     },
     TIMEOUT_MS,
@@ -80,7 +68,7 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
     "%s: what is said to fit loads, serves its whole context, and takes what was planned",
     async (_name, bytes, layers) => {
       const running = await start(bytes, specOf(layers));
-      const { group } = made as Extract<MadeGroup, { kind: "made" }>;
+      const { group } = servers;
       const model = await nameOf(running);
       const { body: report } = await post<Plan>(running, "/api/plan", { model, ctx: CONTEXT });
       expect(report.verdict).toBe("fits");
@@ -101,7 +89,7 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
       expect(status).toBe(200);
       expect(body.usage.prompt_tokens + body.usage.completion_tokens).toBeGreaterThanOrEqual(CONTEXT - 1);
       console.log(
-        `${layers} layers: ${mib(peak)} MiB at most, ${mib(plannedBytes)} planned, ${mib(mappedBytes)} mapped beside it`,
+        `${layers} layers: ${toMib(peak)} MiB at most, ${toMib(plannedBytes)} planned, ${toMib(mappedBytes)} mapped beside it`,
       );
       expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(boundOf(plannedBytes));
       expect(group.kills).toBe(0);
@@ -117,7 +105,7 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
       const { body: report } = await post<Plan>(running, "/api/plan", asked);
       expect(report.verdict).toBe("fits");
       expect((await post(running, "/api/models/load", asked)).status).toBe(200);
-      const pid = (await readStatus(running)).find(({ state }) => state === "loaded")?.pid ?? 0;
+      const pid = await findPid(running);
       const sampling = { temperature: 1, top_k: 0, top_p: 0.95, typical_p: 0.9, frequency_penalty: 1 };
       const answering = Promise.all(
         Array.from({ length: report.plan.settings.parallel }, (_, at) =>
@@ -127,7 +115,7 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
       const peak = await watchPeak(pid, answering);
       expect((await answering).map(({ status }) => status)).toEqual(Array(report.plan.settings.parallel).fill(200));
       const plannedBytes = sumOwn(report);
-      console.log(`${mib(peak)} MiB at most, ${mib(plannedBytes)} planned`);
+      console.log(`${toMib(peak)} MiB at most, ${toMib(plannedBytes)} planned`);
       expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(boundOf(plannedBytes));
     },
     TIMEOUT_MS,
@@ -144,12 +132,8 @@ describe.skipIf(made.kind === "none")("a control group of", () => {
       expect(loaded.body.contextLength).toBeLessThan(16_384);
       const { status } = await post(running, "/v1/completions", { prompt: "once upon a time", max_tokens: 4 });
       expect(status).toBe(200);
-      expect((made as Extract<MadeGroup, { kind: "made" }>).group.kills).toBe(0);
+      expect(servers.group.kills).toBe(0);
     },
     TIMEOUT_MS,
   );
 });
-
-function mib(value: number): number {
-  return Math.round(value / MIB);
-}

@@ -1,7 +1,7 @@
 // The compiled binary with all that makes an engine take more than its weights and cells: the most that it ever has of its own
 // is what the plan says, and its first embedding adds what the plan says beside that, or is refused.
 
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,17 +9,17 @@ import { cacheModel } from "../support/gguf-builder.ts";
 import {
   boundOf,
   findPid,
+  LimitedServers,
   MIB,
   nameOf,
   type Plan,
   post,
-  startLimited,
   sumOwn,
+  toMib,
   WIDE_KV_SPEC,
   watchPeak,
 } from "../support/limited-server.ts";
 import { SMALL_LORA, writeLora } from "../support/lora-builder.ts";
-import { type MadeGroup, makeMemoryGroup } from "../support/memory-group.ts";
 import { HEAD_SPEC, LFM2_SPEC, MAMBA_SPEC, type ModelSpec } from "../support/model-specs.ts";
 import type { Server } from "../support/server.ts";
 
@@ -66,17 +66,8 @@ const CASES: [name: string, spec: ModelSpec, args: () => string[], clients: numb
   ["hybrid memory", HYBRID, () => FEW_STATES, 8],
 ];
 
-const made: MadeGroup = makeMemoryGroup(`mlo-peaks-${process.pid}`);
-if (made.kind === "none") console.warn(`skipped: no memory control group can be made here: ${made.reason}`);
-let server: Server | null = null;
-afterEach(async () => {
-  await server?.stop();
-  server = null;
-});
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
-  if (made.kind === "made") made.group[Symbol.dispose]();
-});
+const servers = new LimitedServers("mlo-peaks");
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Loaded {
   running: Server;
@@ -87,9 +78,7 @@ interface Loaded {
 
 /** With its plan, which it is held to. `bytes`: of its control group; null: there is none. */
 async function load(spec: ModelSpec, args: string[], bytes: number | null): Promise<Loaded> {
-  const limit = made.kind === "made" && bytes !== null ? { group: made.group, bytes } : null;
-  const running = await startLimited(cacheModel(spec), ["--ctx", String(CONTEXT), ...args], limit);
-  server = running;
+  const running = await servers.start(cacheModel(spec), ["--ctx", String(CONTEXT), ...args], bytes);
   const model = await nameOf(running);
   const { body: report } = await post<Plan>(running, "/api/plan", { model });
   expect(report.verdict).toBe("fits");
@@ -118,8 +107,6 @@ async function fill(loaded: Loaded, spec: ModelSpec, clients: number, unloads: b
   return statuses;
 }
 
-const mib = (value: number): number => Math.round(value / MIB);
-
 describe.skipIf(!isLinux)("an engine takes what was planned with", () => {
   test.each(CASES)(
     "%s",
@@ -129,14 +116,14 @@ describe.skipIf(!isLinux)("an engine takes what was planned with", () => {
       const work = fill(loaded, spec, clients, true);
       const peak = await watchPeak(loaded.pid, work);
       expect(new Set(await work)).toEqual(new Set([200]));
-      console.log(`${name}: ${mib(peak)} MiB at most, ${mib(plannedBytes)} planned`);
+      console.log(`${name}: ${toMib(peak)} MiB at most, ${toMib(plannedBytes)} planned`);
       expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(boundOf(plannedBytes));
     },
     TIMEOUT_MS,
   );
 });
 
-describe.skipIf(made.kind === "none")("a model at full context that is then asked for embeddings", () => {
+describe.skipIf(servers.made.kind === "none")("a model at full context that is then asked for embeddings", () => {
   const ask = ({ running, model }: Loaded) =>
     post<{ data: unknown[]; error?: { code: string; hint: string } }>(running, "/v1/embeddings", {
       model,
@@ -156,10 +143,10 @@ describe.skipIf(made.kind === "none")("a model at full context that is then aske
       const { status, body } = await work;
       expect([status, body.data.length]).toEqual([200, 17]);
       console.log(
-        `${mib(peak)} MiB at most, ${mib(plannedBytes)} planned, of which embeddings ${mib(embeddingBytes ?? 0)}`,
+        `${toMib(peak)} MiB at most, ${toMib(plannedBytes)} planned, of which embeddings ${toMib(embeddingBytes ?? 0)}`,
       );
       expect(Math.abs(peak - plannedBytes)).toBeLessThanOrEqual(boundOf(plannedBytes));
-      expect((made as Extract<MadeGroup, { kind: "made" }>).group.kills).toBe(0);
+      expect(servers.group.kills).toBe(0);
     },
     TIMEOUT_MS,
   );
@@ -173,7 +160,7 @@ describe.skipIf(made.kind === "none")("a model at full context that is then aske
       expect(refused.body.error?.hint).toContain("smaller --ctx");
       expect(await complete(loaded, promptOf(0, 100), ANSWER)).toBe(200);
       expect(await findPid(loaded.running)).toBe(loaded.pid);
-      expect((made as Extract<MadeGroup, { kind: "made" }>).group.kills).toBe(0);
+      expect(servers.group.kills).toBe(0);
     },
     TIMEOUT_MS,
   );

@@ -1,8 +1,9 @@
 // A compiled server that is asked for a plan and held to it: requests over HTTP, and the most of its own memory that an engine
 // ever has meanwhile. For tests of memory limits.
 
+import { afterAll, afterEach } from "bun:test";
 import { BINARY } from "./binary.ts";
-import type { MemoryGroup } from "./memory-group.ts";
+import { type MadeGroup, type MemoryGroup, makeMemoryGroup } from "./memory-group.ts";
 import { type ModelSpec, TINY_SPEC } from "./model-specs.ts";
 import { type Server, startServer } from "./server.ts";
 import { readRssAnon } from "./sparse-folder.ts";
@@ -42,15 +43,43 @@ export interface Plan {
   options: { cost: string }[];
 }
 
-/** In the group, where one is given, with so much memory. */
-export async function startLimited(
-  model: string,
-  args: readonly string[] = [],
-  limit: { group: MemoryGroup; bytes: number } | null = null,
-): Promise<Server> {
-  limit?.group.limit(limit.bytes);
-  const program = limit === null ? [BINARY] : limit.group.enter([BINARY]);
-  return await startServer({ program, args: ["--model", model, ...args] });
+/** For one test file: the control group that its servers may run in, and the server of a test, which ends with the test. */
+export class LimitedServers {
+  readonly made: MadeGroup;
+  #server: Server | null = null;
+
+  /** `name`: of the group. */
+  constructor(name: string) {
+    this.made = makeMemoryGroup(`${name}-${process.pid}`);
+    if (this.made.kind === "none") {
+      console.warn(`skipped: no memory control group can be made here: ${this.made.reason}`);
+    }
+    afterEach(async () => {
+      await this.#server?.stop();
+      this.#server = null;
+    });
+    afterAll(() => {
+      if (this.made.kind === "made") this.made.group[Symbol.dispose]();
+    });
+  }
+
+  /** Throws where none can be made. */
+  get group(): MemoryGroup {
+    if (this.made.kind === "none") throw new Error(this.made.reason);
+    return this.made.group;
+  }
+
+  /** `bytes`: within the group, with so much memory. */
+  async start(model: string, args: readonly string[] = [], bytes: number | null = null): Promise<Server> {
+    if (bytes !== null) this.group.limit(bytes);
+    const program = bytes === null ? [BINARY] : this.group.enter([BINARY]);
+    this.#server = await startServer({ program, args: ["--model", model, ...args] });
+    return this.#server;
+  }
+}
+
+export function toMib(bytes: number): number {
+  return Math.round(bytes / MIB);
 }
 
 export async function post<T>({ url }: Server, path: string, body: object): Promise<{ status: number; body: T }> {

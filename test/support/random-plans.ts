@@ -1,6 +1,7 @@
 // Machines, models and wishes for the planner, from a seed. The models' need is a formula of its own, simple and additive.
 
 import type { KvType, MemoryNeed, MemoryParts } from "../../src/protocol/memory-need.ts";
+import { noParts } from "../../src/protocol/memory-need.ts";
 import type {
   AskedSettings,
   PlanMachine,
@@ -45,14 +46,6 @@ const KV_BITS: Readonly<Record<KvType, number>> = {
   q4_0: 4.5,
   iq4_nl: 4.5,
 };
-
-export const noParts = (): MemoryParts => ({
-  weightsBytes: 0,
-  mappedBytes: 0,
-  kvBytes: 0,
-  computeBytes: 0,
-  overheadBytes: 0,
-});
 
 export function makeSubject(spec: ModelSpec): PlanSubject {
   const { layers, layerBytes, expertLayers = 0, outputBytes = layerBytes, draftBytes = 0, stateBytes = 0 } = spec;

@@ -6,6 +6,7 @@ import type { ModelEntry } from "../../src/models/entry.ts";
 import type { ModelRegistry } from "../../src/models/registry.ts";
 import { AppError } from "../../src/protocol/errors.ts";
 import type { GenerationRequest } from "../../src/protocol/generation.ts";
+import { noParts } from "../../src/protocol/memory-need.ts";
 import { type EngineProcess, StartFailure } from "../../src/router/engines/engine-process.ts";
 import type { Learned } from "../../src/router/placement/deviation.ts";
 import type { MemoryEffects } from "../../src/router/residency/memory-effects.ts";
@@ -13,7 +14,6 @@ import { Router } from "../../src/router/router.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FakeEngine, makeEntry } from "./fake-engines.ts";
 import { DONE_EVENT } from "./fake-inference.ts";
-import { noParts } from "./random-plans.ts";
 import { readAll } from "./router-fixture.ts";
 
 export interface WorldModel {

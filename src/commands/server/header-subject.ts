@@ -63,7 +63,7 @@ function sumBytes({ tensors }: ModelShape): number {
   return tensors.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-function unplannable(id: string, reason: string): AppError {
+export function unplannable(id: string, reason: string): AppError {
   const message = `${id} can't be planned: ${reason}`;
   return new AppError({ code: "format_unsupported", message, hint: "It may load all the same.", param: "model" });
 }

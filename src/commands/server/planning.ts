@@ -27,7 +27,7 @@ import { countUseBytes, describeSubject } from "../../router/placement/subject.t
 import { DeviationFile } from "../../state/deviation-file.ts";
 import { describeAsked } from "./asked-settings.ts";
 import { describeStart, type EngineSources } from "./engine-settings.ts";
-import { describeHeaderModel } from "./header-subject.ts";
+import { describeHeaderModel, unplannable } from "./header-subject.ts";
 import { describePolicy, readConvertType } from "./serve-settings.ts";
 import type { StartOptions } from "./server.ts";
 
@@ -201,8 +201,7 @@ class Models {
       this.#shapes.set(key, shape);
     }
     if (shape !== null) return shape;
-    const message = `${name} can't be planned: its header does not tell its layers`;
-    throw new AppError({ code: "format_unsupported", message, hint: "It may load all the same.", param: "model" });
+    throw unplannable(name, "its header does not tell its layers");
   }
 }
 

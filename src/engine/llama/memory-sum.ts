@@ -1,15 +1,13 @@
 // The memory of an engine as one sum: its contexts by place and purpose, and what else the process has. Pure.
 
 import type { ContextMemory, PlaceMemory } from "../../ffi/context.ts";
-import type { MemoryNeed, MemoryParts } from "../../protocol/memory-need.ts";
+import { addParts, type MemoryNeed, type MemoryParts, noParts } from "../../protocol/memory-need.ts";
 
 export interface CountedContext {
   memory: ContextMemory;
   /** Several contexts may be of one model, whose weights are there once. */
   countsWeights: boolean;
 }
-
-const NOTHING: MemoryParts = { weightsBytes: 0, mappedBytes: 0, kvBytes: 0, computeBytes: 0, overheadBytes: 0 };
 
 /** `processBytes`: vocabulary, graphs, the runtime: all that no context counts. */
 export function sumNeed(contexts: readonly CountedContext[], processBytes: number): MemoryNeed {
@@ -20,9 +18,9 @@ export function sumNeed(contexts: readonly CountedContext[], processBytes: numbe
     overheadBytes: context.memory.outputBytes,
   }));
   return {
-    host: addParts([...host, { ...NOTHING, overheadBytes: processBytes }]),
+    host: sumParts([...host, { ...noParts(), overheadBytes: processBytes }]),
     devices: Array.from({ length: devices }, (_, device) =>
-      addParts(
+      sumParts(
         contexts.flatMap(({ memory, countsWeights }) => {
           const place = memory.devices[device];
           return place === undefined ? [] : [toParts(place, countsWeights)];
@@ -46,23 +44,16 @@ export function restOfLoaded(rssAnonBytes: number, contexts: readonly CountedCon
   return Math.max(0, rssAnonBytes - sum(counted));
 }
 
-export function addParts(all: readonly MemoryParts[]): MemoryParts {
-  const of = (key: keyof MemoryParts): number => sum(all.map((parts) => parts[key]));
-  return {
-    weightsBytes: of("weightsBytes"),
-    mappedBytes: of("mappedBytes"),
-    kvBytes: of("kvBytes"),
-    computeBytes: of("computeBytes"),
-    overheadBytes: of("overheadBytes"),
-  };
-}
-
 function toParts(
   { weightsBytes, mappedBytes, kvBytes, computeBytes }: PlaceMemory,
   countsWeights: boolean,
 ): MemoryParts {
   const weights = countsWeights ? { weightsBytes, mappedBytes } : {};
-  return { ...NOTHING, ...weights, kvBytes, computeBytes };
+  return { ...noParts(), ...weights, kvBytes, computeBytes };
+}
+
+function sumParts(all: readonly MemoryParts[]): MemoryParts {
+  return all.reduce(addParts, noParts());
 }
 
 function sum(values: readonly number[]): number {

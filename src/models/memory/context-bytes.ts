@@ -4,7 +4,7 @@
 
 import { CHECKPOINTS_MAX, type ContextSizes, SLICE_TOKENS } from "../../protocol/context-sizes.ts";
 import type { KvType, LoadSettings } from "../../protocol/memory-need.ts";
-import type { LayerShape, ModelShape } from "./model-shape.ts";
+import { type LayerShape, type ModelShape, trunkOf } from "./model-shape.ts";
 
 /** Bytes of 32 numbers, by ggml's block layouts. */
 const BLOCK_BYTES: Readonly<Record<KvType, number>> = {
@@ -44,18 +44,16 @@ export function countCacheBytes(
 }
 
 /** Of recurrent states that are kept, on the host: as many as there may be, or as many bytes. */
-export function countKeptBytes({ layers, headLayers }: ModelShape, bytesMax: number): number {
-  const trunk = layers.slice(0, layers.length - headLayers);
-  const numbers = trunk.reduce((sum, layer) => sum + layer.convolutionLength + layer.stateLength, 0);
+export function countKeptBytes(shape: ModelShape, bytesMax: number): number {
+  const numbers = trunkOf(shape).reduce((sum, layer) => sum + layer.convolutionLength + layer.stateLength, 0);
   return Math.min(bytesMax, CHECKPOINTS_MAX * numbers * FLOAT_BYTES);
 }
 
 /** Of a state on its way to disk or back, of which there is one at a time: on the host wherever the cells are. */
-export function countMovingBytes({ layers, headLayers, embedsOnly }: ModelShape, kvType: KvType): number {
-  if (embedsOnly) return 0;
+export function countMovingBytes(shape: ModelShape, kvType: KvType): number {
+  if (shape.embedsOnly) return 0;
   const slice = { contextLength: SLICE_TOKENS, sequences: 1 };
-  const trunk = layers.slice(0, layers.length - headLayers);
-  return trunk.reduce((sum, layer) => sum + countCacheBytes(layer, slice, kvType), 0);
+  return trunkOf(shape).reduce((sum, layer) => sum + countCacheBytes(layer, slice, kvType), 0);
 }
 
 /** Rows of the largest graph: as many for each sequence, and one for each at least. */

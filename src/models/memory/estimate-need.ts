@@ -8,7 +8,7 @@ import {
   sizeEmbedding,
   sizeGeneration,
 } from "../../protocol/context-sizes.ts";
-import type { LoadSettings, MemoryNeed, MemoryParts } from "../../protocol/memory-need.ts";
+import { addNeeds, type LoadSettings, type MemoryNeed, noParts } from "../../protocol/memory-need.ts";
 import {
   countCacheBytes,
   countComputeBytes,
@@ -17,7 +17,7 @@ import {
   countRowWorkBytes,
   padCells,
 } from "./context-bytes.ts";
-import type { LayerShape, ModelShape } from "./model-shape.ts";
+import { keepsStates, type LayerShape, type ModelShape, trunkOf } from "./model-shape.ts";
 import { NO_REPACKING, type RepackRules } from "./repacking.ts";
 import { groupWeights, placeLayer } from "./weight-places.ts";
 
@@ -48,7 +48,7 @@ export function prepareEstimate(
   shape: ModelShape,
   { repacking = NO_REPACKING, role = "main", withHead = false }: EstimateOptions = {},
 ): (settings: LoadSettings) => MemoryNeed {
-  const trunk = shape.layers.slice(0, shape.layers.length - shape.headLayers);
+  const trunk = trunkOf(shape);
   const estimateTrunk = prepareContext(shape, trunk, 0);
   const hasHead = withHead && shape.headLayers > 0 && !shape.embedsOnly;
   const estimateHead = hasHead ? prepareContext(shape, shape.layers.slice(trunk.length), trunk.length) : null;
@@ -59,9 +59,9 @@ export function prepareEstimate(
     (role === "main" ? RUNTIME_BYTES : 0) + shape.vocabularySize * tokenBytes + shape.mergeCount * MERGE_BYTES;
   return (settings) => {
     const { main, context } = sizesOf(settings);
-    const need = estimateTrunk(role === "draft" ? sizeDraft(main, settings.parallel) : context, settings);
+    let need = estimateTrunk(role === "draft" ? sizeDraft(main, settings.parallel) : context, settings);
     if (estimateHead !== null) {
-      addNeed(need, estimateHead(sizeDraft(context, settings.parallel), settings));
+      need = addNeeds(need, estimateHead(sizeDraft(context, settings.parallel), settings));
       // The model's hidden rows of a whole batch, which the layers read.
       need.host.overheadBytes += context.batchSize * shape.width * 4;
     }
@@ -80,7 +80,7 @@ export function prepareEstimate(
 /** What the first embedding adds to an engine that generates: a context of its own. */
 export function estimateEmbedding(shape: ModelShape, settings: LoadSettings): MemoryNeed {
   const sizes = sizeEmbeddingOf(shape, settings);
-  const trunk = shape.layers.slice(0, shape.layers.length - shape.headLayers);
+  const trunk = trunkOf(shape);
   return prepareContext({ ...shape, embedsOnly: true }, trunk, 0)(sizes, settings);
 }
 
@@ -98,10 +98,6 @@ function sizeEmbeddingOf(shape: ModelShape, { microBatchSize }: LoadSettings): C
   return sizeEmbedding(microBatchSize, trainedContextLength, { splits, keepsStates: keepsStates(shape) });
 }
 
-function keepsStates({ layers }: ModelShape): boolean {
-  return layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
-}
-
 /** Of the layers from `first` on. The output's part is where llama.cpp puts the output. */
 function prepareContext(
   shape: ModelShape,
@@ -117,8 +113,8 @@ function prepareContext(
   return (sizes, settings) => {
     const computed = settings.kvType === "f32" ? unfused : shape;
     const kvBytes = kinds.map((kind) => countCacheBytes(kind, sizes, settings.kvType));
-    const host = nothing();
-    const devices = settings.deviceShares.map(nothing);
+    const host = noParts();
+    const devices = settings.deviceShares.map(noParts);
     const hostKinds = new Set<LayerShape>();
     const deviceKinds = devices.map(() => new Set<LayerShape>());
     for (const [index, kind] of kindOf.entries()) {
@@ -156,24 +152,4 @@ function sortKinds(layers: readonly LayerShape[]): { kinds: LayerShape[]; kindOf
     return kind;
   });
   return { kinds, kindOf };
-}
-
-function nothing(): MemoryParts {
-  return { weightsBytes: 0, mappedBytes: 0, kvBytes: 0, computeBytes: 0, overheadBytes: 0 };
-}
-
-function addNeed(sum: MemoryNeed, more: MemoryNeed): void {
-  addParts(sum.host, more.host);
-  for (const [device, parts] of more.devices.entries()) {
-    const known = sum.devices[device];
-    if (known !== undefined) addParts(known, parts);
-  }
-}
-
-function addParts(sum: MemoryParts, more: MemoryParts): void {
-  sum.weightsBytes += more.weightsBytes;
-  sum.mappedBytes += more.mappedBytes;
-  sum.kvBytes += more.kvBytes;
-  sum.computeBytes += more.computeBytes;
-  sum.overheadBytes += more.overheadBytes;
 }

@@ -1,4 +1,4 @@
-// What of a model decides how much memory it takes: its layers by what they keep, its widths, and its tensors. Types only;
+// What of a model decides how much memory it takes: its layers by what they keep, its widths, and its tensors. Pure;
 // where a shape comes from (a GGUF header, a config.json) is the readers' business.
 
 export interface LayerShape {
@@ -68,4 +68,14 @@ export interface ModelShape {
   tensors: ShapeTensor[];
   /** The file has no output matrix: the input's is used for it too. */
   tiesOutput: boolean;
+}
+
+/** Its layers without those that predict. */
+export function trunkOf({ layers, headLayers }: ModelShape): readonly LayerShape[] {
+  return layers.slice(0, layers.length - headLayers);
+}
+
+/** Recurrent or hybrid: a sequence keeps something besides cells. */
+export function keepsStates({ layers }: ModelShape): boolean {
+  return layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
 }

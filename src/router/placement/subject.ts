@@ -4,7 +4,7 @@
 import { bytesPerToken, type TokenCost } from "../../models/memory/active-cost.ts";
 import { countKeptBytes, countMovingBytes, countSamplingBytes } from "../../models/memory/context-bytes.ts";
 import { estimateEmbedding, prepareEstimate } from "../../models/memory/estimate-need.ts";
-import type { ModelShape } from "../../models/memory/model-shape.ts";
+import { keepsStates, type ModelShape, trunkOf } from "../../models/memory/model-shape.ts";
 import type { RepackRules } from "../../models/memory/repacking.ts";
 import { addNeeds, type MemoryNeed } from "../../protocol/memory-need.ts";
 import type { Pooling } from "../../protocol/model-info.ts";
@@ -31,14 +31,14 @@ export interface SubjectSources {
 export function describeSubject(given: SubjectSources): PlanSubject {
   const sources = { ...given, shape: poolBy(given.shape, given.pooling) };
   const { id, shape, fileBytes, draft, others } = sources;
-  const keepsStates = shape.layers.some(({ stateLength, convolutionLength }) => stateLength + convolutionLength > 0);
+  const isRecurrent = keepsStates(shape);
   return {
     id,
     layers: shape.layers.length,
     expertLayers: countExpertLayers(shape),
     trainedContextLength: shape.trainedContextLength,
-    isRecurrent: keepsStates,
-    hasCheckpoints: keepsStates,
+    isRecurrent,
+    hasCheckpoints: isRecurrent,
     canGenerate: !shape.embedsOnly,
     hasDraft: draft !== null,
     weightType: findWeightType(shape),
@@ -91,8 +91,8 @@ export function countUseBytes(shape: ModelShape, settings: PlanSettings, savesSt
 }
 
 /** The last layer that has experts, and all before it: placing counts from the first. */
-function countExpertLayers({ layers, headLayers }: ModelShape): number {
-  return layers.slice(0, layers.length - headLayers).findLastIndex(({ hasExperts }) => hasExperts) + 1;
+function countExpertLayers(shape: ModelShape): number {
+  return trunkOf(shape).findLastIndex(({ hasExperts }) => hasExperts) + 1;
 }
 
 /** That of most bytes, as ggml writes it. */

@@ -78,8 +78,8 @@ export class Residency {
     const decision = decide(place.slot, nowMs);
     if (decision.kind === "refuse") throw explainCooling(entry.id, place.slot, decision.waitMs);
     if (decision.kind === "grant" && place.tenure.closing === null) {
-      // It may have been told to go for settings that nobody has any more.
-      place.sleep?.setAfter(place.idleMs);
+      // A load alone brings settings back, for others of which it may have been told to go.
+      if (isLoad) place.sleep?.setAfter(place.idleMs);
       noteGrant(place, this.#level, nowMs);
       return present(place.engine);
     }

@@ -3,10 +3,11 @@
 import { describe, expect, test } from "bun:test";
 import type { DeviceSnapshot, MachineSnapshot } from "../../../src/protocol/machine.ts";
 import type { DeviceRates, MachineRates } from "../../../src/protocol/machine-rates.ts";
+import { noParts } from "../../../src/protocol/memory-need.ts";
 import { DEFAULT_BUDGET_POLICY, describeBudget } from "../../../src/router/placement/budget.ts";
 import { makeDevice, makeMachine } from "../../support/machines.ts";
 import { makeRandom } from "../../support/random.ts";
-import { GIB, makeResident, noParts } from "../../support/random-plans.ts";
+import { GIB, makeResident } from "../../support/random-plans.ts";
 
 const rate = (name: string, kind: DeviceRates["kind"], totalBytes: number | null = 24 * GIB): DeviceRates => ({
   name,

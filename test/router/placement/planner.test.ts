@@ -8,6 +8,7 @@ import { silentLogger } from "../../../src/lib/log.ts";
 import { AppError } from "../../../src/protocol/errors.ts";
 import type { MachineRates } from "../../../src/protocol/machine-rates.ts";
 import type { MemoryNeed } from "../../../src/protocol/memory-need.ts";
+import { noParts } from "../../../src/protocol/memory-need.ts";
 import type { EngineSettings } from "../../../src/protocol/messages.ts";
 import { DEFAULT_BUDGET_POLICY } from "../../../src/router/placement/budget.ts";
 import type { Deviation } from "../../../src/router/placement/deviation.ts";
@@ -18,7 +19,7 @@ import { DeviationFile } from "../../../src/state/deviation-file.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { makeEntry } from "../../support/fake-engines.ts";
 import { makeMachine } from "../../support/machines.ts";
-import { GIB, MIB, makeResident, makeSubject, noParts } from "../../support/random-plans.ts";
+import { GIB, MIB, makeResident, makeSubject } from "../../support/random-plans.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlo-planner-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -3,8 +3,8 @@
 
 import { describe, expect, test } from "bun:test";
 import { AppError } from "../../../src/protocol/errors.ts";
+import { noParts } from "../../../src/protocol/memory-need.ts";
 import { findShortage } from "../../../src/router/residency/pools.ts";
-import { noParts } from "../../support/random-plans.ts";
 import { SwapWorld } from "../../support/swap-world.ts";
 
 const open = (budgetBytes: number): SwapWorld =>
