@@ -99,8 +99,10 @@ export function gridOf(question: PlanQuestion): ChoiceGrid {
   const known = grids.get(subject) ?? new Map<string, ChoiceGrid>();
   grids.set(subject, known);
   const key = JSON.stringify([Object.entries(asked), policy, machine.devices.length, machine.cores]);
-  const grid = known.get(key) ?? new ChoiceGrid(question);
+  const found = known.get(key);
+  if (found !== undefined) return found;
   if (known.size >= GRIDS_MAX) known.clear();
+  const grid = new ChoiceGrid(question);
   known.set(key, grid);
   return grid;
 }
